@@ -1,0 +1,261 @@
+#!/usr/bin/env bash
+# Runs every check of the repository, or the sections named, from any directory, and counts them one by one.
+#
+#   tests/run.sh [--werror] [--nightly] [SECTION...]
+#
+# Sections: format tidy build-gcc symbols unit build-clang sanitizers sim cluster fuzz chaos.
+# --werror makes warnings errors, --nightly takes more seeds and time and the suites' nightly lines.
+# Each section prints one line; its log is build/logs/SECTION.log; what came before a failure is shown. The last line is
+# "N passed, N failed"; the exit status is 0 only if something passed and nothing failed. What cannot run here
+# is skipped in so many words and counts nothing, as does what does not exist.
+#
+# Builds: build/ (gcc), build-clang/, build-asan/ (clang: ASan, UBSan, libFuzzer). A script run from here finds the
+# one to use in EVGRID_BUILD. What is run is data: unit tests and fuzz targets are the lists in tests/unit/meson.build
+# and tests/fuzz/meson.build; tests/sim/run takes --seeds 1-N; tests/cluster/suite and tests/chaos/suite hold one
+# command a line (`nightly COMMAND`: only then), run from the root: exit status 0 passed, 77 skipped.
+set -euo pipefail
+
+readonly ALL=(format tidy build-gcc symbols unit build-clang sanitizers sim cluster fuzz chaos)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+logs=$root/build/logs
+jobs=${JOBS:-$(nproc)}
+werror=false
+nightly=no
+seeds=200 sanitized_seeds=10 fuzz_seconds=10 suite_seconds=600
+
+usage() {
+    sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+}
+
+# What a check prints; finish counts these lines of the section's log.
+ok() { printf 'ok %s\n' "$*"; }
+failed() { printf 'FAILED %s\n' "$*"; }
+none() { printf 'none %s\n' "$*"; }
+skipped() { printf 'skipped %s\n' "$*"; }
+
+# One command is one check: its exit status decides.
+check() {
+    local title=$1 status=0
+    shift
+    "$@" || status=$?
+    case $status in
+        0) ok "$title" ;;
+        77) skipped "$title: it says that it cannot run here" ;;
+        *) failed "$title: exit status $status: $*" ;;
+    esac
+}
+
+# A script that prints its own ok and FAILED lines; one that ends badly without such a line counts as a failure.
+checks() {
+    local output status=0
+    output=$("$@" 2>&1) || status=$?
+    printf '%s\n' "$output"
+    [ "$status" -eq 0 ] || grep -q '^FAILED ' <<<"$output" || failed "$*: exit status $status"
+}
+
+# Configures a build directory when it must: configure DIRECTORY COMPILER [MESON-OPTION...].
+# A stamp in it names what it was configured with.
+configure() {
+    local directory=$1 compiler=$2 stamp=$1/.run-options
+    shift 2
+    local wanted="$compiler -Dwerror=$werror $*"
+    if [ ! -f "$directory/build.ninja" ]; then
+        CC=$compiler meson setup "$directory" "-Dwerror=$werror" "$@" || return 1
+    elif [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+        CC=$compiler meson setup --reconfigure "$directory" "-Dwerror=$werror" "$@" || return 1
+    fi
+    printf '%s\n' "$wanted" >"$stamp"
+}
+build() {
+    configure "$@" && ninja -k 0 -j "$jobs" -C "$1"
+}
+build_gcc() { build build gcc; }
+build_clang() { build build-clang clang; }
+build_asan() { build build-asan clang -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true; }
+
+# The tests of a build directory's suites, each a check.
+meson_tests() {
+    local directory=$1 arguments=() suite
+    shift
+    for suite in "$@"; do
+        arguments+=(--suite "$suite")
+    done
+    if [ -z "$(meson test -C "$directory" --no-rebuild --list "${arguments[@]}" 2>/dev/null)" ]; then
+        none "no test in $directory for: $*"
+        return
+    fi
+    rm -f "$directory/meson-logs/testlog.json"
+    meson test -C "$directory" --no-rebuild --num-processes "$jobs" --print-errorlogs --timeout-multiplier 3 \
+        "${arguments[@]}" || true
+    if [ ! -f "$directory/meson-logs/testlog.json" ]; then
+        failed "meson test wrote no log"
+        return
+    fi
+    python3 - "$directory/meson-logs/testlog.json" <<'PYTHON'
+import json, sys
+for line in open(sys.argv[1]):
+    test = json.loads(line)
+    word = {'OK': 'ok', 'EXPECTEDFAIL': 'ok', 'SKIP': 'skipped'}.get(test['result'], 'FAILED')
+    print(word, test['name'], '' if word == 'ok' else test['result'])
+PYTHON
+}
+
+# The commands of a suite file, each a check.
+suite() {
+    local file=$1 line any=no
+    if [ ! -f "$file" ]; then
+        none "$file"
+        return
+    fi
+    build_gcc || { failed "$file: the build"; return; }
+    while read -r -u 3 line; do
+        case "$line" in
+            '' | '#'*) continue ;;
+            nightly\ *) [ "$nightly" = yes ] || continue; line=${line#nightly } ;;
+        esac
+        any=yes
+        EVGRID_BUILD=$root/build check "$line" timeout -k 30 "$suite_seconds" bash -c "$line" </dev/null
+    done 3<"$file"
+    [ "$any" = yes ] || none "$file is empty"
+}
+
+c_files() { find proto partition raft node client tests bench -name '*.[ch]' | sort; }
+
+section_format() {
+    command -v clang-format-14 >/dev/null || { skipped 'needs clang-format-14 (Debian 12)'; return; }
+    local file bad=0 count=0
+    while read -r file; do
+        count=$((count + 1))
+        clang-format-14 --dry-run -Werror "$file" || { bad=$((bad + 1)); printf '  %s\n' "$file"; }
+    done < <(c_files)
+    if [ "$bad" -gt 0 ]; then failed "$bad of $count files; mend: clang-format-14 -i FILE"; else ok "$count files"; fi
+}
+
+section_tidy() {
+    local scripts
+    checks tests/tidy
+    checks tests/tidy --self-test
+    mapfile -t scripts < <(grep -rlE --exclude-dir='build*' --exclude-dir=.git '^#!.*\b(ba)?sh\b' .)
+    if command -v shellcheck >/dev/null; then check "shellcheck, ${#scripts[@]} scripts" shellcheck "${scripts[@]}"
+    else skipped 'shellcheck: not installed'; fi
+    command -v clang-tidy-14 >/dev/null || { skipped 'clang-tidy: needs clang-tidy-14 (Debian 12)'; return; }
+    configure build-clang clang || { failed 'clang-tidy: no build-clang/'; return; }
+    mapfile -t sources < <(python3 -c 'import json, os, sys
+for one in json.load(open("build-clang/compile_commands.json")):
+    print(os.path.relpath(os.path.join(one["directory"], one["file"])))' | sort -u)
+    [ "${#sources[@]}" -gt 0 ] || return 0
+    check "clang-tidy, ${#sources[@]} files" \
+        xargs -P "$jobs" -n 4 clang-tidy-14 --quiet -p build-clang < <(printf '%s\n' "${sources[@]}")
+}
+
+section_build_gcc() { check 'build with gcc' build_gcc; }
+section_build_clang() { check 'build with clang' build_clang; }
+
+section_symbols() {
+    checks tests/symbols --self-test
+    build_gcc || { failed 'the build'; return; }
+    checks tests/symbols build
+}
+
+section_unit() {
+    build_gcc || { failed 'the build'; return; }
+    meson_tests build unit fuzz
+}
+
+section_sanitizers() {
+    build_asan || { failed 'the build'; return; }
+    meson_tests build-asan unit fuzz
+    [ ! -x tests/sim/run ] || EVGRID_BUILD=$root/build-asan check "simulator, seeds 1-$sanitized_seeds" \
+        tests/sim/run --seeds "1-$sanitized_seeds"
+}
+
+section_sim() {
+    [ -x tests/sim/run ] || { none 'tests/sim/run'; return; }
+    build_gcc || { failed 'the build'; return; }
+    EVGRID_BUILD=$root/build check "seeds 1-$seeds" tests/sim/run --seeds "1-$seeds"
+}
+
+section_cluster() { suite tests/cluster/suite; }
+section_chaos() { suite tests/chaos/suite; }
+
+section_fuzz() {
+    local source target found inputs any=no
+    for source in tests/fuzz/fuzz_*.c; do
+        [ -e "$source" ] || { none 'no fuzz target'; return; }
+    done
+    build_asan || { failed 'the build'; return; }
+    found=$(mktemp -d)
+    for target in build-asan/tests/fuzz/fuzz_*; do
+        [ -f "$target" ] || continue
+        any=yes
+        inputs=("$found")
+        [ ! -d "tests/fuzz/corpus/${target##*/fuzz_}" ] || inputs+=("tests/fuzz/corpus/${target##*/fuzz_}")
+        check "$(basename "$target"), $fuzz_seconds s" "$target" -max_total_time="$fuzz_seconds" -timeout=10 \
+            -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 -artifact_prefix="$logs/$(basename "$target")-" \
+            "${inputs[@]}"
+        rm -rf "${found:?}"/*
+    done
+    rm -rf "$found"
+    [ "$any" = yes ] || none 'tests/fuzz/meson.build lists no target'
+}
+
+# Counts a section's log and prints its line; when it failed, also the end of the log up to the last failure.
+finish() {
+    local section=$1 log=$2 seconds=$3 passed_here failed_here
+    passed_here=$(grep -c '^ok ' "$log" || true)
+    failed_here=$(grep -c '^FAILED ' "$log" || true)
+    passed=$((passed + passed_here)) failures=$((failures + failed_here))
+    if [ "$failed_here" -gt 0 ]; then
+        printf '%s: FAILED (%s s), %s of %s; build/logs/%s.log:\n' "$section" "$seconds" "$failed_here" \
+            $((passed_here + failed_here)) "$section"
+        grep -B 40 '^FAILED ' "$log" | tail -n 80 | sed 's/^/    /'
+    elif [ "$passed_here" -gt 0 ]; then
+        printf '%s: ok (%s s), %s\n' "$section" "$seconds" "$passed_here"
+    elif ! grep -q '^skipped ' "$log"; then
+        printf '%s: nothing to check yet\n' "$section"
+    fi
+    grep '^skipped ' "$log" | sed "s/^skipped /$section: skipped: /" || true
+}
+
+# A section in a shell of its own; one that dies between two checks is a failure too.
+run_section() {
+    local section=$1 log=$logs/$1.log start=$SECONDS status
+    set +e
+    (
+        set -e
+        exec 9>&- # what it leaves behind does not hold the lock
+        "section_${section//-/_}"
+    ) >"$log" 2>&1
+    status=$?
+    set -e
+    [ "$status" -eq 0 ] || failed "$section: ended in the middle" >>"$log"
+    finish "$section" "$log" $((SECONDS - start))
+}
+
+sections=()
+for argument in "$@"; do
+    case "$argument" in
+        --werror) werror=true ;;
+        --nightly) nightly=yes seeds=20000 sanitized_seeds=500 fuzz_seconds=900 suite_seconds=14400 ;;
+        -h | --help) usage; exit 0 ;;
+        *)
+            [[ " ${ALL[*]} " == *" $argument "* ]] || { usage >&2; exit 2; }
+            sections+=("$argument")
+            ;;
+    esac
+done
+[ "${#sections[@]}" -gt 0 ] || sections=("${ALL[@]}")
+
+export UBSAN_OPTIONS=print_stacktrace=1
+deploy/install-dependencies.sh
+mkdir -p "$logs"
+exec 9>"$logs/.lock"
+flock -n 9 || { echo 'waiting for another tests/run.sh in this tree' >&2; flock 9; }
+
+passed=0 failures=0
+for section in "${sections[@]}"; do
+    run_section "$section"
+done
+printf '%s passed, %s failed\n' "$passed" "$failures"
+[ "$failures" -eq 0 ] && [ "$passed" -gt 0 ]
