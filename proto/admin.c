@@ -1,0 +1,68 @@
+#include "proto/admin.h"
+
+#include <assert.h>
+
+#include "proto/error.h"
+
+#define COMMAND_HEADER_BYTES 6u
+
+static int admin_check(const struct admin *admin)
+{
+	if (admin->name.size == 0 || (admin->kind == ADMIN_VIEW_APPLY && admin->definition.size == 0))
+		return ERROR_EMPTY;
+	if (admin->name.size > NAME_MAX_BYTES || admin->settings.size > DEFINITION_MAX_BYTES ||
+	    admin->definition.size > DEFINITION_MAX_BYTES)
+		return ERROR_LIMIT;
+	return 0;
+}
+
+static void admin_encode_body(const struct admin *admin, struct buffer *out)
+{
+	buffer_string(out, admin->name);
+	if (admin->kind == ADMIN_STREAM_CREATE) {
+		buffer_string(out, admin->settings);
+		return;
+	}
+	buffer_u32(out, admin->expected_version);
+	buffer_string(out, admin->definition);
+}
+
+int admin_encode(const struct admin *admin, struct buffer *out)
+{
+	size_t begin = out->size;
+	int rv = admin_check(admin);
+
+	assert(admin->kind == ADMIN_STREAM_CREATE || admin->kind == ADMIN_VIEW_APPLY);
+	if (rv != 0)
+		return rv;
+	buffer_u16(out, (uint16_t)admin->kind);
+	buffer_u32(out, 0);
+	admin_encode_body(admin, out);
+	if (out->failed)
+		return ERROR_MEMORY;
+	store_little(out->data + begin + 2, 4, out->size - begin - COMMAND_HEADER_BYTES);
+	return 0;
+}
+
+int admin_decode(struct span bytes, struct admin *admin)
+{
+	struct reader in = reader_of(bytes);
+	struct admin a = {.kind = (enum admin_kind)reader_u16(&in)};
+	uint32_t size = reader_u32(&in);
+
+	if (in.failed || size != reader_left(&in))
+		return ERROR_MALFORMED;
+	if (a.kind != ADMIN_STREAM_CREATE && a.kind != ADMIN_VIEW_APPLY)
+		return ERROR_VERSION;
+	a.name = reader_string(&in, NAME_MAX_BYTES);
+	if (a.kind == ADMIN_STREAM_CREATE) {
+		a.settings = reader_string(&in, DEFINITION_MAX_BYTES);
+	} else {
+		a.expected_version = reader_u32(&in);
+		a.definition = reader_string(&in, DEFINITION_MAX_BYTES);
+	}
+	if (!reader_done(&in) || admin_check(&a) != 0)
+		return ERROR_MALFORMED;
+	*admin = a;
+	return 0;
+}

@@ -1,0 +1,31 @@
+/* The two metadata commands that clients propose: the same bytes as raft/command.h gives them there, without raft/.
+ *
+ * Command: u16 kind, u32 body size, body (little-endian, strings with a varint length):
+ *   ADMIN_STREAM_CREATE  string name, string settings (MessagePack map, may be empty)
+ *   ADMIN_VIEW_APPLY     string name, u32 expected version, string definition (canonical MessagePack)
+ * Kinds are numbered in raft/command.h; a test holds the two together. */
+#ifndef EVGRID_PROTO_ADMIN_H
+#define EVGRID_PROTO_ADMIN_H
+
+#include "proto/bytes.h"
+#include "proto/limits.h"
+
+enum admin_kind { ADMIN_STREAM_CREATE = 10, ADMIN_VIEW_APPLY = 11 };
+
+#define ADMIN_VERSION_ANY UINT32_MAX /* expected version: whatever it is */
+
+struct admin {
+	enum admin_kind kind;
+	struct span name;
+	struct span settings;      /* STREAM_CREATE */
+	uint32_t expected_version; /* VIEW_APPLY: the present one; 0: there is none yet; ADMIN_VERSION_ANY */
+	struct span definition;    /* VIEW_APPLY */
+};
+
+/* Appends the command. 0, ERROR_EMPTY, ERROR_LIMIT or ERROR_MEMORY. */
+int admin_encode(const struct admin *admin, struct buffer *out);
+
+/* 0, ERROR_MALFORMED, or ERROR_VERSION: a command of another kind. Spans point into the input. */
+int admin_decode(struct span bytes, struct admin *admin);
+
+#endif

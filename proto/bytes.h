@@ -1,0 +1,180 @@
+/* Bytes in and out: a span that owns nothing, a bounds-checked reader, and a growable buffer that writes.
+ * All integers are little-endian. A reader never passes its end: after the first failure every read gives zero
+ * and `failed` stays set, so that a decoder checks once, at the end. */
+#ifndef EVGRID_PROTO_BYTES_H
+#define EVGRID_PROTO_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct span {
+	const uint8_t *data;
+	size_t size;
+};
+
+#define SPAN_NULL ((struct span){NULL, 0})
+
+static inline struct span span_of(const void *data, size_t size)
+{
+	return (struct span){(const uint8_t *)data, size};
+}
+
+static inline struct span span_of_text(const char *text)
+{
+	return span_of(text, strlen(text));
+}
+
+static inline bool span_equal(struct span a, struct span b)
+{
+	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+/* --- reader ------------------------------------------------------------------------------------------------- */
+
+struct reader {
+	const uint8_t *at;
+	const uint8_t *end;
+	bool failed;
+};
+
+static inline struct reader reader_of(struct span s)
+{
+	return (struct reader){s.data, s.data == NULL ? NULL : s.data + s.size, false};
+}
+
+static inline size_t reader_left(const struct reader *r)
+{
+	return (size_t)(r->end - r->at);
+}
+
+/* The next `size` bytes as a span into the input; SPAN_NULL and failed when there are fewer. */
+static inline struct span reader_bytes(struct reader *r, size_t size)
+{
+	struct span s = SPAN_NULL;
+
+	if (r->failed || reader_left(r) < size) {
+		r->failed = true;
+		return s;
+	}
+	s = span_of(r->at, size);
+	if (size > 0) /* nothing may be added to NULL, not even zero */
+		r->at += size;
+	return s;
+}
+
+static inline uint64_t reader_little(struct reader *r, size_t width)
+{
+	struct span s = reader_bytes(r, width);
+	uint64_t value = 0;
+
+	for (size_t i = s.size; i > 0; i--)
+		value = value << 8 | s.data[i - 1];
+	return value;
+}
+
+static inline uint8_t reader_u8(struct reader *r)
+{
+	return (uint8_t)reader_little(r, 1);
+}
+
+static inline uint16_t reader_u16(struct reader *r)
+{
+	return (uint16_t)reader_little(r, 2);
+}
+
+static inline uint32_t reader_u32(struct reader *r)
+{
+	return (uint32_t)reader_little(r, 4);
+}
+
+static inline uint64_t reader_u64(struct reader *r)
+{
+	return reader_little(r, 8);
+}
+
+/* LEB128, at most ten bytes; anything longer or beyond 64 bits fails. */
+uint64_t reader_varint(struct reader *r);
+
+/* A varint length followed by that many bytes; a length above max fails. */
+struct span reader_string(struct reader *r, size_t max_bytes);
+
+/* True when nothing failed and nothing is left: what a whole message must satisfy. */
+static inline bool reader_done(const struct reader *r)
+{
+	return !r->failed && r->at == r->end;
+}
+
+/* --- buffer ------------------------------------------------------------------------------------------------- */
+
+/* A growable byte string. Allocation failure sets `failed` and later writes do nothing: check once, at the end. */
+struct buffer {
+	uint8_t *data;
+	size_t size;
+	size_t capacity;
+	bool failed;
+};
+
+#define BUFFER_NULL ((struct buffer){NULL, 0, 0, false})
+
+void buffer_deinit(struct buffer *b); /* frees; leaves BUFFER_NULL; may be called twice */
+void buffer_clear(struct buffer *b);  /* size 0, keeps the memory, clears failed */
+
+/* `size` writable bytes at the end (not initialised), or NULL with failed set. Valid until the next write. */
+uint8_t *buffer_extend(struct buffer *b, size_t size);
+
+void buffer_bytes(struct buffer *b, const void *data, size_t size);
+void buffer_u8(struct buffer *b, uint8_t value);
+void buffer_u16(struct buffer *b, uint16_t value);
+void buffer_u32(struct buffer *b, uint32_t value);
+void buffer_u64(struct buffer *b, uint64_t value);
+void buffer_varint(struct buffer *b, uint64_t value);
+void buffer_string(struct buffer *b, struct span s); /* varint length, then the bytes */
+
+static inline struct span buffer_span(const struct buffer *b)
+{
+	return span_of(b->data, b->size);
+}
+
+/* In-place little-endian access for headers at known places (the caller has checked the size). */
+static inline uint64_t load_little(const uint8_t *at, size_t width)
+{
+	uint64_t value = 0;
+
+	for (size_t i = width; i > 0; i--)
+		value = value << 8 | at[i - 1];
+	return value;
+}
+
+static inline void store_little(uint8_t *at, size_t width, uint64_t value)
+{
+	for (size_t i = 0; i < width; i++)
+		at[i] = (uint8_t)(value >> (8 * i));
+}
+
+/* A varint at a known place: how many bytes it takes, and writing it there (returns that size). */
+static inline size_t varint_size(uint64_t value)
+{
+	size_t size = 1;
+
+	while (value >= 0x80) {
+		value >>= 7;
+		size++;
+	}
+	return size;
+}
+
+static inline size_t varint_store(uint8_t *at, uint64_t value)
+{
+	size_t size = 0;
+
+	while (value >= 0x80) {
+		at[size++] = (uint8_t)(value | 0x80);
+		value >>= 7;
+	}
+	at[size++] = (uint8_t)value;
+	return size;
+}
+
+#endif

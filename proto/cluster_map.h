@@ -1,0 +1,131 @@
+/* The cluster map: the readable form of the cluster's metadata, the same on every node, shard and client.
+ * The metadata machine (raft/) writes it; everyone else only reads. Every entity bears the map version (the Raft index
+ * of the entry that changed it last), so that a delta "all that changed since V" can be sent and merged in any order:
+ * an entity is taken when its changed_at is greater than the one held. */
+#ifndef EVGRID_PROTO_CLUSTER_MAP_H
+#define EVGRID_PROTO_CLUSTER_MAP_H
+
+#include "proto/bytes.h"
+#include "proto/limits.h"
+
+enum node_state { NODE_NONE = 0, NODE_JOINING = 1, NODE_ACTIVE = 2, NODE_DRAINING = 3, NODE_GONE = 4 };
+
+/* Node ids are 1..NODES_MAX; sets of nodes are masks with bit (id - 1). */
+typedef uint64_t node_set;
+
+static inline node_set node_bit(uint32_t node_id)
+{
+	return node_id == 0 ? 0 : (node_set)1 << (node_id - 1);
+}
+
+static inline bool node_set_has(node_set set, uint32_t node_id)
+{
+	return (set & node_bit(node_id)) != 0;
+}
+
+static inline uint32_t node_set_count(node_set set)
+{
+	return (uint32_t)__builtin_popcountll(set);
+}
+
+struct map_node {
+	uint32_t id; /* 0: free slot */
+	uint64_t changed_at;
+	uint64_t epoch; /* node epoch: new at every process start, given by the registering entry; 0: never seen */
+	uint64_t incarnation; /* the random number this process showed when it registered */
+	enum node_state state;
+	bool fenced;          /* not live: takes no primaries, counts for no addition */
+	uint16_t shard_count; /* W */
+	uint16_t shard_port;  /* shard i listens on shard_port + i unless shard_ports says otherwise */
+	uint16_t shard_ports[SHARDS_MAX];
+	char name[NAME_MAX_BYTES + 1];
+	char zone[NAME_MAX_BYTES + 1];
+	char host[ADDRESS_MAX_BYTES + 1];            /* data traffic */
+	char control_address[ADDRESS_MAX_BYTES + 1]; /* host:port */
+};
+
+struct map_partition {
+	uint64_t changed_at;
+	uint64_t version; /* partition version: one up at every change of the row */
+	uint32_t epoch;   /* a batch bears the one it was first written in */
+	uint32_t history; /* raised by an operator's forced election only */
+	uint8_t minimum_isr;
+	bool planned; /* this epoch began by a hand-over: its former primary was sealed, no lease lives on (6.7) */
+	uint8_t replica_count;
+	uint32_t primary;                /* 0: none */
+	uint32_t replicas[REPLICAS_MAX]; /* the first is the preferred primary */
+	node_set isr;
+	node_set elr;
+	node_set suspects;
+	node_set learners;
+};
+
+struct map_stream {
+	uint32_t id; /* 1.. */
+	uint64_t changed_at;
+	char name[NAME_MAX_BYTES + 1];
+	struct span settings; /* MessagePack map; owned by the map */
+};
+
+struct map_view {
+	uint32_t id; /* 1.. */
+	uint64_t changed_at;
+	uint32_t version;
+	bool dropped;
+	char name[NAME_MAX_BYTES + 1];
+	struct span definition; /* canonical text; owned by the map */
+};
+
+struct cluster_map {
+	uint64_t version; /* greatest changed_at */
+	uint8_t cluster_id[16];
+	uint32_t controller; /* node id as far as known, 0: unknown; a hint, not versioned */
+	uint8_t replication_factor;
+	uint8_t minimum_isr;
+	struct map_node nodes[NODES_MAX]; /* nodes[i].id is i + 1 or 0 */
+	struct map_partition partitions[PARTITION_COUNT];
+	struct map_stream *streams; /* stream_count of them, by id */
+	uint32_t stream_count;
+	struct map_view *views;
+	uint32_t view_count;
+};
+
+void cluster_map_init(struct cluster_map *map);
+void cluster_map_deinit(struct cluster_map *map);                             /* may be called twice */
+int cluster_map_copy(struct cluster_map *to, const struct cluster_map *from); /* deep; 0 or ERROR_MEMORY */
+
+/* Appends everything that changed after `since` (0: everything). 0 or ERROR_MEMORY. */
+int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buffer *out);
+
+/* Merges an encoded delta: entities with a greater changed_at replace the held ones. Nothing is changed when the bytes
+ * are malformed or of another cluster (unless the held cluster id is zero). *changed: whether anything was taken.
+ * A delta whose `since` is above map->version is refused with ERROR_NOT_READY: something between is missing. */
+int cluster_map_merge(struct cluster_map *map, struct span bytes, bool *changed);
+
+const struct map_node *cluster_map_node(const struct cluster_map *map, uint32_t node_id); /* NULL: no such node */
+const struct map_node *cluster_map_node_by_name(const struct cluster_map *map, const char *name);
+const struct map_stream *cluster_map_stream(const struct cluster_map *map, uint32_t id);
+const struct map_stream *cluster_map_stream_by_name(const struct cluster_map *map, struct span name);
+const struct map_view *cluster_map_view_by_name(const struct cluster_map *map, struct span name);
+int cluster_map_add_stream(struct cluster_map *map, const struct map_stream *stream); /* copies; for raft/ */
+int cluster_map_put_view(struct cluster_map *map, const struct map_view *view);       /* copies, by id; for raft/ */
+
+/* Live: registered, active or draining, not fenced. */
+node_set cluster_map_live(const struct cluster_map *map);
+
+/* --- contact: what heartbeats told, for the leases of design.md 6.7 ----------------------------------------- */
+
+struct contact {
+	uint64_t sent_ms;        /* when we sent the newest heartbeat that this node answered; 0: never */
+	uint64_t answer_version; /* the answerer's map version in that answer */
+	uint64_t answer_node_epoch;
+	uint64_t our_answer_ms; /* when we last answered a heartbeat of this node; 0: never */
+};
+
+/* Times are milliseconds of this machine's CLOCK_BOOTTIME. nodes[id - 1]. */
+struct contact_table {
+	struct contact nodes[NODES_MAX];
+	uint64_t controller_ms; /* when a controller was last heard of; our own controller's: always now */
+};
+
+#endif

@@ -1,0 +1,431 @@
+/* The cluster map on the wire: a delta.
+ *   u8 format (1), 16 bytes cluster id, u64 since, u64 version, u32 controller, u8 replication factor, u8 minimum ISR
+ *   varint n, n x node; varint n, n x partition; varint n, n x stream; varint n, n x view: each as written below,
+ *   each changed after `since`.
+ * 1. A delta is merged into a copy that then takes the map's place: it is taken whole or not at all.
+ * 2. An entity replaces the held one when its changed_at is greater, so deltas may come twice and in any order. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "proto/cluster_map.h"
+#include "proto/error.h"
+
+#define MAP_FORMAT 1u
+
+/* --- encode ------------------------------------------------------------------------------------------------- */
+
+static void encode_node(const struct map_node *node, uint32_t id, struct buffer *out)
+{
+	assert(node->id == 0 || node->id == id);
+	assert(node->shard_count <= SHARDS_MAX);
+	buffer_u8(out, (uint8_t)id);
+	buffer_u64(out, node->changed_at);
+	buffer_u8(out, node->id != 0);
+	if (node->id == 0)
+		return;
+	buffer_varint(out, node->epoch);
+	buffer_u64(out, node->incarnation);
+	buffer_u8(out, (uint8_t)node->state);
+	buffer_u8(out, node->fenced);
+	buffer_u8(out, (uint8_t)node->shard_count);
+	buffer_u16(out, node->shard_port);
+	for (uint32_t i = 0; i < node->shard_count; i++)
+		buffer_u16(out, node->shard_ports[i]);
+	buffer_string(out, span_of_text(node->name));
+	buffer_string(out, span_of_text(node->zone));
+	buffer_string(out, span_of_text(node->host));
+	buffer_string(out, span_of_text(node->control_address));
+}
+
+static void encode_partition(const struct map_partition *row, uint16_t partition, struct buffer *out)
+{
+	assert(row->replica_count <= REPLICAS_MAX);
+	buffer_u16(out, partition);
+	buffer_u64(out, row->changed_at);
+	buffer_varint(out, row->version);
+	buffer_varint(out, row->epoch);
+	buffer_varint(out, row->history);
+	buffer_u8(out, row->minimum_isr);
+	buffer_u8(out, row->planned);
+	buffer_u8(out, (uint8_t)row->primary);
+	buffer_u8(out, row->replica_count);
+	for (uint32_t i = 0; i < row->replica_count; i++)
+		buffer_u8(out, (uint8_t)row->replicas[i]);
+	buffer_varint(out, row->isr);
+	buffer_varint(out, row->elr);
+	buffer_varint(out, row->suspects);
+	buffer_varint(out, row->learners);
+}
+
+static void encode_stream(const struct map_stream *stream, struct buffer *out)
+{
+	buffer_varint(out, stream->id);
+	buffer_u64(out, stream->changed_at);
+	buffer_string(out, span_of_text(stream->name));
+	buffer_string(out, stream->settings);
+}
+
+static void encode_view(const struct map_view *view, struct buffer *out)
+{
+	buffer_varint(out, view->id);
+	buffer_u64(out, view->changed_at);
+	buffer_varint(out, view->version);
+	buffer_u8(out, view->dropped);
+	buffer_string(out, span_of_text(view->name));
+	buffer_string(out, view->definition);
+}
+
+static void encode_nodes(const struct cluster_map *map, uint64_t since, struct buffer *out)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		count += map->nodes[i].changed_at > since;
+	buffer_varint(out, count);
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		if (map->nodes[i].changed_at > since)
+			encode_node(&map->nodes[i], i + 1, out);
+}
+
+static void encode_partitions(const struct cluster_map *map, uint64_t since, struct buffer *out)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < PARTITION_COUNT; i++)
+		count += map->partitions[i].changed_at > since;
+	buffer_varint(out, count);
+	for (uint32_t i = 0; i < PARTITION_COUNT; i++)
+		if (map->partitions[i].changed_at > since)
+			encode_partition(&map->partitions[i], (uint16_t)i, out);
+}
+
+static void encode_streams(const struct cluster_map *map, uint64_t since, struct buffer *out)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < map->stream_count; i++)
+		count += map->streams[i].changed_at > since;
+	buffer_varint(out, count);
+	for (uint32_t i = 0; i < map->stream_count; i++)
+		if (map->streams[i].changed_at > since)
+			encode_stream(&map->streams[i], out);
+}
+
+static void encode_views(const struct cluster_map *map, uint64_t since, struct buffer *out)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < map->view_count; i++)
+		count += map->views[i].changed_at > since;
+	buffer_varint(out, count);
+	for (uint32_t i = 0; i < map->view_count; i++)
+		if (map->views[i].changed_at > since)
+			encode_view(&map->views[i], out);
+}
+
+int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buffer *out)
+{
+	buffer_u8(out, MAP_FORMAT);
+	buffer_bytes(out, map->cluster_id, sizeof map->cluster_id);
+	buffer_u64(out, since);
+	buffer_u64(out, map->version);
+	buffer_u32(out, map->controller);
+	buffer_u8(out, map->replication_factor);
+	buffer_u8(out, map->minimum_isr);
+	encode_nodes(map, since, out);
+	encode_partitions(map, since, out);
+	encode_streams(map, since, out);
+	encode_views(map, since, out);
+	return out->failed ? ERROR_MEMORY : 0;
+}
+
+/* --- decode ------------------------------------------------------------------------------------------------- */
+
+static uint64_t decode_limited(struct reader *in, uint64_t max)
+{
+	uint64_t value = reader_varint(in);
+
+	in->failed |= value > max;
+	return value;
+}
+
+static uint8_t decode_u8_limited(struct reader *in, uint8_t max)
+{
+	uint8_t value = reader_u8(in);
+
+	in->failed |= value > max;
+	return value;
+}
+
+/* A text into a field of max_bytes + 1; no zero byte may lie inside. */
+static void decode_text(struct reader *in, size_t max_bytes, char *text)
+{
+	struct span s = reader_string(in, max_bytes);
+
+	if (s.size > 0 && memchr(s.data, 0, s.size) != NULL)
+		in->failed = true;
+	if (!in->failed && s.size > 0)
+		memcpy(text, s.data, s.size);
+}
+
+static void decode_node(struct reader *in, struct map_node *node, uint32_t *id)
+{
+	memset(node, 0, sizeof *node);
+	*id = decode_u8_limited(in, NODES_MAX);
+	in->failed |= *id == 0;
+	node->changed_at = reader_u64(in);
+	if (decode_u8_limited(in, 1) == 0)
+		return;
+	node->id = *id;
+	node->epoch = reader_varint(in);
+	node->incarnation = reader_u64(in);
+	node->state = (enum node_state)decode_u8_limited(in, NODE_GONE);
+	node->fenced = decode_u8_limited(in, 1) != 0;
+	node->shard_count = decode_u8_limited(in, SHARDS_MAX);
+	node->shard_port = reader_u16(in);
+	for (uint32_t i = 0; i < node->shard_count && !in->failed; i++)
+		node->shard_ports[i] = reader_u16(in);
+	decode_text(in, NAME_MAX_BYTES, node->name);
+	decode_text(in, NAME_MAX_BYTES, node->zone);
+	decode_text(in, ADDRESS_MAX_BYTES, node->host);
+	decode_text(in, ADDRESS_MAX_BYTES, node->control_address);
+}
+
+static void decode_partition(struct reader *in, struct map_partition *row, uint16_t *partition)
+{
+	memset(row, 0, sizeof *row);
+	*partition = reader_u16(in);
+	in->failed |= *partition >= PARTITION_COUNT;
+	row->changed_at = reader_u64(in);
+	row->version = reader_varint(in);
+	row->epoch = (uint32_t)decode_limited(in, UINT32_MAX);
+	row->history = (uint32_t)decode_limited(in, UINT32_MAX);
+	row->minimum_isr = reader_u8(in);
+	row->planned = decode_u8_limited(in, 1) != 0;
+	row->primary = decode_u8_limited(in, NODES_MAX);
+	row->replica_count = decode_u8_limited(in, REPLICAS_MAX);
+	for (uint32_t i = 0; i < row->replica_count && !in->failed; i++) {
+		row->replicas[i] = decode_u8_limited(in, NODES_MAX);
+		in->failed |= row->replicas[i] == 0;
+	}
+	row->isr = reader_varint(in);
+	row->elr = reader_varint(in);
+	row->suspects = reader_varint(in);
+	row->learners = reader_varint(in);
+}
+
+static void decode_stream(struct reader *in, struct map_stream *stream)
+{
+	memset(stream, 0, sizeof *stream);
+	stream->id = (uint32_t)decode_limited(in, UINT32_MAX);
+	in->failed |= stream->id == 0;
+	stream->changed_at = reader_u64(in);
+	decode_text(in, NAME_MAX_BYTES, stream->name);
+	stream->settings = reader_string(in, DEFINITION_MAX_BYTES);
+}
+
+static void decode_view(struct reader *in, struct map_view *view)
+{
+	memset(view, 0, sizeof *view);
+	view->id = (uint32_t)decode_limited(in, UINT32_MAX);
+	in->failed |= view->id == 0;
+	view->changed_at = reader_u64(in);
+	view->version = (uint32_t)decode_limited(in, UINT32_MAX);
+	view->dropped = decode_u8_limited(in, 1) != 0;
+	decode_text(in, NAME_MAX_BYTES, view->name);
+	view->definition = reader_string(in, DEFINITION_MAX_BYTES);
+}
+
+/* --- merge: into a copy ------------------------------------------------------------------------------------- */
+
+struct delta {
+	uint8_t cluster_id[16];
+	uint64_t since;
+	uint64_t version;
+	uint32_t controller;
+	uint8_t replication_factor;
+	uint8_t minimum_isr;
+};
+
+static void decode_delta(struct reader *in, struct delta *delta)
+{
+	struct span cluster_id;
+
+	memset(delta, 0, sizeof *delta);
+	in->failed |= reader_u8(in) != MAP_FORMAT;
+	cluster_id = reader_bytes(in, sizeof delta->cluster_id);
+	delta->since = reader_u64(in);
+	delta->version = reader_u64(in);
+	delta->controller = reader_u32(in);
+	delta->replication_factor = reader_u8(in);
+	delta->minimum_isr = reader_u8(in);
+	in->failed |= delta->controller > NODES_MAX;
+	if (!in->failed)
+		memcpy(delta->cluster_id, cluster_id.data, cluster_id.size);
+}
+
+static int delta_refusal(const struct cluster_map *map, const struct delta *delta)
+{
+	static const uint8_t unknown[16] = {0};
+
+	if (memcmp(map->cluster_id, unknown, sizeof unknown) != 0 &&
+	    memcmp(map->cluster_id, delta->cluster_id, sizeof unknown) != 0)
+		return ERROR_FOREIGN;
+	return delta->since > map->version ? ERROR_NOT_READY : 0;
+}
+
+/* What bears no changed_at of its own: taken from a map that is not older than the held one. */
+static bool merge_head(struct cluster_map *map, const struct delta *delta)
+{
+	bool changed = memcmp(map->cluster_id, delta->cluster_id, sizeof map->cluster_id) != 0;
+
+	memcpy(map->cluster_id, delta->cluster_id, sizeof map->cluster_id);
+	if (delta->version < map->version)
+		return changed;
+	changed |= delta->version > map->version || delta->replication_factor != map->replication_factor ||
+		   delta->minimum_isr != map->minimum_isr;
+	map->version = delta->version;
+	map->replication_factor = delta->replication_factor;
+	map->minimum_isr = delta->minimum_isr;
+	if (delta->controller != 0)
+		map->controller = delta->controller; /* a hint: does not count as a change */
+	return changed;
+}
+
+static bool merge_raise(struct cluster_map *map, uint64_t held_changed_at, uint64_t changed_at)
+{
+	if (changed_at <= held_changed_at)
+		return false;
+	if (changed_at > map->version)
+		map->version = changed_at;
+	return true;
+}
+
+static bool merge_nodes(struct cluster_map *map, struct reader *in)
+{
+	uint64_t count = decode_limited(in, NODES_MAX);
+	bool changed = false;
+
+	for (uint64_t i = 0; i < count && !in->failed; i++) {
+		struct map_node node;
+		uint32_t id;
+		decode_node(in, &node, &id);
+		if (!in->failed && merge_raise(map, map->nodes[id - 1].changed_at, node.changed_at)) {
+			map->nodes[id - 1] = node;
+			changed = true;
+		}
+	}
+	return changed;
+}
+
+static bool merge_partitions(struct cluster_map *map, struct reader *in)
+{
+	uint64_t count = decode_limited(in, PARTITION_COUNT);
+	bool changed = false;
+
+	for (uint64_t i = 0; i < count && !in->failed; i++) {
+		struct map_partition row;
+		uint16_t partition;
+		decode_partition(in, &row, &partition);
+		if (!in->failed && merge_raise(map, map->partitions[partition].changed_at, row.changed_at)) {
+			map->partitions[partition] = row;
+			changed = true;
+		}
+	}
+	return changed;
+}
+
+static int merge_streams(struct cluster_map *map, struct reader *in, bool *changed)
+{
+	uint64_t count = decode_limited(in, STREAMS_MAX);
+	int rv = 0;
+
+	for (uint64_t i = 0; i < count && !in->failed && rv == 0; i++) {
+		struct map_stream stream;
+		const struct map_stream *held;
+		decode_stream(in, &stream);
+		held = cluster_map_stream(map, stream.id);
+		if (!in->failed && merge_raise(map, held == NULL ? 0 : held->changed_at, stream.changed_at)) {
+			rv = cluster_map_add_stream(map, &stream);
+			*changed = true;
+		}
+	}
+	return rv;
+}
+
+static const struct map_view *view_held(const struct cluster_map *map, uint32_t id)
+{
+	for (uint32_t i = 0; i < map->view_count; i++)
+		if (map->views[i].id == id)
+			return &map->views[i];
+	return NULL;
+}
+
+static int merge_views(struct cluster_map *map, struct reader *in, bool *changed)
+{
+	uint64_t count = decode_limited(in, VIEWS_MAX);
+	int rv = 0;
+
+	for (uint64_t i = 0; i < count && !in->failed && rv == 0; i++) {
+		struct map_view view;
+		const struct map_view *held;
+		decode_view(in, &view);
+		held = view_held(map, view.id);
+		if (!in->failed && merge_raise(map, held == NULL ? 0 : held->changed_at, view.changed_at)) {
+			rv = cluster_map_put_view(map, &view);
+			*changed = true;
+		}
+	}
+	return rv;
+}
+
+/* Everything behind the head. More streams or views than may be are malformed. */
+static int merge_entities(struct cluster_map *map, struct reader *in, bool *changed)
+{
+	int rv;
+
+	*changed |= merge_nodes(map, in);
+	*changed |= merge_partitions(map, in);
+	rv = merge_streams(map, in, changed);
+	if (rv == 0)
+		rv = merge_views(map, in, changed);
+	if (rv == 0 && !reader_done(in))
+		rv = ERROR_MALFORMED;
+	return rv == ERROR_LIMIT ? ERROR_MALFORMED : rv;
+}
+
+int cluster_map_merge(struct cluster_map *map, struct span bytes, bool *changed)
+{
+	struct reader in = reader_of(bytes);
+	struct cluster_map *merged;
+	struct delta delta;
+	bool taken;
+	int rv;
+
+	*changed = false;
+	decode_delta(&in, &delta);
+	if (in.failed)
+		return ERROR_MALFORMED;
+	rv = delta_refusal(map, &delta);
+	if (rv != 0)
+		return rv;
+	merged = malloc(sizeof *merged);
+	if (merged == NULL)
+		return ERROR_MEMORY;
+	rv = cluster_map_copy(merged, map);
+	if (rv != 0) {
+		free(merged);
+		return rv;
+	}
+	taken = merge_head(merged, &delta);
+	rv = merge_entities(merged, &in, &taken);
+	if (rv == 0) {
+		cluster_map_deinit(map);
+		*map = *merged; /* what merged owned is the map's now */
+		*changed = taken;
+	} else {
+		cluster_map_deinit(merged);
+	}
+	free(merged);
+	return rv;
+}

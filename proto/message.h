@@ -1,0 +1,274 @@
+/* Messages: what one ZeroMQ frame holds. Every message is an envelope and a body; data messages are containers of many
+ * items, so that no batch has a message of its own.
+ *
+ * Envelope, 40 bytes, little-endian:
+ *    0 u32 magic             "EVG1"
+ *    4 u8  kind              enum message_kind
+ *    5 u8  reserved          0
+ *    6 u16 items             count of items in the body where the kind has items, else 0
+ *    8 u32 body size         bytes after the envelope; must be exactly what follows
+ *   12 u32 check             low half of XXH3-64 of bytes 0..11, 16..39 and the body
+ *   16 u64 incarnation       of the sending process (random, new at every start)
+ *   24 u64 node epoch        of the sender, 0 for clients and before registration
+ *   32 u32 node id           of the sender, 0 for clients
+ *   36 u16 shard             of the sender, 0 for clients and control
+ *   38 u16 reserved          0
+ *
+ * Links: one direction each. A peer's DEALER connects to our ROUTER; we answer through our own DEALER to it. A client's
+ * DEALER is answered through the ROUTER it reached. Every connection begins with HELLO; anything else from a routing id
+ * that has not said HELLO to this very process is dropped and answered with HELLO_WANTED. */
+#ifndef EVGRID_PROTO_MESSAGE_H
+#define EVGRID_PROTO_MESSAGE_H
+
+#include "proto/batch.h"
+#include "proto/bytes.h"
+#include "proto/cluster_map.h"
+#include "proto/error.h"
+#include "proto/identity.h"
+
+#define MESSAGE_ENVELOPE_BYTES 40u
+#define PROTOCOL_VERSION 1u
+
+enum message_kind {
+	MESSAGE_HELLO = 1,        /* any -> any: struct hello */
+	MESSAGE_HELLO_WANTED = 2, /* empty body */
+	MESSAGE_WELCOME = 3,      /* node -> client: answer to HELLO: struct hello of the node */
+	/* control port */
+	MESSAGE_FORMATION = 10, /* node <-> node before a cluster exists; body is raft/'s */
+	MESSAGE_RAFT = 11,      /* node <-> node: one raft_message in raft/'s codec */
+	MESSAGE_HEARTBEAT = 12, /* node -> node: struct heartbeat */
+	MESSAGE_HEARTBEAT_ANSWER = 13,
+	MESSAGE_PROPOSE = 14,         /* node or client -> node: u64 ticket, then a metadata command in raft/'s codec */
+	MESSAGE_PROPOSE_RESULT = 15,  /* struct propose_result */
+	MESSAGE_MAP_REQUEST = 16,     /* u64 since: answered by MAP; also subscribes a client to pushes until it goes */
+	MESSAGE_MAP = 17,             /* a cluster map delta */
+	MESSAGE_PRODUCER_OPEN = 18,   /* client -> node: u64 ticket */
+	MESSAGE_PRODUCER_OPENED = 19, /* u64 ticket, u64 producer id */
+	MESSAGE_HANDOVER_WISH = 20,   /* controller -> primary's node: items u16 partition, u32 node to hand over to */
+	/* shard ports, client -> shard -> client */
+	MESSAGE_APPEND = 30,      /* items: struct append_item */
+	MESSAGE_APPEND_DONE = 31, /* items: struct append_done */
+	MESSAGE_READ = 32,        /* items: struct read_item */
+	MESSAGE_READ_DONE = 33,   /* items: struct read_done */
+	MESSAGE_REPLAY = 34,      /* one struct replay */
+	MESSAGE_REPLAY_DATA = 35, /* one struct replay_data */
+	MESSAGE_STATUS = 36,      /* items: u16 partition (0xffff: all of the shard) */
+	MESSAGE_STATUS_DONE = 37, /* items: struct partition_status */
+	/* shard ports, replica traffic */
+	MESSAGE_REPLICATE = 40,   /* primary -> replica, items: struct replicate_item */
+	MESSAGE_ACK = 41,         /* replica -> primary, items: struct ack_item */
+	MESSAGE_JOIN_ASK = 42,    /* replica -> primary, items: struct join_item; design.md 6.3 */
+	MESSAGE_JOIN_ANSWER = 43, /* primary -> replica, items: struct join_item */
+};
+
+struct message {
+	enum message_kind kind;
+	uint16_t items;
+	uint64_t incarnation;
+	uint64_t node_epoch;
+	uint32_t node_id;
+	uint16_t shard;
+	struct span body;
+};
+
+/* Verifies envelope, size and check. 0, ERROR_MALFORMED, ERROR_CHECKSUM, ERROR_VERSION. */
+int message_decode(struct span frame, struct message *message);
+
+/* Who sends: what goes into every envelope of one sender. */
+struct sender {
+	uint64_t incarnation;
+	uint64_t node_epoch;
+	uint32_t node_id;
+	uint16_t shard;
+};
+
+/* Writing: begin leaves room for the envelope in an empty buffer, then the body is appended, then end fills it in. */
+void message_begin(struct buffer *frame);
+int message_end(struct buffer *frame, const struct sender *sender, enum message_kind kind, uint16_t items);
+
+const char *message_kind_name(enum message_kind kind);
+
+/* --- bodies ------------------------------------------------------------------------------------------------------
+ * Each has an encode (appends to the buffer; failure shows in buffer.failed) and a decode (takes one from the reader;
+ * 0 or ERROR_MALFORMED; spans point into the frame). */
+
+enum hello_role { HELLO_CLIENT = 0, HELLO_PEER = 1 };
+
+struct hello {
+	uint16_t version_min;
+	uint16_t version_max;
+	uint8_t role;
+	uint8_t cluster_id[16];        /* zero: not known yet */
+	uint64_t receiver_incarnation; /* whom the sender means to reach; 0: whoever answers */
+	struct span name;
+};
+void hello_encode(const struct hello *hello, struct buffer *out);
+int hello_decode(struct reader *in, struct hello *hello);
+
+struct heartbeat {            /* and its answer, which repeats sent_ms */
+	uint64_t sent_ms;     /* the sender's clock; opaque to the answerer */
+	uint64_t map_version; /* of whoever sends this message */
+	uint64_t clock_unix_ms;
+	uint64_t registered_epoch; /* the node epoch the sender believes to hold */
+};
+void heartbeat_encode(const struct heartbeat *heartbeat, struct buffer *out);
+int heartbeat_decode(struct reader *in, struct heartbeat *heartbeat);
+
+struct propose_result {
+	uint64_t ticket;
+	uint16_t error;       /* ERROR_NONE, REFUSED, NOT_CONTROLLER, OUTCOME_UNKNOWN, ... */
+	uint32_t controller;  /* hint */
+	uint64_t map_version; /* at which the outcome is visible */
+	struct span detail;   /* text for people, may be empty */
+};
+void propose_result_encode(const struct propose_result *result, struct buffer *out);
+int propose_result_decode(struct reader *in, struct propose_result *result);
+
+/* Expected versions: a key's version is the count of its events in its stream (0: none yet). */
+enum check_kind { CHECK_ANY = 0, CHECK_NONE = 1, CHECK_EXISTS = 2, CHECK_VERSION = 3 };
+
+struct check {
+	uint16_t record; /* index in the batch that the check belongs to */
+	uint8_t kind;
+	uint64_t version; /* CHECK_VERSION: the key's version before this record */
+};
+
+struct append_item {
+	uint64_t ticket; /* the client's, returned in append_done */
+	uint16_t check_count;
+	struct span checks; /* encoded; read by check_decode */
+	struct span batch;
+};
+void check_encode(const struct check *check, struct buffer *out);
+int check_decode(struct reader *in, struct check *check);
+void append_item_encode(const struct append_item *item, struct buffer *out);
+int append_item_decode(struct reader *in, struct append_item *item);
+
+enum stage { STAGE_SOURCE, STAGE_ENRICH, STAGE_PERSIST, STAGE_VIEW, STAGE_PUBLISH, STAGE_COMPLETE, STAGE_COUNT };
+
+struct fault {
+	uint16_t record;
+	uint16_t error;
+	uint64_t actual_version; /* CHECK_FAILED: the key's version */
+};
+
+struct append_done {
+	uint64_t ticket;
+	uint16_t partition;
+	uint16_t error;    /* ERROR_NONE: all six stages done */
+	uint8_t duplicate; /* 1: the answer of an earlier copy */
+	uint8_t stages;    /* bit per enum stage that was done */
+	uint32_t retry_ms; /* BUSY and other LATER answers */
+	uint64_t base_offset;
+	uint64_t base_sequence;
+	uint32_t history;
+	uint32_t stage_us[STAGE_COUNT]; /* time spent in each */
+	uint16_t fault_count;
+	struct span faults; /* encoded; read by fault_decode */
+};
+void fault_encode(const struct fault *fault, struct buffer *out);
+int fault_decode(struct reader *in, struct fault *fault);
+void append_done_encode(const struct append_done *done, struct buffer *out);
+int append_done_decode(struct reader *in, struct append_done *done);
+
+enum read_mode { READ_LINEARIZABLE = 0, READ_AT_LEAST = 1, READ_LOCAL = 2 };
+
+struct read_item {
+	uint64_t ticket;
+	uint16_t partition;
+	uint8_t mode;
+	uint32_t view_id; /* 0: the key's version in stream_id, no view */
+	uint32_t stream_id;
+	uint64_t at_least; /* READ_AT_LEAST: wait until this offset is applied */
+	uint32_t wait_ms;  /* how long to wait for it */
+	struct span key;
+	struct span partition_key;
+};
+void read_item_encode(const struct read_item *item, struct buffer *out);
+int read_item_decode(struct reader *in, struct read_item *item);
+
+struct read_done {
+	uint64_t ticket;
+	uint16_t error;      /* ERROR_NONE, NOT_FOUND, NOT_YET, NOT_PRIMARY, STALE_LEASE, UNKNOWN_VIEW, NOT_READY */
+	uint64_t applied;    /* everything before this offset is in the state that answered */
+	uint64_t changed_at; /* offset that last changed the entry */
+	uint64_t version;    /* the key's version when view_id is 0 */
+	struct span state;   /* MessagePack */
+};
+void read_done_encode(const struct read_done *done, struct buffer *out);
+int read_done_decode(struct reader *in, struct read_done *done);
+
+struct replay {
+	uint64_t ticket;
+	uint16_t partition;
+	uint64_t from;      /* offset */
+	uint32_t max_bytes; /* at least one batch is sent, if there is one */
+};
+void replay_encode(const struct replay *replay, struct buffer *out);
+int replay_decode(struct reader *in, struct replay *replay);
+
+struct replay_data {
+	uint64_t ticket;
+	uint16_t partition;
+	uint16_t error;
+	uint64_t from;       /* offset the batches begin at or before (a batch is never cut) */
+	uint64_t next;       /* offset to ask for next */
+	uint64_t commit;     /* everything before it is committed */
+	struct span batches; /* whole stamped batches, end to end; all committed */
+};
+void replay_data_encode(const struct replay_data *data, struct buffer *out);
+int replay_data_decode(struct reader *in, struct replay_data *data);
+
+enum replica_role { ROLE_NONE = 0, ROLE_REPLICA = 1, ROLE_PRIMARY = 2, ROLE_SEALED = 3 };
+
+struct partition_status {
+	uint16_t partition;
+	uint8_t role;   /* enum replica_role */
+	uint8_t active; /* primary: its epoch start is committed and it answers */
+	uint32_t epoch;
+	uint64_t version;
+	uint64_t end;
+	uint64_t commit;
+	uint64_t applied;
+	uint64_t digest;    /* of views and duplicate state at `applied` */
+	uint64_t key_count; /* entries over all views */
+};
+void partition_status_encode(const struct partition_status *status, struct buffer *out);
+int partition_status_decode(struct reader *in, struct partition_status *status);
+
+struct replicate_item {
+	uint16_t partition;
+	uint32_t epoch; /* the message's: the present one; batches keep their own */
+	uint32_t history;
+	uint64_t version; /* partition version the primary acts under */
+	uint64_t commit;
+	uint32_t previous_epoch; /* epoch of the record before base; 0 at offset 0 */
+	uint64_t base;           /* offset of the first batch, or the primary's send position when there is none */
+	struct span batches;     /* whole stamped batches, end to end; may be empty: commit only */
+};
+void replicate_item_encode(const struct replicate_item *item, struct buffer *out);
+int replicate_item_decode(struct reader *in, struct replicate_item *item);
+
+struct ack_item {
+	uint16_t partition;
+	uint32_t epoch;
+	uint64_t end;      /* acknowledged: synced, or received with an interval */
+	uint64_t applied;  /* view lag, for the election's sake */
+	uint8_t misfit;    /* 1: the last message did not fit; send again from `received` */
+	uint64_t received; /* end of what is journalled or on its way to the disk */
+};
+void ack_item_encode(const struct ack_item *item, struct buffer *out);
+int ack_item_decode(struct reader *in, struct ack_item *item);
+
+struct join_item { /* question: answer_* zero; the answer repeats the question */
+	uint16_t partition;
+	uint32_t epoch;       /* present epoch of the partition */
+	uint32_t asked_epoch; /* epoch of the replica's last record; 0: empty */
+	uint64_t asked_end;
+	uint32_t answer_epoch; /* the primary's greatest epoch not above asked_epoch; 0: none */
+	uint64_t answer_end;   /* that epoch's end in the primary's log */
+};
+void join_item_encode(const struct join_item *item, struct buffer *out);
+int join_item_decode(struct reader *in, struct join_item *item);
+
+#endif

@@ -1,0 +1,74 @@
+/* Bodies of the control port's messages. */
+#include <assert.h>
+
+#include "proto/message.h"
+
+/* --- hello: u16 version min, u16 version max, u8 role, 16 bytes cluster id, u64 receiver incarnation, string name */
+
+void hello_encode(const struct hello *hello, struct buffer *out)
+{
+	assert(hello->name.size <= NAME_MAX_BYTES);
+	buffer_u16(out, hello->version_min);
+	buffer_u16(out, hello->version_max);
+	buffer_u8(out, hello->role);
+	buffer_bytes(out, hello->cluster_id, sizeof hello->cluster_id);
+	buffer_u64(out, hello->receiver_incarnation);
+	buffer_string(out, hello->name);
+}
+
+int hello_decode(struct reader *in, struct hello *hello)
+{
+	struct span cluster_id;
+
+	hello->version_min = reader_u16(in);
+	hello->version_max = reader_u16(in);
+	hello->role = reader_u8(in);
+	cluster_id = reader_bytes(in, sizeof hello->cluster_id);
+	hello->receiver_incarnation = reader_u64(in);
+	hello->name = reader_string(in, NAME_MAX_BYTES);
+	if (in->failed || hello->role > HELLO_PEER || hello->version_min > hello->version_max)
+		return ERROR_MALFORMED;
+	memcpy(hello->cluster_id, cluster_id.data, cluster_id.size);
+	return 0;
+}
+
+/* --- heartbeat: four u64 ------------------------------------------------------------------------------------ */
+
+void heartbeat_encode(const struct heartbeat *heartbeat, struct buffer *out)
+{
+	buffer_u64(out, heartbeat->sent_ms);
+	buffer_u64(out, heartbeat->map_version);
+	buffer_u64(out, heartbeat->clock_unix_ms);
+	buffer_u64(out, heartbeat->registered_epoch);
+}
+
+int heartbeat_decode(struct reader *in, struct heartbeat *heartbeat)
+{
+	heartbeat->sent_ms = reader_u64(in);
+	heartbeat->map_version = reader_u64(in);
+	heartbeat->clock_unix_ms = reader_u64(in);
+	heartbeat->registered_epoch = reader_u64(in);
+	return in->failed ? ERROR_MALFORMED : 0;
+}
+
+/* --- propose result: u64 ticket, u16 error, u32 controller, u64 map version, string detail ------------------ */
+
+void propose_result_encode(const struct propose_result *result, struct buffer *out)
+{
+	assert(result->detail.size <= DEFINITION_MAX_BYTES);
+	buffer_u64(out, result->ticket);
+	buffer_u16(out, result->error);
+	buffer_u32(out, result->controller);
+	buffer_u64(out, result->map_version);
+	buffer_string(out, result->detail);
+}
+
+int propose_result_decode(struct reader *in, struct propose_result *result)
+{
+	result->ticket = reader_u64(in);
+	result->error = reader_u16(in);
+	result->controller = reader_u32(in);
+	result->map_version = reader_u64(in);
+	result->detail = reader_string(in, DEFINITION_MAX_BYTES);
+	return in->failed || result->controller > NODES_MAX ? ERROR_MALFORMED : 0;
+}
