@@ -1,0 +1,48 @@
+/* What a shard asks of its disk, as values. The driver (node's writer thread, the simulator's disk) carries them out
+ * and hands the outcome back; nothing here opens a file.
+ *
+ * Segments are numbered 1, 2, 3, ... per journal and have one fixed size; the driver keeps files written with zeros
+ * ahead of use, or reuses old ones of the same journal, whose content may be anything. One write is in flight per
+ * journal at most. Reads may overlap each other and the write, never the bytes being written. Before the first write to
+ * a segment is answered, all that was written to older ones is durable, whatever `durable` says: the journal's `synced`
+ * marks rest on it. */
+#ifndef EVGRID_PARTITION_DISK_H
+#define EVGRID_PARTITION_DISK_H
+
+#include "proto/bytes.h"
+
+#define DISK_BLOCK_BYTES 4096u /* writes begin and end at multiples of it */
+
+enum disk_verb {
+	DISK_WRITE,  /* bytes at (segment, place); done means durable (fdatasync) when `durable`. A segment not seen
+		      * before is created, its directory entry made durable with the first durable write. */
+	DISK_READ,   /* length bytes from (segment, place); a shorter answer means the file ends there */
+	DISK_DELETE, /* the segment's file may go or be reused; done means that it stays gone after a loss of power */
+	DISK_SNAPSHOT_PUT, /* write aside, sync, rename: snapshot (partition, slot) := bytes */
+	DISK_SNAPSHOT_GET, /* the bytes of snapshot (partition, slot); an empty answer means there is none */
+};
+
+struct disk_request {
+	enum disk_verb verb;
+	uint64_t ticket; /* chosen by the shard; repeated in the answer */
+	uint32_t segment;
+	uint64_t place;     /* bytes from the segment's start */
+	uint32_t length;    /* DISK_READ */
+	bool durable;       /* DISK_WRITE */
+	uint16_t partition; /* DISK_SNAPSHOT_* */
+	uint8_t slot;       /* DISK_SNAPSHOT_*: 0 or 1 */
+	struct span bytes;  /* DISK_WRITE, DISK_SNAPSHOT_PUT: the shard's memory, unchanged until the answer */
+};
+
+enum disk_outcome {
+	DISK_DONE = 0,
+	DISK_FULL = 1,   /* no space: nothing was written that counts; may be tried again */
+	DISK_FAILED = 2, /* anything else: the process ends, nothing is retried (design.md section 7) */
+};
+
+struct disk_segment { /* what the driver found in the journal's directory at start */
+	uint32_t segment;
+	uint64_t size_bytes;
+};
+
+#endif

@@ -1,0 +1,193 @@
+/* A partition on one node: its log, its state, and its role under the present row.
+ *
+ *              row names another primary                 agreed with the primary (rule 3)
+ *   NONE ----------------------------------> JOINING ----------------------------------> JOINED
+ *    |  row names this node primary             ^ |                                        |
+ *    +------------------> STARTING <------------+-+---- every new epoch begins anew -------+
+ *                            | epoch start committed and applied, leases of others expired (rules 2, 7)
+ *                            v
+ *                          ACTIVE <-> SEALED   (hand-over asked for, until the partition version changes)
+ *   any -> NONE: the row no longer names this node; any -> STOPPED: an alarm, for ever (until the row drops it). */
+#ifndef EVGRID_PARTITION_PARTITION_H
+#define EVGRID_PARTITION_PARTITION_H
+
+#include "partition/fetch.h"
+#include "partition/shard.h"
+#include "partition/state.h"
+
+#define ASK_INTERVAL_MS 100u  /* JOIN_ASK is repeated until agreed */
+#define ASK_SPACING_MS 10u    /* and not more often than this when the primary is heard */
+#define APPLIED_REPORT_MS 64u /* a replica tells how far it has applied this long after, at the latest */
+#define RESEND_FIRST_MS 200u  /* no acknowledgement: sent again, doubling */
+#define RESEND_LAST_MS 1600u
+#define PROBE_BYTES (64u * 1024) /* what is sent to a replica that did not answer the last time */
+#define PROPOSAL_REPEAT_MS 300u
+#define REPORT_REPEAT_MS 1000u
+#define LEASE_WAIT_MS (LEASE_MS + LEASE_MS / 10) /* 1.1 L */
+#define FLIGHTS_MAX 32u                          /* REPLICATE items under way to one replica */
+
+enum partition_role {
+	PARTITION_NONE,
+	PARTITION_JOINING,
+	PARTITION_JOINED,
+	PARTITION_STARTING,
+	PARTITION_ACTIVE,
+	PARTITION_SEALED,
+	PARTITION_STOPPED,
+	PARTITION_ROLE_COUNT,
+};
+
+struct flight {
+	uint64_t end;
+	uint32_t size_bytes;
+};
+
+/* A replica as its primary sees it. */
+struct peer {
+	uint32_t node_id;
+	uint64_t node_epoch; /* that asked to join or acknowledged in this epoch */
+	bool joined;         /* its end agrees with this log: data may be sent from `next` */
+	bool acked;          /* it has acknowledged in this epoch, under node_epoch */
+	uint64_t acked_end;
+	uint64_t applied;
+	uint64_t next;
+	uint64_t sent_commit;
+	uint64_t resend_at_ms; /* 0: nothing outstanding, or not set yet */
+	uint32_t resend_ms;
+	bool probing;         /* the last resend was not answered */
+	uint64_t rewound_to;  /* the last misfit's place: one answer per place and time-out */
+	uint64_t mark_offset; /* acknowledged by mark_ms + FENCE_TIMEOUT_MS, or it lags */
+	uint64_t mark_ms;     /* 0: not behind */
+	uint32_t flight_head;
+	uint32_t flight_count;
+	uint64_t flight_bytes;
+	struct flight flights[FLIGHTS_MAX];
+	struct fetch fetch;
+};
+
+struct primary {
+	struct peer *peers;
+	uint32_t peer_count;
+	bool epoch_started; /* the epoch start record has been appended, at epoch_start */
+	bool activated;     /* was active in this epoch */
+	bool proposal_open;
+	bool handover_asked;
+	uint64_t epoch_start;
+	uint64_t overlay_end;    /* state and overlay together cover the log up to here */
+	uint64_t defined_at;     /* definitions of the map up to this version are in the log */
+	node_set proposed_added; /* the maximal ISR is row.isr and these */
+	node_set proposed_isr;
+	uint64_t proposed_ms;
+	uint64_t below_minimum_ms; /* since; 0: not below */
+	uint32_t target;
+	uint64_t sealed_ms;
+	uint64_t handover_ms;
+};
+
+struct replica {
+	uint64_t ask_at_ms; /* 0: now */
+	uint64_t asked_ms;
+	bool ack_wanted;
+	bool misfit;
+	bool starved;       /* a batch was dropped for want of room: ask again when there is room */
+	uint64_t acked_end; /* last told */
+	uint64_t told_applied;
+	uint64_t report_at_ms; /* 0: none due */
+};
+
+/* An answer that waits until the log is committed and applied up to `wait`. */
+struct pending {
+	struct pending *next;
+	uint64_t client; /* 0: gone, nobody is told */
+	uint64_t ticket;
+	uint64_t wait;
+	uint64_t base_offset;
+	uint64_t base_sequence;
+	uint64_t received_us;
+	uint32_t size_bytes; /* charged against the pending limit */
+	uint16_t error;
+	bool duplicate;
+	uint16_t fault_count;
+	struct buffer faults;
+};
+
+struct waiting_read {
+	struct waiting_read *next;
+	uint64_t client;
+	uint64_t deadline_ms;
+	struct read_item item; /* its spans point behind this struct */
+	uint8_t bytes[];
+};
+
+struct partition {
+	struct shard *shard;
+	uint16_t id;
+	enum partition_role role;
+	struct map_partition row; /* version 0: none seen */
+	struct log log;
+	struct state *state;
+	uint64_t durable_end;
+	uint64_t hint;           /* commit offset that the journal bears */
+	uint32_t history;        /* of the newest epoch start seen in the log */
+	uint64_t lease_until_ms; /* leases that this node's answers fed may live until then */
+	node_set lease_holders;  /* and those whose answers before lease_row_ms are not known yet */
+	uint64_t lease_row_ms;   /* 0: the turn after the row has not come yet */
+	uint64_t committed_us;   /* when the commit offset advanced last */
+	uint64_t reported_ms;    /* PROPOSE_OUT, PROPOSE_SUSPECT_REPORT */
+	uint64_t deadline_ms;
+	struct fetch apply;
+	struct fetch fill;
+	struct primary primary;
+	struct replica replica;
+	struct pending *pending_first;
+	struct pending *pending_last;
+	struct waiting_read *reads;
+	uint8_t snapshot_slot; /* the one to write next */
+	uint64_t snapshot_applied;
+	struct buffer held; /* recovery: batches whose commit has not been read yet */
+	bool held_lost;     /* they were too many: applied later, from the disk */
+};
+
+int partition_init(struct partition *partition, struct shard *shard, uint16_t id);
+void partition_deinit(struct partition *partition);
+
+/* The only way a role changes: checks the table of allowed moves. */
+void partition_move(struct partition *partition, enum partition_role role);
+bool partition_is_primary(const struct partition *partition); /* STARTING, ACTIVE or SEALED */
+bool partition_is_replica(const struct partition *partition); /* JOINING or JOINED */
+
+/* The row of the newest map. 0, or negative: fatal. */
+int partition_row(struct partition *partition, const struct map_partition *row);
+
+/* One step of a touched partition, before and after the clients' requests of the turn. 0, or negative: fatal. */
+int partition_prepare(struct partition *partition);
+void partition_advance(struct partition *partition); /* durable end, commit; gathers what is to be applied */
+void partition_apply_group(struct shard *shard);
+int partition_step(struct partition *partition);
+
+/* Appends one stamped, checked batch to journal and log. 0; 1: no room; negative: fatal. */
+int partition_append(struct partition *partition, const struct batch *batch);
+
+/* Cuts the log to `offset`, a batch's base, and forgets what rested on the rest. */
+void partition_cut(struct partition *partition, uint64_t offset);
+
+void partition_note_history(struct partition *partition, const struct batch *batch); /* of an epoch start */
+void partition_forget_state(struct partition *partition);                            /* empty again; no memory: fatal */
+void partition_forget(struct partition *partition); /* log and state: the partition left this node */
+
+/* Advances the commit offset; wakes what follows it. */
+void partition_commit(struct partition *partition, uint64_t commit);
+
+/* An alarm: the partition does nothing more on this node and asks to be taken out. */
+void partition_stop(struct partition *partition, enum shard_event_kind kind, uint64_t a, uint64_t b);
+
+void partition_status(const struct partition *partition, struct partition_status *status);
+
+/* The earliest of what this partition waits for. */
+static inline void partition_deadline(struct partition *partition, uint64_t at_ms)
+{
+	if (at_ms < partition->deadline_ms)
+		partition->deadline_ms = at_ms;
+}
+
+#endif

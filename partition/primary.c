@@ -1,0 +1,341 @@
+/* A primary's epoch (design.md 6.2, 6.4, 6.7).
+ *
+ *   begin: overlay rebuilt over the tail -> epoch start appended -> committed and applied, leases expired -> ACTIVE
+ *
+ * 1. The first record of an epoch is its start; sequences rise above the log's greatest, tail included.
+ * 2. Until that record is committed nothing is completed and nothing fresh is answered (R16): appends are not taken, and
+ *    what was pending in the epoch before waits.
+ * 3. The commit offset is the smallest acknowledged end over the maximal ISR, while the committed ISR has its minimum;
+ *    an acknowledgement counts in this epoch and from the replica's present process only (R5, R6).
+ * 4. Definitions of the map that the log lacks are appended before the appends that need them: streams, then views,
+ *    in id order (V1). */
+#include "partition/primary.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "partition/lease.h"
+#include "partition/pipeline.h"
+#include "partition/read.h"
+#include "partition/shard_internal.h"
+
+/* --- beginning and ending ---------------------------------------------------------------------------------------------------- */
+
+static void free_peers(struct primary *primary)
+{
+	for (uint32_t i = 0; i < primary->peer_count; i++)
+		fetch_deinit(&primary->peers[i].fetch);
+	free(primary->peers);
+	primary->peers = NULL;
+	primary->peer_count = 0;
+}
+
+void primary_deinit(struct partition *partition)
+{
+	free_peers(&partition->primary);
+	partition->primary = (struct primary){0};
+}
+
+static node_set others(const struct partition *partition)
+{
+	const struct map_partition *row = &partition->row;
+	node_set set = row->learners;
+
+	for (uint32_t i = 0; i < row->replica_count; i++)
+		set |= node_bit(row->replicas[i]);
+	return set & ~node_bit(partition->shard->sender.node_id);
+}
+
+static int make_peers(struct partition *partition)
+{
+	struct primary *primary = &partition->primary;
+	node_set set = others(partition);
+	uint32_t count = node_set_count(set);
+
+	if (count == 0)
+		return 0;
+	primary->peers = calloc(count, sizeof *primary->peers);
+	if (primary->peers == NULL)
+		return -1;
+	for (; set != 0; set &= set - 1) {
+		struct peer *peer = &primary->peers[primary->peer_count++];
+
+		peer->node_id = (uint32_t)__builtin_ctzll(set) + 1;
+		peer->mark_offset = partition->log.end;
+		peer->resend_ms = RESEND_FIRST_MS;
+	}
+	assert(primary->peer_count == count);
+	return 0;
+}
+
+int primary_begin(struct partition *partition, bool stays)
+{
+	uint64_t overlay_end = partition->primary.overlay_end;
+
+	assert(partition->row.primary == partition->shard->sender.node_id);
+	primary_deinit(partition);
+	if (!stays) {
+		state_overlay_clear(partition->state);
+		overlay_end = state_applied(partition->state);
+	}
+	partition->primary.overlay_end = overlay_end;
+	partition_move(partition, PARTITION_STARTING);
+	return make_peers(partition);
+}
+
+void primary_end(struct partition *partition)
+{
+	pipeline_fail_all(partition, ERROR_OUTCOME_UNKNOWN);
+	read_fail_linearizable(partition, ERROR_NOT_PRIMARY);
+	state_overlay_clear(partition->state);
+	primary_deinit(partition);
+}
+
+/* A higher version of the row was seen: proposals made under the former one can no longer be taken (rule 5), so the
+ * maximal ISR is the committed one, and a sealed primary resumes, for it is still the row's primary. */
+void primary_row(struct partition *partition)
+{
+	struct primary *primary = &partition->primary;
+
+	assert(partition_is_primary(partition));
+	primary->proposed_added = 0;
+	primary->proposal_open = false;
+	primary->handover_asked = false;
+	primary->target = 0;
+	if (node_set_count(partition->row.isr) >= partition->row.minimum_isr)
+		primary->below_minimum_ms = 0;
+	if (partition->role == PARTITION_SEALED)
+		partition_move(partition, primary->activated ? PARTITION_ACTIVE : PARTITION_STARTING);
+	push_refresh(partition);
+}
+
+/* --- appending ----------------------------------------------------------------------------------------------------------------- */
+
+int primary_append(struct partition *partition, struct batch *batch, uint8_t *bytes)
+{
+	struct shard *shard = partition->shard;
+	uint64_t unix_us = shard->time.unix_us;
+	int result;
+
+	assert(partition->primary.overlay_end == partition->log.end);
+	if (!journal_has_room(shard->journal, batch->size))
+		return 1;
+	batch->base_offset = partition->log.end;
+	batch->base_sequence =
+		sequence_next(log_last_sequence(&partition->log), unix_us / 1000, partition->id, batch->record_count);
+	batch->epoch = partition->row.epoch;
+	batch->ingest_time_us = unix_us;
+	batch_stamp(bytes, batch->base_offset, batch->base_sequence, batch->epoch, unix_us);
+	result = partition_append(partition, batch);
+	if (result != 0)
+		return result;
+	if (state_overlay_add(partition->state, batch) != 0)
+		return -1;
+	partition->primary.overlay_end = partition->log.end;
+	return 0;
+}
+
+/* One control record as a batch of its own. 0; 1: no room; negative: fatal. */
+static int append_control(struct partition *partition, const struct control *control)
+{
+	struct shard *shard = partition->shard;
+	struct batch_builder *builder = &shard->builder;
+	struct batch batch;
+
+	buffer_clear(&shard->records);
+	if (control_encode(control, &shard->records) != 0)
+		return -1;
+	batch_builder_reset(builder, partition->id);
+	if (batch_builder_add_raw(builder, buffer_span(&shard->records)) != 0 ||
+	    batch_builder_finish(builder, 0, 0, 0, BATCH_CONTROL, false) != 0 ||
+	    batch_decode_trusted(buffer_span(&builder->bytes), &batch) != 0)
+		return -1;
+	return primary_append(partition, &batch, builder->bytes.data);
+}
+
+/* 0: complete; 1: not yet; negative: fatal. */
+static int build_overlay(struct partition *partition)
+{
+	struct shard *shard = partition->shard;
+	struct primary *primary = &partition->primary;
+	enum fetch_result result;
+	struct batch batch;
+
+	if (primary->overlay_end < state_applied(partition->state))
+		primary->overlay_end = state_applied(partition->state);
+	while (primary->overlay_end < partition->log.end) {
+		const struct log_entry *entry = log_find(&partition->log, primary->overlay_end);
+
+		assert(entry != NULL);
+		result = fetch_batch(shard, &partition->fill, ticket_owner(TICKET_FILL, partition->id, 0),
+				     &partition->log, entry, &batch);
+		if (result == FETCH_BROKEN)
+			partition_stop(partition, SHARD_EVENT_QUARANTINED, entry->base, 2);
+		if (result != FETCH_READY)
+			return 1;
+		if (state_overlay_add(partition->state, &batch) != 0)
+			return -1;
+		primary->overlay_end = batch_end_offset(&batch);
+	}
+	return 0;
+}
+
+static int append_epoch_start(struct partition *partition)
+{
+	struct control control = {
+		.kind = CONTROL_EPOCH_START,
+		.node_id = partition->shard->sender.node_id,
+		.history = partition->row.history,
+	};
+	uint64_t at = partition->log.end;
+	int result = append_control(partition, &control);
+
+	if (result != 0)
+		return result;
+	partition->primary.epoch_started = true;
+	partition->primary.epoch_start = at;
+	assert(log_last_epoch(&partition->log) == partition->row.epoch);
+	return 0;
+}
+
+static int append_streams(struct partition *partition)
+{
+	const struct cluster_map *map = partition->shard->map;
+	int result = 0;
+
+	for (uint32_t i = 0; i < map->stream_count && result == 0; i++) {
+		const struct map_stream *stream = &map->streams[i];
+		struct control control = {
+			.kind = CONTROL_STREAM_DEFINED,
+			.id = stream->id,
+			.name = span_of_text(stream->name),
+			.definition = stream->settings,
+		};
+
+		if (!state_has_stream(partition->state, stream->id))
+			result = append_control(partition, &control);
+	}
+	return result;
+}
+
+static int append_views(struct partition *partition)
+{
+	const struct cluster_map *map = partition->shard->map;
+	int result = 0;
+
+	for (uint32_t i = 0; i < map->view_count && result == 0; i++) {
+		const struct map_view *view = &map->views[i];
+		bool known = state_has_view(partition->state, view->id, view->version);
+		struct control control = {
+			.kind = view->dropped ? CONTROL_VIEW_DROPPED : CONTROL_VIEW_DEFINED,
+			.id = view->id,
+			.version = view->version,
+			.name = span_of_text(view->name),
+			.definition = view->definition,
+		};
+
+		if (known == view->dropped)
+			result = append_control(partition, &control);
+	}
+	return result;
+}
+
+static int append_definitions(struct partition *partition)
+{
+	int result = append_streams(partition);
+
+	if (result == 0)
+		result = append_views(partition);
+	if (result == 0)
+		partition->primary.defined_at = partition->shard->definitions_at;
+	return result;
+}
+
+int primary_prepare(struct partition *partition)
+{
+	struct primary *primary = &partition->primary;
+	int result = 0;
+
+	if (partition->role == PARTITION_STARTING && !primary->epoch_started) {
+		result = build_overlay(partition);
+		if (result == 0)
+			result = append_epoch_start(partition);
+	}
+	if (result == 0 && primary->epoch_started && partition->role != PARTITION_SEALED &&
+	    primary->defined_at < partition->shard->definitions_at)
+		result = append_definitions(partition);
+	if (result == 1 && partition->role != PARTITION_STOPPED && partition->fill.ticket == 0)
+		shard_touch_again(partition); /* no room; a disk answer touches by itself */
+	return result < 0 ? result : 0;
+}
+
+/* --- committing ------------------------------------------------------------------------------------------------------------------ */
+
+static uint64_t commit_bound(struct partition *partition)
+{
+	uint32_t me = partition->shard->sender.node_id;
+	node_set set = lease_maximal_isr(partition) & ~node_bit(me);
+	uint64_t bound = partition->durable_end;
+
+	if (node_set_count(partition->row.isr) < partition->row.minimum_isr || !node_set_has(partition->row.isr, me) ||
+	    lease_alone_and_cut_off(partition))
+		return 0;
+	for (; set != 0; set &= set - 1) {
+		const struct peer *peer = push_peer(partition, (uint32_t)__builtin_ctzll(set) + 1);
+
+		if (peer == NULL || !push_counts(partition, peer))
+			return 0;
+		if (peer->acked_end < bound)
+			bound = peer->acked_end;
+	}
+	return bound;
+}
+
+void primary_commit(struct partition *partition)
+{
+	uint64_t bound = commit_bound(partition);
+
+	if (bound > partition->log.commit)
+		partition_commit(partition, bound);
+}
+
+/* --- the step ---------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t wait_until_ms(const struct partition *partition)
+{
+	const struct shard *shard = partition->shard;
+	uint64_t after_start_ms = shard->registered_ms + LEASE_WAIT_MS;
+
+	if (partition->row.planned)
+		return 0;
+	return lease_wait_until(partition) > after_start_ms ? lease_wait_until(partition) : after_start_ms;
+}
+
+static void activate(struct partition *partition)
+{
+	struct primary *primary = &partition->primary;
+	struct shard *shard = partition->shard;
+
+	if (partition->role != PARTITION_STARTING || !primary->epoch_started ||
+	    state_applied(partition->state) <= primary->epoch_start)
+		return;
+	if (shard->time.now_ms < wait_until_ms(partition)) {
+		partition_deadline(partition, wait_until_ms(partition));
+		return;
+	}
+	primary->activated = true;
+	partition_move(partition, PARTITION_ACTIVE);
+	outbox_event(&shard->outbox, SHARD_EVENT_PRIMARY, partition->id, partition->row.epoch, primary->epoch_start, 0);
+}
+
+int primary_step(struct partition *partition)
+{
+	struct primary *primary = &partition->primary;
+
+	activate(partition);
+	for (uint32_t i = 0; i < primary->peer_count && partition_is_primary(partition); i++)
+		push_step(partition, &primary->peers[i]);
+	if (partition_is_primary(partition))
+		isr_step(partition);
+	return 0;
+}

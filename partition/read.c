@@ -1,0 +1,236 @@
+/* Reads.
+ *
+ * 1. Linearizable: only an active primary that holds the lease at the moment of answering, by the clock of this turn,
+ *    which was read after the request arrived (L6). Without a lease it waits for a renewed contact until its deadline.
+ * 2. At least as new as an offset: from any replica once it has applied that offset; else NOT_YET at the deadline, never
+ *    a false "not found" (design.md 9).
+ * 3. Every answer bears what was applied when it was given.
+ * 4. Waiting reads are bounded in number; beyond it BUSY. */
+#include "partition/read.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "partition/lease.h"
+#include "partition/shard_internal.h"
+
+#define ANSWER_BYTES 64u
+
+static void send(struct shard *shard, uint64_t client, const struct read_done *done)
+{
+	struct buffer *out =
+		outbox_client_item(&shard->outbox, client, MESSAGE_READ_DONE, ANSWER_BYTES + done->state.size);
+
+	if (out != NULL)
+		read_done_encode(done, out);
+}
+
+static void answer_error(struct shard *shard, uint64_t client, uint64_t ticket, enum error error)
+{
+	struct read_done done = {.ticket = ticket, .error = (uint16_t)error};
+
+	send(shard, client, &done);
+}
+
+static void answer(struct partition *partition, uint64_t client, const struct read_item *item)
+{
+	struct read_done done = {.ticket = item->ticket, .applied = state_applied(partition->state)};
+	struct view_entry entry = {0};
+
+	if (item->view_id == 0) {
+		done.version = state_key_version(partition->state, item->stream_id, item->key, item->partition_key);
+	} else {
+		done.error = (uint16_t)state_view_get(partition->state, item->view_id, item->key, item->partition_key,
+						      &entry);
+		if (done.error == ERROR_NONE && entry.state.size > CHUNK_MAX_BYTES)
+			done.error = ERROR_LIMIT;
+		else if (done.error == ERROR_NONE)
+			done.state = entry.state;
+		done.changed_at = entry.changed_at;
+		done.version = entry.key_version;
+	}
+	send(partition->shard, client, &done);
+}
+
+enum readiness { READ_NOW, READ_WAIT, READ_REFUSED };
+
+/* What keeps this read from being answered now; *error: what is said if it cannot wait any longer. */
+static enum readiness readiness(const struct partition *partition, const struct read_item *item, enum error *error)
+{
+	bool here = partition->role != PARTITION_NONE && partition->role != PARTITION_STOPPED;
+
+	*error = ERROR_NOT_PRIMARY;
+	if (!here)
+		return READ_REFUSED;
+	if (item->mode == READ_LOCAL)
+		return READ_NOW;
+	if (item->mode == READ_AT_LEAST) {
+		*error = ERROR_NOT_YET;
+		return state_applied(partition->state) > item->at_least ? READ_NOW : READ_WAIT;
+	}
+	if (!partition_is_primary(partition))
+		return READ_REFUSED;
+	*error = ERROR_NOT_READY;
+	if (partition->role != PARTITION_ACTIVE)
+		return partition->role == PARTITION_SEALED ? READ_REFUSED : READ_WAIT;
+	*error = ERROR_STALE_LEASE;
+	return lease_holds(partition) ? READ_NOW : READ_WAIT;
+}
+
+static void wait(struct partition *partition, uint64_t client, const struct read_item *item)
+{
+	struct shard *shard = partition->shard;
+	size_t key_bytes = item->key.size + item->partition_key.size;
+	struct waiting_read *read = NULL;
+
+	if (shard->reads_waiting < READS_WAITING_MAX)
+		read = malloc(sizeof *read + key_bytes);
+	if (read == NULL) {
+		answer_error(shard, client, item->ticket, ERROR_BUSY);
+		return;
+	}
+	*read = (struct waiting_read){.client = client, .item = *item};
+	read->deadline_ms = shard->time.now_ms + item->wait_ms;
+	if (key_bytes > 0) {
+		memcpy(read->bytes, item->key.data, item->key.size);
+		memcpy(read->bytes + item->key.size, item->partition_key.data, item->partition_key.size);
+	}
+	read->item.key = span_of(read->bytes, item->key.size);
+	read->item.partition_key = span_of(read->bytes + item->key.size, item->partition_key.size);
+	read->next = partition->reads;
+	partition->reads = read;
+	shard->reads_waiting++;
+	partition_deadline(partition, read->deadline_ms);
+	shard_touch(partition);
+}
+
+void read_request(struct shard *shard, uint64_t client, const struct read_item *item)
+{
+	struct partition *partition = shard_partition(shard, item->partition);
+	enum error error = ERROR_NONE;
+	enum readiness ready;
+
+	if (partition == NULL || item->mode > READ_LOCAL) {
+		answer_error(shard, client, item->ticket, partition == NULL ? ERROR_WRONG_PARTITION : ERROR_MALFORMED);
+		return;
+	}
+	ready = readiness(partition, item, &error);
+	if (ready == READ_NOW)
+		answer(partition, client, item);
+	else if (ready == READ_REFUSED || item->wait_ms == 0)
+		answer_error(shard, client, item->ticket, error);
+	else
+		wait(partition, client, item);
+}
+
+/* --- those that wait ------------------------------------------------------------------------------------------------------ */
+
+static void drop(struct partition *partition, struct waiting_read **link)
+{
+	struct waiting_read *read = *link;
+
+	*link = read->next;
+	partition->shard->reads_waiting--;
+	free(read);
+}
+
+void read_step(struct partition *partition)
+{
+	struct shard *shard = partition->shard;
+	struct waiting_read **link = &partition->reads;
+
+	while (*link != NULL) {
+		struct waiting_read *read = *link;
+		enum error error = ERROR_NONE;
+		enum readiness ready = readiness(partition, &read->item, &error);
+
+		if (ready == READ_WAIT && shard->time.now_ms < read->deadline_ms) {
+			partition_deadline(partition, read->deadline_ms);
+			link = &read->next;
+			continue;
+		}
+		if (ready == READ_NOW)
+			answer(partition, read->client, &read->item);
+		else
+			answer_error(shard, read->client, read->item.ticket, error);
+		drop(partition, link);
+	}
+}
+
+static void fail(struct partition *partition, enum error error, bool linearizable_only)
+{
+	struct waiting_read **link = &partition->reads;
+
+	while (*link != NULL) {
+		if (linearizable_only && (*link)->item.mode != READ_LINEARIZABLE) {
+			link = &(*link)->next;
+			continue;
+		}
+		answer_error(partition->shard, (*link)->client, (*link)->item.ticket, error);
+		drop(partition, link);
+	}
+}
+
+void read_fail_linearizable(struct partition *partition, enum error error)
+{
+	fail(partition, error, true);
+}
+
+void read_fail_all(struct partition *partition, enum error error)
+{
+	fail(partition, error, false);
+}
+
+void read_drop_all(struct partition *partition)
+{
+	while (partition->reads != NULL)
+		drop(partition, &partition->reads);
+}
+
+void read_client_gone(struct shard *shard, uint64_t client)
+{
+	for (uint32_t i = 0; i < shard->partition_count; i++) {
+		struct waiting_read **link = &shard->partitions[i].reads;
+
+		while (*link != NULL)
+			if ((*link)->client == client)
+				drop(&shard->partitions[i], link);
+			else
+				link = &(*link)->next;
+	}
+}
+
+/* --- status --------------------------------------------------------------------------------------------------------------- */
+
+static uint16_t add_status(struct shard *shard, uint64_t client, uint16_t id)
+{
+	struct partition *partition = shard_partition(shard, id);
+	struct partition_status status;
+	struct buffer *out;
+
+	if (partition == NULL)
+		return 0;
+	partition_status(partition, &status);
+	out = outbox_client_item(&shard->outbox, client, MESSAGE_STATUS_DONE, ANSWER_BYTES);
+	if (out != NULL)
+		partition_status_encode(&status, out);
+	return 1;
+}
+
+void read_status(struct shard *shard, uint64_t client, struct reader *body, uint16_t items)
+{
+	uint32_t count = 0;
+
+	for (uint16_t i = 0; i < items && !body->failed; i++) {
+		uint16_t id = reader_u16(body);
+
+		for (uint32_t k = 0; id == UINT16_MAX && k < shard->partition_count; k++)
+			count += add_status(shard, client, shard->partitions[k].id);
+		if (id != UINT16_MAX && !body->failed)
+			count += add_status(shard, client, id);
+		if (count > PARTITION_COUNT)
+			break; /* one question tells each partition at most about once */
+	}
+	if (count == 0)
+		(void)outbox_client_body(&shard->outbox, client, MESSAGE_STATUS_DONE);
+}

@@ -1,0 +1,651 @@
+/* The shard: its life, its turns, and where inputs go.
+ *
+ * A turn: disk answers, rows and peers' messages have been taken as they came; then
+ *   due timers -> prepare (epoch starts, definitions) -> clients' requests -> steps -> replays, snapshots
+ *   -> the journal's next block, if none is in flight -> frames closed -> next timer
+ *
+ * Invariants
+ *  S1 Clients' requests are handled in turns only, by a clock read after they arrived (design.md 4, L6).
+ *  S2 Before registration, and after a map that gives this node another epoch, nothing is accepted or sent (6.6).
+ *  S3 One journal write is in flight; what a block holds is acknowledged by turns after its answer (R22).
+ *  S4 A failed disk, and memory that is needed to go on, are fatal; nothing is retried but lack of space (R15). */
+#include "partition/shard.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "partition/lease.h"
+#include "partition/pipeline.h"
+#include "partition/primary.h"
+#include "partition/read.h"
+#include "partition/replay.h"
+#include "partition/replica.h"
+#include "partition/shard_internal.h"
+
+#define STEP_PASSES 4u /* a step may touch its partition again; what is left goes to the next turn */
+
+/* --- life --------------------------------------------------------------------------------------------------------------------- */
+
+static int make_partitions(struct shard *shard)
+{
+	uint16_t stride = shard->config.shard_count;
+	uint32_t count = (PARTITION_COUNT - shard->config.index + stride - 1u) / stride;
+
+	shard->partitions = calloc(count, sizeof *shard->partitions);
+	if (shard->partitions == NULL)
+		return -1;
+	for (uint32_t i = 0; i < count; i++) {
+		shard->partition_count = i + 1;
+		if (partition_init(&shard->partitions[i], shard, (uint16_t)(shard->config.index + i * stride)) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+struct shard *shard_new(const struct shard_config *config)
+{
+	struct shard *shard = calloc(1, sizeof *shard);
+	struct journal_config journal = {config->journal_id, config->segment_bytes, config->cache_bytes,
+					 config->durable};
+
+	assert(config->shard_count > 0 && config->shard_count <= SHARDS_MAX && config->index < config->shard_count);
+	if (shard == NULL)
+		return NULL;
+	shard->config = *config;
+	shard->sender = (struct sender){config->incarnation, 0, config->node_id, config->index};
+	shard->outbox.out.next_timer_ms = UINT64_MAX;
+	batch_builder_init(&shard->builder, 0);
+	shard->journal = journal_new(&journal);
+	shard->steps = calloc(APPLY_STEPS_MAX, sizeof *shard->steps);
+	shard->step_batches = calloc(APPLY_STEPS_MAX, sizeof *shard->step_batches);
+	shard->step_owners = calloc(APPLY_STEPS_MAX, sizeof(struct partition *));
+	if (shard->journal == NULL || shard->steps == NULL || shard->step_batches == NULL ||
+	    shard->step_owners == NULL || make_partitions(shard) != 0)
+		return shard_free(shard);
+	shard->snapshot.round = shard->partition_count;
+	return shard;
+}
+
+struct shard *shard_free(struct shard *shard)
+{
+	if (shard == NULL)
+		return NULL;
+	pipeline_free(shard);
+	replay_free(shard);
+	for (uint32_t i = 0; i < shard->partition_count; i++)
+		partition_deinit(&shard->partitions[i]);
+	free(shard->partitions);
+	shard->journal = journal_free(shard->journal);
+	outbox_deinit(&shard->outbox);
+	batch_builder_deinit(&shard->builder);
+	buffer_deinit(&shard->records);
+	buffer_deinit(&shard->inbox);
+	buffer_deinit(&shard->snapshot.bytes);
+	free(shard->inbox_messages);
+	free(shard->key_counts);
+	free(shard->steps);
+	free(shard->step_batches);
+	free(shard->step_owners);
+	free(shard);
+	return NULL;
+}
+
+int shard_start(struct shard *shard, const struct disk_segment *segments, uint32_t count)
+{
+	return shard_recovery_begin(shard, segments, count) != 0 ? -1 : 0;
+}
+
+bool shard_recovered(const struct shard *shard)
+{
+	return shard->phase == SHARD_RUNNING;
+}
+
+bool shard_cut_tail(const struct shard *shard)
+{
+	return journal_damage(shard->journal)->tail_cut;
+}
+
+uint32_t shard_quarantined(const struct shard *shard)
+{
+	return journal_damage(shard->journal)->quarantined;
+}
+
+/* --- looking up ------------------------------------------------------------------------------------------------------------------ */
+
+struct partition *shard_partition(const struct shard *shard, uint16_t partition)
+{
+	if (partition >= PARTITION_COUNT || partition % shard->config.shard_count != shard->config.index)
+		return NULL;
+	return &shard->partitions[partition / shard->config.shard_count];
+}
+
+const struct map_node *shard_node(const struct shard *shard, uint32_t node_id)
+{
+	return shard->map == NULL || node_id == 0 ? NULL : cluster_map_node(shard->map, node_id);
+}
+
+uint64_t shard_node_epoch(const struct shard *shard, uint32_t node_id)
+{
+	return node_id == 0 || node_id > NODES_MAX ? 0 : shard->node_epochs[node_id - 1];
+}
+
+void shard_garbage(struct shard *shard, uint16_t partition, uint32_t node_id)
+{
+	outbox_event(&shard->outbox, SHARD_EVENT_REFUSED_GARBAGE, partition, 0, node_id, 0);
+}
+
+/* --- the map ----------------------------------------------------------------------------------------------------------------------- */
+
+static void note_definitions(struct shard *shard)
+{
+	for (uint32_t i = 0; i < shard->map->stream_count; i++)
+		if (shard->map->streams[i].changed_at > shard->definitions_at)
+			shard->definitions_at = shard->map->streams[i].changed_at;
+	for (uint32_t i = 0; i < shard->map->view_count; i++)
+		if (shard->map->views[i].changed_at > shard->definitions_at)
+			shard->definitions_at = shard->map->views[i].changed_at;
+}
+
+static void take_rows(struct shard *shard)
+{
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		const struct map_node *node = cluster_map_node(shard->map, i + 1);
+
+		shard->node_epochs[i] = node == NULL ? 0 : node->epoch;
+	}
+	note_definitions(shard);
+	for (uint32_t i = 0; i < shard->partition_count; i++) {
+		struct partition *partition = &shard->partitions[i];
+
+		if (partition_row(partition, &shard->map->partitions[partition->id]) != 0)
+			shard->fatal = true;
+		if (partition_is_primary(partition)) {
+			push_refresh(partition);
+			shard_touch(partition);
+		}
+	}
+}
+
+void shard_map(struct shard *shard, const struct cluster_map *map)
+{
+	uint32_t me = shard->sender.node_id;
+	const struct map_node *node = me == 0 ? NULL : cluster_map_node(map, me);
+
+	shard->given_map = map;
+	if (!shard->registered || node == NULL || node->epoch < shard->sender.node_epoch) {
+		shard->map = NULL; /* of before our registration: nothing may rest on it */
+		return;
+	}
+	if (node->epoch > shard->sender.node_epoch) {
+		shard->map = NULL;
+		shard->registered = false; /* another process is this node now */
+		return;
+	}
+	shard->map = map;
+	take_rows(shard);
+}
+
+void shard_register(struct shard *shard, uint32_t node_id, uint64_t node_epoch)
+{
+	assert(shard->phase == SHARD_RUNNING);
+	assert(node_id != 0 && node_id <= NODES_MAX);
+	shard->sender.node_id = node_id;
+	shard->sender.node_epoch = node_epoch;
+	shard->registered = true;
+	shard->register_time_wanted = true;
+	shard->registered_ms = shard->time.now_ms;
+	if (shard->given_map != NULL)
+		shard_map(shard, shard->given_map);
+}
+
+void shard_contacts(struct shard *shard, const struct contact_table *contacts)
+{
+	shard->contacts = *contacts;
+	for (uint32_t i = 0; i < shard->partition_count; i++) {
+		struct partition *partition = &shard->partitions[i];
+
+		lease_note_contacts(partition);
+		if (partition_is_primary(partition) && (partition->reads != NULL || !partition->primary.activated ||
+							partition->log.commit < partition->log.end))
+			shard_touch(partition);
+	}
+}
+
+void shard_handover_wish(struct shard *shard, uint16_t partition, uint32_t target)
+{
+	struct partition *wished = shard_partition(shard, partition);
+
+	if (wished != NULL && shard->map != NULL)
+		isr_wish(wished, target);
+}
+
+/* --- peers ------------------------------------------------------------------------------------------------------------------------ */
+
+static int receive_replicate(struct shard *shard, const struct message *message, struct reader *body)
+{
+	struct partition *partition;
+	struct replicate_item item;
+
+	if (replicate_item_decode(body, &item) != 0)
+		return 1;
+	partition = shard_partition(shard, item.partition);
+	return partition == NULL ? 1 : replica_receive(partition, message->node_id, &item);
+}
+
+static int receive_ack(struct shard *shard, const struct message *message, struct reader *body)
+{
+	struct partition *partition;
+	struct ack_item item;
+
+	if (ack_item_decode(body, &item) != 0)
+		return 1;
+	partition = shard_partition(shard, item.partition);
+	if (partition == NULL)
+		return 1;
+	push_ack(partition, message->node_id, message->node_epoch, &item);
+	return 0;
+}
+
+static int receive_join(struct shard *shard, const struct message *message, struct reader *body)
+{
+	struct partition *partition;
+	struct join_item item;
+
+	if (join_item_decode(body, &item) != 0)
+		return 1;
+	partition = shard_partition(shard, item.partition);
+	if (partition == NULL)
+		return 1;
+	if (message->kind == MESSAGE_JOIN_ANSWER)
+		return replica_joined(partition, message->node_id, &item);
+	push_join(partition, message->node_id, message->node_epoch, &item);
+	return 0;
+}
+
+int shard_receive_peer(struct shard *shard, const struct message *message)
+{
+	struct reader body = reader_of(message->body);
+	int result = 0;
+
+	if (shard->phase != SHARD_RUNNING || shard->map == NULL)
+		return 0;
+	if (message->node_id == 0 || message->node_id > NODES_MAX || message->node_id == shard->sender.node_id)
+		result = 1;
+	for (uint16_t i = 0; i < message->items && result == 0; i++) {
+		switch (message->kind) {
+		case MESSAGE_REPLICATE: result = receive_replicate(shard, message, &body); break;
+		case MESSAGE_ACK: result = receive_ack(shard, message, &body); break;
+		case MESSAGE_JOIN_ASK:
+		case MESSAGE_JOIN_ANSWER: result = receive_join(shard, message, &body); break;
+		default: result = 1; break;
+		}
+	}
+	if (result > 0)
+		shard_garbage(shard, UINT16_MAX, message->node_id);
+	return result < 0 || shard->fatal ? -1 : 0;
+}
+
+/* --- clients ------------------------------------------------------------------------------------------------------------------------ */
+
+int shard_receive_client(struct shard *shard, uint64_t client, const struct message *message)
+{
+	size_t at = shard->inbox.size;
+
+	if (shard->phase != SHARD_RUNNING || shard->map == NULL)
+		return 0;
+	if (at + message->body.size > INBOX_MAX_BYTES || shard->inbox_count == INBOX_MAX_MESSAGES)
+		return ERROR_BUSY;
+	if (shard->inbox_count == shard->inbox_capacity) {
+		size_t capacity = shard->inbox_capacity == 0 ? 64 : 2 * shard->inbox_capacity;
+		struct inbox_message *larger =
+			reallocarray(shard->inbox_messages, capacity, sizeof *shard->inbox_messages);
+
+		if (larger == NULL)
+			return -1;
+		shard->inbox_messages = larger;
+		shard->inbox_capacity = capacity;
+	}
+	buffer_bytes(&shard->inbox, message->body.data, message->body.size);
+	if (shard->inbox.failed)
+		return -1;
+	shard->inbox_messages[shard->inbox_count++] =
+		(struct inbox_message){client, message->kind, message->items, at, message->body.size};
+	return 0;
+}
+
+void shard_client_gone(struct shard *shard, uint64_t client)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < shard->inbox_count; i++)
+		if (shard->inbox_messages[i].client != client)
+			shard->inbox_messages[kept++] = shard->inbox_messages[i];
+	shard->inbox_count = kept;
+	for (uint32_t i = 0; i < shard->partition_count; i++)
+		pipeline_client_gone(&shard->partitions[i], client);
+	read_client_gone(shard, client);
+	replay_client_gone(shard, client);
+}
+
+static int take_item(struct shard *shard, const struct inbox_message *message, struct reader *body)
+{
+	struct append_item append;
+	struct read_item read;
+	struct replay replay;
+
+	switch (message->kind) {
+	case MESSAGE_APPEND:
+		return append_item_decode(body, &append) != 0 ? 1 : pipeline_append(shard, message->client, &append);
+	case MESSAGE_READ:
+		if (read_item_decode(body, &read) != 0)
+			return 1;
+		read_request(shard, message->client, &read);
+		return 0;
+	case MESSAGE_REPLAY:
+		if (replay_decode(body, &replay) != 0)
+			return 1;
+		replay_request(shard, message->client, &replay);
+		return 0;
+	default: return 1;
+	}
+}
+
+static int take_inbox(struct shard *shard)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < shard->inbox_count && result >= 0; i++) {
+		const struct inbox_message *message = &shard->inbox_messages[i];
+		struct reader body = reader_of(span_of(shard->inbox.data + message->at, message->size));
+		uint32_t items = message->kind == MESSAGE_REPLAY ? 1 : message->items;
+
+		result = 0;
+		if (message->kind == MESSAGE_STATUS)
+			read_status(shard, message->client, &body, message->items);
+		else
+			for (uint32_t k = 0; k < items && result == 0; k++)
+				result = take_item(shard, message, &body);
+		if (result > 0)
+			shard_garbage(shard, UINT16_MAX, 0);
+	}
+	shard->inbox_count = 0;
+	buffer_clear(&shard->inbox);
+	return result < 0 ? result : 0;
+}
+
+/* --- the disk ------------------------------------------------------------------------------------------------------------------------ */
+
+static void journal_done(struct shard *shard, enum disk_outcome outcome)
+{
+	journal_write_done(shard->journal, outcome);
+	shard->journal_ticket = 0;
+	if (outcome == DISK_FULL) {
+		if (!shard->disk_full)
+			outbox_event(&shard->outbox, SHARD_EVENT_DISK_FULL, UINT16_MAX, 0, 0, 0);
+		shard->disk_full = true;
+		shard->rewrite = true;
+		shard->disk_retry_ms = shard->time.now_ms + DISK_FULL_RETRY_MS;
+		return;
+	}
+	shard->disk_full = false;
+	shard->rewrite = false;
+	for (uint32_t i = 0; i < TOUCH_WORDS; i++) {
+		shard->touched[i] |= shard->written_block[i];
+		shard->written_block[i] = 0;
+	}
+}
+
+static void fetched(struct shard *shard, uint64_t ticket, struct span bytes)
+{
+	struct partition *partition = shard_partition(shard, (uint16_t)(ticket >> 40));
+	struct peer *peer;
+
+	if (partition == NULL)
+		return;
+	switch (ticket >> 56) {
+	case TICKET_APPLY: (void)fetch_done(&partition->apply, ticket, bytes); break;
+	case TICKET_FILL: (void)fetch_done(&partition->fill, ticket, bytes); break;
+	default:
+		peer = push_peer(partition, (uint8_t)(ticket >> 32));
+		if (peer != NULL)
+			(void)fetch_done(&peer->fetch, ticket, bytes);
+		break;
+	}
+	shard_touch(partition);
+}
+
+int shard_disk_done(struct shard *shard, uint64_t ticket, enum disk_outcome outcome, struct span bytes)
+{
+	if (outcome == DISK_FAILED)
+		return -1;
+	switch (ticket >> 56) {
+	case TICKET_JOURNAL: journal_done(shard, outcome); return 0;
+	case TICKET_RECOVERY: return shard_recovery_done(shard, ticket, bytes);
+	case TICKET_SNAPSHOT_GET: return shard_snapshot_got(shard, ticket, bytes);
+	case TICKET_SNAPSHOT_PUT: shard_snapshot_done(shard, ticket, outcome); return 0;
+	case TICKET_REPLAY: replay_disk_done(shard, ticket, bytes); return 0;
+	case TICKET_APPLY:
+	case TICKET_FILL:
+	case TICKET_PEER: fetched(shard, ticket, bytes); return 0;
+	case TICKET_DELETE: journal_delete_done(shard->journal, (uint32_t)ticket); return 0;
+	default: return 0;
+	}
+}
+
+/* Commit offsets ride with blocks that go out anyway: a hint that lets a start apply without asking. */
+static int append_hints(struct shard *shard)
+{
+	int result = 0;
+
+	for (uint32_t w = 0; w < TOUCH_WORDS; w++) {
+		while (shard->hints[w] != 0 && result == 0) {
+			struct partition *partition =
+				&shard->partitions[w * 64 + (uint32_t)__builtin_ctzll(shard->hints[w])];
+
+			if (partition->log.commit > partition->hint)
+				result = journal_append_commit(shard->journal, partition->id, partition->log.commit);
+			if (result != 0)
+				break;
+			partition->hint = partition->log.commit;
+			shard->hints[w] &= shard->hints[w] - 1;
+		}
+	}
+	return result < 0 ? result : 0;
+}
+
+static int write_block(struct shard *shard)
+{
+	struct disk_request *request;
+	struct disk_request write;
+
+	if (journal_write_in_flight(shard->journal) || (shard->rewrite && shard->time.now_ms < shard->disk_retry_ms))
+		return 0;
+	if (shard->open_items && !shard->rewrite && append_hints(shard) != 0)
+		return -1;
+	if (!journal_next_write(shard->journal, &write))
+		return 0;
+	request = outbox_disk(&shard->outbox);
+	if (request == NULL)
+		return -1;
+	*request = write;
+	shard->journal_ticket = shard_ticket(shard, ticket_owner(TICKET_JOURNAL, 0, 0));
+	request->ticket = shard->journal_ticket;
+	if (!shard->rewrite) {
+		memcpy(shard->written_block, shard->open_block, sizeof shard->written_block);
+		memset(shard->open_block, 0, sizeof shard->open_block);
+		shard->open_items = false;
+	}
+	shard->rewrite = false;
+	return 0;
+}
+
+static void delete_segments(struct shard *shard)
+{
+	uint32_t segment;
+
+	while ((segment = journal_next_delete(shard->journal)) != 0) {
+		struct disk_request *request = outbox_disk(&shard->outbox);
+
+		if (request == NULL)
+			return;
+		request->verb = DISK_DELETE;
+		request->ticket = (uint64_t)ticket_owner(TICKET_DELETE, 0, 0) << 32 | segment;
+		request->segment = segment;
+	}
+}
+
+/* --- turns ------------------------------------------------------------------------------------------------------------------------- */
+
+static void begin_turn(struct shard *shard, const struct shard_time *time)
+{
+	shard->time = *time;
+	shard->apply_left = APPLY_TURN_RECORDS;
+	shard->fill_left = FILL_TURN_RECORDS;
+	shard->push_left = PUSH_TURN_BYTES;
+	shard->replay_left = REPLAY_TURN_BYTES;
+	if (shard->register_time_wanted)
+		shard->registered_ms = time->now_ms;
+	shard->register_time_wanted = false;
+	for (uint32_t w = 0; w < TOUCH_WORDS; w++) {
+		shard->touched[w] |= shard->again[w];
+		shard->again[w] = 0;
+	}
+	for (uint32_t i = 0; i < shard->partition_count; i++)
+		if (shard->partitions[i].deadline_ms <= time->now_ms)
+			touch_set(shard->touched, i);
+}
+
+static bool is_touched(const struct shard *shard, uint32_t i)
+{
+	return (shard->touched[i / 64] >> (i % 64) & 1) != 0;
+}
+
+static bool any(const uint64_t set[TOUCH_WORDS])
+{
+	uint64_t all = 0;
+
+	for (uint32_t w = 0; w < TOUCH_WORDS; w++)
+		all |= set[w];
+	return all != 0;
+}
+
+static int prepare_touched(struct shard *shard)
+{
+	int result = 0;
+
+	for (uint32_t i = 0; i < shard->partition_count && result == 0; i++)
+		if (is_touched(shard, i))
+			result = partition_prepare(&shard->partitions[i]);
+	return result;
+}
+
+static int step_touched(struct shard *shard)
+{
+	int result = 0;
+
+	for (uint32_t pass = 0; pass < STEP_PASSES && any(shard->touched) && result == 0; pass++) {
+		for (uint32_t i = 0; i < shard->partition_count; i++)
+			if (is_touched(shard, i))
+				partition_advance(&shard->partitions[i]);
+		partition_apply_group(shard);
+		for (uint32_t k = 0; k < shard->partition_count && result == 0; k++) {
+			uint32_t i = (shard->first + k) % shard->partition_count;
+
+			if (!is_touched(shard, i))
+				continue;
+			shard->touched[i / 64] &= ~((uint64_t)1 << (i % 64));
+			result = partition_step(&shard->partitions[i]);
+		}
+	}
+	shard->first = (shard->first + 1) % shard->partition_count;
+	return result;
+}
+
+static int run(struct shard *shard)
+{
+	int result = shard->map == NULL ? 0 : prepare_touched(shard);
+
+	if (result == 0)
+		result = take_inbox(shard);
+	if (result == 0)
+		result = step_touched(shard);
+	if (result != 0)
+		return result;
+	replay_turn(shard);
+	shard_snapshot_turn(shard);
+	delete_segments(shard);
+	return write_block(shard);
+}
+
+static uint64_t next_timer(const struct shard *shard)
+{
+	uint64_t next_ms = UINT64_MAX;
+	bool snapshots = shard->snapshot.round < shard->partition_count && !shard->snapshot.in_flight;
+
+	if (shard->phase != SHARD_RUNNING)
+		return shard->phase == SHARD_JOURNAL && shard->recovery_ticket == 0 ? shard->time.now_ms : UINT64_MAX;
+	if (any(shard->touched) || any(shard->again) || snapshots)
+		return shard->time.now_ms;
+	for (uint32_t i = 0; shard->replays_open > 0 && i < REPLAYS_MAX; i++)
+		if (shard->replays[i].used && shard->replays[i].fetch.ticket == 0)
+			return shard->time.now_ms;
+	for (uint32_t i = 0; i < shard->partition_count; i++)
+		if (shard->partitions[i].deadline_ms < next_ms)
+			next_ms = shard->partitions[i].deadline_ms;
+	if (shard->rewrite && shard->disk_retry_ms < next_ms)
+		next_ms = shard->disk_retry_ms;
+	return next_ms;
+}
+
+int shard_turn(struct shard *shard, const struct shard_time *time)
+{
+	int result;
+
+	begin_turn(shard, time);
+	result = shard->phase == SHARD_RUNNING ? run(shard) : shard_recovery_turn(shard);
+	if (outbox_close(&shard->outbox, &shard->sender) != 0 || shard->fatal)
+		result = -1;
+	shard->outbox.out.next_timer_ms = next_timer(shard);
+	return result < 0 ? -1 : 0;
+}
+
+struct shard_outbox *shard_outbox(struct shard *shard)
+{
+	return &shard->outbox.out;
+}
+
+void shard_outbox_clear(struct shard *shard)
+{
+	outbox_clear(&shard->outbox);
+}
+
+/* --- looking in -------------------------------------------------------------------------------------------------------------------- */
+
+int shard_status(const struct shard *shard, uint16_t partition, struct partition_status *status)
+{
+	const struct partition *asked = shard_partition(shard, partition);
+
+	if (asked == NULL)
+		return ERROR_WRONG_PARTITION;
+	partition_status(asked, status);
+	return 0;
+}
+
+uint64_t shard_bytes_pending(const struct shard *shard)
+{
+	return shard->pending_bytes + journal_pending_bytes(shard->journal);
+}
+
+const struct log *shard_log(const struct shard *shard, uint16_t partition)
+{
+	const struct partition *asked = shard_partition(shard, partition);
+
+	return asked == NULL ? NULL : &asked->log;
+}
+
+struct state *shard_state(struct shard *shard, uint16_t partition)
+{
+	struct partition *asked = shard_partition(shard, partition);
+
+	return asked == NULL ? NULL : asked->state;
+}

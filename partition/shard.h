@@ -1,0 +1,162 @@
+/* A shard: the partitions p with p mod W = index of one node, as one deterministic machine.
+ *
+ * The driver (node's partition thread, the simulator) runs turns:
+ *   1. hand in everything that has arrived: shard_receive_peer, shard_receive_client, shard_disk_done, shard_map,
+ *      shard_contacts (at most TURN_MAX_BYTES a turn),
+ *   2. THEN read the clock and call shard_turn(now): the shard steps what was touched and what is due,
+ *   3. carry out the outbox: sends, disk requests, proposals; then shard_outbox_clear.
+ * Nothing is sent between turns. Acknowledgements name completed writes only. The shard owns no clock: monotonic time
+ * (CLOCK_BOOTTIME, ms and us) and wall time come in with the turn.
+ *
+ * Start: shard_new, shard_start(segments found); run turns, carrying out reads, until shard_recovered; then, once the
+ * node's registration has been applied, shard_register(node epoch) and shard_map. Before that it sends and accepts
+ * nothing (design.md 6.6).
+ *
+ * A partition moves: NONE -> REPLICA (in `replicas` or `learners` of the row, another is primary) -> joining, joined;
+ *                    NONE/REPLICA -> PRIMARY (waiting for the lease of earlier primaries, starting, active) -> SEALED
+ *                    (hand-over asked for; until the partition version changes); any -> NONE (removed by the row).
+ * Each new epoch of the row begins anew at REPLICA(joining) or PRIMARY(waiting). */
+#ifndef EVGRID_PARTITION_SHARD_H
+#define EVGRID_PARTITION_SHARD_H
+
+#include "partition/disk.h"
+#include "proto/cluster_map.h"
+#include "proto/message.h"
+
+struct shard_config {
+	uint32_t node_id; /* may be 0 until shard_register */
+	uint16_t index;
+	uint16_t shard_count; /* W */
+	uint64_t incarnation;
+	uint64_t journal_id;
+	uint32_t segment_bytes;
+	uint64_t cache_bytes;
+	bool durable;                     /* sync: commit */
+	uint64_t pending_limit_bytes;     /* appended, not yet committed; beyond it BUSY */
+	uint64_t replica_window_bytes;    /* unacknowledged bytes per replica and partition */
+	uint64_t snapshot_interval_bytes; /* journal bytes between snapshots of all partitions; 0: none */
+};
+
+struct shard_time {
+	uint64_t now_ms;  /* CLOCK_BOOTTIME */
+	uint64_t now_us;  /* the same clock, for stage times */
+	uint64_t unix_us; /* wall clock */
+};
+
+/* A request to the controller, to be encoded as a metadata command by the node and proposed. Lost ones are repeated by
+ * the shard after a while as long as the row has not changed. */
+enum shard_proposal_kind {
+	PROPOSE_ISR,            /* the new maximal ISR: rule 5 */
+	PROPOSE_HANDOVER,       /* to `target`; the primary is sealed */
+	PROPOSE_SUSPECT_REPORT, /* rule 10: last epoch and end of this suspect replica */
+	PROPOSE_OUT, /* this replica is no longer sound (state differs from its journal): remove it from ISR and ELR */
+};
+
+struct shard_proposal {
+	enum shard_proposal_kind kind;
+	uint16_t partition;
+	uint64_t version;                 /* expected partition version */
+	uint64_t node_epoch;              /* ours: the primary's, or the reporting replica's */
+	node_set isr;                     /* wanted */
+	uint64_t added_epochs[NODES_MAX]; /* node epoch that gave the acknowledgement, for each added member */
+	uint32_t target;
+	uint32_t last_epoch;
+	uint64_t end;
+};
+
+struct shard_send {
+	uint32_t node_id;    /* 0: to a client */
+	uint16_t shard;      /* peers: which shard of that node */
+	uint64_t client;     /* the driver's name for the client's connection */
+	struct buffer frame; /* complete message; the outbox owns it */
+};
+
+/* Named events of a run: marks for the simulator, log lines for the node. */
+enum shard_event_kind {
+	SHARD_EVENT_PRIMARY,     /* became active primary: partition, epoch */
+	SHARD_EVENT_TRUNCATED,   /* cut a divergent tail: from -> to */
+	SHARD_EVENT_ISR_SHRINK,  /* proposed */
+	SHARD_EVENT_ISR_GROW,    /* proposed */
+	SHARD_EVENT_DUPLICATE,   /* a duplicate was answered with the original's answer */
+	SHARD_EVENT_TAIL_CUT,    /* recovery cut a torn tail */
+	SHARD_EVENT_QUARANTINED, /* recovery found corrupt blocks */
+	SHARD_EVENT_RECOVERED,
+	SHARD_EVENT_SEALED,   /* hand-over asked for */
+	SHARD_EVENT_SNAPSHOT, /* written */
+	SHARD_EVENT_SNAPSHOT_LOADED,
+	SHARD_EVENT_DISK_FULL,
+	SHARD_EVENT_BELOW_COMMIT,    /* alarm: asked to truncate below the commit offset; partition stopped */
+	SHARD_EVENT_DIGEST_DIFFERS,  /* alarm */
+	SHARD_EVENT_STATE_FAILED,    /* alarm */
+	SHARD_EVENT_REFUSED_GARBAGE, /* a message that does not decode or does not belong here */
+};
+
+struct shard_event {
+	enum shard_event_kind kind;
+	uint16_t partition;
+	uint32_t epoch;
+	uint64_t a;
+	uint64_t b;
+};
+
+struct shard_outbox {
+	struct shard_send *sends;
+	size_t send_count;
+	struct disk_request *disk;
+	size_t disk_count;
+	struct shard_proposal *proposals;
+	size_t proposal_count;
+	struct shard_event *events;
+	size_t event_count;
+	uint64_t next_timer_ms; /* run a turn at this time at the latest; UINT64_MAX: no timer */
+	bool map_wanted;        /* a message told of a newer row or node epoch than the map at hand: fetch it */
+};
+
+struct shard;
+struct log;
+struct state;
+
+struct shard *shard_new(const struct shard_config *config); /* NULL: no memory */
+struct shard *shard_free(struct shard *shard);
+
+int shard_start(struct shard *shard, const struct disk_segment *segments, uint32_t count);
+bool shard_recovered(const struct shard *shard);
+/* What recovery found: the node shows it when it registers (suspect). */
+bool shard_cut_tail(const struct shard *shard);
+uint32_t shard_quarantined(const struct shard *shard);
+
+/* The entry that registered this process has been applied. */
+void shard_register(struct shard *shard, uint32_t node_id, uint64_t node_epoch);
+
+/* The newest map. The pointer must stay valid until the next shard_map or shard_free. Hand in the
+ * contacts of that moment right behind it: a new primary's wait for leases is counted from them, and as long as none come
+ * after a map it is counted from the map. */
+void shard_map(struct shard *shard, const struct cluster_map *map);
+void shard_contacts(struct shard *shard, const struct contact_table *contacts); /* copied */
+
+/* The controller wishes the primary to hand over (preferred primary, drain); refused silently where it is not safe. */
+void shard_handover_wish(struct shard *shard, uint16_t partition, uint32_t target);
+
+/* A decoded, HELLO-checked message. The body is copied where it must outlive the call. */
+int shard_receive_peer(struct shard *shard, const struct message *message);
+/* 0; ERROR_BUSY: not taken, run a turn first; negative: fatal. */
+int shard_receive_client(struct shard *shard, uint64_t client, const struct message *message);
+void shard_client_gone(struct shard *shard, uint64_t client);
+
+/* A disk request's outcome; bytes for reads. Negative result: fatal. */
+int shard_disk_done(struct shard *shard, uint64_t ticket, enum disk_outcome outcome, struct span bytes);
+
+/* 0, or negative: fatal, the process ends. */
+int shard_turn(struct shard *shard, const struct shard_time *time);
+
+struct shard_outbox *shard_outbox(struct shard *shard);
+void shard_outbox_clear(struct shard *shard); /* frees the frames */
+
+/* For tests, the simulator's invariants and STATUS. 0 or ERROR_WRONG_PARTITION. */
+int shard_status(const struct shard *shard, uint16_t partition, struct partition_status *status);
+uint64_t shard_bytes_pending(const struct shard *shard);
+/* The log's index and the state, read-only, for the simulator's invariants: it reads batches through its own disk. */
+const struct log *shard_log(const struct shard *shard, uint16_t partition);
+struct state *shard_state(struct shard *shard, uint16_t partition);
+
+#endif

@@ -1,0 +1,202 @@
+/* The shard's own memory; for the files of partition/ and their tests. */
+#ifndef EVGRID_PARTITION_SHARD_INTERNAL_H
+#define EVGRID_PARTITION_SHARD_INTERNAL_H
+
+#include "partition/journal.h"
+#include "partition/outbox.h"
+#include "partition/partition.h"
+
+#define TOUCH_WORDS ((PARTITION_COUNT + 63u) / 64u)
+#define PENDINGS_MAX 262144u     /* answers under way in one shard */
+#define PENDING_CHUNK 128u       /* allocated at once */
+#define READS_WAITING_MAX 16384u /* reads that wait for a position or a lease */
+#define REPLAYS_MAX 64u          /* replays that wait for the disk */
+#define INBOX_MAX_BYTES (8u * TURN_MAX_BYTES)
+#define INBOX_MAX_MESSAGES 65536u
+#define APPLY_TURN_RECORDS 4096u /* applied in one turn: about a millisecond */
+#define APPLY_STEPS_MAX 4096u    /* batches in one group */
+#define FILL_TURN_RECORDS 2048u
+#define PUSH_TURN_BYTES (4u * 1024 * 1024) /* sent to replicas in one turn */
+#define REPLAY_TURN_BYTES (2u * 1024 * 1024)
+#define HELD_MAX_BYTES (64u * 1024 * 1024) /* recovery: batches kept until their commit is read */
+#define SNAPSHOT_GETS_MAX 8u               /* reads of snapshots under way at start */
+#define DISK_FULL_RETRY_MS 200u
+#define RETRY_SOON_MS 10u
+
+enum ticket_use {
+	TICKET_JOURNAL = 1,
+	TICKET_RECOVERY,
+	TICKET_APPLY,
+	TICKET_FILL,
+	TICKET_PEER,
+	TICKET_REPLAY,
+	TICKET_SNAPSHOT_PUT,
+	TICKET_SNAPSHOT_GET,
+	TICKET_SNAPSHOT_DROP,
+	TICKET_DELETE,
+};
+
+/* The upper half of a ticket; the lower is a count, so that an answer for a former use is known. */
+static inline uint32_t ticket_owner(enum ticket_use use, uint16_t partition, uint8_t detail)
+{
+	return (uint32_t)use << 24 | (uint32_t)partition << 8 | detail;
+}
+
+enum shard_phase {
+	SHARD_NEW,
+	SHARD_SNAPSHOTS, /* reading snapshots */
+	SHARD_JOURNAL,   /* reading the journal */
+	SHARD_RUNNING,
+};
+
+struct inbox_message {
+	uint64_t client;
+	enum message_kind kind;
+	uint16_t items;
+	size_t at;
+	size_t size;
+};
+
+struct replay_job {
+	bool used;
+	uint64_t client;
+	struct replay request;
+	uint64_t next;
+	struct buffer batches;
+	struct fetch fetch;
+};
+
+struct key_count { /* pipeline: how often a key stood before in this batch */
+	uint32_t stream_id;
+	uint32_t count;
+	struct span key;
+	struct span partition_key;
+};
+
+struct shard {
+	struct shard_config config;
+	enum shard_phase phase;
+	struct journal *journal;
+	struct outbox outbox;
+	struct sender sender;
+	bool registered;
+	bool register_time_wanted;
+	uint64_t registered_ms;
+	const struct cluster_map *given_map; /* the newest handed in */
+	const struct cluster_map *map;       /* the same once it knows this process; else NULL */
+	uint64_t node_epochs[NODES_MAX];
+	uint64_t definitions_at; /* greatest changed_at of streams and views */
+	struct contact_table contacts;
+	struct shard_time time;
+	uint32_t ticket_count;
+	bool fatal;
+
+	struct partition *partitions; /* of p = index + i * W */
+	uint32_t partition_count;
+	uint64_t touched[TOUCH_WORDS]; /* by i */
+	uint64_t again[TOUCH_WORDS];   /* not finished in this turn */
+	uint64_t hints[TOUCH_WORDS];   /* commit offsets the journal does not bear yet */
+	uint64_t open_block[TOUCH_WORDS];
+	uint64_t written_block[TOUCH_WORDS];
+	bool open_items; /* the open block holds something */
+	uint32_t first;  /* where the next turn begins, so that budgets are shared */
+	uint64_t journal_ticket;
+	bool disk_full;
+	bool rewrite; /* the journal holds a block that found no space */
+	uint64_t disk_retry_ms;
+
+	struct buffer inbox;
+	struct inbox_message *inbox_messages;
+	size_t inbox_count;
+	size_t inbox_capacity;
+
+	struct pending *pending_free;
+	void **pending_chunks;
+	size_t pending_chunk_count;
+	uint32_t pending_count;
+	uint64_t pending_bytes;
+	uint32_t reads_waiting;
+	struct replay_job *replays;
+	uint32_t replays_open;
+	struct buffer records; /* scratch: decompressed bodies */
+	struct key_count *key_counts;
+	struct batch_builder builder; /* control batches */
+
+	struct state_step *steps; /* committed batches of the turn, applied as one group */
+	struct batch *step_batches;
+	struct partition **step_owners;
+	uint32_t step_count;
+	int64_t apply_left; /* budgets of the turn */
+	int64_t fill_left;
+	int64_t push_left;
+	int64_t replay_left;
+
+	struct {                        /* snapshots */
+		uint64_t journal_bytes; /* appended since the last round */
+		uint32_t round;         /* next partition of the round; partition_count: none under way */
+		uint32_t partition;     /* being written */
+		bool in_flight;
+		uint64_t ticket;
+		uint64_t applied;
+		struct buffer bytes;
+		uint32_t gets_sent; /* recovery */
+		uint32_t gets_open;
+	} snapshot;
+
+	uint64_t recovery_ticket;
+	uint64_t held_bytes;
+};
+
+static inline uint64_t shard_ticket(struct shard *shard, uint32_t owner)
+{
+	shard->ticket_count++;
+	return (uint64_t)owner << 32 | shard->ticket_count;
+}
+
+static inline uint32_t shard_slot(const struct partition *partition)
+{
+	return (uint32_t)(partition - partition->shard->partitions);
+}
+
+static inline void touch_set(uint64_t set[TOUCH_WORDS], uint32_t i)
+{
+	set[i / 64] |= (uint64_t)1 << (i % 64);
+}
+
+/* The partition is stepped in the turn to come, or in this one if its step is still ahead. */
+static inline void shard_touch(struct partition *partition)
+{
+	touch_set(partition->shard->touched, shard_slot(partition));
+}
+
+/* It has more to do than this turn has time for. */
+static inline void shard_touch_again(struct partition *partition)
+{
+	touch_set(partition->shard->again, shard_slot(partition));
+}
+
+/* NULL: not of this shard. */
+struct partition *shard_partition(const struct shard *shard, uint16_t partition);
+
+/* The node's entry if the map holds it, else NULL. */
+const struct map_node *shard_node(const struct shard *shard, uint32_t node_id);
+/* The node epoch the map gives this node; 0: unknown. */
+uint64_t shard_node_epoch(const struct shard *shard, uint32_t node_id);
+
+void shard_garbage(struct shard *shard, uint16_t partition, uint32_t node_id);
+
+/* --- recovery (shard_recovery.c) ------------------------------------------------------------------------------------- */
+
+int shard_recovery_begin(struct shard *shard, const struct disk_segment *segments, uint32_t count);
+int shard_recovery_turn(struct shard *shard);
+int shard_recovery_done(struct shard *shard, uint64_t ticket, struct span bytes);
+int shard_snapshot_got(struct shard *shard, uint64_t ticket, struct span bytes);
+
+/* --- snapshots (shard_snapshot.c) ---------------------------------------------------------------------------------------- */
+
+void shard_snapshot_turn(struct shard *shard);
+void shard_snapshot_done(struct shard *shard, uint64_t ticket, enum disk_outcome outcome);
+/* The partition left: its snapshots are overwritten with nothing. */
+void shard_snapshot_drop(struct partition *partition);
+
+#endif

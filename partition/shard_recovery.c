@@ -1,0 +1,277 @@
+/* A shard's start: snapshots, then the journal block by block, as reads carried out by the driver.
+ *
+ *   SNAPSHOTS: both slots of each partition, some at a time; the newest that is whole becomes the state
+ *   JOURNAL:   one read at a time; batches become log entries; what a commit item covers is applied at once
+ *   RUNNING:   what is known committed and not applied yet is applied by the turns to come
+ *
+ * 1. A batch of a higher epoch that begins below the end truncates, as when running (J4, journal.h).
+ * 2. Behind a gap (a quarantined block) nothing is taken: the log ends there; the node is a suspect anyway (6.6).
+ * 3. The commit offset is a hint: what the journal and snapshots say was committed, never more than the log's end. A
+ *    snapshot beyond the log's end is of a journal that is gone: it is not used.
+ * 4. Batches read are kept only until their commit item, within HELD_MAX_BYTES; beyond it they are read again later. */
+#include <assert.h>
+
+#include "partition/shard_internal.h"
+
+/* --- held batches ---------------------------------------------------------------------------------------------------------- */
+
+static void held_resize(struct partition *partition, size_t size)
+{
+	struct shard *shard = partition->shard;
+
+	assert(size <= partition->held.size);
+	shard->held_bytes -= partition->held.size - size;
+	partition->held.size = size;
+}
+
+static void hold(struct partition *partition, const struct batch *batch)
+{
+	struct shard *shard = partition->shard;
+
+	if (partition->held_lost || batch_end_offset(batch) <= state_applied(partition->state))
+		return;
+	if (shard->held_bytes + batch->size > HELD_MAX_BYTES) {
+		held_resize(partition, 0);
+		buffer_deinit(&partition->held);
+		partition->held_lost = true;
+		return;
+	}
+	buffer_bytes(&partition->held, batch->bytes.data, batch->bytes.size);
+	shard->held_bytes += batch->size;
+}
+
+static int apply_held(struct partition *partition)
+{
+	struct buffer *held = &partition->held;
+	size_t at = 0;
+	struct batch batch;
+
+	if (held->failed)
+		return -1;
+	while (at < held->size) {
+		if (batch_decode_trusted(span_of(held->data + at, held->size - at), &batch) != 0)
+			return -1;
+		if (batch_end_offset(&batch) > partition->log.commit)
+			break;
+		if (batch.base_offset == state_applied(partition->state) && state_apply(partition->state, &batch) != 0)
+			return -1;
+		at += batch.size;
+	}
+	if (at > 0) {
+		memmove(held->data, held->data + at, held->size - at);
+		held_resize(partition, held->size - at);
+	}
+	return 0;
+}
+
+static int cut_held(struct partition *partition, uint64_t offset)
+{
+	size_t at = 0;
+	struct batch batch;
+
+	while (at < partition->held.size) {
+		if (batch_decode_trusted(span_of(partition->held.data + at, partition->held.size - at), &batch) != 0)
+			return -1;
+		if (batch.base_offset >= offset)
+			break;
+		at += batch.size;
+	}
+	held_resize(partition, at);
+	return 0;
+}
+
+/* --- what the journal says ---------------------------------------------------------------------------------------------------- */
+
+static int cut(struct partition *partition, uint64_t offset)
+{
+	const struct log_entry *entry = log_find(&partition->log, offset);
+
+	if (entry == NULL)
+		return 0;
+	offset = entry->base;
+	partition_cut(partition, offset);
+	return partition->shard->fatal ? -1 : cut_held(partition, offset);
+}
+
+static int visit_batch(void *data, const struct batch *batch, struct journal_place place)
+{
+	struct shard *shard = data;
+	struct partition *partition = shard_partition(shard, batch->partition);
+	struct log_entry entry = {
+		.base = batch->base_offset,
+		.place = place,
+		.epoch = batch->epoch,
+		.size = batch->size,
+		.last_sequence = batch->base_sequence + batch->record_count - 1,
+		.count = batch->record_count,
+	};
+
+	if (partition != NULL && batch->base_offset < partition->log.end &&
+	    batch->epoch > log_last_epoch(&partition->log) && cut(partition, batch->base_offset) != 0)
+		return -1;
+	if (partition == NULL || batch->base_offset != partition->log.end ||
+	    batch->epoch < log_last_epoch(&partition->log)) {
+		journal_drop(shard->journal, place, batch->size);
+		return 0;
+	}
+	if (log_append(&partition->log, &entry) != 0)
+		return -1;
+	partition_note_history(partition, batch);
+	hold(partition, batch);
+	return 0;
+}
+
+static int visit_truncate(void *data, uint16_t id, uint32_t epoch, uint64_t offset)
+{
+	struct partition *partition = shard_partition(data, id);
+
+	(void)epoch;
+	return partition == NULL ? 0 : cut(partition, offset);
+}
+
+static int visit_left(void *data, uint16_t id)
+{
+	struct partition *partition = shard_partition(data, id);
+
+	if (partition == NULL)
+		return 0;
+	held_resize(partition, 0);
+	partition_forget(partition);
+	return partition->shard->fatal ? -1 : 0;
+}
+
+static int visit_commit(void *data, uint16_t id, uint64_t offset)
+{
+	struct partition *partition = shard_partition(data, id);
+	const struct log_entry *entry;
+
+	if (partition == NULL)
+		return 0;
+	if (offset > partition->log.end)
+		offset = partition->log.end;
+	entry = log_find(&partition->log, offset);
+	if (entry != NULL)
+		offset = entry->base;
+	if (offset <= partition->log.commit)
+		return 0;
+	log_advance_commit(&partition->log, offset);
+	partition->hint = offset;
+	return apply_held(partition);
+}
+
+/* --- snapshots ------------------------------------------------------------------------------------------------------------------ */
+
+static void ask_snapshots(struct shard *shard)
+{
+	while (shard->snapshot.gets_sent < 2 * shard->partition_count &&
+	       shard->snapshot.gets_open < SNAPSHOT_GETS_MAX) {
+		struct partition *partition = &shard->partitions[shard->snapshot.gets_sent / 2];
+		uint8_t slot = shard->snapshot.gets_sent % 2;
+		struct disk_request *request = outbox_disk(&shard->outbox);
+
+		if (request == NULL)
+			return;
+		request->verb = DISK_SNAPSHOT_GET;
+		request->ticket = shard_ticket(shard, ticket_owner(TICKET_SNAPSHOT_GET, partition->id, slot));
+		request->partition = partition->id;
+		request->slot = slot;
+		shard->snapshot.gets_sent++;
+		shard->snapshot.gets_open++;
+	}
+}
+
+int shard_snapshot_got(struct shard *shard, uint64_t ticket, struct span bytes)
+{
+	struct partition *partition = shard_partition(shard, (uint16_t)(ticket >> 40));
+	uint8_t slot = (uint8_t)(ticket >> 32);
+	struct state *state;
+
+	assert(shard->phase == SHARD_SNAPSHOTS && shard->snapshot.gets_open > 0 && partition != NULL);
+	shard->snapshot.gets_open--;
+	if (bytes.size == 0)
+		return 0;
+	state = state_new(partition->id);
+	if (state == NULL)
+		return -1;
+	if (state_restore(state, bytes) == 0 && state_applied(state) > state_applied(partition->state)) {
+		struct state *former = partition->state;
+
+		partition->state = state;
+		state = former;
+		partition->snapshot_slot = slot ^ 1;
+		partition->snapshot_applied = state_applied(partition->state);
+		outbox_event(&shard->outbox, SHARD_EVENT_SNAPSHOT_LOADED, partition->id, 0, partition->snapshot_applied,
+			     slot);
+	}
+	state = state_free(state);
+	return 0;
+}
+
+/* --- the machine ------------------------------------------------------------------------------------------------------------------ */
+
+int shard_recovery_begin(struct shard *shard, const struct disk_segment *segments, uint32_t count)
+{
+	const struct journal_visitor visitor = {shard, visit_batch, visit_truncate, visit_left, visit_commit};
+
+	assert(shard->phase == SHARD_NEW);
+	shard->phase = shard->config.snapshot_interval_bytes > 0 ? SHARD_SNAPSHOTS : SHARD_JOURNAL;
+	return journal_recover_begin(shard->journal, segments, count, &visitor);
+}
+
+static void finish_partition(struct partition *partition)
+{
+	held_resize(partition, 0);
+	buffer_deinit(&partition->held);
+	partition->durable_end = partition->log.end;
+	if (state_applied(partition->state) > partition->log.end)
+		partition_forget_state(partition);
+	if (state_applied(partition->state) > partition->log.commit)
+		log_advance_commit(&partition->log, state_applied(partition->state));
+	shard_touch(partition);
+}
+
+static void finish(struct shard *shard)
+{
+	const struct journal_damage *damage = journal_damage(shard->journal);
+
+	for (uint32_t i = 0; i < shard->partition_count; i++)
+		finish_partition(&shard->partitions[i]);
+	shard->phase = SHARD_RUNNING;
+	if (damage->tail_cut)
+		outbox_event(&shard->outbox, SHARD_EVENT_TAIL_CUT, UINT16_MAX, 0, damage->cut_bytes, 0);
+	if (damage->quarantined > 0)
+		outbox_event(&shard->outbox, SHARD_EVENT_QUARANTINED, UINT16_MAX, 0, damage->quarantined, 0);
+	outbox_event(&shard->outbox, SHARD_EVENT_RECOVERED, UINT16_MAX, 0, damage->last_block, 0);
+}
+
+int shard_recovery_turn(struct shard *shard)
+{
+	struct disk_request read;
+	struct disk_request *request;
+
+	if (shard->phase == SHARD_SNAPSHOTS) {
+		ask_snapshots(shard);
+		if (shard->snapshot.gets_open == 0 && !shard->outbox.failed)
+			shard->phase = SHARD_JOURNAL;
+	}
+	if (shard->phase != SHARD_JOURNAL || shard->recovery_ticket != 0)
+		return 0;
+	if (!journal_recover_next(shard->journal, &read)) {
+		finish(shard);
+		return shard->fatal ? -1 : 0;
+	}
+	request = outbox_disk(&shard->outbox);
+	if (request == NULL)
+		return -1;
+	*request = read;
+	shard->recovery_ticket = shard_ticket(shard, ticket_owner(TICKET_RECOVERY, 0, 0));
+	request->ticket = shard->recovery_ticket;
+	return 0;
+}
+
+int shard_recovery_done(struct shard *shard, uint64_t ticket, struct span bytes)
+{
+	assert(shard->phase == SHARD_JOURNAL && ticket == shard->recovery_ticket);
+	shard->recovery_ticket = 0;
+	return journal_recover_feed(shard->journal, bytes) != 0 ? -1 : 0;
+}

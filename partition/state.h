@@ -1,0 +1,120 @@
+/* A partition's state: the fold of its committed log. Streams and views as the log defines them, producers (duplicate
+ * handling), key versions, view entries, digest. Every replica applies the same batches and has the same bytes.
+ *
+ * The primary decides at the log's end, which lies beyond what is applied: an overlay holds what the tail will change
+ * (last numbers of producers, versions of keys). It is rebuilt on becoming primary and dropped by truncation. */
+#ifndef EVGRID_PARTITION_STATE_H
+#define EVGRID_PARTITION_STATE_H
+
+#include "proto/batch.h"
+#include "proto/control.h"
+#include "proto/error.h"
+
+#define PRODUCER_WINDOW \
+	8u /* answers kept per producer: a client has at most that many batches in flight per partition */
+#define PRODUCER_EXPIRY_MS (24ull * 3600 * 1000) /* by the log's own time */
+#define PRODUCERS_MAX 100000u                    /* per partition; beyond it new producers are refused (BUSY) */
+
+struct state;
+
+struct state *state_new(uint16_t partition); /* NULL: no memory */
+struct state *state_free(struct state *state);
+
+/* --- applying committed batches ---------------------------------------------------------------------------------- */
+
+/* Applies one committed, verified, stamped batch right behind what is applied. Events of unknown event types leave
+ * views alone. 0; negative: a failure that is no function of the log (memory): stops the node's partition. */
+int state_apply(struct state *state, const struct batch *batch);
+
+/* The same for many batches, of any partitions, each partition's in order: about twice as fast per event as one by one
+ * when batches are small, since memory is fetched ahead across batches. 0, or the first step's negative result; each step has its own. */
+struct state_step {
+	struct state *state;
+	const struct batch *batch;
+	int result;
+};
+int state_apply_group(struct state_step *steps, size_t count);
+
+uint64_t state_applied(const struct state *state);
+
+/* The sum of XXH3-64 over all entries of active views (key, MessagePack state), producers and key versions. Depends
+ * on the log alone, not on batching; state_digest_recompute scans everything and must equal it. Two replicas' digests
+ * are to be compared at equal offsets while neither wants a fill: when a view has been filled is each one's own. */
+uint64_t state_digest(const struct state *state);
+uint64_t state_digest_recompute(const struct state *state);
+uint64_t state_entry_count(const struct state *state);
+
+/* A view defined at offset X must first be filled from the log's beginning. true: feed the committed batches from
+ * *from on to state_fill, in order, until it says false. Views being filled answer NOT_READY and are left out of the
+ * digest; they also receive state_apply's batches only once they have caught up (the fill goes up to applied). */
+bool state_wants_fill(const struct state *state, uint64_t *from);
+int state_fill(struct state *state, const struct batch *batch);
+
+/* --- what stage 2 asks: decided at the log's end (state and overlay) --------------------------------------------- */
+
+enum producer_verdict {
+	PRODUCER_NEXT,      /* take it */
+	PRODUCER_DUPLICATE, /* answer with the original's answer once that is committed */
+	PRODUCER_CONFLICT,  /* same number, other bytes */
+	PRODUCER_GAP,       /* OUT_OF_ORDER */
+	PRODUCER_UNKNOWN,   /* not known here and its number is not 1, or its id has expired, or too old to tell */
+	PRODUCER_FENCED,    /* an older epoch than the one known */
+	PRODUCER_FULL,      /* BUSY: the table is full */
+};
+
+struct producer_answer { /* of the original */
+	uint64_t base_offset;
+	uint64_t base_sequence;
+	uint16_t record_count;
+};
+
+enum producer_verdict state_check_producer(const struct state *state, const struct batch *batch, uint64_t now_unix_ms,
+					   struct producer_answer *answer);
+
+bool state_has_stream(const struct state *state, uint32_t stream_id);               /* overlay included */
+bool state_has_view(const struct state *state, uint32_t view_id, uint32_t version); /* or later; overlay included */
+
+/* Version of a key at the log's end, the overlay included. */
+uint64_t state_key_version_at_end(const struct state *state, uint32_t stream_id, struct span key,
+				  struct span partition_key);
+
+/* The tail: call for each batch appended beyond what is applied, in order. state_apply removes what it covers. */
+int state_overlay_add(struct state *state, const struct batch *batch);
+void state_overlay_clear(struct state *state);
+
+/* --- reads of applied state -------------------------------------------------------------------------------------- */
+
+struct view_entry {
+	struct span state;    /* MessagePack; valid until the next apply */
+	uint64_t changed_at;  /* offset */
+	uint64_t key_version; /* of the key in the view's stream: what a writer gives as expected version */
+};
+
+/* 0, ERROR_NOT_FOUND, ERROR_UNKNOWN_VIEW, ERROR_NOT_READY, ERROR_BAD_VIEW (its definition does not compile here, or its
+ * stream is not defined yet). Non-const: may render an entry on demand. */
+int state_view_get(struct state *state, uint32_t view_id, struct span key, struct span partition_key,
+		   struct view_entry *entry);
+uint64_t state_key_version(const struct state *state, uint32_t stream_id, struct span key, struct span partition_key);
+
+/* Each definition in turn (index 0, 1, ...), the ones being filled too; false: there are no more. */
+struct view_status_entry {
+	uint32_t id;
+	uint32_t version;
+	struct span name;
+	bool ready;
+	bool broken;
+	uint64_t filled_to; /* offset; applied when ready */
+	uint64_t entries;
+	uint64_t missing;    /* updates and deletions of entities that were not there */
+	uint64_t unreadable; /* payloads that a rule needed and could not read */
+	uint64_t refused;    /* arithmetic on what is no number or out of range, states grown too large */
+};
+bool state_view_status(const struct state *state, uint32_t index, struct view_status_entry *status);
+
+/* --- snapshots: the whole applied state at one offset ------------------------------------------------------------ */
+
+int state_snapshot(const struct state *state, struct buffer *out); /* versioned, checksummed; 0 or negative */
+/* Replaces the state. 0; ERROR_CHECKSUM, ERROR_MALFORMED, ERROR_VERSION: unchanged. */
+int state_restore(struct state *state, struct span snapshot);
+
+#endif

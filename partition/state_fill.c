@@ -1,0 +1,125 @@
+/* Filling views from the log's beginning, and sweeping up what dropped ones left behind. */
+#include <assert.h>
+
+#include "partition/state_internal.h"
+
+bool state_wants_fill(const struct state *state, uint64_t *from)
+{
+	bool wants = false;
+
+	*from = state->applied;
+	for (uint32_t i = 0; i < state->view_count; i++) {
+		const struct view *view = state->views[i];
+
+		if (view->status != VIEW_FILLING)
+			continue;
+		wants = true;
+		if (view->fill_next < *from)
+			*from = view->fill_next;
+	}
+	return wants;
+}
+
+static int take_fill(struct window_event *e)
+{
+	struct state *state = e->state;
+	struct key_entry *entry = NULL;
+	struct view_event event = window_view_event(e);
+	int rv = 0;
+
+	for (uint32_t i = 0; i < state->view_count && rv == 0; i++) {
+		struct view *view = state->views[i];
+
+		if (view->status != VIEW_FILLING || view->fill_next > e->offset ||
+		    view->plan->stream_id != e->event.stream_id)
+			continue;
+		entry = window_event_entry(e);
+		if (entry == NULL)
+			return ERROR_MEMORY;
+		rv = view_apply(view, entry, &event, &state->scratch);
+	}
+	return rv;
+}
+
+/* Views that have caught up become active. Activating drops others: the walk begins anew. */
+static int fill_advance(struct state *state, const struct batch *batch)
+{
+	uint64_t end = batch_end_offset(batch);
+	int rv = 0;
+
+	for (uint32_t i = 0; i < state->view_count; i++)
+		if (state->views[i]->status == VIEW_FILLING && state->views[i]->fill_next < end)
+			state->views[i]->fill_next = end;
+	for (uint32_t i = 0; i < state->view_count && rv == 0; i++) {
+		if (state->views[i]->status == VIEW_FILLING && state->views[i]->fill_next == state->applied) {
+			rv = state_activate_view(state, state->views[i]);
+			i = UINT32_MAX;
+		}
+	}
+	return rv;
+}
+
+int state_fill(struct state *state, const struct batch *batch)
+{
+	struct window window;
+	uint64_t from;
+
+	if (state->failure != 0)
+		return state->failure;
+	assert(batch->partition == state->partition);
+	assert(batch_end_offset(batch) <= state->applied);
+	if (!state_wants_fill(state, &from))
+		return 0;
+	if (batch->base_offset > from)
+		return -ERROR_OUT_OF_ORDER;
+	if ((batch->flags & BATCH_CONTROL) == 0) {
+		window_begin(&window, take_fill);
+		window_add(&window, state, batch);
+		window_flush(&window);
+	}
+	if (state->failure == 0)
+		state->failure = -fill_advance(state, batch);
+	if (state->scratch.capacity > STATE_SCRATCH_KEPT_BYTES)
+		buffer_deinit(&state->scratch);
+	return state->failure;
+}
+
+/* --- sweeping ---------------------------------------------------------------------------------------------------- */
+
+static bool generation_lives(const struct state *state, uint32_t generation)
+{
+	for (uint32_t i = 0; i < state->view_count; i++)
+		if (state->views[i]->generation == generation)
+			return true;
+	return false;
+}
+
+static void sweep_entry(const struct state *state, struct key_entry *entry)
+{
+	struct view_cell *cell = entry->cells;
+
+	while (cell != NULL) {
+		struct view_cell *next = cell->next;
+
+		if (!generation_lives(state, cell->generation))
+			view_cell_remove(entry, cell->generation);
+		cell = next;
+	}
+}
+
+/* A table whose slots were renewed meanwhile is walked from its beginning again. */
+void state_sweep(struct state *state)
+{
+	if (state->sweep_slots != state->keys.table.present.slots)
+		state->sweep_place = 0;
+	state->sweep_slots = state->keys.table.present.slots;
+	for (uint32_t i = 0; i < STATE_SWEEP_KEYS; i++) {
+		struct key_entry *entry = table_next(&state->keys.table, &state->sweep_place);
+
+		if (entry == NULL) {
+			state->dirty = false;
+			return;
+		}
+		sweep_entry(state, entry);
+	}
+}

@@ -1,0 +1,101 @@
+/* The inside of a state, for partition/state*.c only. */
+#ifndef EVGRID_PARTITION_STATE_INTERNAL_H
+#define EVGRID_PARTITION_STATE_INTERNAL_H
+
+#include "partition/array.h"
+#include "partition/keys.h"
+#include "partition/producers.h"
+#include "partition/state.h"
+#include "partition/view.h"
+
+#define STATE_WINDOW 32u     /* events looked ahead: hashed and fetched from memory before the first is applied */
+#define STATE_SWEEP_KEYS 16u /* keys rid of dead cells with each batch */
+#define STATE_SCRATCH_KEPT_BYTES 65536u
+#define STATE_VIEWS_MAX (2 * VIEWS_MAX) /* an old and a new version of each */
+
+struct stream {
+	uint32_t id;
+	uint64_t events;
+	struct buffer name;
+	struct buffer settings;
+	struct view **views; /* the active ones over this stream */
+	uint32_t view_count;
+};
+
+struct tail_definition { /* a control record of the tail */
+	uint64_t offset;
+	enum control_kind kind;
+	uint32_t id;
+	uint32_t version;
+};
+
+struct state {
+	uint16_t partition;
+	int failure;       /* 0, or negative and final */
+	uint64_t applied;  /* everything before it */
+	uint64_t queued;   /* applied, and what the running group has in its window */
+	uint64_t controls; /* control records applied */
+	uint64_t strays;   /* events of streams that the log had not defined */
+	struct keys keys;
+	struct producers producers;
+	struct stream *streams; /* by id */
+	uint32_t stream_count;
+	struct view **views; /* in the order of their definition */
+	uint32_t view_count;
+	uint32_t generations; /* given to views so far */
+	uint64_t tail_end;    /* of the overlay; 0: there is none */
+	struct tail_definition *tail;
+	uint32_t tail_count;
+	bool dirty; /* cells of dead generations may be left */
+	size_t sweep_place;
+	const struct table_slot *sweep_slots; /* the table's when the sweep began */
+	struct buffer records;                /* decompressed */
+	struct buffer scratch;
+};
+
+/* --- the window: events of many batches and partitions, applied in order after a look ahead ---------------------- */
+
+struct window_event {
+	struct state *state;
+	const struct batch *batch;
+	uint64_t offset;
+	struct event event;
+	struct key_address address;
+	struct key_entry *entry;
+	bool last; /* of its batch */
+};
+
+struct window {
+	int (*take)(struct window_event *event); /* 0, or ERROR_MEMORY: the state fails */
+	uint32_t count;
+	struct window_event events[STATE_WINDOW];
+};
+
+void window_begin(struct window *window, int (*take)(struct window_event *event));
+/* Puts a batch's events into the window; takes the foremost ones when it is full. A failure stays in state->failure. */
+void window_add(struct window *window, struct state *state, const struct batch *batch);
+void window_flush(struct window *window);
+
+struct key_entry *window_event_entry(struct window_event *event); /* made if missing; NULL: no memory */
+struct view_event window_view_event(const struct window_event *event);
+
+/* --- parts ------------------------------------------------------------------------------------------------------- */
+
+struct stream *state_stream(const struct state *state, uint32_t stream_id); /* NULL: not defined */
+
+/* A control batch's records, in order. 0, or a positive error: the state fails. */
+int state_apply_control(struct state *state, const struct batch *batch);
+
+int state_define_stream(struct state *state, uint32_t id, struct span name, struct span settings, uint64_t events);
+/* Compiles; *status is what the definition can do now. 0 or ERROR_MEMORY. */
+int state_compile_view(const struct state *state, struct view *view);
+int state_add_view(struct state *state, struct view *view_take); /* gives it a generation; frees it on failure */
+void state_drop_view(struct state *state, uint32_t index);
+/* Makes it active in place of every other version. 0 or ERROR_MEMORY. */
+int state_activate_view(struct state *state, struct view *view);
+int state_link_views(struct state *state); /* streams' lists of active views. 0 or ERROR_MEMORY */
+
+void state_sweep(struct state *state); /* some keys' dead cells */
+void state_tail_covered(struct state *state);
+
+#endif

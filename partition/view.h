@@ -1,0 +1,85 @@
+/* One definition of a view at work in one partition: applies events to their keys' cells, counts, sums the digest.
+ *
+ * States: VIEW_BROKEN -> VIEW_FILLING -> VIEW_ACTIVE -> gone. BROKEN: the definition does not compile here, or its
+ * stream is not defined yet (a stream's definition tries again). FILLING: takes the log's events from offset 0 on
+ * through state_fill, answers NOT_READY. ACTIVE: caught up; takes each committed event; is in the digest.
+ *
+ * What cannot be applied leaves the entity as it was and is counted, the same on every replica:
+ *   missing     an update or deletion of an entity that is not there
+ *   unreadable  a rule needs the payload, which is no MessagePack map with distinct text names, or has too many members
+ *   refused     arithmetic on what is no number or out of range, a state that grows too large
+ *
+ * Shapes: the names of a map in their order. Where a payload has the shape of the state that it replaces, its bytes are
+ * taken as they are. Shapes are a cache: with or without them the state has the same bytes. */
+#ifndef EVGRID_PARTITION_VIEW_H
+#define EVGRID_PARTITION_VIEW_H
+
+#include "partition/view_cell.h"
+#include "partition/view_plan.h"
+#include "proto/bytes.h"
+
+#define VIEW_SHAPES_MAX 16u        /* remembered per view */
+#define VIEW_SHAPE_MEMBERS_MAX 64u /* larger maps go the general way */
+#define VIEW_SHAPE_MAX_BYTES 2048u
+
+enum view_status { VIEW_BROKEN, VIEW_FILLING, VIEW_ACTIVE };
+
+struct view_counts {
+	uint64_t missing;
+	uint64_t unreadable;
+	uint64_t refused;
+};
+
+struct view_shape {
+	uint32_t count;
+	uint32_t size;
+	uint8_t *bytes;                         /* names with their headers, end to end */
+	uint16_t sizes[VIEW_SHAPE_MEMBERS_MAX]; /* of each */
+};
+
+struct view {
+	uint32_t id;
+	uint32_t version;
+	uint32_t generation; /* whose cells are its own */
+	enum view_status status;
+	struct buffer name;
+	struct buffer definition;
+	struct view_plan *plan; /* NULL: BROKEN */
+	uint64_t fill_next;     /* FILLING: offset of the next batch wanted */
+	uint64_t entries;
+	uint64_t digest; /* of its cells */
+	struct view_counts counts;
+	uint32_t shape_count;
+	struct view_shape shapes[VIEW_SHAPES_MAX]; /* shape number n stands at n - 1 */
+};
+
+struct view_event {
+	struct span type;
+	struct span content_type;
+	struct span payload;
+	uint64_t offset;
+	uint64_t ingest_time_us;
+};
+
+struct view *view_new(uint32_t id, uint32_t version, struct span name, struct span definition); /* NULL: no memory */
+struct view *view_free(struct view *view); /* leaves its cells where they are; returns NULL */
+
+/* Applies one event of the view's stream to its key. scratch is the caller's, of any content. 0 or ERROR_MEMORY. */
+int view_apply(struct view *view, struct key_entry *entry, const struct view_event *event, struct buffer *scratch);
+
+/* Puts a cell as a snapshot had it. 0, ERROR_MEMORY, or ERROR_MALFORMED: not a state that a view could have made. */
+int view_restore_cell(struct view *view, struct key_entry *entry, struct span state, uint64_t changed_at);
+
+uint64_t view_cell_digest(const struct view *view, const struct key_entry *entry, const struct view_cell *cell);
+
+/* --- shapes ------------------------------------------------------------------------------------------------------ */
+
+struct members;
+
+/* The payload's members without the map's header, when it has this shape, and *count; SPAN_NULL: it has not. */
+struct span view_shape_match(const struct view_shape *shape, struct span payload);
+
+/* The number of the shape of these members, remembered from now on; 0: it cannot be. */
+uint32_t view_shape_of(struct view *view, const struct members *members);
+
+#endif

@@ -1,0 +1,16 @@
+/* A view's definition, compiled. The definition travels as canonical MessagePack, made from YAML by the client
+ * (client/view_yaml.h); this is the only reader of it, so that a wrong one is refused in one way everywhere. */
+#ifndef EVGRID_PARTITION_VIEW_DEFINITION_H
+#define EVGRID_PARTITION_VIEW_DEFINITION_H
+
+#include "proto/bytes.h"
+
+struct view_plan;
+
+/* Compiles. 0 with *plan; ERROR_BAD_VIEW with *why (static or inside the plan's scratch text) naming the member at
+ * fault as a path such as "on.OrderCreated.set"; ERROR_MEMORY. Stream names are resolved to ids by `resolve`. */
+int view_plan_new(struct span definition, uint32_t (*resolve_stream)(void *data, struct span name), void *data,
+		  struct view_plan **plan, char why[160]);
+struct view_plan *view_plan_free(struct view_plan *plan);
+
+#endif

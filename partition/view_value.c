@@ -1,0 +1,109 @@
+/* Exact arithmetic on MessagePack numbers. An integer is kept as 128 bits, which holds every sum and difference of
+ * 64-bit ones; doubles are added as doubles (round to nearest, the same on every machine). */
+#include "partition/view_value.h"
+
+#include <assert.h>
+#include <float.h>
+
+__extension__ typedef __int128 wide_integer;
+
+struct number {
+	bool is_double;
+	wide_integer integer;
+	double real;
+};
+
+static bool number_read(struct span value, struct number *number)
+{
+	struct reader in = reader_of(value);
+
+	*number = (struct number){false, 0, 0.0};
+	switch (msgpack_peek(&in)) {
+	case MSGPACK_UINT: number->integer = msgpack_read_uint(&in); break;
+	case MSGPACK_INT: number->integer = msgpack_read_int(&in); break;
+	case MSGPACK_DOUBLE:
+		number->is_double = true;
+		number->real = msgpack_read_double(&in);
+		break;
+	default: return false;
+	}
+	return reader_done(&in);
+}
+
+static size_t write_big(uint8_t *at, uint8_t lead, uint64_t value, size_t width)
+{
+	at[0] = lead;
+	for (size_t i = 0; i < width; i++)
+		at[1 + i] = (uint8_t)(value >> (8 * (width - 1 - i)));
+	return 1 + width;
+}
+
+static size_t write_unsigned(uint8_t *at, uint64_t value)
+{
+	if (value < 0x80) {
+		at[0] = (uint8_t)value;
+		return 1;
+	}
+	if (value <= UINT8_MAX)
+		return write_big(at, 0xcc, value, 1);
+	if (value <= UINT16_MAX)
+		return write_big(at, 0xcd, value, 2);
+	if (value <= UINT32_MAX)
+		return write_big(at, 0xce, value, 4);
+	return write_big(at, 0xcf, value, 8);
+}
+
+static size_t write_negative(uint8_t *at, int64_t value)
+{
+	if (value >= -32) {
+		at[0] = (uint8_t)value;
+		return 1;
+	}
+	if (value >= INT8_MIN)
+		return write_big(at, 0xd0, (uint64_t)value, 1);
+	if (value >= INT16_MIN)
+		return write_big(at, 0xd1, (uint64_t)value, 2);
+	if (value >= INT32_MIN)
+		return write_big(at, 0xd2, (uint64_t)value, 4);
+	return write_big(at, 0xd3, (uint64_t)value, 8);
+}
+
+static size_t add_integers(wide_integer a, wide_integer b, uint8_t *at)
+{
+	wide_integer sum = a + b;
+
+	if (sum < INT64_MIN || sum > UINT64_MAX)
+		return 0;
+	return sum < 0 ? write_negative(at, (int64_t)sum) : write_unsigned(at, (uint64_t)sum);
+}
+
+static size_t add_doubles(double a, double b, uint8_t *at)
+{
+	double sum = a + b;
+	uint64_t bits;
+
+	if (!(sum >= -DBL_MAX && sum <= DBL_MAX))
+		return 0;
+	memcpy(&bits, &sum, sizeof bits);
+	return write_big(at, 0xcb, bits, 8);
+}
+
+/* An integer of a number is one of 64 bits, so the conversion rounds once, to nearest. */
+static double number_real(const struct number *number)
+{
+	if (number->is_double)
+		return number->real;
+	return number->integer < 0 ? (double)(int64_t)number->integer : (double)(uint64_t)number->integer;
+}
+
+size_t view_value_add(struct span old, struct span operand, bool subtract, uint8_t number[9])
+{
+	struct number a = {false, 0, 0.0};
+	struct number b;
+
+	if (!number_read(operand, &b) || (old.size > 0 && !number_read(old, &a)))
+		return 0;
+	if (a.is_double || b.is_double)
+		return add_doubles(number_real(&a), subtract ? -number_real(&b) : number_real(&b), number);
+	return add_integers(a.integer, subtract ? -b.integer : b.integer, number);
+}

@@ -1,0 +1,60 @@
+/* Single MessagePack values on the hot path: passing over one, and exact arithmetic on two. */
+#ifndef EVGRID_PARTITION_VIEW_VALUE_H
+#define EVGRID_PARTITION_VIEW_VALUE_H
+
+#include "proto/bytes.h"
+#include "proto/msgpack.h"
+
+/* Arrays, maps and what else is rare: msgpack_skip, which bounds the depth of this value; *nested tells the caller to
+ * check the depth of the whole. */
+static inline struct span view_value_take_slow(struct reader *in, bool *nested)
+{
+	*nested = true;
+	return msgpack_skip(in);
+}
+
+/* Bytes after the lead byte of numbers, nil and booleans (0xc0 to 0xdf); 0xff: not one of these. */
+static inline uint8_t view_scalar_width(uint8_t lead)
+{
+	static const uint8_t widths[32] = {0,    0xff, 0,    0,    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 4,
+					   8,    1,    2,    4,    8,    1,    2,    4,    8,    0xff, 0xff,
+					   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+	return widths[lead - 0xc0];
+}
+
+/* Takes one value off the reader; SPAN_NULL and failed where there is none. */
+static inline struct span view_value_take(struct reader *in, bool *nested)
+{
+	const uint8_t *from = in->at;
+	size_t left = reader_left(in);
+	size_t size;
+
+	if (in->failed || left == 0) {
+		in->failed = true;
+		return SPAN_NULL;
+	}
+	if (*from < 0x80 || *from >= 0xe0)
+		size = 1;
+	else if ((*from & 0xe0) == 0xa0)
+		size = 1 + (*from & 0x1fu);
+	else if (*from == 0xd9 && left > 1)
+		size = 2 + (size_t)from[1];
+	else if (*from >= 0xc0 && view_scalar_width(*from) != 0xff)
+		size = 1 + (size_t)view_scalar_width(*from);
+	else
+		return view_value_take_slow(in, nested);
+	if (size > left) {
+		in->failed = true;
+		return SPAN_NULL;
+	}
+	in->at = from + size;
+	return span_of(from, size);
+}
+
+/* Writes old + operand (or old - operand) in its shortest form and gives its size; an empty `old` counts as the integer
+ * 0. 0: one of them is no number, an integer result lies outside [INT64_MIN, UINT64_MAX], a double result is not
+ * finite. */
+size_t view_value_add(struct span old, struct span operand, bool subtract, uint8_t number[9]);
+
+#endif
