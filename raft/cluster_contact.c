@@ -1,0 +1,189 @@
+/* Heartbeats go from every node to every node, every 100 ms, answered at once with the time of their sending. They
+ *   serve the leases (design.md 6.7): who answered what we sent when, under which map; whom we answered when;
+ *   the controller, whoever it will be: who has been silent since when, and what map it has.
+ * A heartbeat counts as a sign of life only when it bears the node epoch that is registered: a process that has
+ * started anew and not registered yet keeps its former self's lease on life from being renewed. */
+#include <assert.h>
+
+#include "raft/cluster_state.h"
+
+static bool is_other_node(const struct cluster *cluster, uint32_t node_id)
+{
+	const struct map_node *node = cluster_map_node(&cluster->map, node_id);
+
+	return node != NULL && node_id != cluster->node_id && node->state != NODE_GONE;
+}
+
+static struct heartbeat own_heartbeat(const struct cluster *cluster, uint64_t sent_ms)
+{
+	bool serving = cluster->state == CLUSTER_SERVING || cluster->state == CLUSTER_STOPPING;
+
+	return (struct heartbeat){
+		.sent_ms = sent_ms,
+		.map_version = cluster->map.version,
+		.clock_unix_ms = cluster->unix_ms,
+		.registered_epoch = serving ? cluster->node_epoch : 0,
+	};
+}
+
+static void heartbeat_send(struct cluster *cluster, enum message_kind kind, uint32_t node_id, uint64_t sent_ms)
+{
+	struct heartbeat heartbeat = own_heartbeat(cluster, sent_ms);
+	struct buffer body = BUFFER_NULL;
+
+	heartbeat_encode(&heartbeat, &body);
+	output_send_node(cluster, kind, node_id, 0, &body);
+}
+
+void contact_restart(struct cluster *cluster)
+{
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		cluster->peers[i].heard_ms = cluster->now_ms;
+		cluster->peers[i].live_since_ms = cluster->now_ms;
+		cluster->peers[i].lost_ms = 0;
+	}
+}
+
+/* A process does not send to itself: it has heard of itself. */
+static void hear_oneself(struct cluster *cluster)
+{
+	struct peer_contact *self = &cluster->peers[cluster->node_id - 1];
+
+	self->heard_ms = cluster->now_ms;
+	self->claimed_epoch = own_heartbeat(cluster, 0).registered_epoch;
+	self->map_version = cluster->map.version;
+}
+
+void contact_tick(struct cluster *cluster)
+{
+	if (cluster->node_id == 0)
+		return;
+	hear_oneself(cluster);
+	if (cluster->controller.phase == CONTROLLER_ACTIVE)
+		contact_controller(cluster, cluster->node_id);
+	if (cluster->now_ms < cluster->next_heartbeat_ms)
+		return;
+	cluster->next_heartbeat_ms = cluster->now_ms + HEARTBEAT_INTERVAL_MS;
+	for (uint32_t id = 1; id <= NODES_MAX; id++)
+		if (is_other_node(cluster, id))
+			heartbeat_send(cluster, MESSAGE_HEARTBEAT, id, cluster->now_ms);
+}
+
+void contact_controller(struct cluster *cluster, uint32_t node_id)
+{
+	if (node_id == 0 || node_id != cluster->map.controller)
+		return;
+	cluster->contacts.controller_ms = cluster->now_ms;
+	output_contacts(cluster);
+}
+
+static void hear(struct cluster *cluster, uint32_t node_id, const struct heartbeat *heartbeat)
+{
+	struct peer_contact *peer = &cluster->peers[node_id - 1];
+
+	peer->claimed_epoch = heartbeat->registered_epoch;
+	peer->map_version = heartbeat->map_version;
+	if (heartbeat->registered_epoch == 0 || heartbeat->registered_epoch != cluster->map.nodes[node_id - 1].epoch)
+		return;
+	if (cluster->now_ms - peer->heard_ms >= FENCE_TIMEOUT_MS)
+		peer->live_since_ms = cluster->now_ms;
+	peer->heard_ms = cluster->now_ms;
+	peer->lost_ms = 0;
+}
+
+void contact_heartbeat(struct cluster *cluster, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct heartbeat heartbeat;
+
+	if (heartbeat_decode(&in, &heartbeat) != 0 || !reader_done(&in) || !is_other_node(cluster, message->node_id))
+		return;
+	hear(cluster, message->node_id, &heartbeat);
+	contact_controller(cluster, message->node_id);
+	cluster->contacts.nodes[message->node_id - 1].our_answer_ms = cluster->now_ms;
+	output_contacts(cluster);
+	heartbeat_send(cluster, MESSAGE_HEARTBEAT_ANSWER, message->node_id, heartbeat.sent_ms);
+	if (cluster->controller.phase == CONTROLLER_ACTIVE && heartbeat.map_version < cluster->map.version)
+		map_send(cluster, message->node_id, heartbeat.map_version);
+}
+
+void contact_answer(struct cluster *cluster, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct heartbeat answer;
+	struct contact *contact;
+
+	if (heartbeat_decode(&in, &answer) != 0 || !reader_done(&in) || !is_other_node(cluster, message->node_id))
+		return;
+	/* Not to our former self, and not from the future. */
+	if (answer.sent_ms < cluster->started_ms || answer.sent_ms > cluster->now_ms)
+		return;
+	hear(cluster, message->node_id, &answer);
+	contact_controller(cluster, message->node_id);
+	contact = &cluster->contacts.nodes[message->node_id - 1];
+	/* A life that is not registered gives no lease. */
+	if (answer.sent_ms < contact->sent_ms || answer.registered_epoch == 0 ||
+	    answer.registered_epoch != cluster->map.nodes[message->node_id - 1].epoch)
+		return;
+	contact->sent_ms = answer.sent_ms;
+	contact->answer_version = answer.map_version;
+	contact->answer_node_epoch = answer.registered_epoch;
+	output_contacts(cluster);
+}
+
+/* --- the map ------------------------------------------------------------------------------------------------------ */
+
+static void find_own_id(struct cluster *cluster)
+{
+	const struct map_node *self = cluster_map_node_by_name(&cluster->map, cluster->config.name);
+
+	if (cluster->node_id == 0 && self != NULL)
+		cluster->node_id = self->id;
+}
+
+void map_publish(struct cluster *cluster)
+{
+	struct buffer delta = BUFFER_NULL;
+	bool changed = false;
+	int rv;
+
+	if (cluster->metadata.map.version <= cluster->map.version)
+		return;
+	rv = cluster_map_encode(&cluster->metadata.map, cluster->map.version, &delta);
+	if (rv == 0)
+		rv = cluster_map_merge(&cluster->map, buffer_span(&delta), &changed);
+	buffer_deinit(&delta);
+	if (rv != 0)
+		output_fatal(cluster, "the cluster map cannot be published: %s", error_name(rv));
+	find_own_id(cluster);
+	output_map_changed(cluster);
+}
+
+void map_receive(struct cluster *cluster, const struct message *message)
+{
+	bool changed = false;
+
+	if (cluster_map_merge(&cluster->map, message->body, &changed) != 0)
+		return; /* a gap, or another cluster's: our heartbeat shows what we have, and more comes */
+	find_own_id(cluster);
+	contact_controller(cluster, message->node_id);
+	if (changed)
+		output_map_changed(cluster);
+}
+
+void map_send(struct cluster *cluster, uint32_t node_id, uint64_t since)
+{
+	struct buffer body = BUFFER_NULL;
+
+	if (cluster_map_encode(&cluster->map, since, &body) == 0)
+		output_send_node(cluster, MESSAGE_MAP, node_id, 0, &body);
+	buffer_deinit(&body);
+}
+
+void map_push(struct cluster *cluster)
+{
+	assert(cluster->controller.phase == CONTROLLER_ACTIVE);
+	for (uint32_t id = 1; id <= NODES_MAX; id++)
+		if (is_other_node(cluster, id) && cluster->peers[id - 1].map_version < cluster->map.version)
+			map_send(cluster, id, cluster->peers[id - 1].map_version);
+}

@@ -1,0 +1,142 @@
+/* What a struct cluster holds, for the files of raft/ that make it up and for their tests; hosts use cluster.h.
+ *
+ * cluster.c            life, ticks, what arrives, settling
+ * cluster_output.c     outputs
+ * cluster_formation.c  from an empty directory to a running Raft
+ * cluster_contact.c    heartbeats, leases' contacts, the map's way to all nodes
+ * cluster_propose.c    this node's own proposals, registration, clean stop
+ * controller.c         the leader's queue of commands and entries
+ * controller_duty.c    what the leader does by itself: fence, unfence, place, wish */
+#ifndef EVGRID_RAFT_CLUSTER_STATE_H
+#define EVGRID_RAFT_CLUSTER_STATE_H
+
+#include "raft/cluster.h"
+#include "raft/controller.h"
+#include "raft/metadata.h"
+#include "raft/raft_node.h"
+
+#define FORMATION_INTERVAL_MS 100u
+#define PROPOSAL_RETRY_MS 300u /* registration and clean stop ask again */
+#define STOP_TRANSFER_MS 1000u /* patience for another leader before a stopping leader proposes to itself */
+
+struct output_link {
+	struct cluster_output output;
+	struct output_link *next;
+};
+
+/* A founder as this node knows it. */
+struct formation_peer {
+	uint64_t raft_id;         /* 0: not heard */
+	bool has_state;           /* has Raft state: the cluster was formed */
+	uint64_t list[NODES_MAX]; /* the founders' Raft ids as it knows them, in founder order */
+};
+
+struct formation {
+	struct formation_peer peers[NODES_MAX]; /* by founder; our own too */
+	uint32_t self;
+	uint64_t digest; /* of the founder list: must be the same on all */
+	uint64_t next_ms;
+	bool differed; /* said once */
+};
+
+/* What a node's heartbeats told. */
+struct peer_contact {
+	uint64_t heard_ms;      /* last heartbeat or answer that bore its registered node epoch */
+	uint64_t lost_ms;       /* its connection broke and it was not heard since; 0: no */
+	uint64_t claimed_epoch; /* the node epoch its heartbeats bear */
+	uint64_t map_version;   /* it has this map */
+	uint64_t live_since_ms;
+};
+
+struct proposal {
+	uint64_t number; /* on the wire; 0: free */
+	uint64_t ticket; /* the host's */
+	uint64_t deadline_ms;
+};
+
+struct cluster {
+	struct cluster_config config;
+	enum cluster_state state;
+	uint64_t now_ms;
+	uint64_t unix_ms;
+	uint64_t started_ms;
+	uint64_t ticked_ms;
+	uint64_t raft_id;
+	uint32_t node_id; /* 0: not known yet */
+	uint64_t node_epoch;
+	bool raft_ready; /* raft_init succeeded: it must be closed */
+	bool memory_short;
+	struct raft_node raft;
+	struct metadata metadata; /* applied */
+	struct cluster_map map;   /* published: newest of applied and pushed */
+	uint64_t leader_id;       /* Raft id last seen */
+	struct contact_table contacts;
+	struct peer_contact peers[NODES_MAX];
+	uint64_t next_heartbeat_ms;
+	struct formation formation;
+	struct proposal proposals[CLUSTER_PROPOSALS_MAX];
+	uint64_t next_number;
+	uint64_t next_retry_ms;
+	uint64_t stop_transfer_until_ms;
+	uint64_t own_number; /* of the last registration or stop proposed */
+	uint64_t suspect_elections_told;
+	struct controller controller;
+	struct output_link *outputs;
+	struct output_link *outputs_last;
+	bool map_waits; /* a MAP_CHANGED output waits */
+	bool contacts_wait;
+};
+
+/* --- cluster.c ---------------------------------------------------------------------------------------------------- */
+
+void cluster_move(struct cluster *cluster, enum cluster_state state);
+void cluster_settle(struct cluster *cluster);
+int cluster_raft_begin(struct cluster *cluster); /* Raft has state now: run it */
+
+/* --- cluster_output.c --------------------------------------------------------------------------------------------- */
+
+/* Appends an output of this kind; NULL when memory is short (that is fatal by itself). */
+struct cluster_output *output_push(struct cluster *cluster, enum cluster_output_kind kind);
+/* A message to a node's control port; takes the body. */
+void output_send(struct cluster *cluster, enum message_kind message, uint32_t node_id, const char *address,
+		 uint16_t items, struct buffer *body);
+void output_send_node(struct cluster *cluster, enum message_kind message, uint32_t node_id, uint16_t items,
+		      struct buffer *body);
+void output_notice(struct cluster *cluster, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void output_fatal(struct cluster *cluster, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void output_map_changed(struct cluster *cluster);
+void output_contacts(struct cluster *cluster);
+void outputs_free(struct cluster *cluster);
+
+/* --- cluster_formation.c ------------------------------------------------------------------------------------------ */
+
+uint64_t raft_id_of(const uint8_t identity[CLUSTER_IDENTITY_BYTES]);
+int formation_init(struct cluster *cluster); /* 0, or 1: this node is not in its own list of founders */
+void formation_start(struct cluster *cluster);
+void formation_tick(struct cluster *cluster);
+void formation_receive(struct cluster *cluster, const struct message *message);
+/* The founders' Raft ids in founder order, from Raft's configuration; 0 where it does not name one. */
+void formation_founders(const struct cluster *cluster, uint64_t list[NODES_MAX]);
+
+/* --- cluster_contact.c -------------------------------------------------------------------------------------------- */
+
+void contact_tick(struct cluster *cluster);
+void contact_restart(struct cluster *cluster); /* all timers anew */
+void contact_heartbeat(struct cluster *cluster, const struct message *message);
+void contact_answer(struct cluster *cluster, const struct message *message);
+void contact_controller(struct cluster *cluster, uint32_t node_id);
+void map_publish(struct cluster *cluster); /* the published map takes what was applied */
+void map_receive(struct cluster *cluster, const struct message *message);
+void map_send(struct cluster *cluster, uint32_t node_id, uint64_t since);
+void map_push(struct cluster *cluster); /* to all nodes that do not have it */
+
+/* --- cluster_propose.c -------------------------------------------------------------------------------------------- */
+
+void propose_tick(struct cluster *cluster);
+void propose_receive(struct cluster *cluster, const struct message *message); /* PROPOSE of another node */
+void propose_result_receive(struct cluster *cluster,
+			    const struct message *message); /* PROPOSE_RESULT for one of ours */
+void propose_answer(struct cluster *cluster, uint32_t node_id, const struct propose_result *result);
+void propose_applied(struct cluster *cluster); /* something was applied: is it our registration or stop? */
+
+#endif

@@ -1,0 +1,541 @@
+/* See command.h for the frames. Writers go through command_begin and command_end; readers refuse a byte too many. */
+#include "raft/command.h"
+
+#include <assert.h>
+
+static const char *const refusal_texts[REFUSAL_COUNT] = {
+	[REFUSAL_NONE] = "",
+	[REFUSAL_FORMED] = "the cluster is formed already, or not yet",
+	[REFUSAL_UNKNOWN_NODE] = "no such node",
+	[REFUSAL_FOREIGN_DIRECTORY] = "this name is registered with another data directory",
+	[REFUSAL_NODE_EPOCH] = "the node epoch is not the registered one",
+	[REFUSAL_FENCED] = "a node is fenced, or is not when it should be",
+	[REFUSAL_PARTITION_VERSION] = "the partition has changed since",
+	[REFUSAL_NOT_PRIMARY] = "the proposer is not the primary",
+	[REFUSAL_NOT_REPLICA] = "a node named is no replica or learner of the partition",
+	[REFUSAL_NOT_IN_SYNC] = "a replica named is not in sync, or one is left out that must not be",
+	[REFUSAL_BELOW_MINIMUM] = "the in-sync set is, or would be, below its minimum",
+	[REFUSAL_EXISTS] = "it exists already with other contents",
+	[REFUSAL_LIMIT] = "a limit is exceeded",
+	[REFUSAL_REGISTERED] = "this incarnation has registered before",
+};
+
+static const char *const kind_names[] = {
+	[COMMAND_FORM] = "FORM",
+	[COMMAND_NODE_REGISTER] = "NODE_REGISTER",
+	[COMMAND_NODE_FENCE] = "NODE_FENCE",
+	[COMMAND_NODE_UNFENCE] = "NODE_UNFENCE",
+	[COMMAND_NODE_STOPPED] = "NODE_STOPPED",
+	[COMMAND_ISR_CHANGE] = "ISR_CHANGE",
+	[COMMAND_HANDOVER] = "HANDOVER",
+	[COMMAND_PLACE] = "PLACE",
+	[COMMAND_REPORT_ENDS] = "REPORT_ENDS",
+	[COMMAND_STREAM_CREATE] = "STREAM_CREATE",
+	[COMMAND_VIEW_APPLY] = "VIEW_APPLY",
+	[COMMAND_MINIMUM_ISR] = "MINIMUM_ISR",
+};
+
+#define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
+
+const char *refusal_text(enum refusal refusal)
+{
+	return (size_t)refusal < REFUSAL_COUNT ? refusal_texts[refusal] : "unknown";
+}
+
+bool command_kind_known(uint16_t kind)
+{
+	return kind < KIND_COUNT && kind_names[kind] != NULL;
+}
+
+const char *command_kind_name(enum command_kind kind)
+{
+	return command_kind_known((uint16_t)kind) ? kind_names[kind] : "unknown";
+}
+
+/* --- frames ------------------------------------------------------------------------------------------------------- */
+
+/* Returns where the size is to be written. */
+static size_t command_begin(enum command_kind kind, struct buffer *out)
+{
+	buffer_u16(out, (uint16_t)kind);
+	buffer_u32(out, 0);
+	return out->size;
+}
+
+static void command_end(size_t begin, struct buffer *out)
+{
+	if (out->failed)
+		return;
+	assert(begin >= 4 && out->size >= begin);
+	store_little(out->data + begin - 4, 4, out->size - begin);
+}
+
+int command_decode(struct reader *in, struct command *command)
+{
+	uint16_t kind = reader_u16(in);
+	uint32_t size = reader_u32(in);
+
+	command->kind = (enum command_kind)kind;
+	command->body = reader_bytes(in, size);
+	return in->failed ? ERROR_MALFORMED : 0;
+}
+
+/* A text that will be kept with a NUL behind it. */
+static struct span text_decode(struct reader *in, size_t max_bytes)
+{
+	struct span text = reader_string(in, max_bytes);
+
+	if (text.size > 0 && memchr(text.data, 0, text.size) != NULL)
+		in->failed = true;
+	return text;
+}
+
+static int whole(const struct reader *in)
+{
+	return reader_done(in) ? 0 : ERROR_MALFORMED;
+}
+
+/* --- form --------------------------------------------------------------------------------------------------------- */
+
+void command_form_encode(const struct command_form *form, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_FORM, out);
+
+	buffer_bytes(out, form->cluster_id, sizeof(form->cluster_id));
+	buffer_u8(out, form->replication_factor);
+	buffer_u8(out, form->minimum_isr);
+	buffer_u8(out, (uint8_t)form->founder_count);
+	for (uint32_t i = 0; i < form->founder_count; i++) {
+		buffer_string(out, form->founders[i].name);
+		buffer_string(out, form->founders[i].control_address);
+		buffer_u64(out, form->founders[i].raft_id);
+	}
+	command_end(begin, out);
+}
+
+int command_form_decode(struct span body, struct command_form *form)
+{
+	struct reader in = reader_of(body);
+	struct span id = reader_bytes(&in, sizeof(form->cluster_id));
+
+	memset(form, 0, sizeof(*form));
+	if (in.failed)
+		return ERROR_MALFORMED;
+	memcpy(form->cluster_id, id.data, id.size);
+	form->replication_factor = reader_u8(&in);
+	form->minimum_isr = reader_u8(&in);
+	form->founder_count = reader_u8(&in);
+	if (form->founder_count == 0 || form->founder_count > NODES_MAX)
+		return ERROR_MALFORMED;
+	if (form->minimum_isr == 0 || form->minimum_isr > form->replication_factor ||
+	    form->replication_factor > REPLICAS_MAX)
+		return ERROR_MALFORMED;
+	for (uint32_t i = 0; i < form->founder_count; i++) {
+		form->founders[i].name = text_decode(&in, NAME_MAX_BYTES);
+		form->founders[i].control_address = text_decode(&in, ADDRESS_MAX_BYTES);
+		form->founders[i].raft_id = reader_u64(&in);
+	}
+	return whole(&in);
+}
+
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
+
+void command_register_encode(const struct command_register *reg, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_NODE_REGISTER, out);
+
+	buffer_string(out, reg->name);
+	buffer_u64(out, reg->raft_id);
+	buffer_u64(out, reg->incarnation);
+	buffer_u64(out, reg->shown_epoch);
+	buffer_u64(out, reg->proof_epoch);
+	buffer_u8(out, reg->shown_interval);
+	buffer_u8(out, reg->interval);
+	buffer_u8(out, reg->damaged);
+	buffer_u16(out, reg->shard_count);
+	for (uint32_t i = 0; i < SHARDS_MAX; i++)
+		buffer_u16(out, reg->shard_ports[i]);
+	buffer_string(out, reg->zone);
+	buffer_string(out, reg->host);
+	buffer_string(out, reg->control_address);
+	command_end(begin, out);
+}
+
+int command_register_decode(struct span body, struct command_register *reg)
+{
+	struct reader in = reader_of(body);
+
+	memset(reg, 0, sizeof(*reg));
+	reg->name = text_decode(&in, NAME_MAX_BYTES);
+	reg->raft_id = reader_u64(&in);
+	reg->incarnation = reader_u64(&in);
+	reg->shown_epoch = reader_u64(&in);
+	reg->proof_epoch = reader_u64(&in);
+	reg->shown_interval = reader_u8(&in) != 0;
+	reg->interval = reader_u8(&in) != 0;
+	reg->damaged = reader_u8(&in);
+	reg->shard_count = reader_u16(&in);
+	for (uint32_t i = 0; i < SHARDS_MAX; i++)
+		reg->shard_ports[i] = reader_u16(&in);
+	reg->zone = text_decode(&in, NAME_MAX_BYTES);
+	reg->host = text_decode(&in, ADDRESS_MAX_BYTES);
+	reg->control_address = text_decode(&in, ADDRESS_MAX_BYTES);
+	if (reg->shard_count == 0 || reg->shard_count > SHARDS_MAX || reg->incarnation == 0 || reg->name.size == 0)
+		return ERROR_MALFORMED;
+	return whole(&in);
+}
+
+static void node_encode(const struct command_node *node, struct buffer *out)
+{
+	buffer_u8(out, (uint8_t)node->node_id);
+	buffer_u64(out, node->node_epoch);
+}
+
+void command_nodes_encode(enum command_kind kind, const struct command_node *nodes, uint32_t count, struct buffer *out)
+{
+	size_t begin = command_begin(kind, out);
+
+	assert(kind == COMMAND_NODE_FENCE || kind == COMMAND_NODE_UNFENCE || kind == COMMAND_NODE_STOPPED);
+	assert(count > 0 && count <= NODES_MAX);
+	for (uint32_t i = 0; i < count; i++)
+		node_encode(&nodes[i], out);
+	command_end(begin, out);
+}
+
+/* A node id in range, or 0 with the reader failed. */
+static uint32_t node_id_decode(struct reader *in)
+{
+	uint32_t id = reader_u8(in);
+
+	if (id == 0 || id > NODES_MAX)
+		in->failed = true;
+	return in->failed ? 0 : id;
+}
+
+int command_node_decode(struct reader *in, struct command_node *node)
+{
+	node->node_id = node_id_decode(in);
+	node->node_epoch = reader_u64(in);
+	return in->failed ? ERROR_MALFORMED : 0;
+}
+
+/* --- partitions --------------------------------------------------------------------------------------------------- */
+
+static uint16_t partition_decode(struct reader *in)
+{
+	uint16_t partition = reader_u16(in);
+
+	if (partition >= PARTITION_COUNT)
+		in->failed = true;
+	return in->failed ? 0 : partition;
+}
+
+void command_isr_encode(const struct command_isr *items, uint32_t count, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_ISR_CHANGE, out);
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct command_isr *item = &items[i];
+
+		assert(item->count > 0 && item->count <= REPLICAS_MAX);
+		buffer_u16(out, item->partition);
+		buffer_u64(out, item->expected_version);
+		buffer_u8(out, (uint8_t)item->primary);
+		buffer_u64(out, item->primary_node_epoch);
+		buffer_u8(out, item->count);
+		for (uint32_t k = 0; k < item->count; k++)
+			node_encode(&item->isr[k], out);
+	}
+	command_end(begin, out);
+}
+
+int command_isr_decode(struct reader *in, struct command_isr *item)
+{
+	item->partition = partition_decode(in);
+	item->expected_version = reader_u64(in);
+	item->primary = node_id_decode(in);
+	item->primary_node_epoch = reader_u64(in);
+	item->count = reader_u8(in);
+	if (in->failed || item->count == 0 || item->count > REPLICAS_MAX)
+		return ERROR_MALFORMED;
+	for (uint32_t k = 0; k < item->count; k++)
+		command_node_decode(in, &item->isr[k]);
+	return in->failed ? ERROR_MALFORMED : 0;
+}
+
+void command_handover_encode(const struct command_handover *items, uint32_t count, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_HANDOVER, out);
+
+	for (uint32_t i = 0; i < count; i++) {
+		buffer_u16(out, items[i].partition);
+		buffer_u64(out, items[i].expected_version);
+		buffer_u8(out, (uint8_t)items[i].primary);
+		buffer_u64(out, items[i].primary_node_epoch);
+		buffer_u8(out, (uint8_t)items[i].to);
+	}
+	command_end(begin, out);
+}
+
+int command_handover_decode(struct reader *in, struct command_handover *item)
+{
+	item->partition = partition_decode(in);
+	item->expected_version = reader_u64(in);
+	item->primary = node_id_decode(in);
+	item->primary_node_epoch = reader_u64(in);
+	item->to = node_id_decode(in);
+	return in->failed ? ERROR_MALFORMED : 0;
+}
+
+void command_place_encode(const struct command_place *items, uint32_t count, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_PLACE, out);
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct command_place *item = &items[i];
+
+		assert(item->replica_count > 0 && item->replica_count <= REPLICAS_MAX);
+		buffer_u16(out, item->partition);
+		buffer_u64(out, item->expected_version);
+		buffer_u8(out, item->replica_count);
+		for (uint32_t k = 0; k < item->replica_count; k++)
+			buffer_u8(out, (uint8_t)item->replicas[k]);
+		buffer_u64(out, item->learners);
+	}
+	command_end(begin, out);
+}
+
+int command_place_decode(struct reader *in, struct command_place *item)
+{
+	node_set seen = 0;
+
+	item->partition = partition_decode(in);
+	item->expected_version = reader_u64(in);
+	item->replica_count = reader_u8(in);
+	if (in->failed || item->replica_count == 0 || item->replica_count > REPLICAS_MAX)
+		return ERROR_MALFORMED;
+	for (uint32_t k = 0; k < item->replica_count; k++) {
+		item->replicas[k] = node_id_decode(in);
+		if (node_set_has(seen, item->replicas[k]))
+			in->failed = true;
+		seen |= node_bit(item->replicas[k]);
+	}
+	item->learners = reader_u64(in);
+	return in->failed || (item->learners & seen) != 0 ? ERROR_MALFORMED : 0;
+}
+
+void command_ends_encode(const struct command_ends *ends, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_REPORT_ENDS, out);
+
+	assert(ends->count <= PARTITION_COUNT);
+	buffer_u8(out, (uint8_t)ends->node_id);
+	buffer_u64(out, ends->node_epoch);
+	buffer_u16(out, (uint16_t)ends->count);
+	for (uint32_t i = 0; i < ends->count; i++) {
+		buffer_u16(out, ends->ends[i].partition);
+		buffer_u32(out, ends->ends[i].last_epoch);
+		buffer_u64(out, ends->ends[i].end);
+	}
+	command_end(begin, out);
+}
+
+int command_ends_decode(struct span body, struct command_ends *ends)
+{
+	struct reader in = reader_of(body);
+
+	ends->node_id = node_id_decode(&in);
+	ends->node_epoch = reader_u64(&in);
+	ends->count = reader_u16(&in);
+	if (in.failed || ends->count > PARTITION_COUNT)
+		return ERROR_MALFORMED;
+	for (uint32_t i = 0; i < ends->count; i++) {
+		ends->ends[i].partition = partition_decode(&in);
+		ends->ends[i].last_epoch = reader_u32(&in);
+		ends->ends[i].end = reader_u64(&in);
+	}
+	return whole(&in);
+}
+
+/* --- streams, views, settings ------------------------------------------------------------------------------------- */
+
+void command_stream_encode(const struct command_stream *stream, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_STREAM_CREATE, out);
+
+	buffer_string(out, stream->name);
+	buffer_string(out, stream->settings);
+	command_end(begin, out);
+}
+
+int command_stream_decode(struct span body, struct command_stream *stream)
+{
+	struct reader in = reader_of(body);
+
+	stream->name = text_decode(&in, NAME_MAX_BYTES);
+	stream->settings = reader_string(&in, DEFINITION_MAX_BYTES);
+	return stream->name.size == 0 ? ERROR_MALFORMED : whole(&in);
+}
+
+void command_view_encode(const struct command_view *view, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_VIEW_APPLY, out);
+
+	buffer_string(out, view->name);
+	buffer_u32(out, view->expected_version);
+	buffer_string(out, view->definition);
+	command_end(begin, out);
+}
+
+int command_view_decode(struct span body, struct command_view *view)
+{
+	struct reader in = reader_of(body);
+
+	view->name = text_decode(&in, NAME_MAX_BYTES);
+	view->expected_version = reader_u32(&in);
+	view->definition = reader_string(&in, DEFINITION_MAX_BYTES);
+	return view->name.size == 0 ? ERROR_MALFORMED : whole(&in);
+}
+
+void command_minimum_encode(const struct command_minimum *minimum, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_MINIMUM_ISR, out);
+
+	buffer_u8(out, minimum->minimum_isr);
+	command_end(begin, out);
+}
+
+int command_minimum_decode(struct span body, struct command_minimum *minimum)
+{
+	struct reader in = reader_of(body);
+
+	minimum->minimum_isr = reader_u8(&in);
+	if (minimum->minimum_isr == 0 || minimum->minimum_isr > REPLICAS_MAX)
+		return ERROR_MALFORMED;
+	return whole(&in);
+}
+
+/* --- checking ----------------------------------------------------------------------------------------------------- */
+
+union any_item {
+	struct command_node node;
+	struct command_isr isr;
+	struct command_handover handover;
+	struct command_place place;
+};
+
+/* A list: at least one item, each sound, nothing left. */
+static int list_check(enum command_kind kind, struct span body)
+{
+	struct reader in = reader_of(body);
+	union any_item item;
+	int result = 0;
+
+	if (body.size == 0)
+		return ERROR_MALFORMED;
+	while (result == 0 && !reader_done(&in)) {
+		if (kind == COMMAND_ISR_CHANGE)
+			result = command_isr_decode(&in, &item.isr);
+		else if (kind == COMMAND_HANDOVER)
+			result = command_handover_decode(&in, &item.handover);
+		else if (kind == COMMAND_PLACE)
+			result = command_place_decode(&in, &item.place);
+		else
+			result = command_node_decode(&in, &item.node);
+	}
+	return result;
+}
+
+union any_body {
+	struct command_form form;
+	struct command_register reg;
+	struct command_ends ends;
+	struct command_stream stream;
+	struct command_view view;
+	struct command_minimum minimum;
+};
+
+static int body_check(const struct command *command)
+{
+	union any_body any;
+
+	switch (command->kind) {
+	case COMMAND_FORM: return command_form_decode(command->body, &any.form);
+	case COMMAND_NODE_REGISTER: return command_register_decode(command->body, &any.reg);
+	case COMMAND_REPORT_ENDS: return command_ends_decode(command->body, &any.ends);
+	case COMMAND_STREAM_CREATE: return command_stream_decode(command->body, &any.stream);
+	case COMMAND_VIEW_APPLY: return command_view_decode(command->body, &any.view);
+	case COMMAND_MINIMUM_ISR: return command_minimum_decode(command->body, &any.minimum);
+	case COMMAND_NODE_FENCE:
+	case COMMAND_NODE_UNFENCE:
+	case COMMAND_NODE_STOPPED:
+	case COMMAND_ISR_CHANGE:
+	case COMMAND_HANDOVER:
+	case COMMAND_PLACE: return list_check(command->kind, command->body);
+	}
+	return ERROR_VERSION;
+}
+
+int command_check(struct span bytes)
+{
+	struct reader in = reader_of(bytes);
+	struct command command;
+	int result;
+
+	if (bytes.size > COMMAND_MAX_BYTES)
+		return ERROR_LIMIT;
+	result = command_decode(&in, &command);
+	if (result != 0 || !reader_done(&in))
+		return ERROR_MALFORMED;
+	return body_check(&command);
+}
+
+bool command_from_client(struct span bytes)
+{
+	uint64_t kind = bytes.size < 2 ? 0 : load_little(bytes.data, 2);
+
+	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_MINIMUM_ISR;
+}
+
+bool command_from_node(struct span bytes)
+{
+	uint64_t kind = bytes.size < 2 ? 0 : load_little(bytes.data, 2);
+
+	switch (kind) {
+	case COMMAND_NODE_REGISTER:
+	case COMMAND_NODE_STOPPED:
+	case COMMAND_ISR_CHANGE:
+	case COMMAND_HANDOVER:
+	case COMMAND_REPORT_ENDS: return true;
+	default: return command_from_client(bytes);
+	}
+}
+
+/* --- entries ------------------------------------------------------------------------------------------------------ */
+
+void entry_header_encode(const struct entry *entry, uint8_t bytes[ENTRY_HEADER_BYTES])
+{
+	bytes[0] = ENTRY_FORMAT;
+	bytes[1] = 0;
+	store_little(bytes + 2, 2, entry->count);
+	store_little(bytes + 4, 8, entry->incarnation);
+	store_little(bytes + 12, 8, entry->number);
+	store_little(bytes + 20, 8, entry->unix_ms);
+}
+
+int entry_decode(struct span bytes, struct entry *entry)
+{
+	struct reader in = reader_of(bytes);
+	uint8_t format = reader_u8(&in);
+
+	reader_u8(&in);
+	entry->count = reader_u16(&in);
+	entry->incarnation = reader_u64(&in);
+	entry->number = reader_u64(&in);
+	entry->unix_ms = reader_u64(&in);
+	if (in.failed)
+		return ERROR_MALFORMED;
+	entry->commands =
+		span_of(in.at, reader_left(&in)); /* up to 7 zeros may follow the last: Raft's files want them */
+	return format == ENTRY_FORMAT ? 0 : ERROR_VERSION;
+}

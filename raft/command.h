@@ -1,0 +1,210 @@
+/* Metadata commands: what is proposed to the controller and, batched into entries, replicated by Raft. Every command is
+ * conditional: it names what it expects, apply decides, and a refusal is a result like any other. None carries the
+ * meaning of "now" but the entry's time, stamped by the controller.
+ *
+ * Command: u16 kind, u32 body size, body by kind (little-endian, strings with varint length). A kind or an extra byte
+ * that a node does not know ends its process (design.md 5): so no new kind is proposed before all members know it. */
+#ifndef EVGRID_RAFT_COMMAND_H
+#define EVGRID_RAFT_COMMAND_H
+
+#include "proto/cluster_map.h"
+#include "proto/error.h"
+
+#define COMMAND_MAX_BYTES (256u * 1024) /* one VIEW_APPLY, or a PLACE of all partitions, fits */
+#define ENTRY_MAX_BYTES (1024u * 1024)
+#define ENTRY_FORMAT 1u
+
+enum command_kind {
+	COMMAND_FORM = 1,           /* struct command_form: the first entry */
+	COMMAND_NODE_REGISTER = 2,  /* struct command_register */
+	COMMAND_NODE_FENCE = 3,     /* items: struct command_node */
+	COMMAND_NODE_UNFENCE = 4,   /* items: struct command_node */
+	COMMAND_NODE_STOPPED = 5,   /* one struct command_node */
+	COMMAND_ISR_CHANGE = 6,     /* items: struct command_isr */
+	COMMAND_HANDOVER = 7,       /* items: struct command_handover */
+	COMMAND_PLACE = 8,          /* items: struct command_place */
+	COMMAND_REPORT_ENDS = 9,    /* struct command_ends */
+	COMMAND_STREAM_CREATE = 10, /* struct command_stream */
+	COMMAND_VIEW_APPLY = 11,    /* struct command_view */
+	COMMAND_MINIMUM_ISR = 12,   /* struct command_minimum: an operator's */
+};
+
+/* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
+enum refusal {
+	REFUSAL_NONE = 0,
+	REFUSAL_FORMED, /* the cluster is formed already, or not yet */
+	REFUSAL_UNKNOWN_NODE,
+	REFUSAL_FOREIGN_DIRECTORY, /* another identity than the one registered under this name */
+	REFUSAL_NODE_EPOCH,        /* not the registered one */
+	REFUSAL_FENCED,            /* a node named is fenced, or is not when it should be */
+	REFUSAL_PARTITION_VERSION,
+	REFUSAL_NOT_PRIMARY,
+	REFUSAL_NOT_REPLICA,
+	REFUSAL_NOT_IN_SYNC, /* neither in ISR nor ELR, or a replica is removed that must not be */
+	REFUSAL_BELOW_MINIMUM,
+	REFUSAL_EXISTS,
+	REFUSAL_LIMIT,
+	REFUSAL_REGISTERED, /* this incarnation has registered before: nothing is changed */
+	REFUSAL_COUNT,
+};
+
+const char *refusal_text(enum refusal refusal);
+
+struct command_result {
+	uint16_t error; /* enum error: NONE, REFUSED, EXISTS, LIMIT */
+	uint16_t refusal;
+	uint32_t refused_items; /* of the lists; the others were done */
+};
+
+/* --- bodies ------------------------------------------------------------------------------------------------------- */
+
+struct command_founder {
+	struct span name;
+	struct span control_address;
+	uint64_t raft_id; /* digest of the directory's identity */
+};
+
+struct command_form {
+	uint8_t cluster_id[16];
+	uint8_t replication_factor;
+	uint8_t minimum_isr;
+	uint32_t founder_count; /* node ids are 1.. in this order */
+	struct command_founder founders[NODES_MAX];
+};
+
+struct command_register {
+	struct span name;
+	uint64_t raft_id;
+	uint64_t incarnation;
+	uint64_t shown_epoch; /* the directory's: node epoch it last served under, 0 never */
+	uint64_t proof_epoch; /* the directory's clean-stop proof, 0 none */
+	bool shown_interval;  /* sync mode of that time */
+	bool interval;        /* sync mode of this run */
+	uint8_t damaged;      /* bit per shard */
+	uint16_t shard_count;
+	uint16_t shard_ports[SHARDS_MAX];
+	struct span zone;
+	struct span host;
+	struct span control_address;
+};
+
+struct command_node {
+	uint32_t node_id;
+	uint64_t node_epoch;
+};
+
+/* The primary's wish for a new ISR. Added replicas bear the node epoch that gave their acknowledgement; those of kept
+ * ones are not looked at. */
+struct command_isr {
+	uint16_t partition;
+	uint64_t expected_version;
+	uint32_t primary;
+	uint64_t primary_node_epoch;
+	uint8_t count;
+	struct command_node isr[REPLICAS_MAX];
+};
+
+struct command_handover {
+	uint16_t partition;
+	uint64_t expected_version;
+	uint32_t primary;
+	uint64_t primary_node_epoch;
+	uint32_t to;
+};
+
+struct command_place {
+	uint16_t partition;
+	uint64_t expected_version; /* 0: the row is empty */
+	uint8_t replica_count;
+	uint32_t replicas[REPLICAS_MAX];
+	node_set learners;
+};
+
+struct command_end {
+	uint16_t partition;
+	uint32_t last_epoch; /* of its last record; 0: empty */
+	uint64_t end;
+};
+
+/* A node's answer to being a suspect (design.md 6.10): what its journals hold, synced. */
+struct command_ends {
+	uint32_t node_id;
+	uint64_t node_epoch;
+	uint32_t count;
+	struct command_end ends[PARTITION_COUNT];
+};
+
+struct command_stream {
+	struct span name;
+	struct span settings;
+};
+
+struct command_view {
+	struct span name;
+	uint32_t expected_version; /* the present version; 0: there is none yet. UINT32_MAX: whatever it is */
+	struct span definition;
+};
+
+struct command_minimum {
+	uint8_t minimum_isr; /* of every row */
+};
+
+/* Writing: each appends one whole command. Failure shows in out->failed. */
+void command_form_encode(const struct command_form *form, struct buffer *out);
+void command_register_encode(const struct command_register *reg, struct buffer *out);
+void command_nodes_encode(enum command_kind kind, const struct command_node *nodes, uint32_t count, struct buffer *out);
+void command_isr_encode(const struct command_isr *items, uint32_t count, struct buffer *out);
+void command_handover_encode(const struct command_handover *items, uint32_t count, struct buffer *out);
+void command_place_encode(const struct command_place *items, uint32_t count, struct buffer *out);
+void command_ends_encode(const struct command_ends *ends, struct buffer *out);
+void command_stream_encode(const struct command_stream *stream, struct buffer *out);
+void command_view_encode(const struct command_view *view, struct buffer *out);
+void command_minimum_encode(const struct command_minimum *minimum, struct buffer *out);
+
+/* Reading: the frame of the next command, then its body. Lists are read item by item until reader_done.
+ * 0, or ERROR_MALFORMED. Spans point into the input. */
+struct command {
+	enum command_kind kind;
+	struct span body;
+};
+
+int command_decode(struct reader *in, struct command *command);
+bool command_kind_known(uint16_t kind);
+const char *command_kind_name(enum command_kind kind);
+
+int command_form_decode(struct span body, struct command_form *form);
+int command_register_decode(struct span body, struct command_register *reg);
+int command_node_decode(struct reader *in, struct command_node *node);
+int command_isr_decode(struct reader *in, struct command_isr *item);
+int command_handover_decode(struct reader *in, struct command_handover *item);
+int command_place_decode(struct reader *in, struct command_place *item);
+int command_ends_decode(struct span body, struct command_ends *ends);
+int command_stream_decode(struct span body, struct command_stream *stream);
+int command_view_decode(struct span body, struct command_view *view);
+int command_minimum_decode(struct span body, struct command_minimum *minimum);
+
+/* Decodes the whole command and throws the result away: whether a peer's or client's bytes may be proposed at all. */
+int command_check(struct span bytes);
+
+/* Who may propose a sound command: a node on its own behalf; a client or operator. The rest is the controller's. */
+bool command_from_node(struct span bytes);
+bool command_from_client(struct span bytes);
+
+/* --- entries: what one Raft entry holds --------------------------------------------------------------------------- */
+
+/* u8 format, u8 0, u16 command count, u64 proposer's incarnation, u64 number, u64 unix ms, commands. An entry without
+ * commands is the barrier of a new controller. */
+struct entry {
+	uint16_t count;
+	uint64_t incarnation;
+	uint64_t number;
+	uint64_t unix_ms;
+	struct span commands;
+};
+
+#define ENTRY_HEADER_BYTES 28u
+
+void entry_header_encode(const struct entry *entry, uint8_t bytes[ENTRY_HEADER_BYTES]);
+int entry_decode(struct span bytes, struct entry *entry); /* 0, ERROR_MALFORMED, ERROR_VERSION */
+
+#endif

@@ -1,0 +1,110 @@
+/* See metadata.h. An entry is its commands in order; the rows that a command touched get their new version and epoch
+ * when it is done, once, however often it touched them. */
+#include "raft/metadata.h"
+
+#include <assert.h>
+
+typedef int (*command_verb)(struct metadata *metadata, struct span body, struct command_result *result);
+
+static const command_verb verbs[] = {
+	[COMMAND_FORM] = metadata_form,
+	[COMMAND_NODE_REGISTER] = metadata_register,
+	[COMMAND_NODE_FENCE] = metadata_fence,
+	[COMMAND_NODE_UNFENCE] = metadata_unfence,
+	[COMMAND_NODE_STOPPED] = metadata_stopped,
+	[COMMAND_ISR_CHANGE] = metadata_isr_change,
+	[COMMAND_HANDOVER] = metadata_handover,
+	[COMMAND_PLACE] = metadata_place,
+	[COMMAND_REPORT_ENDS] = metadata_report_ends,
+	[COMMAND_STREAM_CREATE] = metadata_stream_create,
+	[COMMAND_VIEW_APPLY] = metadata_view_apply,
+	[COMMAND_MINIMUM_ISR] = metadata_minimum,
+};
+
+void metadata_init(struct metadata *metadata)
+{
+	memset(metadata, 0, sizeof(*metadata));
+	cluster_map_init(&metadata->map);
+}
+
+void metadata_deinit(struct metadata *metadata)
+{
+	cluster_map_deinit(&metadata->map);
+	metadata_init(metadata);
+}
+
+bool metadata_formed(const struct metadata *metadata)
+{
+	return metadata->map.replication_factor != 0;
+}
+
+void command_refuse(struct command_result *result, uint16_t error, enum refusal refusal)
+{
+	assert(error != ERROR_NONE && refusal != REFUSAL_NONE);
+	result->refused_items++;
+	if (result->error != ERROR_NONE)
+		return; /* the first one is told */
+	result->error = error;
+	result->refusal = (uint16_t)refusal;
+}
+
+static void rows_finish(struct metadata *metadata)
+{
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		struct map_partition *row = &metadata->map.partitions[p];
+
+		if (metadata->touched[p] == TOUCH_NONE)
+			continue;
+		row->version++;
+		row->changed_at = metadata->applied;
+		metadata->map.version = metadata->applied;
+		if ((metadata->touched[p] & TOUCH_EPOCH) != 0)
+			row->epoch++;
+		metadata->touched[p] = TOUCH_NONE;
+		assert(row_is_sound(metadata, p));
+	}
+}
+
+static int command_apply(struct metadata *metadata, const struct command *command, struct command_result *result)
+{
+	int rv;
+
+	*result = (struct command_result){0};
+	if (!command_kind_known((uint16_t)command->kind))
+		return ERROR_VERSION;
+	if (command->kind != COMMAND_FORM && !metadata_formed(metadata)) {
+		command_refuse(result, ERROR_NOT_READY, REFUSAL_FORMED);
+		return 0;
+	}
+	rv = verbs[command->kind](metadata, command->body, result);
+	rows_finish(metadata);
+	return rv;
+}
+
+int metadata_apply(struct metadata *metadata, uint64_t index, struct span entry, struct command_result *results,
+		   uint32_t max, uint32_t *count)
+{
+	struct entry head;
+	struct reader in;
+	int rv = entry_decode(entry, &head);
+
+	*count = 0;
+	if (rv != 0)
+		return rv;
+	assert(index > metadata->applied);
+	metadata->applied = index;
+	in = reader_of(head.commands);
+	for (uint32_t i = 0; i < head.count; i++) {
+		struct command command;
+		struct command_result result;
+
+		rv = command_decode(&in, &command);
+		if (rv == 0)
+			rv = command_apply(metadata, &command, &result);
+		if (rv != 0)
+			return rv;
+		if (i < max)
+			results[(*count)++] = result;
+	}
+	return reader_left(&in) < 8 ? 0 : ERROR_MALFORMED;
+}

@@ -1,0 +1,489 @@
+/* See raft_node.h. One call from outside: set the clock, enter libraft, then settle: complete the sends, free the slots
+ * of entries that are applied or lost. */
+#include "raft/raft_node.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/error.h"
+#include "raft/raft_codec.h"
+
+/* --- the io's verbs that are ours --------------------------------------------------------------------------------- */
+
+struct raft_node *raft_node_of(const struct raft_io *io)
+{
+	const struct raft *raft = io->data;
+
+	assert(raft != NULL);
+	return raft->data;
+}
+
+void raft_node_fail(struct raft_node *node, const char *verb, const char *why)
+{
+	char text[RAFT_ERRMSG_BUF_SIZE + 64];
+
+	if (node->failed)
+		return;
+	node->failed = true;
+	snprintf(text, sizeof(text), "Raft's store cannot %s: %.200s", verb, why);
+	node->callbacks->fatal(node->host, text);
+}
+
+static void nothing_ticks(struct raft_io *io)
+{
+	(void)io;
+}
+
+static void nothing_arrives(struct raft_io *io, struct raft_message *message)
+{
+	(void)io;
+	raft_codec_discard(message);
+}
+
+/* The backend starts its own work (it must), but what it would tick and deliver goes nowhere. */
+static int node_io_start(struct raft_io *io, unsigned interval_ms, raft_io_tick_cb tick, raft_io_recv_cb receive)
+{
+	struct raft_node *node = raft_node_of(io);
+
+	node->tick = tick;
+	node->receive = receive;
+	return node->inner.start(io, interval_ms, nothing_ticks, nothing_arrives);
+}
+
+static raft_time node_io_time(struct raft_io *io)
+{
+	return raft_node_of(io)->now_ms;
+}
+
+static int node_io_random(struct raft_io *io, int min, int max)
+{
+	struct raft_node *node = raft_node_of(io);
+
+	assert(min < max);
+	return min + (int)(node->seed % ((uint32_t)max - (uint32_t)min));
+}
+
+static int sends_push(struct raft_node *node, struct raft_io_send *request)
+{
+	if (node->send_count == node->send_capacity) {
+		size_t capacity = node->send_capacity == 0 ? 16 : node->send_capacity * 2;
+		struct raft_io_send **sends = realloc(node->sends, capacity * sizeof(struct raft_io_send *));
+
+		if (sends == NULL)
+			return RAFT_NOMEM;
+		node->sends = sends;
+		node->send_capacity = capacity;
+	}
+	node->sends[node->send_count++] = request;
+	return 0;
+}
+
+static int node_io_send(struct raft_io *io, struct raft_io_send *request, const struct raft_message *message,
+			raft_io_send_cb cb)
+{
+	struct raft_node *node = raft_node_of(io);
+	struct raft_route route = {.from = node->id, .life = node->life};
+	struct buffer body = BUFFER_NULL;
+	int result;
+
+	if (node->closing)
+		return RAFT_CANCELED;
+	request->cb = cb;
+	result = sends_push(node, request);
+	if (result != 0 || node->failed)
+		return result;
+	/* Too large or no memory: like a message that the network lost. */
+	route.number = ++node->next_number;
+	snprintf(route.address, sizeof(route.address), "%s", node->raft.address);
+	if (raft_codec_encode(message, &route, &body) == 0)
+		node->callbacks->send(node->host, message->server_id, message->server_address, &body);
+	buffer_deinit(&body);
+	return 0;
+}
+
+/* --- the state machine's verbs ------------------------------------------------------------------------------------ */
+
+static int node_apply(struct raft_fsm *fsm, const struct raft_buffer *bytes, void **result)
+{
+	struct raft_node *node = fsm->data;
+
+	*result = NULL;
+	if (node->failed)
+		return 0;
+	/* libraft applies in order and sets last_applied after each. */
+	if (node->callbacks->apply(node->host, node->raft.last_applied + 1, span_of(bytes->base, bytes->len)) != 0)
+		node->failed = true;
+	return 0;
+}
+
+static int node_snapshot(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigned *count)
+{
+	struct raft_node *node = fsm->data;
+	struct raft_buffer *one = NULL;
+	struct buffer bytes = BUFFER_NULL;
+	void *base = NULL;
+	int result = RAFT_BUSY;
+
+	if (node->failed || node->callbacks->snapshot(node->host, &bytes) != 0)
+		goto done;
+	result = RAFT_NOMEM;
+	one = raft_malloc(sizeof(*one));
+	base = raft_malloc(bytes.size);
+	if (one == NULL || base == NULL)
+		goto done;
+	memcpy(base, bytes.data, bytes.size);
+	*one = (struct raft_buffer){.base = base, .len = bytes.size};
+	*buffers = one;
+	*count = 1;
+	result = 0;
+done:
+	if (result != 0) {
+		raft_free(one);
+		raft_free(base);
+	}
+	buffer_deinit(&bytes);
+	return result;
+}
+
+static int node_restore(struct raft_fsm *fsm, struct raft_buffer *bytes)
+{
+	struct raft_node *node = fsm->data;
+
+	if (!node->failed && node->callbacks->restore(node->host, span_of(bytes->base, bytes->len)) != 0)
+		node->failed = true;
+	raft_free(bytes->base);
+	return 0;
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+static void raft_tune(struct raft *raft)
+{
+	raft_set_heartbeat_timeout(raft, RAFT_NODE_HEARTBEAT_MS);
+	raft_set_election_timeout(raft, RAFT_NODE_ELECTION_MS);
+	raft_set_install_snapshot_timeout(raft, RAFT_NODE_INSTALL_MS);
+	raft_set_snapshot_threshold(raft, RAFT_NODE_SNAPSHOT_ENTRIES);
+	raft_set_snapshot_trailing(raft, RAFT_NODE_TRAILING_ENTRIES);
+	raft_set_pre_vote(raft, true);
+}
+
+int raft_node_init(struct raft_node *node, struct raft_io *io, const struct raft_node_config *config, uint64_t now_ms)
+{
+	assert(config->id != 0 && config->life != 0);
+	memset(node, 0, sizeof(*node));
+	node->io = io;
+	node->inner = *io;
+	node->callbacks = config->callbacks;
+	node->host = config->host;
+	node->id = config->id;
+	node->life = config->life;
+	node->seed = config->seed;
+	node->now_ms = now_ms;
+	node->raft.data = node;
+	node->fsm = (struct raft_fsm){
+		.version = 1, .data = node, .apply = node_apply, .snapshot = node_snapshot, .restore = node_restore};
+	io->start = node_io_start;
+	io->send = node_io_send;
+	io->time = node_io_time;
+	io->random = node_io_random;
+	raft_guard_install(node);
+	if (raft_init(&node->raft, io, &node->fsm, config->id, config->address) != 0)
+		return ERROR_IO;
+	raft_tune(&node->raft);
+	return 0;
+}
+
+int raft_node_bootstrap(struct raft_node *node, const struct raft_node_server *servers, uint32_t count)
+{
+	struct raft_configuration configuration;
+	int result = 0;
+
+	assert(!node->started && !node->failed);
+	assert(count > 0);
+	raft_configuration_init(&configuration);
+	for (uint32_t i = 0; i < count && result == 0; i++)
+		result = raft_configuration_add(&configuration, servers[i].id, servers[i].address,
+						servers[i].voter ? RAFT_VOTER : RAFT_STANDBY);
+	if (result == 0)
+		result = raft_bootstrap(&node->raft, &configuration);
+	raft_configuration_close(&configuration);
+	if (result == RAFT_CANTBOOTSTRAP)
+		return 1;
+	return result == 0 ? 0 : ERROR_IO;
+}
+
+/* The place among the voters and their count; false: not a voter. */
+static bool voter_rank(const struct raft_node *node, uint32_t *rank, uint32_t *count)
+{
+	const struct raft_configuration *configuration = &node->raft.configuration;
+	bool found = false;
+
+	*count = 0;
+	for (unsigned i = 0; i < configuration->n; i++) {
+		if (configuration->servers[i].role != RAFT_VOTER)
+			continue;
+		if (configuration->servers[i].id == node->id) {
+			*rank = *count;
+			found = true;
+		}
+		(*count)++;
+	}
+	return found;
+}
+
+/* libraft's followers refuse their vote until their own timer has run out, so an election takes as long as the slower
+ * timers, and as long again when two run out together. Each voter therefore draws from a window of its own: of the
+ * range from one to two election times, divided among the voters, the first half of its part. The generator is seeded
+ * so that its next number lies there; where it does not, the election is only slower. */
+static void timer_prepare(struct raft_node *node)
+{
+	uint32_t rank;
+	uint32_t count;
+	uint32_t part;
+
+	if (raft_node_leads(node) || !voter_rank(node, &rank, &count))
+		return;
+	part = RAFT_NODE_ELECTION_MS / count;
+	for (uint32_t i = 0; i < RAFT_NODE_DRAWS_MAX; i++) {
+		unsigned state = node->seed = node->seed * 1664525u + 1013904223u;
+		unsigned drawn = raft_random(&state, RAFT_NODE_ELECTION_MS, 2 * RAFT_NODE_ELECTION_MS);
+
+		if (drawn < RAFT_NODE_ELECTION_MS + rank * part ||
+		    drawn > RAFT_NODE_ELECTION_MS + rank * part + part / 2)
+			continue;
+		raft_seed(&node->raft, node->seed);
+		return;
+	}
+}
+
+int raft_node_start(struct raft_node *node, uint64_t now_ms)
+{
+	assert(!node->started);
+	node->now_ms = now_ms;
+	node->started = true;
+	if (raft_start(&node->raft) == 0 && !node->failed) {
+		timer_prepare(node); /* the configuration is known only now: draw again */
+		raft_set_election_timeout(&node->raft, RAFT_NODE_ELECTION_MS);
+		return 0;
+	}
+	raft_node_fail(node, "be loaded", node->raft.errmsg);
+	return ERROR_IO;
+}
+
+static void sends_complete(struct raft_node *node)
+{
+	/* A completion frees what the message held; it does not send. */
+	for (size_t i = 0; i < node->send_count; i++)
+		node->sends[i]->cb(node->sends[i], 0);
+	node->send_count = 0;
+}
+
+static void slots_settle(struct raft_node *node)
+{
+	bool lost = !raft_node_leads(node) || node->slot_term != raft_node_term(node);
+
+	for (size_t i = 0; i < RAFT_NODE_INFLIGHT_MAX; i++) {
+		struct raft_node_slot *slot = &node->slots[i];
+
+		if (slot->busy && (lost || slot->request.index <= node->raft.last_applied))
+			slot->busy = false;
+	}
+}
+
+static void node_settle(struct raft_node *node)
+{
+	sends_complete(node);
+	slots_settle(node);
+	if (raft_state(&node->raft) == RAFT_UNAVAILABLE)
+		raft_node_fail(node, "go on", node->raft.errmsg);
+}
+
+static bool node_runs(const struct raft_node *node)
+{
+	return node->started && !node->failed && !node->closing;
+}
+
+void raft_node_tick(struct raft_node *node, uint64_t now_ms)
+{
+	if (!node_runs(node))
+		return;
+	assert(now_ms >= node->now_ms);
+	node->now_ms = now_ms;
+	timer_prepare(node);
+	node->tick(node->io);
+	node_settle(node);
+}
+
+/* libraft 0.22.1 leaks a snapshot that arrives while it installs one, and follows a null pointer when one arrives
+ * while it takes its own: such a message is dropped, and the leader sends again. */
+static bool receivable(const struct raft_node *node, const struct raft_message *message)
+{
+	if (message->type == RAFT_INSTALL_SNAPSHOT)
+		return !node->raft.snapshot.installing && !node->raft.legacy.snapshot_taking;
+	return true;
+}
+
+static struct raft_node_peer *peer_of(struct raft_node *node, uint64_t id)
+{
+	struct raft_node_peer *peer = node->peers;
+
+	while (peer < node->peers + NODES_MAX - 1 && peer->id != id && peer->id != 0)
+		peer++;
+	if (peer->id != id)
+		*peer = (struct raft_node_peer){.id = id};
+	return peer;
+}
+
+static bool is_former(const struct raft_node_peer *peer, uint64_t life)
+{
+	for (uint32_t i = 0; i < RAFT_NODE_LIVES_MAX; i++)
+		if (peer->former[i] == life)
+			return true;
+	return false;
+}
+
+/* Invariant 4. */
+static bool in_order(struct raft_node *node, const struct raft_route *route)
+{
+	struct raft_node_peer *peer = peer_of(node, route->from);
+
+	if (route->life == 0 || is_former(peer, route->life))
+		return false;
+	if (route->life == peer->life && route->number <= peer->number)
+		return false;
+	if (route->life != peer->life && peer->life != 0)
+		peer->former[peer->former_next++ % RAFT_NODE_LIVES_MAX] = peer->life;
+	peer->life = route->life;
+	peer->number = route->number;
+	return true;
+}
+
+void raft_node_receive(struct raft_node *node, struct span body, uint64_t now_ms)
+{
+	struct raft_message message;
+	struct raft_route route;
+
+	if (!node_runs(node) || raft_codec_decode(body, &message, &route) != 0)
+		return;
+	assert(now_ms >= node->now_ms);
+	node->now_ms = now_ms;
+	if (route.to != node->id || !in_order(node, &route) || !receivable(node, &message)) {
+		raft_codec_discard(&message);
+		return;
+	}
+	timer_prepare(node);
+	node->receive(node->io, &message);
+	node_settle(node);
+}
+
+static struct raft_node_slot *slot_find(struct raft_node *node)
+{
+	for (size_t i = 0; i < RAFT_NODE_INFLIGHT_MAX; i++)
+		if (!node->slots[i].busy)
+			return &node->slots[i];
+	return NULL;
+}
+
+int raft_node_submit(struct raft_node *node, struct span entry)
+{
+	struct raft_node_slot *slot = slot_find(node);
+	struct raft_buffer bytes = {.base = NULL,
+				    .len = (entry.size + 7) / 8 * 8}; /* libraft's files want multiples of 8 */
+	int result;
+
+	assert(entry.size > 0);
+	if (!node_runs(node) || !raft_node_leads(node))
+		return RAFT_NODE_NOT_LEADER;
+	if (slot == NULL)
+		return RAFT_NODE_BUSY;
+	bytes.base = raft_calloc(1, bytes.len);
+	if (bytes.base == NULL)
+		return RAFT_NODE_MEMORY;
+	memcpy(bytes.base, entry.data, entry.size);
+	memset(&slot->request, 0, sizeof(slot->request));
+	result = raft_apply(&node->raft, &slot->request, &bytes, 1, NULL);
+	if (result != 0) {
+		raft_free(bytes.base);
+		return result == RAFT_NOTLEADER ? RAFT_NODE_NOT_LEADER : RAFT_NODE_BUSY;
+	}
+	slot->busy = true;
+	node->slot_term = raft_node_term(node);
+	node_settle(node);
+	return RAFT_NODE_DONE;
+}
+
+void raft_node_transfer(struct raft_node *node)
+{
+	static const struct raft_transfer none;
+
+	if (!node_runs(node) || !raft_node_leads(node) || node->raft.transfer != NULL)
+		return;
+	node->transfer = none;
+	raft_transfer(&node->raft, &node->transfer, 0, NULL); /* refused without another voter: nothing to do then */
+	node_settle(node);
+}
+
+bool raft_node_leads(const struct raft_node *node)
+{
+	return node->started && node->raft.state == RAFT_LEADER;
+}
+
+uint64_t raft_node_term(const struct raft_node *node)
+{
+	return node->raft.current_term;
+}
+
+uint64_t raft_node_applied(const struct raft_node *node)
+{
+	return node->raft.last_applied;
+}
+
+uint64_t raft_node_leader(struct raft_node *node)
+{
+	raft_id id = 0;
+	const char *address = NULL;
+
+	if (node->started)
+		raft_leader(&node->raft, &id, &address);
+	return id;
+}
+
+uint32_t raft_node_servers(const struct raft_node *node, struct raft_node_server *servers, uint32_t max)
+{
+	const struct raft_configuration *configuration = &node->raft.configuration;
+	uint32_t count = 0;
+
+	for (unsigned i = 0; i < configuration->n && count < max; i++)
+		servers[count++] = (struct raft_node_server){.id = configuration->servers[i].id,
+							     .address = configuration->servers[i].address,
+							     .voter = configuration->servers[i].role == RAFT_VOTER};
+	return count;
+}
+
+static void node_close_done(struct raft *raft)
+{
+	struct raft_node *node = raft->data;
+
+	node->closed = true;
+}
+
+void raft_node_close(struct raft_node *node)
+{
+	assert(!node->closing);
+	sends_complete(node);
+	node->closing = true;
+	raft_close(&node->raft, node_close_done);
+}
+
+bool raft_node_closed(const struct raft_node *node)
+{
+	return node->closed;
+}
+
+void raft_node_deinit(struct raft_node *node)
+{
+	assert(node->closed && node->send_count == 0);
+	free(node->sends);
+	node->sends = NULL;
+}

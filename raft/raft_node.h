@@ -1,0 +1,146 @@
+/* libraft, owned and watched: the only way in and out of it. With raft_codec.c and raft_guard.c the only files that
+ * know <raft.h>.
+ *
+ * What is taken over from the given raft_io (its `impl` stays as it is): start, so that we tick and deliver; send, so
+ * that messages leave through our links; time and random, so that a run is a function of its inputs; and every verb
+ * of the store, through raft_guard.c.
+ *
+ * Invariants
+ *  1. After the store has failed once nothing reaches libraft and nothing leaves this node: it is told by `fatal`,
+ *     once.
+ *  2. libraft's request callbacks are not used: it queues them and fires them only from its libuv backend. Whether an
+ *     entry of ours was applied shows in `apply`, which knows the entry by its own number; leadership lost means
+ *     unknown.
+ *  3. libraft is never called from within one of its own callbacks, but by close.
+ *  4. What arrives from a server is taken in the order it was sent, each message once, and nothing of a former life
+ *     once a later one was heard: libraft believes its links to be like one TCP connection. A rejection that comes
+ *     late or twice makes its leader's next index fall below its match index, and that follower gets no entry any
+ *     more until another leads (found by seed 57 of tests/unit/test_cluster.c). Links that reorder become links that
+ *     lose.
+ *  5. Send requests are completed at the next call from outside, never within send. */
+#ifndef EVGRID_RAFT_RAFT_NODE_H
+#define EVGRID_RAFT_RAFT_NODE_H
+
+#include <raft.h>
+
+#include "proto/bytes.h"
+#include "proto/limits.h"
+
+#if RAFT_VERSION_NUMBER < 2201
+#error "libraft before 0.22.1 loses committed entries"
+#endif
+
+#define RAFT_NODE_TICK_MS 10u
+#define RAFT_NODE_HEARTBEAT_MS 50u
+#define RAFT_NODE_ELECTION_MS 250u
+#define RAFT_NODE_INSTALL_MS 5000u
+#define RAFT_NODE_LIVES_MAX 4u          /* of a server, remembered to be over */
+#define RAFT_NODE_DRAWS_MAX 256u        /* tries to draw an election time from a voter's own window */
+#define RAFT_NODE_INFLIGHT_MAX 64u      /* entries submitted and neither applied nor lost */
+#define RAFT_NODE_SNAPSHOT_ENTRIES 512u /* log entries from one snapshot to the next */
+#define RAFT_NODE_TRAILING_ENTRIES 256u /* kept behind a snapshot for followers that lag; never 0: that means install */
+
+enum raft_node_outcome { RAFT_NODE_DONE = 0, RAFT_NODE_NOT_LEADER = 1, RAFT_NODE_BUSY = 2, RAFT_NODE_MEMORY = 3 };
+
+/* What libraft asks of its owner. None may call back into the node. */
+struct raft_node_host {
+	void (*send)(void *host, uint64_t to, const char *address,
+		     struct buffer *body);                           /* may take the body's memory */
+	int (*apply)(void *host, uint64_t index, struct span entry); /* 0, or fatal: the host has said why */
+	int (*snapshot)(void *host, struct buffer *out);             /* 0 or an error code: not now */
+	int (*restore)(void *host, struct span snapshot);            /* 0, or fatal */
+	void (*fatal)(void *host, const char *text);
+};
+
+struct raft_node_server {
+	uint64_t id;
+	const char *address;
+	bool voter;
+};
+
+struct raft_node_slot {
+	struct raft_apply request;
+	bool busy;
+};
+
+/* What was heard of a server last. */
+struct raft_node_peer {
+	uint64_t id; /* 0: free */
+	uint64_t life;
+	uint64_t number;
+	uint64_t former[RAFT_NODE_LIVES_MAX]; /* lives that are over */
+	uint32_t former_next;
+};
+
+struct raft_stuck; /* raft_guard.c */
+
+struct raft_node {
+	struct raft raft;
+	struct raft_fsm fsm;
+	struct raft_io *io;
+	struct raft_io inner; /* the verbs as they were given */
+	raft_io_tick_cb tick;
+	raft_io_recv_cb receive;
+	const struct raft_node_host *callbacks;
+	void *host;
+	uint64_t id;
+	uint64_t now_ms;
+	uint64_t life;
+	uint64_t next_number;
+	struct raft_node_peer peers[NODES_MAX];
+	uint32_t seed;
+	bool started;
+	bool failed;
+	bool closing;
+	bool closed;
+	struct raft_io_send **sends; /* waiting for their completion */
+	size_t send_count;
+	size_t send_capacity;
+	struct raft_stuck *stuck; /* appends that a failed store left behind */
+	struct raft_transfer transfer;
+	uint64_t slot_term;
+	struct raft_node_slot slots[RAFT_NODE_INFLIGHT_MAX];
+};
+
+struct raft_node_config {
+	uint64_t id;
+	const char *address;
+	uint64_t life; /* random, new at every start */
+	uint32_t seed; /* of the election timer */
+	const struct raft_node_host *callbacks;
+	void *host;
+};
+
+/* Takes the io over; nothing is loaded yet. The node must not move in memory. 0 or an error code. */
+int raft_node_init(struct raft_node *node, struct raft_io *io, const struct raft_node_config *config, uint64_t now_ms);
+
+/* Writes the first configuration: 0; 1: there is state already; ERROR_IO. Before start. */
+int raft_node_bootstrap(struct raft_node *node, const struct raft_node_server *servers, uint32_t count);
+
+int raft_node_start(struct raft_node *node, uint64_t now_ms); /* loads, restores; 0 or ERROR_IO */
+void raft_node_tick(struct raft_node *node, uint64_t now_ms);
+void raft_node_receive(struct raft_node *node, struct span body, uint64_t now_ms);
+
+/* One entry; copied. enum raft_node_outcome. */
+int raft_node_submit(struct raft_node *node, struct span entry);
+
+void raft_node_transfer(struct raft_node *node); /* leadership to any voter; a no-op where there is none */
+
+bool raft_node_leads(const struct raft_node *node);
+uint64_t raft_node_term(const struct raft_node *node);
+uint64_t raft_node_applied(const struct raft_node *node);
+uint64_t raft_node_leader(struct raft_node *node); /* raft id, 0: unknown */
+uint32_t raft_node_servers(const struct raft_node *node, struct raft_node_server *servers, uint32_t max);
+
+void raft_node_close(struct raft_node *node);
+bool raft_node_closed(const struct raft_node *node);
+void raft_node_deinit(struct raft_node *node); /* after closed */
+
+/* raft_guard.c: puts the watching verbs into node->io. */
+void raft_guard_install(struct raft_node *node);
+
+/* For raft_guard.c: what libraft left in its raft_io. */
+struct raft_node *raft_node_of(const struct raft_io *io);
+void raft_node_fail(struct raft_node *node, const char *verb, const char *why);
+
+#endif
