@@ -1,0 +1,45 @@
+/* One journal's disk: segments and snapshots that outlive the process, and the one write in flight that may not.
+ * A read or write takes its latency; what was answered as durable survives everything but a fault that says otherwise. */
+#ifndef EVGRID_TESTS_SIM_DISK_H
+#define EVGRID_TESTS_SIM_DISK_H
+
+#include "partition/disk.h"
+#include "proto/limits.h"
+#include "tests/sim/random.h"
+
+struct disk_file {
+	uint32_t segment;
+	struct buffer content;
+};
+
+struct sim_disk {
+	struct disk_file *files;
+	uint32_t file_count;
+	struct buffer snapshots[PARTITION_COUNT][2];
+	bool full;
+	/* the write in flight: on the disk when it is answered; when the process dies before, chance decides */
+	bool writing;
+	uint32_t write_segment;
+	uint64_t write_place;
+	struct buffer write_bytes;
+};
+
+void sim_disk_deinit(struct sim_disk *disk);
+
+/* Carries out a request that was issued earlier (its latency is over). Reads append to *answer. */
+enum disk_outcome sim_disk_finish(struct sim_disk *disk, const struct disk_request *request, struct buffer *answer);
+
+/* A write is issued: remembered until sim_disk_finish or sim_disk_crash. */
+void sim_disk_issue(struct sim_disk *disk, const struct disk_request *request);
+
+/* The process dies. power_loss: of a write in flight any subset of its sectors may have landed; else all or nothing.
+ * Returns true when a write was torn. */
+bool sim_disk_crash(struct sim_disk *disk, struct random *random, bool power_loss);
+
+/* What a start finds. segments: room for file_count. */
+uint32_t sim_disk_list(const struct sim_disk *disk, struct disk_segment *segments);
+
+/* The bytes at (segment, place), SPAN_NULL when the file is shorter. */
+struct span sim_disk_bytes(const struct sim_disk *disk, uint32_t segment, uint64_t place, size_t size);
+
+#endif

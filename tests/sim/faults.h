@@ -1,0 +1,13 @@
+/* Who is hurt, when and how. Each seed draws which kinds are on and how often; times are biased to the windows in which
+ * a careless implementation breaks (restart before fencing, death with a write in flight, controller in mid-change). */
+#ifndef EVGRID_TESTS_SIM_FAULTS_H
+#define EVGRID_TESTS_SIM_FAULTS_H
+
+#include "tests/sim/sim.h"
+
+/* From now until until_us. */
+void faults_start(struct sim *sim, uint64_t until_us);
+/* Everything heals: links, disks, processes. */
+void faults_heal(struct sim *sim);
+
+#endif

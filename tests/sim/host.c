@@ -1,0 +1,333 @@
+/* A simulated node: start, death, and the appointments between its parts. */
+#include "tests/sim/host.h"
+
+#include "raft/command.h"
+#include "tests/sim/host_internal.h"
+#include "tests/sim/oracle.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SEGMENT_BYTES (256u * 1024)
+#define TURN_MIN_US 10u
+#define TURN_MAX_US 60u
+
+static const char *const addresses[SIM_HOSTS_MAX] = {"n1:7400", "n2:7400", "n3:7400", "n4:7400", "n5:7400"};
+
+const char *host_address(uint32_t index)
+{
+	return addresses[index];
+}
+
+struct host *host_new(struct sim *sim, uint32_t index)
+{
+	struct host *host = calloc(1, sizeof *host);
+
+	assert(host != NULL);
+	host->sim = sim;
+	host->index = index;
+	host->clock_offset_ms = random_between(&sim->random, 1000, 100000000);
+	host->disk_min_us = 50;
+	host->disk_max_us = 400;
+	for (uint32_t i = 0; i < CLUSTER_IDENTITY_BYTES; i++)
+		host->directory.identity[i] = (uint8_t)random_next(&sim->random);
+	for (uint32_t i = 0; i < sim->options.shards; i++) {
+		host->parts[i].host = host;
+		host->parts[i].index = (uint16_t)i;
+		host->directory.journal_id[i] = random_next(&sim->random) | 1;
+	}
+	host_control_init(host);
+	return host;
+}
+
+struct host *host_free(struct host *host)
+{
+	if (host == NULL)
+		return NULL;
+	host_kill(host, false);
+	host_control_deinit(host);
+	for (uint32_t i = 0; i < host->sim->options.shards; i++)
+		sim_disk_deinit(&host->parts[i].disk);
+	free(host);
+	return NULL;
+}
+
+/* --- appointments: none outlives its process, none runs while it is stopped --------------------------------------- */
+
+void host_later(struct host *host, void *owner, void (*run)(void *, struct appointment *), uint64_t delay_us,
+		uint64_t a)
+{
+	clockwork_add(&host->sim->clockwork, (struct appointment){.at_us = host->sim->clockwork.now_us + delay_us,
+								  .run = run,
+								  .owner = owner,
+								  .generation = host->generation,
+								  .a = a});
+}
+
+bool host_may_run(struct host *host, struct appointment *appointment)
+{
+	struct appointment again = *appointment;
+
+	if (!host->up || appointment->generation != host->generation || host->sim->failed)
+		return false;
+	if (host->sim->clockwork.now_us >= host->paused_until_us)
+		return true;
+	again.at_us = host->paused_until_us;
+	appointment->bytes = BUFFER_NULL;
+	clockwork_add(&host->sim->clockwork, again);
+	return false;
+}
+
+/* --- shards ---------------------------------------------------------------------------------------------------------- */
+
+static void part_disk_done(void *owner, struct appointment *appointment)
+{
+	struct part *part = owner;
+	struct host *host = part->host;
+	struct disk_request request;
+	struct buffer answer = BUFFER_NULL;
+	enum disk_outcome outcome;
+
+	if (!host_may_run(host, appointment))
+		return;
+	assert(appointment->bytes.size == sizeof request);
+	memcpy(&request, appointment->bytes.data, sizeof request);
+	outcome = sim_disk_finish(&part->disk, &request, &answer);
+	if (outcome == DISK_FULL)
+		marks_reach(&host->sim->marks, MARK_DISK_FULL);
+	if (shard_disk_done(part->shard, request.ticket, outcome, buffer_span(&answer)) < 0)
+		sim_fail(host->sim, "host %u shard %u: disk answer is fatal", host->index, part->index);
+	buffer_deinit(&answer);
+	part_wake(part);
+}
+
+static void part_disk(struct part *part, const struct disk_request *request)
+{
+	struct host *host = part->host;
+	struct appointment done = {
+		.at_us = host->sim->clockwork.now_us +
+			 random_between(&host->sim->random, host->disk_min_us, host->disk_max_us),
+		.run = part_disk_done,
+		.owner = part,
+		.generation = host->generation,
+	};
+
+	buffer_bytes(&done.bytes, request, sizeof *request);
+	sim_disk_issue(&part->disk, request);
+	clockwork_add(&host->sim->clockwork, done);
+}
+
+static void part_send(struct part *part, const struct shard_send *send)
+{
+	struct host *host = part->host;
+	struct endpoint from = {(uint8_t)host->index, (uint8_t)(1 + part->index)};
+	struct endpoint to = {(uint8_t)(send->node_id - 1), (uint8_t)(1 + send->shard)};
+
+	if (send->node_id == 0)
+		to = (struct endpoint){(uint8_t)(send->client >> 8), (uint8_t)send->client};
+	else if (send->node_id > host->sim->options.hosts)
+		return;
+	else
+		to.party = (uint8_t)host_index_of_node(host, send->node_id);
+	network_send(host->sim, from, to, buffer_span(&send->frame));
+	if (send->node_id == 0)
+		oracle_answer(host->sim->oracle, host, buffer_span(&send->frame));
+}
+
+static void part_mark(struct part *part, const struct shard_event *event)
+{
+	struct sim *sim = part->host->sim;
+
+	sim_trace(sim, "host %u shard %u event %d partition %u epoch %u a %llu b %llu", part->host->index, part->index,
+		  (int)event->kind, event->partition, event->epoch, (unsigned long long)event->a,
+		  (unsigned long long)event->b);
+	switch (event->kind) {
+	case SHARD_EVENT_TRUNCATED: marks_reach(&sim->marks, MARK_TRUNCATED); break;
+	case SHARD_EVENT_ISR_SHRINK: marks_reach(&sim->marks, MARK_ISR_SHRINK); break;
+	case SHARD_EVENT_ISR_GROW: marks_reach(&sim->marks, MARK_ISR_GROW); break;
+	case SHARD_EVENT_TAIL_CUT: marks_reach(&sim->marks, MARK_TORN_TAIL); break;
+	case SHARD_EVENT_SNAPSHOT: marks_reach(&sim->marks, MARK_SNAPSHOT); break;
+	case SHARD_EVENT_SNAPSHOT_LOADED: marks_reach(&sim->marks, MARK_SNAPSHOT_RESTART); break;
+	case SHARD_EVENT_DUPLICATE: oracle_duplicate(sim->oracle, part->host, event); break;
+	case SHARD_EVENT_PRIMARY: oracle_primary(sim->oracle, part->host, event); break;
+	case SHARD_EVENT_BELOW_COMMIT:
+	case SHARD_EVENT_DIGEST_DIFFERS:
+	case SHARD_EVENT_STATE_FAILED:
+		sim_fail(sim, "host %u partition %u: alarm %d in epoch %u (%llu, %llu)", part->host->index,
+			 event->partition, (int)event->kind, event->epoch, (unsigned long long)event->a,
+			 (unsigned long long)event->b);
+		break;
+	default: break;
+	}
+}
+
+static void part_outbox(struct part *part)
+{
+	struct shard_outbox *outbox = shard_outbox(part->shard);
+	uint64_t now_ms = host_now_ms(part->host);
+
+	for (size_t i = 0; i < outbox->event_count; i++)
+		part_mark(part, &outbox->events[i]);
+	for (size_t i = 0; i < outbox->send_count; i++)
+		part_send(part, &outbox->sends[i]);
+	for (size_t i = 0; i < outbox->disk_count; i++)
+		part_disk(part, &outbox->disk[i]);
+	for (size_t i = 0; i < outbox->proposal_count; i++)
+		host_propose(part->host, &outbox->proposals[i]);
+	part->timer_ms = outbox->next_timer_ms;
+	shard_outbox_clear(part->shard);
+	if (part->timer_ms != UINT64_MAX)
+		host_later(part->host, part, part_timer, part->timer_ms > now_ms ? (part->timer_ms - now_ms) * 1000 : 0,
+			   part->timer_ms);
+}
+
+static void part_turn(void *owner, struct appointment *appointment)
+{
+	struct part *part = owner;
+	struct host *host = part->host;
+	struct shard_time time;
+	bool recovered;
+
+	if (!host_may_run(host, appointment))
+		return;
+	part->awake = false;
+	time = (struct shard_time){host_now_ms(host), host->sim->clockwork.now_us + host->clock_offset_ms * 1000,
+				   host_unix_us(host)};
+	if (shard_turn(part->shard, &time) < 0) {
+		sim_fail(host->sim, "host %u shard %u: turn is fatal", host->index, part->index);
+		return;
+	}
+	recovered = !part->recovered && shard_recovered(part->shard);
+	part->recovered = part->recovered || recovered;
+	oracle_turn(host->sim->oracle, host, part->index);
+	part_outbox(part);
+	if (recovered)
+		host_shard_recovered(host);
+}
+
+void part_wake(struct part *part)
+{
+	if (part->awake)
+		return;
+	part->awake = true;
+	host_later(part->host, part, part_turn, random_between(&part->host->sim->random, TURN_MIN_US, TURN_MAX_US), 0);
+}
+
+void part_timer(void *owner, struct appointment *appointment)
+{
+	struct part *part = owner;
+
+	if (host_may_run(part->host, appointment) && appointment->a == part->timer_ms)
+		part_wake(part);
+}
+
+static void part_start(struct part *part)
+{
+	struct host *host = part->host;
+	struct shard_config config = {
+		.index = part->index,
+		.shard_count = (uint16_t)host->sim->options.shards,
+		.incarnation = host->incarnation,
+		.journal_id = host->directory.journal_id[part->index],
+		.segment_bytes = SEGMENT_BYTES,
+		.cache_bytes = 256 * 1024,
+		.durable = true,
+		.pending_limit_bytes = 1024 * 1024,
+		.replica_window_bytes = 256 * 1024,
+		.snapshot_interval_bytes = 512 * 1024,
+	};
+	struct disk_segment *segments = calloc(part->disk.file_count + 1, sizeof *segments);
+	uint32_t count = sim_disk_list(&part->disk, segments);
+
+	part->shard = shard_new(&config);
+	part->recovered = false;
+	part->awake = false;
+	part->timer_ms = UINT64_MAX;
+	assert(part->shard != NULL);
+	if (shard_start(part->shard, segments, count) < 0)
+		sim_fail(host->sim, "host %u shard %u: start failed", host->index, part->index);
+	free(segments);
+	part_outbox(part);
+	part_wake(part);
+}
+
+/* --- the process ------------------------------------------------------------------------------------------------------ */
+
+void host_start(struct host *host)
+{
+	assert(!host->up);
+	host->up = true;
+	host->generation++;
+	host->incarnation = random_next(&host->sim->random) | 1;
+	host->paused_until_us = 0;
+	memset(host->greeted, 0, sizeof host->greeted);
+	sim_trace(host->sim, "host %u starts", host->index);
+	for (uint32_t i = 0; i < host->sim->options.shards; i++)
+		part_start(&host->parts[i]);
+}
+
+void host_kill(struct host *host, bool power_loss)
+{
+	if (!host->up)
+		return;
+	sim_trace(host->sim, "host %u dies%s", host->index, power_loss ? " with the power" : "");
+	host->up = false;
+	host->generation++;
+	host_control_kill(host, power_loss);
+	for (uint32_t i = 0; i < host->sim->options.shards; i++) {
+		struct part *part = &host->parts[i];
+
+		part->shard = shard_free(part->shard);
+		sim_disk_crash(&part->disk, &host->sim->random, power_loss);
+		cluster_map_deinit(&part->maps[0]);
+		cluster_map_deinit(&part->maps[1]);
+	}
+}
+
+void host_pause(struct host *host, uint64_t until_us)
+{
+	host->paused_until_us = until_us;
+}
+
+void host_set_disk_full(struct host *host, bool full)
+{
+	for (uint32_t i = 0; i < host->sim->options.shards; i++)
+		host->parts[i].disk.full = full;
+}
+
+void host_set_disk_latency(struct host *host, uint32_t min_us, uint32_t max_us)
+{
+	host->disk_min_us = min_us;
+	host->disk_max_us = max_us;
+}
+
+bool host_is_writing(const struct host *host)
+{
+	for (uint32_t i = 0; i < host->sim->options.shards; i++)
+		if (host->parts[i].disk.writing)
+			return true;
+	return false;
+}
+
+bool host_up(const struct host *host)
+{
+	return host->up;
+}
+
+uint64_t host_generation(const struct host *host)
+{
+	return host->generation;
+}
+
+struct shard *host_shard(const struct host *host, uint16_t partition)
+{
+	const struct part *part = &host->parts[partition % host->sim->options.shards];
+
+	return host->up && part->recovered ? part->shard : NULL;
+}
+
+const struct sim_disk *host_disk(const struct host *host, uint16_t partition)
+{
+	return &host->parts[partition % host->sim->options.shards].disk;
+}

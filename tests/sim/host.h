@@ -1,0 +1,44 @@
+/* A simulated node: what node/ does with threads, sockets and files is done here with appointments. The directory and
+ * the disks outlive the process; everything else is made anew at every start. */
+#ifndef EVGRID_TESTS_SIM_HOST_H
+#define EVGRID_TESTS_SIM_HOST_H
+
+#include "partition/shard.h"
+#include "raft/cluster.h"
+#include "tests/sim/disk.h"
+#include "tests/sim/sim.h"
+
+struct host_directory { /* what the data directory holds besides journals and Raft's store */
+	uint8_t identity[CLUSTER_IDENTITY_BYTES];
+	uint64_t journal_id[SHARDS_MAX];
+	uint64_t node_epoch;
+	uint64_t proof_epoch;
+};
+
+struct host *host_new(struct sim *sim, uint32_t index);
+struct host *host_free(struct host *host);
+
+void host_start(struct host *host);
+/* The process is gone at once. power_loss: unsynced bytes may be lost or torn. */
+void host_kill(struct host *host, bool power_loss);
+/* SIGSTOP until then: everything that arrives waits. */
+void host_pause(struct host *host, uint64_t until_us);
+void host_set_disk_full(struct host *host, bool full);
+void host_set_disk_latency(struct host *host, uint32_t min_us, uint32_t max_us);
+
+bool host_is_writing(const struct host *host); /* a journal write is in flight */
+bool host_up(const struct host *host);
+uint64_t host_generation(const struct host *host); /* counts starts: messages name whom they mean */
+uint32_t host_node_id(const struct host *host);    /* 0 before registration */
+bool host_is_controller(const struct host *host);
+
+void host_receive(struct host *host, struct endpoint from, uint8_t port, uint64_t generation, struct span bytes);
+
+/* For the oracle; NULL while the process is down or not recovered. */
+struct shard *host_shard(const struct host *host, uint16_t partition);
+const struct sim_disk *host_disk(const struct host *host, uint16_t partition);
+const struct cluster_map *host_map(const struct host *host); /* the control thread's; NULL */
+
+const char *host_address(uint32_t index); /* control address */
+
+#endif

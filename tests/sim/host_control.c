@@ -1,0 +1,526 @@
+/* A simulated node's control thread: the cluster core with the real libraft on a simulated store, and the services a
+ * control port gives to clients. */
+#include "raft/command.h"
+#include "tests/sim/host_internal.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/raft_io.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FORWARDED_MAX 64u
+#define SIM_UNIX_US 1700000000000000ull
+#define CLOSE_STEPS_MAX 100000u
+
+struct forwarded { /* a client's proposal that waits for its result */
+	uint64_t ours;
+	uint64_t theirs;
+	struct endpoint client;
+};
+
+struct host_control {
+	struct cluster *cluster;
+	struct sim_raft_disk raft_disk; /* outlives the process */
+	struct sim_raft_io raft_io;
+	struct forwarded forwarded[FORWARDED_MAX];
+	uint64_t next_ticket;
+	uint32_t producer_counter;
+	bool subscribed[SIM_CLIENTS_MAX];
+	struct endpoint subscriber[SIM_CLIENTS_MAX];
+	uint64_t pushed_version[SIM_CLIENTS_MAX];
+	bool serving;
+};
+
+uint64_t host_now_ms(const struct host *host)
+{
+	return sim_now_ms(host->sim) + host->clock_offset_ms;
+}
+
+uint64_t host_unix_us(const struct host *host)
+{
+	return (uint64_t)((int64_t)(SIM_UNIX_US + host->sim->clockwork.now_us) + host->unix_skew_us);
+}
+
+uint32_t host_index_of_node(const struct host *host, uint32_t node_id)
+{
+	const struct cluster_map *map = host_map(host);
+	const struct map_node *node = map == NULL ? NULL : cluster_map_node(map, node_id);
+
+	for (uint32_t i = 0; node != NULL && i < host->sim->options.hosts; i++)
+		if (strcmp(node->control_address, host_address(i)) == 0)
+			return i;
+	return host->index; /* nobody: a message to oneself is dropped */
+}
+
+const struct cluster_map *host_map(const struct host *host)
+{
+	return host->up && host->control->cluster != NULL ? cluster_map(host->control->cluster) : NULL;
+}
+
+uint32_t host_node_id(const struct host *host)
+{
+	return host->up && host->control->cluster != NULL ? cluster_sender(host->control->cluster).node_id : 0;
+}
+
+bool host_is_controller(const struct host *host)
+{
+	return host->up && host->control->cluster != NULL && cluster_is_controller(host->control->cluster);
+}
+
+void host_control_init(struct host *host)
+{
+	host->control = calloc(1, sizeof *host->control);
+	assert(host->control != NULL);
+	sim_raft_disk_init(&host->control->raft_disk);
+}
+
+void host_control_deinit(struct host *host)
+{
+	sim_raft_disk_deinit(&host->control->raft_disk);
+	free(host->control);
+	host->control = NULL;
+}
+
+/* --- sending ------------------------------------------------------------------------------------------------------------ */
+
+static struct sender control_sender(const struct host *host)
+{
+	if (host->control->cluster != NULL)
+		return cluster_sender(host->control->cluster);
+	return (struct sender){.incarnation = host->incarnation};
+}
+
+static void send_body(struct host *host, struct endpoint from, struct endpoint to, enum message_kind kind,
+		      uint16_t items, struct span body)
+{
+	struct sender sender = control_sender(host);
+	struct buffer frame = BUFFER_NULL;
+
+	message_begin(&frame);
+	buffer_bytes(&frame, body.data, body.size);
+	if (message_end(&frame, &sender, kind, items) == 0)
+		network_send(host->sim, from, to, buffer_span(&frame));
+	buffer_deinit(&frame);
+}
+
+static struct endpoint control_port(const struct host *host)
+{
+	return (struct endpoint){(uint8_t)host->index, 0};
+}
+
+static void push_map(struct host *host, uint32_t client)
+{
+	const struct cluster_map *map = cluster_map(host->control->cluster);
+	struct buffer body = BUFFER_NULL;
+
+	if (cluster_map_encode(map, host->control->pushed_version[client], &body) == 0) {
+		send_body(host, control_port(host), host->control->subscriber[client], MESSAGE_MAP, 0,
+			  buffer_span(&body));
+		host->control->pushed_version[client] = map->version;
+	}
+	buffer_deinit(&body);
+}
+
+/* --- outputs of the cluster core ---------------------------------------------------------------------------------------- */
+
+static void part_take_map(void *owner, struct appointment *appointment)
+{
+	struct part *part = owner;
+	struct cluster_map *next;
+	const struct cluster_map *newest;
+
+	if (!host_may_run(part->host, appointment))
+		return;
+	newest = cluster_map(part->host->control->cluster);
+	next = &part->maps[1 - part->map_in_use];
+	cluster_map_deinit(next);
+	if (cluster_map_copy(next, newest) != 0)
+		abort();
+	shard_map(part->shard, next);
+	part->map_in_use = 1 - part->map_in_use;
+	part_wake(part);
+}
+
+static void part_take_contacts(void *owner, struct appointment *appointment)
+{
+	struct part *part = owner;
+
+	if (!host_may_run(part->host, appointment))
+		return;
+	shard_contacts(part->shard, cluster_contacts(part->host->control->cluster));
+	part_wake(part);
+}
+
+static void map_changed(struct host *host)
+{
+	const struct cluster_map *map = cluster_map(host->control->cluster);
+
+	oracle_map(host->sim->oracle, map);
+	for (uint32_t i = 0; i < host->sim->options.shards; i++)
+		if (host->control->serving)
+			host_later(host, &host->parts[i], part_take_map, random_between(&host->sim->random, 5, 200), 0);
+	for (uint32_t i = 0; i < SIM_CLIENTS_MAX; i++)
+		if (host->control->subscribed[i])
+			push_map(host, i);
+}
+
+static void registered(void *owner, struct appointment *appointment)
+{
+	struct host *host = owner;
+
+	if (!host_may_run(host, appointment))
+		return;
+	host->directory.node_epoch = appointment->a;
+	host->directory.proof_epoch = 0;
+	host->control->serving = true;
+	cluster_serve(host->control->cluster, appointment->a);
+	for (uint32_t i = 0; i < host->sim->options.shards; i++) {
+		shard_register(host->parts[i].shard, host_node_id(host), appointment->a);
+		host_later(host, &host->parts[i], part_take_map, 10, 0);
+		host_later(host, &host->parts[i], part_take_contacts, 20, 0);
+	}
+}
+
+static void proposal_result(struct host *host, const struct propose_result *result)
+{
+	for (uint32_t i = 0; i < FORWARDED_MAX; i++) {
+		struct forwarded *forwarded = &host->control->forwarded[i];
+		struct propose_result answer = *result;
+		struct buffer body = BUFFER_NULL;
+
+		if (forwarded->ours == 0 || forwarded->ours != result->ticket)
+			continue;
+		answer.ticket = forwarded->theirs;
+		propose_result_encode(&answer, &body);
+		send_body(host, control_port(host), forwarded->client, MESSAGE_PROPOSE_RESULT, 0, buffer_span(&body));
+		buffer_deinit(&body);
+		forwarded->ours = 0;
+	}
+}
+
+static void send_output(struct host *host, const struct cluster_output *output)
+{
+	for (uint32_t i = 0; i < host->sim->options.hosts; i++)
+		if (strcmp(output->address, host_address(i)) == 0 && i != host->index)
+			send_body(host, control_port(host), (struct endpoint){(uint8_t)i, 0}, output->message,
+				  output->items, buffer_span(&output->body));
+}
+
+static void take_output(struct host *host, const struct cluster_output *output)
+{
+	switch (output->kind) {
+	case CLUSTER_SEND: send_output(host, output); break;
+	case CLUSTER_MAP_CHANGED: map_changed(host); break;
+	case CLUSTER_CONTACTS:
+		for (uint32_t i = 0; i < host->sim->options.shards; i++)
+			host_later(host, &host->parts[i], part_take_contacts,
+				   random_between(&host->sim->random, 5, 200), 0);
+		break;
+	case CLUSTER_REGISTERED_AS: host_later(host, host, registered, 300, output->node_epoch); break;
+	case CLUSTER_RESULT: proposal_result(host, &output->result); break;
+	case CLUSTER_WISH:
+		marks_reach(&host->sim->marks, MARK_HANDOVER);
+		shard_handover_wish(host->parts[output->partition % host->sim->options.shards].shard, output->partition,
+				    output->node_id);
+		part_wake(&host->parts[output->partition % host->sim->options.shards]);
+		break;
+	case CLUSTER_NOTICE: sim_trace(host->sim, "host %u: %s", host->index, output->text); break;
+	case CLUSTER_FATAL: sim_fail(host->sim, "host %u: cluster is fatal: %s", host->index, output->text); break;
+	case CLUSTER_IS_STOPPED: break;
+	}
+}
+
+static void drain(struct host *host)
+{
+	struct cluster_output output;
+
+	while (cluster_next(host->control->cluster, &output)) {
+		take_output(host, &output);
+		cluster_output_deinit(&output);
+	}
+}
+
+static void control_tick(void *owner, struct appointment *appointment)
+{
+	struct host *host = owner;
+
+	if (!host_may_run(host, appointment))
+		return;
+	sim_raft_io_run(&host->control->raft_io, host_now_ms(host));
+	cluster_tick(host->control->cluster, host_now_ms(host), host_unix_us(host) / 1000);
+	if (cluster_is_controller(host->control->cluster))
+		oracle_controller(host->sim->oracle, host->index);
+	drain(host);
+	host_later(host, host, control_tick, CLUSTER_TICK_MS * 1000, 0);
+}
+
+/* Raft's store answers between ticks, too. */
+static void control_store(void *owner, struct appointment *appointment)
+{
+	struct host *host = owner;
+
+	if (!host_may_run(host, appointment))
+		return;
+	sim_raft_io_run(&host->control->raft_io, host_now_ms(host));
+	drain(host);
+}
+
+static void expect_store(struct host *host)
+{
+	uint64_t next = sim_raft_io_next(&host->control->raft_io);
+	uint64_t now = host_now_ms(host);
+
+	if (next != UINT64_MAX)
+		host_later(host, host, control_store, next > now ? (next - now) * 1000 : 1, 0);
+}
+
+/* --- the process -------------------------------------------------------------------------------------------------------- */
+
+static struct cluster_config cluster_config_of(struct host *host)
+{
+	struct sim *sim = host->sim;
+	struct cluster_config config = {.shard_count = (uint16_t)sim->options.shards, .incarnation = host->incarnation};
+
+	snprintf(config.name, sizeof config.name, "n%u", host->index + 1);
+	snprintf(config.host, sizeof config.host, "n%u", host->index + 1);
+	snprintf(config.control_address, sizeof config.control_address, "%s", host_address(host->index));
+	for (uint32_t i = 0; i < sim->options.hosts; i++) {
+		snprintf(config.founders[i].name, sizeof config.founders[i].name, "n%u", i + 1);
+		snprintf(config.founders[i].control_address, sizeof config.founders[i].control_address, "%s",
+			 host_address(i));
+	}
+	config.founder_count = sim->options.hosts;
+	for (uint32_t i = 0; i < sim->options.shards; i++)
+		config.shard_ports[i] = (uint16_t)(7401 + i);
+	for (uint32_t i = 0; i < 16; i++)
+		config.cluster_id[i] = (uint8_t)random_next(&sim->random);
+	config.seed = (uint32_t)random_next(&sim->random);
+	memcpy(config.directory.identity, host->directory.identity, CLUSTER_IDENTITY_BYTES);
+	config.directory.raft_empty = sim_raft_disk_empty(&host->control->raft_disk);
+	config.directory.node_epoch = host->directory.node_epoch;
+	config.directory.proof_epoch = host->directory.proof_epoch;
+	for (uint32_t i = 0; i < sim->options.shards; i++)
+		if (shard_cut_tail(host->parts[i].shard) || shard_quarantined(host->parts[i].shard) > 0)
+			config.directory.damaged |= (uint8_t)(1u << i);
+	return config;
+}
+
+void host_shard_recovered(struct host *host)
+{
+	struct host_control *control = host->control;
+	struct cluster_config config;
+
+	for (uint32_t i = 0; i < host->sim->options.shards; i++)
+		if (!host->parts[i].recovered)
+			return;
+	config = cluster_config_of(host);
+	sim_raft_io_init(&control->raft_io, &control->raft_disk, random_next(&host->sim->random), 0, 3);
+	control->cluster = cluster_new(&config, &control->raft_io.io, host_now_ms(host));
+	assert(control->cluster != NULL);
+	cluster_start(control->cluster, host_now_ms(host));
+	drain(host);
+	expect_store(host);
+	host_later(host, host, control_tick, random_between(&host->sim->random, 0, 10000), 0);
+}
+
+void host_control_kill(struct host *host, bool power_loss)
+{
+	struct host_control *control = host->control;
+
+	(void)power_loss;
+	memset(control->forwarded, 0, sizeof control->forwarded);
+	memset(control->subscribed, 0, sizeof control->subscribed);
+	memset(control->pushed_version, 0, sizeof control->pushed_version);
+	control->serving = false;
+	if (control->cluster == NULL)
+		return;
+	sim_raft_io_kill(&control->raft_io);
+	cluster_close(control->cluster);
+	for (uint32_t i = 0; !cluster_closed(control->cluster); i++) {
+		assert(i < CLOSE_STEPS_MAX);
+		sim_raft_io_run(&control->raft_io, host_now_ms(host) + i);
+	}
+	control->cluster = cluster_free(control->cluster);
+}
+
+/* --- what shards and clients ask ------------------------------------------------------------------------------------------ */
+
+static uint64_t forward(struct host *host, struct endpoint client, uint64_t ticket)
+{
+	uint64_t ours = ++host->control->next_ticket;
+	struct forwarded *slot = &host->control->forwarded[ours % FORWARDED_MAX];
+
+	*slot = (struct forwarded){.ours = ours, .theirs = ticket, .client = client};
+	return ours;
+}
+
+static void isr_command(const struct host *host, const struct shard_proposal *proposal, struct buffer *command)
+{
+	struct command_isr item = {
+		.partition = proposal->partition,
+		.expected_version = proposal->version,
+		.primary = host_node_id(host),
+		.primary_node_epoch = proposal->node_epoch,
+	};
+
+	for (uint32_t id = 1; id <= NODES_MAX; id++)
+		if (node_set_has(proposal->isr, id) && item.count < REPLICAS_MAX)
+			item.isr[item.count++] = (struct command_node){id, proposal->added_epochs[id - 1]};
+	command_isr_encode(&item, 1, command);
+}
+
+static void ends_command(const struct host *host, const struct shard_proposal *proposal, struct buffer *command)
+{
+	static struct command_ends ends;
+
+	ends = (struct command_ends){.node_id = host_node_id(host), .node_epoch = proposal->node_epoch, .count = 1};
+	ends.ends[0] = (struct command_end){proposal->partition, proposal->last_epoch, proposal->end};
+	command_ends_encode(&ends, command);
+}
+
+void host_propose(struct host *host, const struct shard_proposal *proposal)
+{
+	struct buffer command = BUFFER_NULL;
+	struct command_handover handover = {
+		.partition = proposal->partition,
+		.expected_version = proposal->version,
+		.primary = host_node_id(host),
+		.primary_node_epoch = proposal->node_epoch,
+		.to = proposal->target,
+	};
+
+	if (host->control->cluster == NULL)
+		return;
+	switch (proposal->kind) {
+	case PROPOSE_ISR: isr_command(host, proposal, &command); break;
+	case PROPOSE_HANDOVER: command_handover_encode(&handover, 1, &command); break;
+	case PROPOSE_SUSPECT_REPORT: ends_command(host, proposal, &command); break;
+	case PROPOSE_OUT: sim_fail(host->sim, "partition %u wants out", proposal->partition); break;
+	}
+	if (command.size > 0)
+		cluster_propose(host->control->cluster, ++host->control->next_ticket, buffer_span(&command),
+				host_now_ms(host));
+	buffer_deinit(&command);
+	drain(host);
+	expect_store(host);
+}
+
+static void welcome(struct host *host, struct endpoint client, uint8_t port)
+{
+	const struct cluster_map *map = host_map(host);
+	struct hello hello = {.version_min = PROTOCOL_VERSION, .version_max = PROTOCOL_VERSION, .role = HELLO_PEER};
+	struct buffer body = BUFFER_NULL;
+
+	hello.receiver_incarnation = 0;
+	if (map != NULL)
+		memcpy(hello.cluster_id, map->cluster_id, sizeof hello.cluster_id);
+	host->greeted[port][client.party - SIM_HOSTS_MAX][client.port] = true;
+	hello_encode(&hello, &body);
+	send_body(host, (struct endpoint){(uint8_t)host->index, port}, client, MESSAGE_WELCOME, 0, buffer_span(&body));
+	buffer_deinit(&body);
+}
+
+static void open_producer(struct host *host, struct endpoint client, struct span body)
+{
+	struct reader reader = reader_of(body);
+	struct buffer answer = BUFFER_NULL;
+
+	buffer_u64(&answer, reader_u64(&reader));
+	buffer_u64(&answer,
+		   producer_id_make(host_unix_us(host) / 1000, host_node_id(host), ++host->control->producer_counter));
+	send_body(host, control_port(host), client, MESSAGE_PRODUCER_OPENED, 0, buffer_span(&answer));
+	buffer_deinit(&answer);
+}
+
+static void control_client(struct host *host, struct endpoint client, const struct message *message)
+{
+	struct reader body = reader_of(message->body);
+	uint32_t index = (uint32_t)(client.party - SIM_HOSTS_MAX);
+	uint64_t ticket;
+
+	if (host->control->cluster == NULL || host_node_id(host) == 0)
+		return;
+	switch ((int)message->kind) {
+	case MESSAGE_MAP_REQUEST:
+		host->control->pushed_version[index] = reader_u64(&body);
+		host->control->subscribed[index] = true;
+		host->control->subscriber[index] = client;
+		push_map(host, index);
+		break;
+	case MESSAGE_PRODUCER_OPEN: open_producer(host, client, message->body); break;
+	case MESSAGE_PROPOSE:
+		ticket = reader_u64(&body);
+		cluster_propose(host->control->cluster, forward(host, client, ticket),
+				span_of(body.at, reader_left(&body)), host_now_ms(host));
+		break;
+	default: break;
+	}
+}
+
+static void shard_message(struct host *host, struct endpoint from, uint8_t port, const struct message *message)
+{
+	struct part *part = &host->parts[port - 1];
+
+	if (!host->control->serving)
+		return;
+	if (from.party < SIM_HOSTS_MAX)
+		shard_receive_peer(part->shard, message);
+	else
+		shard_receive_client(part->shard, (uint64_t)from.party << 8 | from.port, message);
+	part_wake(part);
+}
+
+static void receive(struct host *host, struct endpoint from, uint8_t port, const struct message *message)
+{
+	bool is_client = from.party >= SIM_HOSTS_MAX;
+
+	if (is_client && message->kind == MESSAGE_HELLO) {
+		welcome(host, from, port);
+	} else if (is_client && !host->greeted[port][from.party - SIM_HOSTS_MAX][from.port]) {
+		send_body(host, (struct endpoint){(uint8_t)host->index, port}, from, MESSAGE_HELLO_WANTED, 0,
+			  SPAN_NULL);
+	} else if (port > 0) {
+		shard_message(host, from, port, message);
+	} else if (is_client) {
+		control_client(host, from, message);
+	} else if (host->control->cluster != NULL) {
+		cluster_receive(host->control->cluster, message, host_now_ms(host));
+	}
+	if (host->control->cluster != NULL) {
+		drain(host);
+		expect_store(host);
+	}
+}
+
+static void receive_later(void *owner, struct appointment *appointment)
+{
+	struct host *host = owner;
+	struct message message;
+
+	if (!host_may_run(host, appointment))
+		return;
+	if (message_decode(buffer_span(&appointment->bytes), &message) != 0) {
+		sim_fail(host->sim, "host %u: a message does not decode", host->index);
+		return;
+	}
+	receive(host, (struct endpoint){(uint8_t)(appointment->a >> 8), (uint8_t)appointment->a},
+		(uint8_t)appointment->b, &message);
+}
+
+void host_receive(struct host *host, struct endpoint from, uint8_t port, uint64_t generation, struct span bytes)
+{
+	struct appointment arrival = {
+		.at_us = host->sim->clockwork.now_us,
+		.run = receive_later,
+		.owner = host,
+		.generation = generation,
+		.a = (uint64_t)from.party << 8 | from.port,
+		.b = port,
+	};
+
+	if (!host->up || generation != host->generation || port > host->sim->options.shards)
+		return;
+	buffer_bytes(&arrival.bytes, bytes.data, bytes.size);
+	clockwork_add(&host->sim->clockwork, arrival);
+}

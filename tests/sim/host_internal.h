@@ -1,0 +1,56 @@
+/* The parts of a simulated node, for host.c and host_control.c only. */
+#ifndef EVGRID_TESTS_SIM_HOST_INTERNAL_H
+#define EVGRID_TESTS_SIM_HOST_INTERNAL_H
+
+#include "tests/sim/host.h"
+
+struct host_control; /* the cluster core and its Raft store: host_control.c */
+
+struct part { /* a partition thread: one shard and its journal's disk */
+	struct host *host;
+	uint16_t index;
+	struct shard *shard;
+	struct sim_disk disk;
+	bool recovered;
+	bool awake; /* a turn is on its way */
+	uint64_t timer_ms;
+	struct cluster_map maps[2]; /* the one in use and the next */
+	uint32_t map_in_use;
+};
+
+struct host {
+	struct sim *sim;
+	uint32_t index;
+	bool up;
+	uint64_t generation;
+	uint64_t incarnation;
+	uint64_t clock_offset_ms; /* CLOCK_BOOTTIME differs from host to host */
+	int64_t unix_skew_us;
+	uint64_t paused_until_us;
+	uint32_t disk_min_us;
+	uint32_t disk_max_us;
+	struct host_directory directory;
+	struct part parts[SHARDS_MAX];
+	struct host_control *control;
+	bool greeted[1 + SHARDS_MAX][SIM_CLIENTS_MAX][256]; /* connections that said HELLO to this process, by port */
+};
+
+void host_later(struct host *host, void *owner, void (*run)(void *, struct appointment *), uint64_t delay_us,
+		uint64_t a);
+/* False: the appointment is void, or has been put off because the process is stopped. */
+bool host_may_run(struct host *host, struct appointment *appointment);
+
+void part_wake(struct part *part);
+void part_timer(void *owner, struct appointment *appointment);
+
+uint64_t host_now_ms(const struct host *host);
+uint64_t host_unix_us(const struct host *host);
+uint32_t host_index_of_node(const struct host *host, uint32_t node_id);
+
+void host_control_init(struct host *host);
+void host_control_deinit(struct host *host);
+void host_control_kill(struct host *host, bool power_loss);
+void host_shard_recovered(struct host *host); /* when all have, the control plane starts */
+void host_propose(struct host *host, const struct shard_proposal *proposal);
+
+#endif

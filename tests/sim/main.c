@@ -1,0 +1,156 @@
+/* evgrid-sim: runs seeds, prints what each failing one violated and the command that replays it, and sums up marks.
+ *
+ *   evgrid-sim --seeds 1-1000 [--seconds 60] [--hosts 0] [--repeat] [--trace] [--no-faults] [--marks-percent 1] */
+#include "tests/sim/sim.h"
+#include "tests/sim/workload.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct arguments {
+	uint64_t first;
+	uint64_t last;
+	uint64_t seconds;
+	uint64_t hosts; /* 0: drawn from the seed, 3 or 5 */
+	uint64_t marks_percent;
+	bool repeat; /* each seed twice: the traces must be equal */
+	bool trace;
+	bool faults;
+	bool marks_file;
+};
+
+struct tally {
+	uint64_t seeds;
+	uint64_t failed;
+	uint64_t acknowledged;
+	uint64_t messages;
+	uint64_t virtual_us;
+	uint64_t reached[MARK_COUNT]; /* seeds that reached it */
+};
+
+static struct sim_options options_of(const struct arguments *arguments, uint64_t seed)
+{
+	struct random random = {.state = seed};
+
+	return (struct sim_options){
+		.seed = seed,
+		.hosts = arguments->hosts != 0 ? (uint32_t)arguments->hosts : (random_chance(&random, 250) ? 5 : 3),
+		.shards = random_chance(&random, 500) ? 1 : 2,
+		.clients = (uint32_t)random_between(&random, 1, 3),
+		.seconds = arguments->seconds,
+		.faults = arguments->faults,
+		.trace = arguments->trace,
+	};
+}
+
+static void replay_command(const struct arguments *arguments, uint64_t seed)
+{
+	printf("  replay: build/evgrid-sim --seeds %" PRIu64 "-%" PRIu64 " --seconds %" PRIu64 " --hosts %" PRIu64
+	       "%s --trace\n",
+	       seed, seed, arguments->seconds, arguments->hosts, arguments->faults ? "" : " --no-faults");
+}
+
+static void tally_add(struct tally *tally, const struct sim *sim)
+{
+	tally->seeds++;
+	tally->acknowledged += workload_acknowledged(sim->workload);
+	tally->messages += sim->messages;
+	tally->virtual_us += sim->clockwork.now_us;
+	for (uint32_t i = 0; i < MARK_COUNT; i++)
+		tally->reached[i] += sim->marks.count[i] > 0;
+}
+
+static void run_seed(const struct arguments *arguments, uint64_t seed, struct tally *tally)
+{
+	struct sim_options options = options_of(arguments, seed);
+	static struct sim sim;
+	uint64_t hash;
+
+	if (sim_run(&sim, &options) != 0) {
+		tally->failed++;
+		printf("seed %" PRIu64 ": FAILED after %.3f virtual seconds: %s\n", seed,
+		       (double)sim.clockwork.now_us / 1e6, sim.why);
+		replay_command(arguments, seed);
+	}
+	tally_add(tally, &sim);
+	hash = sim.trace_hash;
+	sim_deinit(&sim);
+	if (!arguments->repeat)
+		return;
+	sim_run(&sim, &options);
+	if (sim.trace_hash != hash) {
+		tally->failed++;
+		printf("seed %" PRIu64 ": FAILED: two runs differ\n", seed);
+	}
+	sim_deinit(&sim);
+}
+
+static bool print_marks(const struct tally *tally, uint64_t percent)
+{
+	bool complete = true;
+
+	for (uint32_t i = 0; i < MARK_COUNT; i++) {
+		bool enough = tally->reached[i] * 100 >= percent * tally->seeds && tally->reached[i] > 0;
+
+		printf("mark %-45s %6" PRIu64 " seeds%s\n", mark_name((enum mark)i), tally->reached[i],
+		       enough || percent == 0 ? "" : "  TOO FEW");
+		complete = complete && enough;
+	}
+	return complete || percent == 0;
+}
+
+static bool parse(int count, char **words, struct arguments *arguments)
+{
+	for (int i = 1; i < count; i++) {
+		const char *value = i + 1 < count ? words[i + 1] : NULL;
+
+		if (strcmp(words[i], "--repeat") == 0) {
+			arguments->repeat = true;
+		} else if (strcmp(words[i], "--trace") == 0) {
+			arguments->trace = true;
+		} else if (strcmp(words[i], "--no-faults") == 0) {
+			arguments->faults = false;
+		} else if (value == NULL) {
+			return false;
+		} else if (strcmp(words[i], "--seeds") == 0) {
+			char *end;
+
+			arguments->first = strtoull(value, &end, 10);
+			arguments->last = *end == '-' ? strtoull(end + 1, &end, 10) : arguments->first;
+			i++;
+		} else if (strcmp(words[i], "--seconds") == 0) {
+			arguments->seconds = strtoull(words[++i], NULL, 10);
+		} else if (strcmp(words[i], "--hosts") == 0) {
+			arguments->hosts = strtoull(words[++i], NULL, 10);
+		} else if (strcmp(words[i], "--marks-percent") == 0) {
+			arguments->marks_percent = strtoull(words[++i], NULL, 10);
+		} else {
+			return false;
+		}
+	}
+	return arguments->first > 0 && arguments->first <= arguments->last && arguments->hosts <= SIM_HOSTS_MAX;
+}
+
+int main(int count, char **words)
+{
+	struct arguments arguments = {.first = 1, .last = 10, .seconds = 60, .faults = true};
+	struct tally tally = {0};
+	bool marks;
+
+	if (!parse(count, words, &arguments)) {
+		fprintf(stderr,
+			"usage: evgrid-sim --seeds FIRST[-LAST] [--seconds N] [--hosts 3|5] [--repeat] [--trace] "
+			"[--no-faults] [--marks-percent N]\n");
+		return 2;
+	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (uint64_t seed = arguments.first; seed <= arguments.last; seed++)
+		run_seed(&arguments, seed, &tally);
+	marks = print_marks(&tally, arguments.marks_percent);
+	printf("%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64 " events acknowledged, %" PRIu64
+	       " messages, %.1f virtual hours\n",
+	       tally.seeds, tally.failed, tally.acknowledged, tally.messages, (double)tally.virtual_us / 3.6e9);
+	return tally.failed == 0 && marks ? 0 : 1;
+}

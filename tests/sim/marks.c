@@ -1,0 +1,31 @@
+/* The names of marks, as printed. */
+#include "tests/sim/marks.h"
+
+static const char *const names[MARK_COUNT] = {
+	[MARK_FAILOVER] = "fail-over",
+	[MARK_RESTART_PRIMARY] = "restart of a primary",
+	[MARK_TRUNCATED] = "truncation after divergence",
+	[MARK_ISR_SHRINK] = "ISR shrink",
+	[MARK_ISR_GROW] = "ISR growth",
+	[MARK_ELECTED_FROM_ELR] = "election from the ELR",
+	[MARK_DUPLICATE] = "duplicate answered",
+	[MARK_DUPLICATE_FAILOVER] = "retry across a fail-over dropped as duplicate",
+	[MARK_TORN_TAIL] = "torn tail",
+	[MARK_CONTROLLER_CHANGED] = "controller change",
+	[MARK_HANDOVER] = "planned hand-over",
+	[MARK_SNAPSHOT] = "snapshot",
+	[MARK_SNAPSHOT_RESTART] = "snapshot restart",
+	[MARK_ALL_DOWN] = "all nodes down at once",
+	[MARK_POWER_LOSS] = "power loss",
+	[MARK_ONE_WAY_CUT] = "one-way cut",
+	[MARK_UNKNOWN_OUTCOME] = "unknown outcome told",
+	[MARK_NOT_ENOUGH_REPLICAS] = "not enough replicas",
+	[MARK_DISK_FULL] = "disk full",
+	[MARK_CHECK_FAILED] = "expected version refused",
+	[MARK_STALE_PRIMARY_REFUSED] = "read refused for want of a lease",
+};
+
+const char *mark_name(enum mark mark)
+{
+	return names[mark];
+}

@@ -1,0 +1,45 @@
+/* Named events that a run has reached. A mark that no seed reaches is a failure of the test: the simulator would claim
+ * to torment what it never touches. */
+#ifndef EVGRID_TESTS_SIM_MARKS_H
+#define EVGRID_TESTS_SIM_MARKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum mark {
+	MARK_FAILOVER,        /* another node became active primary of a partition that had one */
+	MARK_RESTART_PRIMARY, /* the same node became primary again, in a higher epoch */
+	MARK_TRUNCATED,       /* a divergent tail was cut */
+	MARK_ISR_SHRINK,
+	MARK_ISR_GROW,
+	MARK_ELECTED_FROM_ELR,
+	MARK_DUPLICATE,          /* a retry was answered with the original's answer */
+	MARK_DUPLICATE_FAILOVER, /* the same, by another primary than the one that took the original */
+	MARK_TORN_TAIL,
+	MARK_CONTROLLER_CHANGED,
+	MARK_HANDOVER, /* a planned hand-over to the preferred primary */
+	MARK_SNAPSHOT,
+	MARK_SNAPSHOT_RESTART, /* a restart began from a snapshot */
+	MARK_ALL_DOWN,         /* every node was dead at once */
+	MARK_POWER_LOSS,
+	MARK_ONE_WAY_CUT,
+	MARK_UNKNOWN_OUTCOME, /* a client was told "unknown" */
+	MARK_NOT_ENOUGH_REPLICAS,
+	MARK_DISK_FULL,
+	MARK_CHECK_FAILED,          /* an expected version did not hold */
+	MARK_STALE_PRIMARY_REFUSED, /* a read was refused for want of a lease */
+	MARK_COUNT,
+};
+
+struct marks {
+	uint64_t count[MARK_COUNT];
+};
+
+const char *mark_name(enum mark mark);
+
+static inline void marks_reach(struct marks *marks, enum mark mark)
+{
+	marks->count[mark]++;
+}
+
+#endif

@@ -1,0 +1,82 @@
+/* The virtual network. Between nodes every message takes its own time, so disorder comes by itself, and it may be lost or
+ * doubled. A client's connection is what TCP makes of it: in order, never doubled; but messages may be lost (with a
+ * connection that broke), and what a client sends again travels as another message, on any connection. */
+#include "proto/message.h"
+#include "tests/sim/host.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/workload.h"
+
+#include <xxhash.h>
+
+static void network_arrive(void *owner, struct appointment *appointment)
+{
+	struct sim *sim = owner;
+	struct endpoint from = {(uint8_t)(appointment->a >> 8), (uint8_t)appointment->a};
+	struct endpoint to = {(uint8_t)(appointment->a >> 24), (uint8_t)(appointment->a >> 16)};
+	struct span bytes = buffer_span(&appointment->bytes);
+	uint64_t digest[3] = {appointment->at_us, appointment->a, XXH3_64bits(bytes.data, bytes.size)};
+
+	if (sim->failed || sim->network.cut[from.party][to.party])
+		return;
+	sim->trace_hash = XXH3_64bits_withSeed(digest, sizeof digest, sim->trace_hash);
+	sim->messages++;
+	if (to.party < SIM_HOSTS_MAX)
+		host_receive(sim->hosts[to.party], from, to.port, appointment->b, bytes);
+	else
+		workload_receive(sim->workload, to.party - SIM_HOSTS_MAX, to, bytes);
+}
+
+static uint64_t network_delay(struct sim *sim)
+{
+	struct network *network = &sim->network;
+
+	if (random_chance(&sim->random, network->late_per_mille))
+		return random_between(&sim->random, network->delay_max_us, network->late_max_us);
+	return random_between(&sim->random, network->delay_min_us, network->delay_max_us);
+}
+
+/* Not before what was sent on the same connection before. */
+static uint64_t connection_time(struct sim *sim, struct endpoint from, struct endpoint to, uint64_t at_us)
+{
+	bool to_client = to.party >= SIM_HOSTS_MAX;
+	uint32_t client = (to_client ? to.party : from.party) - SIM_HOSTS_MAX;
+	uint64_t *last = &sim->network.last_us[client][to_client ? to.port : from.port][to_client];
+
+	if (at_us < *last)
+		at_us = *last;
+	*last = at_us;
+	return at_us;
+}
+
+void network_send(struct sim *sim, struct endpoint from, struct endpoint to, struct span bytes)
+{
+	bool connection = from.party >= SIM_HOSTS_MAX || to.party >= SIM_HOSTS_MAX;
+	uint32_t copies = !connection && random_chance(&sim->random, sim->network.double_per_mille) ? 2 : 1;
+	uint64_t receiver = to.party < SIM_HOSTS_MAX ? host_generation(sim->hosts[to.party]) : 0;
+
+	if (sim->network.cut[from.party][to.party] || random_chance(&sim->random, sim->network.loss_per_mille))
+		return;
+	for (uint32_t i = 0; i < copies; i++) {
+		uint64_t at_us = sim->clockwork.now_us + network_delay(sim);
+		struct appointment arrival = {
+			.at_us = connection ? connection_time(sim, from, to, at_us) : at_us,
+			.run = network_arrive,
+			.owner = sim,
+			.a = (uint64_t)to.party << 24 | (uint64_t)to.port << 16 | (uint64_t)from.party << 8 | from.port,
+			.b = receiver,
+		};
+
+		buffer_bytes(&arrival.bytes, bytes.data, bytes.size);
+		clockwork_add(&sim->clockwork, arrival);
+	}
+}
+
+void network_cut(struct sim *sim, uint32_t from, uint32_t to, bool cut)
+{
+	sim->network.cut[from][to] = cut;
+}
+
+void network_heal(struct sim *sim)
+{
+	memset(sim->network.cut, 0, sizeof sim->network.cut);
+}

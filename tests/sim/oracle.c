@@ -1,0 +1,310 @@
+/* The oracle's watch: O1 to O5. */
+#include "tests/sim/oracle.h"
+
+#include "partition/log.h"
+#include "partition/state.h"
+#include "tests/sim/host.h"
+#include "tests/sim/oracle_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static uint32_t host_index(const struct oracle *oracle, const struct host *host)
+{
+	for (uint32_t i = 0; i < oracle->sim->options.hosts; i++)
+		if (oracle->sim->hosts[i] == host)
+			return i;
+	abort();
+}
+
+struct oracle *oracle_new(struct sim *sim)
+{
+	struct oracle *oracle = calloc(1, sizeof *oracle);
+
+	assert(oracle != NULL);
+	oracle->sim = sim;
+	return oracle;
+}
+
+struct oracle *oracle_free(struct oracle *oracle)
+{
+	if (oracle == NULL)
+		return NULL;
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		free(oracle->partitions[p].facts);
+		free(oracle->partitions[p].digests);
+	}
+	free(oracle);
+	return NULL;
+}
+
+void oracle_restarted(struct oracle *oracle, uint32_t index)
+{
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		oracle->partitions[p].seen[index] = 0;
+		oracle->partitions[p].applied[index] = 0;
+	}
+}
+
+static const struct fact *fact_at(const struct chronicle *chronicle, uint64_t base)
+{
+	size_t low = 0;
+	size_t high = chronicle->fact_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (chronicle->facts[middle].base < base)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < chronicle->fact_count && chronicle->facts[low].base == base ? &chronicle->facts[low] : NULL;
+}
+
+static void chronicle_add(struct chronicle *chronicle, const struct log_entry *entry, uint32_t host)
+{
+	if (chronicle->fact_count == chronicle->fact_capacity) {
+		chronicle->fact_capacity = chronicle->fact_capacity == 0 ? 16 : chronicle->fact_capacity * 2;
+		chronicle->facts = realloc(chronicle->facts, chronicle->fact_capacity * sizeof *chronicle->facts);
+		assert(chronicle->facts != NULL);
+	}
+	chronicle->facts[chronicle->fact_count++] = (struct fact){
+		.base = entry->base,
+		.last_sequence = entry->last_sequence,
+		.epoch = entry->epoch,
+		.size = entry->size,
+		.count = entry->count,
+		.host = (uint8_t)host,
+	};
+	chronicle->committed = entry->base + entry->count;
+}
+
+/* O1 */
+static void compare_entry(struct oracle *oracle, uint32_t host, uint16_t partition, const struct log_entry *entry)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	const struct fact *fact;
+
+	if (entry->base == chronicle->committed) {
+		chronicle_add(chronicle, entry, host);
+		return;
+	}
+	fact = fact_at(chronicle, entry->base);
+	if (fact == NULL || fact->epoch != entry->epoch || fact->count != entry->count || fact->size != entry->size ||
+	    fact->last_sequence != entry->last_sequence)
+		sim_fail(oracle->sim,
+			 "O1: host %u calls committed at partition %u offset %llu: epoch %u count %u; host %d: epoch "
+			 "%u count %u",
+			 host, partition, (unsigned long long)entry->base, entry->epoch, entry->count,
+			 fact == NULL ? -1 : fact->host, fact == NULL ? 0 : fact->epoch,
+			 fact == NULL ? 0 : fact->count);
+}
+
+/* O2 */
+static void compare_digest(struct oracle *oracle, uint32_t host, uint16_t partition, uint64_t applied, uint64_t digest)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	size_t at = chronicle->digest_count;
+
+	while (at > 0 && chronicle->digests[at - 1].applied > applied)
+		at--;
+	if (at > 0 && chronicle->digests[at - 1].applied == applied) {
+		if (chronicle->digests[at - 1].digest != digest)
+			sim_fail(oracle->sim, "O2: host %u partition %u applied %llu: digest differs", host, partition,
+				 (unsigned long long)applied);
+		return;
+	}
+	if (chronicle->digest_count == chronicle->digest_capacity) {
+		chronicle->digest_capacity = chronicle->digest_capacity == 0 ? 16 : chronicle->digest_capacity * 2;
+		chronicle->digests =
+			realloc(chronicle->digests, chronicle->digest_capacity * sizeof *chronicle->digests);
+		assert(chronicle->digests != NULL);
+	}
+	memmove(&chronicle->digests[at + 1], &chronicle->digests[at],
+		(chronicle->digest_count - at) * sizeof *chronicle->digests);
+	chronicle->digests[at] = (struct digest_fact){applied, digest};
+	chronicle->digest_count++;
+}
+
+static void watch_partition(struct oracle *oracle, uint32_t host, struct shard *shard, uint16_t partition)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	const struct log *log = shard_log(shard, partition);
+	struct state *state = shard_state(shard, partition);
+
+	if (log == NULL)
+		return;
+	if (log->commit > chronicle->seen[host]) {
+		for (const struct log_entry *entry = log_find(log, chronicle->seen[host]);
+		     entry != NULL && entry->base + entry->count <= log->commit; entry = log_next(log, entry)) {
+			compare_entry(oracle, host, partition, entry);
+			chronicle->seen[host] = entry->base + entry->count;
+		}
+	}
+	if (state != NULL && state_applied(state) != chronicle->applied[host]) {
+		uint64_t from;
+
+		chronicle->applied[host] = state_applied(state);
+		if (!state_wants_fill(state, &from))
+			compare_digest(oracle, host, partition, state_applied(state), state_digest(state));
+	}
+}
+
+void oracle_turn(struct oracle *oracle, struct host *host, uint16_t shard_index)
+{
+	uint32_t index = host_index(oracle, host);
+	struct shard *shard = host_shard(host, shard_index);
+
+	if (shard == NULL)
+		return;
+	for (uint16_t p = shard_index; p < PARTITION_COUNT; p = (uint16_t)(p + oracle->sim->options.shards))
+		watch_partition(oracle, index, shard, p);
+}
+
+/* O3 */
+void oracle_primary(struct oracle *oracle, struct host *host, const struct shard_event *event)
+{
+	struct chronicle *chronicle = &oracle->partitions[event->partition];
+	uint32_t index = host_index(oracle, host);
+
+	if (event->epoch == chronicle->primary_epoch && index != chronicle->primary_host)
+		sim_fail(oracle->sim, "O3: hosts %u and %u are both active primaries of partition %u in epoch %u",
+			 index, chronicle->primary_host, event->partition, event->epoch);
+	if (event->epoch <= chronicle->primary_epoch)
+		return;
+	if (chronicle->primary_epoch != 0)
+		marks_reach(&oracle->sim->marks,
+			    index == chronicle->primary_host ? MARK_RESTART_PRIMARY : MARK_FAILOVER);
+	chronicle->primary_epoch = event->epoch;
+	chronicle->primary_host = index;
+}
+
+void oracle_duplicate(struct oracle *oracle, struct host *host, const struct shard_event *event)
+{
+	const struct chronicle *chronicle = &oracle->partitions[event->partition];
+	const struct fact *fact = fact_at(chronicle, event->a);
+
+	(void)host;
+	marks_reach(&oracle->sim->marks, MARK_DUPLICATE);
+	if (fact != NULL && fact->epoch < event->epoch)
+		marks_reach(&oracle->sim->marks, MARK_DUPLICATE_FAILOVER);
+}
+
+/* O4 */
+void oracle_answer(struct oracle *oracle, struct host *host, struct span frame)
+{
+	struct message message;
+	struct reader body;
+
+	if (message_decode(frame, &message) != 0 || message.kind != MESSAGE_APPEND_DONE)
+		return;
+	body = reader_of(message.body);
+	for (uint32_t i = 0; i < message.items; i++) {
+		struct append_done done;
+
+		if (append_done_decode(&body, &done) != 0) {
+			sim_fail(oracle->sim, "O4: an answer does not decode");
+			return;
+		}
+		if (done.error == ERROR_NOT_ENOUGH_REPLICAS)
+			marks_reach(&oracle->sim->marks, MARK_NOT_ENOUGH_REPLICAS);
+		if (done.error != ERROR_NONE)
+			continue;
+		if (fact_at(&oracle->partitions[done.partition], done.base_offset) == NULL)
+			sim_fail(oracle->sim,
+				 "O4: host %u acknowledges partition %u offset %llu, which is not committed",
+				 host_index(oracle, host), done.partition, (unsigned long long)done.base_offset);
+	}
+}
+
+/* O5 for one member. */
+static void check_member(struct oracle *oracle, const struct cluster_map *map, uint16_t partition, uint32_t node_id)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	const struct map_node *node = cluster_map_node(map, node_id);
+	struct sim *sim = oracle->sim;
+
+	for (uint32_t i = 0; i < sim->options.hosts; i++) {
+		struct shard *shard = host_shard(sim->hosts[i], partition);
+		const struct log *log;
+
+		if (host_node_id(sim->hosts[i]) != node_id || shard == NULL || node == NULL || node->fenced)
+			continue;
+		log = shard_log(shard, partition);
+		if (log == NULL || log->end < chronicle->committed ||
+		    log_epoch_before(log, chronicle->committed) !=
+			    (chronicle->fact_count == 0 ? 0 : chronicle->facts[chronicle->fact_count - 1].epoch))
+			sim_fail(sim, "O5: host %u is in ISR or ELR of partition %u at end %llu, committed is %llu", i,
+				 partition, (unsigned long long)(log == NULL ? 0 : log->end),
+				 (unsigned long long)chronicle->committed);
+	}
+}
+
+void oracle_map(struct oracle *oracle, const struct cluster_map *map)
+{
+	if (map->version <= oracle->map_version)
+		return;
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		const struct map_partition *row = &map->partitions[p];
+
+		if (row->changed_at <= oracle->map_version)
+			continue;
+		if (row->primary != 0 && (row->elr & node_bit(row->primary)) != 0)
+			sim_fail(oracle->sim, "metadata: the primary of partition %u is in its ELR", p);
+		if (row->primary != 0 && node_set_has(oracle->partitions[p].elr, row->primary))
+			marks_reach(&oracle->sim->marks, MARK_ELECTED_FROM_ELR);
+		oracle->partitions[p].elr = row->elr;
+		for (uint32_t id = 1; id <= NODES_MAX; id++)
+			if (node_set_has(row->isr | row->elr, id))
+				check_member(oracle, map, p, id);
+	}
+	oracle->map_version = map->version;
+}
+
+void oracle_controller(struct oracle *oracle, uint32_t host)
+{
+	if (oracle->controller != 0 && oracle->controller != host + 1)
+		marks_reach(&oracle->sim->marks, MARK_CONTROLLER_CHANGED);
+	oracle->controller = host + 1;
+}
+
+uint64_t oracle_committed(const struct oracle *oracle, uint16_t partition)
+{
+	return oracle->partitions[partition].committed;
+}
+
+uint64_t oracle_committed_events(const struct oracle *oracle)
+{
+	uint64_t sum = 0;
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		sum += oracle->partitions[p].committed;
+	return sum;
+}
+
+bool oracle_settled(struct oracle *oracle)
+{
+	struct sim *sim = oracle->sim;
+	const struct cluster_map *map = host_map(sim->hosts[0]);
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		if (map == NULL || map->partitions[p].primary == 0)
+			return false;
+		for (uint32_t i = 0; i < sim->options.hosts; i++) {
+			struct shard *shard = host_shard(sim->hosts[i], p);
+			uint32_t id = host_node_id(sim->hosts[i]);
+			struct partition_status status;
+
+			if (shard == NULL || id == 0)
+				return false;
+			for (uint32_t r = 0; r < map->partitions[p].replica_count; r++)
+				if (map->partitions[p].replicas[r] == id &&
+				    (!node_set_has(map->partitions[p].isr, id) ||
+				     shard_status(shard, p, &status) != 0 ||
+				     status.applied != oracle->partitions[p].committed || status.end != status.applied))
+					return false;
+		}
+	}
+	return true;
+}

@@ -1,0 +1,41 @@
+/* The oracle: watches every turn of every shard, every answer to a client and every change of metadata, and holds them
+ * against what it has seen before. It reads logs and disks, never asks the code under test for its opinion.
+ *
+ * After every turn
+ *   O1 what a replica calls committed is, batch for batch, what every other replica has called committed there;
+ *   O2 equal applied offsets have equal digests;
+ *   O3 a partition has one active primary per epoch;
+ *   O4 an acknowledgement names a batch that is committed.
+ * After every metadata change
+ *   O5 every live member of ISR and ELR holds everything committed.
+ * At the end, when all is healed and quiet
+ *   O6 every acknowledged event is in the log once, at the place it was acknowledged for; no event is there twice; what
+ *      was refused is not there at all; acknowledged events of one key stand in the order they were published;
+ *   O7 all replicas have the same log and digest; a digest recomputed by a scan is the same;
+ *   O8 views and key versions equal a fold of the log by the oracle's own few lines. */
+#ifndef EVGRID_TESTS_SIM_ORACLE_H
+#define EVGRID_TESTS_SIM_ORACLE_H
+
+#include "partition/shard.h"
+#include "tests/sim/sim.h"
+
+struct oracle *oracle_new(struct sim *sim);
+struct oracle *oracle_free(struct oracle *oracle);
+
+void oracle_restarted(struct oracle *oracle, uint32_t host_index);
+void oracle_turn(struct oracle *oracle, struct host *host, uint16_t shard_index);
+void oracle_primary(struct oracle *oracle, struct host *host, const struct shard_event *event);
+void oracle_duplicate(struct oracle *oracle, struct host *host, const struct shard_event *event);
+void oracle_answer(struct oracle *oracle, struct host *host, struct span frame);
+void oracle_controller(struct oracle *oracle, uint32_t host_index); /* it leads, and has applied all before its term */
+void oracle_map(struct oracle *oracle, const struct cluster_map *map);
+
+/* Committed end of a partition as the oracle knows it, and over all partitions. */
+uint64_t oracle_committed(const struct oracle *oracle, uint16_t partition);
+uint64_t oracle_committed_events(const struct oracle *oracle);
+
+/* True when every replica of every partition is up, in the ISR, and at the same applied offset. */
+bool oracle_settled(struct oracle *oracle);
+void oracle_final(struct oracle *oracle);
+
+#endif

@@ -1,0 +1,43 @@
+/* What the oracle remembers, for oracle.c and oracle_final.c. */
+#ifndef EVGRID_TESTS_SIM_ORACLE_INTERNAL_H
+#define EVGRID_TESTS_SIM_ORACLE_INTERNAL_H
+
+#include "tests/sim/oracle.h"
+
+struct fact { /* one committed batch */
+	uint64_t base;
+	uint64_t last_sequence;
+	uint32_t epoch;
+	uint32_t size;
+	uint16_t count;
+	uint8_t host; /* that first called it committed */
+};
+
+struct digest_fact {
+	uint64_t applied;
+	uint64_t digest;
+};
+
+struct chronicle { /* of one partition */
+	struct fact *facts;
+	size_t fact_count;
+	size_t fact_capacity;
+	uint64_t committed;
+	struct digest_fact *digests; /* by applied */
+	size_t digest_count;
+	size_t digest_capacity;
+	uint64_t seen[SIM_HOSTS_MAX];    /* what has been compared of each host's log */
+	uint64_t applied[SIM_HOSTS_MAX]; /* last digest compared */
+	uint32_t primary_epoch;
+	uint32_t primary_host;
+	node_set elr; /* of the newest row seen */
+};
+
+struct oracle {
+	struct sim *sim;
+	uint64_t map_version;
+	uint32_t controller; /* host index + 1; 0: none yet */
+	struct chronicle partitions[PARTITION_COUNT];
+};
+
+#endif

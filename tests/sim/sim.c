@@ -1,0 +1,146 @@
+/* One run: form a cluster, let clients work while faults happen, heal everything, wait until all is quiet, look at all. */
+#include "tests/sim/sim.h"
+
+#include "tests/sim/faults.h"
+#include "tests/sim/host.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/workload.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define SECOND_US 1000000ull
+#define FORMATION_LIMIT_US (20 * SECOND_US)
+#define SETTLE_LIMIT_US (60 * SECOND_US)
+
+void sim_fail(struct sim *sim, const char *format, ...)
+{
+	va_list arguments;
+
+	if (sim->failed)
+		return;
+	sim->failed = true;
+	va_start(arguments, format);
+	vsnprintf(sim->why, sizeof sim->why, format, arguments);
+	va_end(arguments);
+}
+
+void sim_trace(struct sim *sim, const char *format, ...)
+{
+	va_list arguments;
+
+	if (!sim->options.trace)
+		return;
+	printf("%12.6f ", (double)sim->clockwork.now_us / 1e6);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	putchar('\n');
+}
+
+/* Runs until `done` or the limit; false: the limit came first. */
+static bool run_until(struct sim *sim, bool (*done)(struct sim *sim), uint64_t limit_us)
+{
+	uint64_t end = sim->clockwork.now_us + limit_us;
+
+	while (!sim->failed && sim->clockwork.now_us < end) {
+		clockwork_run(&sim->clockwork, sim->clockwork.now_us + SECOND_US / 50);
+		if (done(sim))
+			return !sim->failed;
+	}
+	return false;
+}
+
+static bool all_have_primaries(struct sim *sim)
+{
+	for (uint32_t i = 0; i < sim->options.hosts; i++) {
+		const struct cluster_map *map = host_map(sim->hosts[i]);
+
+		if (map == NULL || host_node_id(sim->hosts[i]) == 0)
+			return false;
+		for (uint32_t p = 0; p < PARTITION_COUNT; p++)
+			if (map->partitions[p].primary == 0)
+				return false;
+	}
+	return true;
+}
+
+static bool is_settled(struct sim *sim)
+{
+	return workload_quiet(sim->workload) && oracle_settled(sim->oracle);
+}
+
+static void sim_init(struct sim *sim, const struct sim_options *options)
+{
+	*sim = (struct sim){.options = *options, .random = {.state = options->seed * 0x2545f4914f6cdd1dull + 1}};
+	sim->network.delay_min_us = (uint32_t)random_between(&sim->random, 20, 200);
+	sim->network.delay_max_us = sim->network.delay_min_us + (uint32_t)random_between(&sim->random, 50, 3000);
+	sim->oracle = oracle_new(sim);
+	for (uint32_t i = 0; i < options->hosts; i++)
+		sim->hosts[i] = host_new(sim, i);
+	sim->workload = workload_new(sim);
+}
+
+static void explain_unsettled(struct sim *sim)
+{
+	const struct cluster_map *map = host_map(sim->hosts[0]);
+
+	for (uint16_t p = 0; p < PARTITION_COUNT && !sim->failed; p++)
+		for (uint32_t i = 0; i < sim->options.hosts; i++) {
+			struct shard *shard = host_shard(sim->hosts[i], p);
+			uint32_t id = host_node_id(sim->hosts[i]);
+			struct partition_status status = {0};
+
+			if (shard != NULL)
+				shard_status(shard, p, &status);
+			if (shard == NULL || map == NULL || status.applied != oracle_committed(sim->oracle, p) ||
+			    !node_set_has(map->partitions[p].isr, id))
+				sim_fail(sim,
+					 "liveness: partition %u on host %u: role %u active %u epoch %u end %llu "
+					 "commit %llu "
+					 "applied %llu, committed anywhere %llu, row epoch %u primary %u isr %llx elr "
+					 "%llx",
+					 p, i, status.role, status.active, status.epoch, (unsigned long long)status.end,
+					 (unsigned long long)status.commit, (unsigned long long)status.applied,
+					 (unsigned long long)oracle_committed(sim->oracle, p),
+					 map == NULL ? 0 : map->partitions[p].epoch,
+					 map == NULL ? 0 : map->partitions[p].primary,
+					 (unsigned long long)(map == NULL ? 0 : map->partitions[p].isr),
+					 (unsigned long long)(map == NULL ? 0 : map->partitions[p].elr));
+		}
+	if (!workload_quiet(sim->workload))
+		sim_fail(sim, "liveness: operations of clients are still pending");
+	sim_fail(sim, "liveness: not settled");
+}
+
+int sim_run(struct sim *sim, const struct sim_options *options)
+{
+	sim_init(sim, options);
+	for (uint32_t i = 0; i < options->hosts; i++)
+		host_start(sim->hosts[i]);
+	if (!run_until(sim, all_have_primaries, FORMATION_LIMIT_US)) {
+		sim_fail(sim, "liveness: no cluster was formed");
+		return 1;
+	}
+	workload_start(sim->workload);
+	if (options->faults)
+		faults_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
+	clockwork_run(&sim->clockwork, sim->clockwork.now_us + options->seconds * SECOND_US);
+	faults_heal(sim);
+	workload_stop(sim->workload);
+	if (!sim->failed && !run_until(sim, is_settled, SETTLE_LIMIT_US))
+		explain_unsettled(sim);
+	if (!sim->failed)
+		oracle_final(sim->oracle);
+	return sim->failed ? 1 : 0;
+}
+
+void sim_deinit(struct sim *sim)
+{
+	sim->failed = true; /* nothing runs any more */
+	sim->workload = workload_free(sim->workload);
+	for (uint32_t i = 0; i < SIM_HOSTS_MAX; i++)
+		sim->hosts[i] = host_free(sim->hosts[i]);
+	sim->oracle = oracle_free(sim->oracle);
+	clockwork_deinit(&sim->clockwork);
+}

@@ -1,0 +1,93 @@
+/* The simulator: hosts that run the real shards and the real cluster core (with the real libraft), clients that run the
+ * real client core, one virtual network, disk and clock, and an oracle that watches. One seed is one run.
+ *
+ *   main.c      seeds from the command line, one process or many, marks summed up
+ *   clockwork   virtual time
+ *   network     messages: delay, loss, doubling, disorder, cuts
+ *   disk        journals that outlive a process; raft_io: the same for Raft's store
+ *   host        a node: start, kill, restart; what node/ does with threads is done here with appointments
+ *   workload    clients: publish, read, remember what they were told
+ *   faults      who is hurt, when and how
+ *   oracle      the invariants of design.md section 10
+ *   marks       which named events a run has reached */
+#ifndef EVGRID_TESTS_SIM_SIM_H
+#define EVGRID_TESTS_SIM_SIM_H
+
+#include "proto/cluster_map.h"
+#include "tests/sim/clockwork.h"
+#include "tests/sim/marks.h"
+#include "tests/sim/random.h"
+
+#define SIM_HOSTS_MAX 5u
+#define SIM_CLIENTS_MAX 4u
+
+struct sim;
+struct host;
+struct oracle;
+struct workload;
+
+/* Where a message comes from or goes to: hosts are 0..SIM_HOSTS_MAX-1, clients follow them. */
+struct endpoint {
+	uint8_t party;
+	uint8_t port; /* hosts: 0 control, 1 + i shard i; clients: their number of the connection */
+};
+
+#define PARTIES_MAX (SIM_HOSTS_MAX + SIM_CLIENTS_MAX)
+
+struct network {
+	bool cut[PARTIES_MAX][PARTIES_MAX]; /* from, to */
+	uint32_t loss_per_mille;
+	uint32_t double_per_mille;
+	uint32_t delay_min_us;
+	uint32_t delay_max_us;
+	uint32_t late_per_mille; /* of messages that arrive much later */
+	uint32_t late_max_us;
+	uint64_t last_us[SIM_CLIENTS_MAX][256]
+			[2]; /* newest arrival on a client's connection: to the host, to the client */
+};
+
+/* What a run is made of; drawn from the seed, or set by the command line. */
+struct sim_options {
+	uint64_t seed;
+	uint32_t hosts;
+	uint32_t shards;
+	uint32_t clients;
+	uint64_t seconds;
+	bool faults;
+	bool trace; /* print every message and decision */
+};
+
+struct sim {
+	struct sim_options options;
+	struct clockwork clockwork;
+	struct random random;
+	struct network network;
+	struct host *hosts[SIM_HOSTS_MAX];
+	struct workload *workload;
+	struct oracle *oracle;
+	struct marks marks;
+	uint64_t trace_hash; /* of every message delivered: equal for equal seeds */
+	uint64_t messages;
+	bool failed;
+	char why[512];
+};
+
+/* Runs one seed. 0: all invariants held; 1: violated, sim->why says what. */
+int sim_run(struct sim *sim, const struct sim_options *options);
+void sim_deinit(struct sim *sim);
+
+/* The first violation stops the run. */
+void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static inline uint64_t sim_now_ms(const struct sim *sim)
+{
+	return sim->clockwork.now_us / 1000;
+}
+
+/* Sends a copy of the bytes; it arrives, or not, as the network pleases. */
+void network_send(struct sim *sim, struct endpoint from, struct endpoint to, struct span bytes);
+void network_cut(struct sim *sim, uint32_t from, uint32_t to, bool cut); /* one way */
+void network_heal(struct sim *sim);
+
+#endif

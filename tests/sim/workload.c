@@ -1,0 +1,477 @@
+/* The clients: the real client core behind an appointment a turn. */
+#include "tests/sim/workload.h"
+
+#include "client/core.h"
+#include "proto/msgpack.h"
+#include "raft/command.h"
+#include "tests/sim/host.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PENDING_MAX 200u
+#define READS_MAX 64u
+#define ENDPOINTS_MAX 256u
+#define TAG_STREAM (1ull << 62)
+#define TAG_VIEW (2ull << 62)
+#define TAG_READ (3ull << 62)
+#define TAG_KIND (3ull << 62)
+
+struct pending_read {
+	bool open;
+	uint32_t key;
+	uint64_t at_least; /* events of the key acknowledged when it was asked */
+};
+
+struct client {
+	struct workload *workload;
+	uint32_t index;
+	struct core *core;
+	struct core_outbox outbox;
+	bool awake;
+	uint64_t timer_ms;
+	uint64_t serials[WORKLOAD_KEYS];
+	uint64_t known_versions[WORKLOAD_KEYS];
+	uint32_t pending;
+	uint32_t gap_min_us;
+	uint32_t gap_max_us;
+	struct pending_read reads[READS_MAX];
+	uint32_t pending_reads;
+};
+
+struct workload {
+	struct sim *sim;
+	struct client clients[SIM_CLIENTS_MAX];
+	struct operation *operations;
+	size_t operation_count;
+	size_t operation_capacity;
+	uint64_t acknowledged_of[WORKLOAD_KEYS];
+	uint64_t invoked_of[WORKLOAD_KEYS];
+	uint64_t acknowledged;
+	bool stream_asked;
+	bool view_asked;
+	bool stopped;
+};
+
+static const char *const types[] = {
+	[OPERATION_PUT] = "Put",
+	[OPERATION_MERGE] = "Merged",
+	[OPERATION_DELETE] = "Deleted",
+};
+
+struct span workload_key(uint32_t key)
+{
+	static const char names[WORKLOAD_KEYS][4] = {
+		"k00", "k01", "k02", "k03", "k04", "k05", "k06", "k07", "k08", "k09", "k10", "k11",
+		"k12", "k13", "k14", "k15", "k16", "k17", "k18", "k19", "k20", "k21", "k22", "k23",
+		"k24", "k25", "k26", "k27", "k28", "k29", "k30", "k31", "k32", "k33", "k34", "k35",
+		"k36", "k37", "k38", "k39", "k40", "k41", "k42", "k43", "k44", "k45", "k46", "k47",
+	};
+
+	return span_of(names[key], 3);
+}
+
+void workload_event_id(const struct sim *sim, uint64_t operation, uint8_t id[WORKLOAD_ID_BYTES])
+{
+	store_little(id, 8, operation);
+	store_little(id + 8, 8, sim->options.seed);
+}
+
+static void client_wake(struct client *client, uint64_t delay_us);
+
+/* --- what comes out of the core --------------------------------------------------------------------------------------- */
+
+static struct endpoint party_of(const struct client *client, const struct core_endpoint *endpoint)
+{
+	const struct cluster_map *map = core_map(client->core);
+	const struct map_node *node = cluster_map_node(map, endpoint->node_id);
+	const char *control = endpoint->control || node == NULL ? endpoint->address : node->control_address;
+	uint8_t port = endpoint->control ? 0 : (uint8_t)(1 + endpoint->shard);
+
+	for (uint32_t i = 0; i < client->workload->sim->options.hosts; i++)
+		if (strcmp(control, host_address(i)) == 0)
+			return (struct endpoint){(uint8_t)i, port};
+	return (struct endpoint){(uint8_t)(SIM_HOSTS_MAX + client->index), 0}; /* nobody */
+}
+
+static void client_send(struct client *client, const struct core_send *send)
+{
+	struct sim *sim = client->workload->sim;
+	const struct core_endpoint *endpoint;
+	struct endpoint from = {(uint8_t)(SIM_HOSTS_MAX + client->index), (uint8_t)send->endpoint};
+	struct endpoint to;
+
+	assert(send->endpoint < ENDPOINTS_MAX);
+	if (send->close)
+		return;
+	endpoint = core_endpoint(client->core, send->endpoint);
+	if (endpoint == NULL)
+		return;
+	to = party_of(client, endpoint);
+	sim_trace(sim, "client %u endpoint %u (%s) -> %u.%u kind %u", client->index, send->endpoint, endpoint->address,
+		  to.party, to.port, send->frame.size > 4 ? send->frame.data[4] : 0);
+	if (to.party < SIM_HOSTS_MAX)
+		network_send(sim, from, to, buffer_span(&send->frame));
+}
+
+static void operation_done(struct client *client, const struct core_completion *completion)
+{
+	struct workload *workload = client->workload;
+	struct operation *operation = &workload->operations[completion->tag];
+
+	assert(completion->tag < workload->operation_count);
+	if (operation->outcome != OUTCOME_PENDING) {
+		sim_fail(workload->sim, "client: event %llu is completed twice", (unsigned long long)operation->id);
+		return;
+	}
+	client->pending--;
+	operation->answered_us = workload->sim->clockwork.now_us;
+	if (completion->outcome == CORE_APPLIED) {
+		operation->outcome = OUTCOME_ACKNOWLEDGED;
+		operation->partition = completion->partition;
+		operation->offset = completion->offset;
+		workload->acknowledged++;
+		workload->acknowledged_of[operation->key]++;
+	} else if (completion->outcome == CORE_NOT_APPLIED) {
+		operation->outcome = OUTCOME_REFUSED;
+	} else {
+		operation->outcome = OUTCOME_UNKNOWN;
+		marks_reach(&workload->sim->marks, MARK_UNKNOWN_OUTCOME);
+	}
+	if (completion->error == ERROR_CHECK_FAILED) {
+		marks_reach(&workload->sim->marks, MARK_CHECK_FAILED);
+		client->known_versions[operation->key] = completion->actual_version;
+	}
+}
+
+/* A linearizable read misses nothing that was acknowledged before it was asked, and invents nothing. */
+static void read_done(struct client *client, const struct core_result *result)
+{
+	struct workload *workload = client->workload;
+	struct pending_read *read = &client->reads[result->tag & ~TAG_KIND];
+
+	read->open = false;
+	client->pending_reads--;
+	if (result->error == ERROR_STALE_LEASE)
+		marks_reach(&workload->sim->marks, MARK_STALE_PRIMARY_REFUSED);
+	if (result->error != ERROR_NONE)
+		return;
+	client->known_versions[read->key] = result->read.version;
+	if (result->read.version < read->at_least || result->read.version > workload->invoked_of[read->key])
+		sim_fail(workload->sim,
+			 "linearizability: key %u read as version %llu by client %u from node %u; acknowledged before "
+			 "it was "
+			 "asked: %llu, published so far: %llu",
+			 read->key, (unsigned long long)result->read.version, client->index, result->node_id,
+			 (unsigned long long)read->at_least, (unsigned long long)workload->invoked_of[read->key]);
+}
+
+static void result_done(struct client *client, const struct core_result *result)
+{
+	struct workload *workload = client->workload;
+
+	switch (result->tag & TAG_KIND) {
+	case TAG_STREAM: workload->stream_asked = result->error == ERROR_NONE; break;
+	case TAG_VIEW: workload->view_asked = result->error == ERROR_NONE; break;
+	case TAG_READ: read_done(client, result); break;
+	default: break;
+	}
+}
+
+static void client_turn(void *owner, struct appointment *appointment)
+{
+	struct client *client = owner;
+	struct sim *sim = client->workload->sim;
+	uint64_t now_ms = sim_now_ms(sim);
+
+	(void)appointment;
+	client->awake = false;
+	if (sim->failed)
+		return;
+	if (core_turn(client->core, now_ms, &client->outbox) != 0)
+		sim_fail(sim, "client %u: turn failed", client->index);
+	for (size_t i = 0; i < client->outbox.send_count; i++)
+		client_send(client, &client->outbox.sends[i]);
+	for (size_t i = 0; i < client->outbox.completion_count; i++)
+		operation_done(client, &client->outbox.completions[i]);
+	for (size_t i = 0; i < client->outbox.result_count; i++)
+		result_done(client, &client->outbox.results[i]);
+	client->timer_ms = client->outbox.next_timer_ms;
+	core_outbox_clear(&client->outbox);
+	if (client->timer_ms != UINT64_MAX)
+		client_wake(client, client->timer_ms > now_ms ? (client->timer_ms - now_ms) * 1000 : 1000);
+}
+
+static void client_timer(void *owner, struct appointment *appointment)
+{
+	struct client *client = owner;
+
+	if (appointment->a == client->timer_ms && !client->awake)
+		client_turn(owner, appointment);
+}
+
+static void client_wake(struct client *client, uint64_t delay_us)
+{
+	struct sim *sim = client->workload->sim;
+	bool timer = delay_us >= 1000;
+
+	if (!timer && client->awake)
+		return;
+	client->awake = client->awake || !timer;
+	clockwork_add(&sim->clockwork, (struct appointment){.at_us = sim->clockwork.now_us + delay_us,
+							    .run = timer ? client_timer : client_turn,
+							    .owner = client,
+							    .a = client->timer_ms});
+}
+
+/* --- what the users of the clients do ----------------------------------------------------------------------------------- */
+
+static struct operation *operation_new(struct workload *workload)
+{
+	struct operation *operation;
+
+	if (workload->operation_count == workload->operation_capacity) {
+		workload->operation_capacity =
+			workload->operation_capacity == 0 ? 4096 : workload->operation_capacity * 2;
+		workload->operations =
+			realloc(workload->operations, workload->operation_capacity * sizeof *workload->operations);
+		assert(workload->operations != NULL);
+	}
+	operation = &workload->operations[workload->operation_count];
+	*operation = (struct operation){.id = workload->operation_count};
+	workload->operation_count++;
+	return operation;
+}
+
+static void write_payload(struct sim *sim, uint64_t serial, uint32_t client, struct buffer *payload)
+{
+	uint64_t padding = random_chance(&sim->random, 30) ? random_between(&sim->random, 500, 5000) : 0;
+
+	msgpack_write_map(payload, padding > 0 ? 3 : 2);
+	msgpack_write_str(payload, span_of_text("n"));
+	msgpack_write_uint(payload, serial);
+	msgpack_write_str(payload, span_of_text("client"));
+	msgpack_write_uint(payload, client);
+	if (padding > 0) {
+		msgpack_write_str(payload, span_of_text("padding"));
+		msgpack_write_array(payload, (uint32_t)padding);
+		for (uint64_t i = 0; i < padding; i++)
+			msgpack_write_uint(payload, i & 7);
+	}
+}
+
+static void publish_one(struct client *client, uint32_t stream_id)
+{
+	struct workload *workload = client->workload;
+	struct sim *sim = workload->sim;
+	struct operation *operation = operation_new(workload);
+	uint32_t key = (uint32_t)random_between(&sim->random, 0, WORKLOAD_KEYS - 1);
+	uint64_t drawn = random_between(&sim->random, 0, 99);
+	uint8_t id[WORKLOAD_ID_BYTES];
+	struct buffer payload = BUFFER_NULL;
+	struct check check = {.kind = CHECK_VERSION, .version = client->known_versions[key]};
+	struct event event = {.stream_id = stream_id, .key = workload_key(key), .partition_key = workload_key(key)};
+	int error;
+
+	operation->client = client->index;
+	operation->key = key;
+	operation->kind = drawn < 60 ? OPERATION_PUT : drawn < 90 ? OPERATION_MERGE : OPERATION_DELETE;
+	operation->serial = client->serials[key] + 1;
+	operation->invoked_us = sim->clockwork.now_us;
+	workload_event_id(sim, operation->id, id);
+	write_payload(sim, operation->serial, client->index, &payload);
+	event.type = span_of_text(types[operation->kind]);
+	event.id = span_of(id, sizeof id);
+	event.id_is_uuid = true;
+	event.payload = buffer_span(&payload);
+	error = core_publish(client->core, &event, random_chance(&sim->random, 50) ? &check : NULL, operation->id,
+			     sim_now_ms(sim));
+	if (error != 0) {
+		workload->operation_count--;
+	} else {
+		client->serials[key]++;
+		workload->invoked_of[key]++;
+		client->pending++;
+	}
+	buffer_deinit(&payload);
+}
+
+static void read_one(struct client *client, uint32_t stream_id)
+{
+	struct workload *workload = client->workload;
+	uint32_t key = (uint32_t)random_between(&workload->sim->random, 0, WORKLOAD_KEYS - 1);
+	struct core_read read = {
+		.mode = READ_LINEARIZABLE,
+		.stream_id = stream_id,
+		.key = workload_key(key),
+		.timeout_ms = 2000,
+	};
+	uint64_t slot = 0;
+
+	while (slot < READS_MAX && client->reads[slot].open)
+		slot++;
+	if (slot == READS_MAX || core_read(client->core, &read, TAG_READ | slot, sim_now_ms(workload->sim)) != 0)
+		return;
+	client->reads[slot] = (struct pending_read){true, key, workload->acknowledged_of[key]};
+	client->pending_reads++;
+}
+
+static void ask_stream(struct client *client)
+{
+	struct command_stream stream = {.name = span_of_text(WORKLOAD_STREAM)};
+	struct buffer command = BUFFER_NULL;
+
+	command_stream_encode(&stream, &command);
+	core_propose(client->core, buffer_span(&command), 0, TAG_STREAM, sim_now_ms(client->workload->sim));
+	buffer_deinit(&command);
+	client->workload->stream_asked = true;
+}
+
+static void write_pair(struct buffer *out, const char *name, const char *value)
+{
+	msgpack_write_str(out, span_of_text(name));
+	msgpack_write_str(out, span_of_text(value));
+}
+
+static void ask_view(struct client *client)
+{
+	struct buffer definition = BUFFER_NULL;
+	struct buffer command = BUFFER_NULL;
+	struct command_view view = {.name = span_of_text(WORKLOAD_VIEW), .expected_version = UINT32_MAX};
+
+	msgpack_write_map(&definition, 4);
+	write_pair(&definition, "view", WORKLOAD_VIEW);
+	write_pair(&definition, "stream", WORKLOAD_STREAM);
+	write_pair(&definition, "kind", "entity");
+	msgpack_write_str(&definition, span_of_text("on"));
+	msgpack_write_map(&definition, 3);
+	msgpack_write_str(&definition, span_of_text("Put"));
+	msgpack_write_map(&definition, 1);
+	write_pair(&definition, "put", "all");
+	msgpack_write_str(&definition, span_of_text("Merged"));
+	msgpack_write_map(&definition, 1);
+	write_pair(&definition, "merge", "all");
+	write_pair(&definition, "Deleted", "delete");
+	view.definition = buffer_span(&definition);
+	command_view_encode(&view, &command);
+	core_propose(client->core, buffer_span(&command), 0, TAG_VIEW, sim_now_ms(client->workload->sim));
+	buffer_deinit(&command);
+	buffer_deinit(&definition);
+	client->workload->view_asked = true;
+}
+
+static void client_act(void *owner, struct appointment *appointment)
+{
+	struct client *client = owner;
+	struct workload *workload = client->workload;
+	struct sim *sim = workload->sim;
+	const struct cluster_map *map = core_map(client->core);
+	const struct map_stream *stream = cluster_map_stream_by_name(map, span_of_text(WORKLOAD_STREAM));
+
+	(void)appointment;
+	if (sim->failed || workload->stopped)
+		return;
+	if (stream == NULL && !workload->stream_asked)
+		ask_stream(client);
+	else if (stream != NULL && !workload->view_asked && workload->acknowledged > 50)
+		ask_view(client); /* late: it must be filled */
+	for (uint64_t burst = random_between(&sim->random, 1, 4); stream != NULL && burst > 0; burst--) {
+		if (client->pending < PENDING_MAX)
+			publish_one(client, stream->id);
+		if (random_chance(&sim->random, 150))
+			read_one(client, stream->id);
+	}
+	client_wake(client, 10);
+	clockwork_add(&sim->clockwork, (struct appointment){.at_us = sim->clockwork.now_us +
+								     random_between(&sim->random, client->gap_min_us,
+										    client->gap_max_us),
+							    .run = client_act,
+							    .owner = client});
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------------------ */
+
+struct workload *workload_new(struct sim *sim)
+{
+	struct workload *workload = calloc(1, sizeof *workload);
+	const char *members[SIM_HOSTS_MAX];
+
+	assert(workload != NULL);
+	workload->sim = sim;
+	for (uint32_t i = 0; i < sim->options.hosts; i++)
+		members[i] = host_address(i);
+	for (uint32_t i = 0; i < sim->options.clients; i++) {
+		struct client *client = &workload->clients[i];
+		struct core_config config = {
+			.incarnation = random_next(&sim->random) | 1,
+			.addresses = members,
+			.address_count = sim->options.hosts,
+			.deadline_ms = random_chance(&sim->random, 500) ? 30000 : 3000,
+		};
+
+		*client = (struct client){.workload = workload, .index = i, .timer_ms = UINT64_MAX};
+		client->outbox = CORE_OUTBOX_NULL;
+		client->gap_min_us = (uint32_t)random_between(&sim->random, 2000, 20000);
+		client->gap_max_us = client->gap_min_us + (uint32_t)random_between(&sim->random, 10000, 100000);
+		client->core = core_new(&config);
+		assert(client->core != NULL);
+	}
+	return workload;
+}
+
+struct workload *workload_free(struct workload *workload)
+{
+	if (workload == NULL)
+		return NULL;
+	for (uint32_t i = 0; i < workload->sim->options.clients; i++) {
+		core_outbox_deinit(&workload->clients[i].outbox);
+		workload->clients[i].core = core_free(workload->clients[i].core);
+	}
+	free(workload->operations);
+	free(workload);
+	return NULL;
+}
+
+void workload_start(struct workload *workload)
+{
+	for (uint32_t i = 0; i < workload->sim->options.clients; i++) {
+		clockwork_add(&workload->sim->clockwork, (struct appointment){.at_us = workload->sim->clockwork.now_us,
+									      .run = client_act,
+									      .owner = &workload->clients[i]});
+	}
+}
+
+void workload_stop(struct workload *workload)
+{
+	workload->stopped = true;
+}
+
+bool workload_quiet(const struct workload *workload)
+{
+	for (uint32_t i = 0; i < workload->sim->options.clients; i++)
+		if (workload->clients[i].pending > 0 || workload->clients[i].pending_reads > 0)
+			return false;
+	return true;
+}
+
+void workload_receive(struct workload *workload, uint32_t index, struct endpoint at, struct span bytes)
+{
+	struct client *client = &workload->clients[index];
+
+	sim_trace(workload->sim, "client %u endpoint %u <- kind %u", index, at.port,
+		  bytes.size > 4 ? bytes.data[4] : 0);
+	core_receive(client->core, at.port, bytes, sim_now_ms(workload->sim));
+	client_wake(client, random_between(&workload->sim->random, 5, 100));
+}
+
+struct operation *workload_operations(struct workload *workload, size_t *count)
+{
+	*count = workload->operation_count;
+	return workload->operations;
+}
+
+uint64_t workload_acknowledged(const struct workload *workload)
+{
+	return workload->acknowledged;
+}

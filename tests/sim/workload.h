@@ -1,0 +1,58 @@
+/* The clients of a run: they publish events for a few keys, read key versions and views, and remember every operation
+ * with what they were told of it. */
+#ifndef EVGRID_TESTS_SIM_WORKLOAD_H
+#define EVGRID_TESTS_SIM_WORKLOAD_H
+
+#include "proto/event.h"
+#include "tests/sim/sim.h"
+
+#define WORKLOAD_KEYS 48u
+#define WORKLOAD_STREAM "Sim"
+#define WORKLOAD_VIEW "sim"
+
+enum operation_outcome {
+	OUTCOME_PENDING,
+	OUTCOME_ACKNOWLEDGED,
+	OUTCOME_REFUSED, /* not applied: must never be in the log */
+	OUTCOME_UNKNOWN, /* may be there once, or not */
+};
+
+struct operation { /* one event */
+	uint64_t id;
+	uint32_t client;
+	uint32_t key;
+	uint64_t serial; /* of this client and key: 1, 2, 3 ... in the order of publishing */
+	enum operation_outcome outcome;
+	uint16_t partition;
+	uint64_t offset; /* acknowledged */
+	uint64_t invoked_us;
+	uint64_t answered_us;
+	uint8_t kind; /* enum operation_kind */
+	bool found;   /* by the oracle, at the end: at this place, in this batch of its producer */
+	uint64_t found_offset;
+	uint64_t found_producer;
+	uint32_t found_number;
+};
+
+enum operation_kind { OPERATION_PUT, OPERATION_MERGE, OPERATION_DELETE };
+
+struct workload *workload_new(struct sim *sim);
+struct workload *workload_free(struct workload *workload);
+void workload_start(struct workload *workload);
+/* No new operations from now on; what is pending goes on. */
+void workload_stop(struct workload *workload);
+bool workload_quiet(const struct workload *workload); /* nothing pending */
+
+/* `at`: the client's own endpoint, its port being the client core's number of the connection. */
+void workload_receive(struct workload *workload, uint32_t client, struct endpoint at, struct span bytes);
+
+struct operation *workload_operations(struct workload *workload, size_t *count);
+uint64_t workload_acknowledged(const struct workload *workload);
+
+struct span workload_key(uint32_t key); /* static text */
+
+/* The event's identity in the log: operation number and seed. */
+#define WORKLOAD_ID_BYTES 16u
+void workload_event_id(const struct sim *sim, uint64_t operation, uint8_t id[WORKLOAD_ID_BYTES]);
+
+#endif
