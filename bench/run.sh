@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Holds Evgrid's speed against the floor (bench/floor.h) in one run: alternating rounds, medians, ratios.
+#
+#   bench/run.sh [--rounds N] [--seconds N] [--events N] [--single-events N] [--in-flight N] [--dir DIR]
+#
+# A round is evgrid-floor (both modes), then `evgrid bench publish` against a local cluster of three nodes with W = 1:
+# --events with --in-flight events in flight, then --single-events one at a time. 160-byte payloads, 100,000 keys.
+# Programs come from EVGRID_BUILD (default build/); DIR (default a new one in $TMPDIR or /var/tmp) holds all journals,
+# so that both write to the same disk; what was made is removed. The cluster idles while the floor runs: its heartbeats
+# are in the floor's figures. Exit status 0: measured (met or missed is printed), 1: something failed, 77: not built.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+build=${EVGRID_BUILD:-build}
+rounds=3 seconds=5 events=3000000 single_events=5000 in_flight=6544 directory=
+while [ $# -gt 0 ]; do
+    [ $# -ge 2 ] || { sed -n '2,/^set -/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+    case $1 in
+        --rounds) rounds=$2 ;;
+        --seconds) seconds=$2 ;;
+        --events) events=$2 ;;
+        --single-events) single_events=$2 ;;
+        --in-flight) in_flight=$2 ;;
+        --dir) directory=$2 ;;
+        *) sed -n '2,/^set -/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    esac
+    shift 2
+done
+for program in evgrid-floor evgridd evgrid; do
+    [ -x "$build/$program" ] || { echo "bench/run.sh: $build/$program is not built" >&2; exit 77; }
+done
+
+work=$(mktemp -d -p "${directory:-${TMPDIR:-/var/tmp}}" evgrid-bench.XXXXXX)
+cluster() { EVGRID_BUILD=$build deploy/local/cluster --dir "$work/cluster" "$@"; }
+end() {
+    cluster delete >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap end EXIT
+
+publish() { # EVENTS IN-FLIGHT FILE
+    "$build/evgrid" --server "$server" bench publish --events "$1" --keys 100000 --payload 160 --in-flight "$2" \
+        -o json >"$3"
+}
+
+server=$(cluster up 3 -- --shards=1)
+server=${server#EVGRID_SERVER=}
+for ((round = 1; round <= rounds; round++)); do
+    printf 'round %s of %s\n' "$round" "$rounds" >&2
+    "$build/evgrid-floor" --seconds "$seconds" --in-flight "$in_flight" --dir "$work" >"$work/floor-$round.json"
+    publish "$events" "$in_flight" "$work/throughput-$round.json"
+    publish "$single_events" 1 "$work/single-$round.json"
+done
+
+python3 - "$work" "$rounds" "$in_flight" <<'PYTHON'
+import json, statistics, sys
+
+work, rounds, in_flight = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+
+
+def find(value, name):
+    """The first member of this name, however deep; 64-bit numbers are strings in evgrid's JSON."""
+    if isinstance(value, dict):
+        if name in value and not isinstance(value[name], (dict, list)):
+            return float(value[name])
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            found = find(one, name)
+            if found is not None:
+                return found
+    return None
+
+
+def read(kind, number, mode, name):
+    with open(f'{work}/{kind}-{number}.json') as file:
+        figures = json.load(file)
+    found = find(figures[mode] if mode else figures, name)
+    if found is None:
+        sys.exit(f'bench/run.sh: {kind} tells no {name}: {json.dumps(figures)[:400]}')
+    return found
+
+
+def row(title, kind, mode, name):
+    values = [read(kind, number, mode, name) for number in range(1, rounds + 1)]
+    print(f'{title:34}' + ''.join(f'{value:14,.0f}' for value in values) + f'{statistics.median(values):14,.0f}')
+    return values
+
+
+def ratio(title, ours, floors, good, bar):
+    ratios = [one / floor for one, floor in zip(ours, floors)]
+    median = statistics.median(ratios)
+    print(f'{title:34}' + ''.join(f'{value:14.2f}' for value in ratios) + f'{median:14.2f}'
+          f'   {bar}: {"met" if good(median) else "MISSED"}')
+
+
+print(f'{"":34}' + ''.join(f'{f"round {number}":>14}' for number in range(1, rounds + 1)) + f'{"median":>14}')
+floor = row(f'floor, events/s, {in_flight} in flight', 'floor', 'throughput', 'events_per_second')
+ours = row(f'evgrid, events/s, {in_flight} in flight', 'throughput', None, 'events_per_second')
+floor_single = row('floor, single event p50, us', 'floor', 'single', 'p50_us')
+ours_single = row('evgrid, single event p50, us', 'single', None, 'p50_us')
+row('floor, witness stalls', 'floor', 'throughput', 'stalls')
+row('floor, steal, ms', 'floor', 'throughput', 'steal_ms')
+ratio('throughput, of the floor', ours, floor, lambda value: value >= 0.1, '>= 0.1')
+ratio('single event p50, of the floor', ours_single, floor_single, lambda value: value <= 2, '<= 2')
+PYTHON

@@ -1,0 +1,230 @@
+/* The evgrid command: what its verbs share. One table of verbs (main.c) gives parsing, help and dispatch.
+ *
+ * Rules: stdout holds data only, everything for people goes to stderr; every verb that prints knows -o table and -o json;
+ * 64-bit numbers are strings in JSON; exit codes are those of exit.h. */
+#ifndef EVGRID_CLIENT_CLI_H
+#define EVGRID_CLIENT_CLI_H
+
+#include <stdio.h>
+
+#include "client/grid.h"
+
+#define CLI_POSITIONALS_MAX 8u
+#define CLI_VALUES_MAX 24u
+#define CLI_DEFAULT_SERVER "127.0.0.1:7400"
+#define CLI_DEFAULT_TIMEOUT_MS 10000u
+
+/* Stable: scripts rely on them (evgrid help exit-codes). */
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_CONNECT = 3,
+	EXIT_NOT_FOUND = 4,
+	EXIT_DENIED = 5,
+	EXIT_PRECONDITION = 6,
+	EXIT_TIMED_OUT = 7,
+	EXIT_PARTIAL = 8,
+	EXIT_UNHEALTHY = 9,
+	EXIT_VERSION = 10,
+	EXIT_VERIFICATION = 11,
+	EXIT_INTERRUPTED = 130,
+};
+
+struct cli_option {
+	const char *name;  /* without the dashes */
+	const char *value; /* what stands for its value in the help; NULL: a flag */
+	const char *help;
+};
+
+struct cli;
+
+struct verb {
+	const char *noun; /* "cluster"; NULL: a verb of its own */
+	const char *name;
+	const char *arguments; /* "VIEW KEY", for the help */
+	uint32_t positionals_min;
+	uint32_t positionals_max;
+	const char *summary;
+	const struct cli_option *options; /* ended by a NULL name; NULL: none */
+	const char *details;              /* NULL: none */
+	int (*run)(struct cli *cli);
+};
+
+struct cli {
+	const struct verb *verb;
+	const char *positionals[CLI_POSITIONALS_MAX];
+	uint32_t positional_count;
+	struct {
+		const char *name;
+		const char *value; /* "" for flags */
+	} values[CLI_VALUES_MAX];
+	uint32_t value_count;
+	const char *server;
+	bool json;
+	uint32_t timeout_ms;
+	evg *grid; /* opened by cli_open, closed by main */
+};
+
+extern const struct verb cli_verbs[]; /* ended by a NULL name */
+
+/* The option's value, "" for a flag that is there, NULL when it is not. */
+const char *cli_value(const struct cli *cli, const char *name);
+
+static inline bool cli_has(const struct cli *cli, const char *name)
+{
+	return cli_value(cli, name) != NULL;
+}
+
+/* A number from the option or `otherwise`. 0, or EXIT_USAGE after saying why. */
+int cli_number(const struct cli *cli, const char *name, uint64_t least, uint64_t most, uint64_t otherwise,
+	       uint64_t *number);
+bool text_to_u64(const char *text, uint64_t *value);
+/* "10s", "500ms", "2m", or plain seconds. */
+bool text_to_ms(const char *text, uint32_t *ms);
+
+/* Connects. 0, or the exit code after saying why. options: NULL for the defaults. */
+int cli_open(struct cli *cli, const evg_options *options);
+
+/* Parsing; for main and the tests. 0; EXIT_USAGE after saying why on stderr; -1: help was asked for and printed. */
+int cli_parse(struct cli *cli, int argc, char **argv);
+void cli_help(FILE *to, const char *noun, const char *name);
+int cli_help_topic(FILE *to, const char *topic); /* 0, or EXIT_USAGE: no such topic */
+/* The closest of the words, at most two edits away, or NULL. */
+const char *nearest_word(const char *word, const char *const *words, size_t count);
+
+/* "evgrid: WHAT: text [NAME]; next step" on stderr; the exit code that goes with the error. */
+int cli_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int exit_code_of(int error);
+
+/* --- output ---------------------------------------------------------------------------------------------------------- */
+
+enum cell_kind {
+	CELL_TEXT,
+	CELL_NUMBER, /* at most 53 bits: a JSON number */
+	CELL_WIDE,   /* 64 bits: a JSON string */
+	CELL_BOOL,   /* "true" or "false" */
+	CELL_JSON,   /* JSON text as it is */
+};
+
+#define TABLE_COLUMNS_MAX 24u
+
+/* Rows of cells; printed as an aligned table or as a JSON array of objects, one a line. */
+struct table {
+	struct {
+		const char *key;
+		enum cell_kind kind;
+	} columns[TABLE_COLUMNS_MAX];
+	uint32_t column_count;
+	char **cells; /* owned; row after row; NULL: no value */
+	size_t cell_count;
+	size_t cell_capacity;
+	bool failed; /* no memory */
+};
+
+void table_column(struct table *table, const char *key, enum cell_kind kind);
+void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void table_cell_none(struct table *table);
+int table_print(const struct table *table, bool json);     /* 0 or EXIT_FAILED */
+int table_print_one(const struct table *table, bool json); /* its one row: "key: value" lines or one object */
+void table_deinit(struct table *table);
+
+/* --- history --------------------------------------------------------------------------------------------------------- */
+
+/* One JSON line per published event: docs/reference/cli.md. NULL file: nothing is written. Safe from several threads. */
+struct history_event {
+	uint64_t number; /* line of the input, or number in the run */
+	struct span id;
+	struct span source;
+	struct span stream;
+	struct span key;
+	struct span partition_key;
+	uint64_t invoked_us; /* since 1970 */
+	uint64_t completed_us;
+	const evg_completion *completion;
+};
+void history_write(FILE *file, const struct history_event *event);
+
+/* --- figures --------------------------------------------------------------------------------------------------------- */
+
+/* A histogram of microseconds: 64 buckets to each doubling, so within 1.6 %. */
+#define HISTOGRAM_BUCKETS (64u * 36)
+struct histogram {
+	uint64_t counts[HISTOGRAM_BUCKETS];
+	uint64_t count;
+	uint64_t most;
+};
+void histogram_add(struct histogram *histogram, uint64_t us);
+uint64_t histogram_at(const struct histogram *histogram, double share); /* 0.5: the median; 0 when empty */
+
+/* One line on a terminal, with rate and, where the end is known, time left; nothing elsewhere. */
+struct progress {
+	const char *what;
+	bool shown;
+	uint64_t began_us;
+	uint64_t last_us;
+	uint64_t total; /* 0: unknown */
+};
+void progress_begin(struct progress *progress, const char *what, uint64_t total);
+void progress_update(struct progress *progress, uint64_t done);
+void progress_end(struct progress *progress);
+
+/* --- status of all replicas ------------------------------------------------------------------------------------------ */
+
+struct replica_row {
+	uint32_t node_id;
+	struct partition_status status;
+};
+
+struct replica_rows {
+	struct replica_row *rows; /* by partition, then node */
+	size_t count;
+	uint32_t unanswered; /* shards that did not answer */
+};
+
+/* Asks every shard of every live node. 0 or an error code; free rows. */
+int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_ms, struct replica_rows *rows);
+
+/* Whether replicas at equal offsets have equal digests: waits until, of every partition, all in-sync replicas are at one
+ * offset, or the time is up. */
+struct digest_verdict {
+	uint32_t compared; /* partitions all of whose in-sync replicas stood at one offset */
+	uint32_t different;
+	uint32_t open; /* not comparable in time */
+	uint16_t first_different;
+};
+int digests_compare(evg *grid, uint32_t timeout_ms, struct digest_verdict *verdict);
+
+/* --- verbs ----------------------------------------------------------------------------------------------------------- */
+
+int run_cluster_status(struct cli *cli);
+int run_cluster_wait(struct cli *cli);
+int run_node_ls(struct cli *cli);
+int run_partition_ls(struct cli *cli);
+int run_stream_create(struct cli *cli);
+int run_stream_ls(struct cli *cli);
+int run_stream_describe(struct cli *cli);
+int run_view_apply(struct cli *cli);
+int run_view_ls(struct cli *cli);
+int run_view_describe(struct cli *cli);
+int run_view_get(struct cli *cli);
+int run_publish(struct cli *cli);
+int run_replay(struct cli *cli);
+int run_history_check(struct cli *cli);
+int run_bench_publish(struct cli *cli);
+int run_journal_verify(struct cli *cli);
+int run_journal_dump(struct cli *cli);
+int run_errors(struct cli *cli);
+int run_version(struct cli *cli);
+int run_help(struct cli *cli);
+
+extern const struct cli_option cluster_status_options[];
+extern const struct cli_option cluster_wait_options[];
+extern const struct cli_option partition_ls_options[];
+extern const struct cli_option view_get_options[];
+extern const struct cli_option publish_options[];
+extern const struct cli_option replay_options[];
+extern const struct cli_option bench_publish_options[];
+
+#endif

@@ -1,0 +1,284 @@
+/* Tables and JSON, histories, histograms, progress. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "client/cli/cli.h"
+#include "client/json.h"
+
+/* --- tables ---------------------------------------------------------------------------------------------------------- */
+
+void table_column(struct table *table, const char *key, enum cell_kind kind)
+{
+	if (table->column_count == TABLE_COLUMNS_MAX)
+		abort();
+	table->columns[table->column_count].key = key;
+	table->columns[table->column_count++].kind = kind;
+}
+
+static void table_add(struct table *table, char *text)
+{
+	if (table->cell_count == table->cell_capacity) {
+		size_t capacity = table->cell_capacity == 0 ? 256 : table->cell_capacity * 2;
+		char **cells = realloc(table->cells, capacity * sizeof *cells);
+		if (cells == NULL) {
+			table->failed = true;
+			free(text);
+			return;
+		}
+		table->cells = cells;
+		table->cell_capacity = capacity;
+	}
+	table->cells[table->cell_count++] = text;
+}
+
+void table_cell(struct table *table, const char *format, ...)
+{
+	va_list arguments;
+	char *text = NULL;
+
+	va_start(arguments, format);
+	if (vasprintf(&text, format, arguments) < 0) {
+		table->failed = true;
+		text = NULL;
+	}
+	va_end(arguments);
+	table_add(table, text);
+}
+
+void table_cell_none(struct table *table)
+{
+	table_add(table, NULL);
+}
+
+void table_deinit(struct table *table)
+{
+	for (size_t i = 0; i < table->cell_count; i++)
+		free(table->cells[i]);
+	free(table->cells);
+	*table = (struct table){0};
+}
+
+static void print_json_cell(enum cell_kind kind, const char *text)
+{
+	struct buffer quoted = BUFFER_NULL;
+
+	if (text == NULL) {
+		(void)fputs("null", stdout);
+		return;
+	}
+	if (kind == CELL_NUMBER || kind == CELL_BOOL || kind == CELL_JSON) {
+		(void)fputs(text, stdout);
+		return;
+	}
+	json_write_string(span_of_text(text), &quoted);
+	(void)fwrite(quoted.data, 1, quoted.size, stdout);
+	buffer_deinit(&quoted);
+}
+
+static void print_json_row(const struct table *table, size_t first)
+{
+	(void)fputc('{', stdout);
+	for (uint32_t c = 0; c < table->column_count; c++) {
+		(void)printf("%s\"%s\":", c == 0 ? "" : ",", table->columns[c].key);
+		print_json_cell(table->columns[c].kind, table->cells[first + c]);
+	}
+	(void)fputc('}', stdout);
+}
+
+static const char *shown(const char *cell)
+{
+	return cell == NULL ? "-" : cell;
+}
+
+static void print_text(const struct table *table, size_t rows)
+{
+	int widths[TABLE_COLUMNS_MAX];
+
+	for (uint32_t c = 0; c < table->column_count; c++) {
+		widths[c] = (int)strlen(table->columns[c].key);
+		for (size_t r = 0; r < rows; r++) {
+			int width = (int)strlen(shown(table->cells[r * table->column_count + c]));
+			widths[c] = width > widths[c] ? width : widths[c];
+		}
+	}
+	for (size_t r = 0; r <= rows; r++) {
+		for (uint32_t c = 0; c < table->column_count; c++) {
+			const char *text = r == 0 ? table->columns[c].key
+						  : shown(table->cells[(r - 1) * table->column_count + c]);
+			bool last = c + 1 == table->column_count;
+			(void)printf("%*s%s", last ? 0 : -widths[c], text, last ? "\n" : "  ");
+		}
+	}
+}
+
+int table_print(const struct table *table, bool json)
+{
+	size_t rows = table->column_count == 0 ? 0 : table->cell_count / table->column_count;
+
+	if (table->failed)
+		return cli_fail(ERROR_MEMORY, "printing");
+	if (!json) {
+		print_text(table, rows);
+		return 0;
+	}
+	(void)fputs("[", stdout);
+	for (size_t r = 0; r < rows; r++) {
+		(void)fputs(r == 0 ? "\n" : ",\n", stdout);
+		print_json_row(table, r * table->column_count);
+	}
+	(void)fputs(rows == 0 ? "]\n" : "\n]\n", stdout);
+	return 0;
+}
+
+int table_print_one(const struct table *table, bool json)
+{
+	if (table->failed)
+		return cli_fail(ERROR_MEMORY, "printing");
+	if (json) {
+		print_json_row(table, 0);
+		(void)fputc('\n', stdout);
+		return 0;
+	}
+	for (uint32_t c = 0; c < table->column_count; c++)
+		(void)printf("%s: %s\n", table->columns[c].key, shown(table->cells[c]));
+	return 0;
+}
+
+/* --- history --------------------------------------------------------------------------------------------------------- */
+
+static const char *outcome_name(evg_outcome outcome)
+{
+	return outcome == EVG_APPLIED ? "applied" : outcome == EVG_NOT_APPLIED ? "not_applied" : "unknown";
+}
+
+static void put_text(struct buffer *line, const char *name, struct span text)
+{
+	buffer_bytes(line, ",\"", 2);
+	buffer_bytes(line, name, strlen(name));
+	buffer_bytes(line, "\":", 2);
+	json_write_string(text, line);
+}
+
+static void put_format(struct buffer *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void put_format(struct buffer *line, const char *format, ...)
+{
+	char text[400];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	buffer_bytes(line, text, strlen(text));
+}
+
+static void put_completion(struct buffer *line, const evg_completion *completion)
+{
+	put_format(line, ",\"outcome\":\"%s\",\"error\":\"%s\",\"duplicate\":%s,\"partition\":%u",
+		   outcome_name(completion->outcome), completion->error == 0 ? "" : evg_error_name(completion->error),
+		   completion->duplicate ? "true" : "false", completion->partition);
+	if (completion->outcome == EVG_APPLIED)
+		put_format(line, ",\"offset\":\"%" PRIu64 "\",\"sequence\":\"%" PRIu64 "\"", completion->offset,
+			   completion->sequence);
+	put_format(line, ",\"stages_us\":[");
+	for (uint32_t i = 0; i < EVG_STAGES; i++)
+		put_format(line, "%s%u", i == 0 ? "" : ",", completion->stage_us[i]);
+	put_format(line, "]}\n");
+}
+
+void history_write(FILE *file, const struct history_event *event)
+{
+	struct buffer line = BUFFER_NULL;
+
+	if (file == NULL)
+		return;
+	put_format(&line, "{\"op\":\"publish\",\"number\":\"%" PRIu64 "\"", event->number);
+	put_text(&line, "id", event->id);
+	put_text(&line, "source", event->source);
+	put_text(&line, "stream", event->stream);
+	put_text(&line, "key", event->key);
+	put_text(&line, "partitionkey", event->partition_key.size == 0 ? event->key : event->partition_key);
+	put_format(&line, ",\"invoked_us\":\"%" PRIu64 "\",\"completed_us\":\"%" PRIu64 "\"", event->invoked_us,
+		   event->completed_us);
+	put_completion(&line, event->completion);
+	if (line.failed || fwrite(line.data, 1, line.size, file) != line.size)
+		cli_say("a line of the history could not be written");
+	buffer_deinit(&line);
+}
+
+/* --- histograms ------------------------------------------------------------------------------------------------------ */
+
+/* Exact below 64; above, the 6 bits behind the highest one choose the bucket. */
+static uint32_t bucket_of(uint64_t us)
+{
+	uint32_t high = us < 64 ? 5 : 63 - (uint32_t)__builtin_clzll(us);
+	uint32_t bucket = us < 64 ? (uint32_t)us : (high - 5) * 64 + (uint32_t)(us >> (high - 6) & 63);
+
+	return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
+}
+
+static uint64_t bucket_us(uint32_t bucket)
+{
+	uint32_t high = bucket / 64 + 5;
+
+	return bucket < 64 ? bucket : ((uint64_t)1 << high) + ((uint64_t)(bucket % 64) << (high - 6));
+}
+
+void histogram_add(struct histogram *histogram, uint64_t us)
+{
+	histogram->counts[bucket_of(us)]++;
+	histogram->count++;
+	histogram->most = us > histogram->most ? us : histogram->most;
+}
+
+uint64_t histogram_at(const struct histogram *histogram, double share)
+{
+	uint64_t wanted = (uint64_t)(share * (double)histogram->count);
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		sum += histogram->counts[i];
+		if (sum > wanted)
+			return bucket_us(i);
+	}
+	return histogram->most;
+}
+
+/* --- progress -------------------------------------------------------------------------------------------------------- */
+
+#define PROGRESS_EVERY_US 200000u
+
+void progress_begin(struct progress *progress, const char *what, uint64_t total)
+{
+	*progress = (struct progress){.what = what, .total = total, .began_us = grid_now_us()};
+	progress->last_us = progress->began_us;
+	progress->shown = isatty(STDERR_FILENO) != 0;
+}
+
+void progress_update(struct progress *progress, uint64_t done)
+{
+	uint64_t now_us = progress->shown ? grid_now_us() : 0;
+	double seconds;
+	double rate;
+
+	if (!progress->shown || now_us - progress->last_us < PROGRESS_EVERY_US)
+		return;
+	progress->last_us = now_us;
+	seconds = (double)(now_us - progress->began_us) / 1e6;
+	rate = (double)done / seconds;
+	if (progress->total > 0 && rate > 0)
+		(void)fprintf(stderr, "\r%s %" PRIu64 " of %" PRIu64 ", %.0f/s, %.0f s left \033[K", progress->what, done,
+			      progress->total, rate, (double)(progress->total - done) / rate);
+	else
+		(void)fprintf(stderr, "\r%s %" PRIu64 ", %.0f/s \033[K", progress->what, done, rate);
+	(void)fflush(stderr);
+}
+
+void progress_end(struct progress *progress)
+{
+	if (progress->shown)
+		(void)fputs("\r\033[K", stderr);
+	progress->shown = false;
+}

@@ -1,0 +1,546 @@
+/* Requests that are asked again until they are answered or late: reads, replays, status, metadata commands. Each sending
+ * bears the request's ticket; whichever answer comes first counts. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "client/core_state.h"
+
+#define READ_TRY_MS 500u
+#define REPLAY_TRY_MS 3000u
+#define PROPOSE_TRY_MS 2500u /* a node gives up its own attempt after 2000 */
+#define TRY_MAX_MS 8000u
+#define READ_CONTAINER_BYTES (256u * 1024)
+#define REQUESTS_LOW_BITS 14u
+
+_Static_assert(CORE_REQUESTS_MAX == 1u << REQUESTS_LOW_BITS, "a ticket's low bits are its slot");
+
+/* --- table ----------------------------------------------------------------------------------------------------------- */
+
+static void request_link(struct core *core, struct request *request)
+{
+	request->previous = core->requests.previous;
+	request->next = &core->requests;
+	core->requests.previous->next = request;
+	core->requests.previous = request;
+}
+
+static uint32_t core_requests_open(const struct core *core)
+{
+	return CORE_REQUESTS_MAX - core->request_free_count;
+}
+
+/* Room for its result is made first, so that an answer never fails. */
+static int request_reserve_result(struct core *core)
+{
+	struct core_outbox *out = &core->out;
+	size_t wanted = out->result_count + core_requests_open(core) + 1;
+	size_t capacity = out->result_capacity == 0 ? 16 : out->result_capacity;
+	struct core_result *results;
+
+	if (wanted <= out->result_capacity)
+		return 0;
+	while (capacity < wanted)
+		capacity *= 2;
+	results = realloc(out->results, capacity * sizeof *results);
+	if (results == NULL)
+		return ERROR_MEMORY;
+	out->results = results;
+	out->result_capacity = capacity;
+	return 0;
+}
+
+static int request_new(struct core *core, enum core_kind kind, size_t size_bytes, uint64_t tag, uint32_t timeout_ms,
+		       struct request **created)
+{
+	struct request *request;
+	uint32_t slot;
+
+	if (core->request_free_count == 0)
+		return ERROR_BUSY;
+	if (request_reserve_result(core) != 0)
+		return ERROR_MEMORY;
+	request = calloc(1, sizeof *request + size_bytes);
+	if (request == NULL)
+		return ERROR_MEMORY;
+	request->bytes = (uint8_t *)(request + 1);
+	slot = core->request_free[--core->request_free_count];
+	core->request_slots[slot] = request;
+	request->kind = kind;
+	request->tag = tag;
+	request->ticket = ++core->ticket << REQUESTS_LOW_BITS | slot;
+	request->endpoint = ENDPOINT_NONE;
+	request->deadline_ms = core->now_ms + (timeout_ms == 0 ? core->deadline_ms : timeout_ms);
+	request->due_ms = core->now_ms;
+	request_link(core, request);
+	if (core->scan_ms > core->now_ms + SCAN_MS)
+		core->scan_ms = core->now_ms + SCAN_MS;
+	*created = request;
+	return 0;
+}
+
+static struct request *request_find(struct core *core, uint64_t ticket, enum core_kind kind)
+{
+	struct request *request = core->request_slots[ticket & (CORE_REQUESTS_MAX - 1)];
+
+	return request != NULL && request->ticket == ticket && request->kind == kind ? request : NULL;
+}
+
+static void request_status_forget(struct core *core, const struct request *request)
+{
+	if (request->kind == CORE_STATUS && request->endpoint != ENDPOINT_NONE &&
+	    core->endpoints[request->endpoint].status == request)
+		core->endpoints[request->endpoint].status = NULL;
+}
+
+static struct core_result *request_end(struct core *core, struct request *request, int error)
+{
+	struct core_result *result = core_result_add(core);
+	uint32_t slot = (uint32_t)(request->ticket & (CORE_REQUESTS_MAX - 1));
+
+	result->kind = request->kind;
+	result->tag = request->tag;
+	result->error = error;
+	result->again = request->again;
+	result->node_id = request->endpoint == ENDPOINT_NONE ? 0 : core->endpoints[request->endpoint].name.node_id;
+	request_status_forget(core, request);
+	request->previous->next = request->next;
+	request->next->previous = request->previous;
+	core->request_slots[slot] = NULL;
+	core->request_free[core->request_free_count++] = slot;
+	free(request);
+	return result;
+}
+
+/* --- asking ---------------------------------------------------------------------------------------------------------- */
+
+static void core_request_clock(struct core *core, uint64_t now_ms)
+{
+	if (now_ms > core->now_ms)
+		core->now_ms = now_ms;
+}
+
+static void request_read_fill(struct request *request, const struct core_read *read, struct span partition_key)
+{
+	uint8_t *at = request->bytes;
+
+	memcpy(at, read->key.data, read->key.size);
+	memcpy(at + read->key.size, partition_key.data, partition_key.size);
+	request->node_id = read->mode == READ_LOCAL ? read->node_id : 0;
+	request->read = (struct read_item){
+		.ticket = request->ticket,
+		.partition = partition_of(partition_key),
+		.mode = read->mode,
+		.view_id = read->view_id,
+		.stream_id = read->stream_id,
+		.at_least = read->at_least,
+		.key = span_of(at, read->key.size),
+		.partition_key = span_of(at + read->key.size, partition_key.size),
+	};
+}
+
+int core_read(struct core *core, const struct core_read *read, uint64_t tag, uint64_t now_ms)
+{
+	struct span partition_key = read->partition_key.size == 0 ? read->key : read->partition_key;
+	struct request *request;
+	int rv;
+
+	core_request_clock(core, now_ms);
+	if (read->key.size == 0)
+		return ERROR_EMPTY;
+	if (read->key.size > KEY_MAX_BYTES || partition_key.size > KEY_MAX_BYTES)
+		return ERROR_LIMIT;
+	rv = request_new(core, CORE_READ, read->key.size + partition_key.size, tag, read->timeout_ms, &request);
+	if (rv == 0)
+		request_read_fill(request, read, partition_key);
+	return rv;
+}
+
+int core_replay(struct core *core, const struct core_replay *replay, uint64_t tag, uint64_t now_ms)
+{
+	struct request *request;
+	int rv;
+
+	core_request_clock(core, now_ms);
+	if (replay->partition >= PARTITION_COUNT)
+		return ERROR_LIMIT;
+	rv = request_new(core, CORE_REPLAY, 0, tag, replay->timeout_ms, &request);
+	if (rv != 0)
+		return rv;
+	request->node_id = replay->node_id;
+	request->replay = (struct replay){request->ticket, replay->partition, replay->from, replay->max_bytes};
+	return 0;
+}
+
+int core_status(struct core *core, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, uint64_t tag, uint64_t now_ms)
+{
+	struct request *request;
+	int rv;
+
+	core_request_clock(core, now_ms);
+	if (node_id == 0 || node_id > NODES_MAX || shard >= SHARDS_MAX)
+		return ERROR_LIMIT;
+	rv = request_new(core, CORE_STATUS, 0, tag, timeout_ms, &request);
+	if (rv != 0)
+		return rv;
+	request->node_id = node_id;
+	request->shard = shard;
+	return 0;
+}
+
+int core_propose(struct core *core, struct span command, uint32_t timeout_ms, uint64_t tag, uint64_t now_ms)
+{
+	struct request *request;
+	int rv;
+
+	core_request_clock(core, now_ms);
+	if (command.size == 0 || command.size > MESSAGE_MAX_BYTES / 2)
+		return ERROR_LIMIT;
+	rv = request_new(core, CORE_PROPOSE, command.size, tag, timeout_ms, &request);
+	if (rv != 0)
+		return rv;
+	memcpy(request->bytes, command.data, command.size);
+	request->command = span_of(request->bytes, command.size);
+	return 0;
+}
+
+/* --- where to ------------------------------------------------------------------------------------------------------- */
+
+static uint32_t replica_shard(struct core *core, uint32_t node_id, uint16_t partition)
+{
+	const struct map_node *node = node_id == 0 ? NULL : cluster_map_node(&core->map, node_id);
+
+	if (node == NULL || node->shard_count == 0)
+		return ENDPOINT_NONE;
+	return session_shard(core, node_id, (uint16_t)(partition % node->shard_count));
+}
+
+/* The primary at first, then the replicas in turn: all of them have what is committed. */
+static uint32_t replay_endpoint(struct core *core, const struct request *request)
+{
+	const struct map_partition *row = &core->map.partitions[request->replay.partition];
+	uint32_t turn = request->attempts;
+	uint32_t count = row->replica_count > REPLICAS_MAX ? REPLICAS_MAX : row->replica_count;
+
+	if (request->node_id != 0)
+		return replica_shard(core, request->node_id, request->replay.partition);
+	if ((turn % 2 == 0 && row->primary != 0) || count == 0)
+		return session_partition(core, request->replay.partition);
+	return replica_shard(core, row->replicas[turn / 2 % count], request->replay.partition);
+}
+
+static uint32_t propose_endpoint(struct core *core, const struct request *request)
+{
+	uint32_t node = request->node_id != 0 ? request->node_id : core->map.controller;
+	uint32_t index = session_control_of(core, node);
+
+	return index != ENDPOINT_NONE && request->attempts % 2 == 0 ? index : session_control(core, request->attempts);
+}
+
+static uint32_t request_endpoint(struct core *core, const struct request *request)
+{
+	switch (request->kind) {
+	case CORE_READ:
+		if (request->node_id != 0)
+			return replica_shard(core, request->node_id, request->read.partition);
+		return session_partition(core, request->read.partition);
+	case CORE_REPLAY: return replay_endpoint(core, request);
+	case CORE_STATUS: return session_shard(core, request->node_id, request->shard);
+	case CORE_PROPOSE: return propose_endpoint(core, request);
+	}
+	return ENDPOINT_NONE;
+}
+
+/* --- sending --------------------------------------------------------------------------------------------------------- */
+
+static void reads_flush(struct core *core, uint32_t index)
+{
+	struct endpoint *endpoint = &core->endpoints[index];
+
+	if (endpoint->read_count == 0)
+		return;
+	if (message_end(&endpoint->reads, &core->sender, MESSAGE_READ, endpoint->read_count) != 0)
+		endpoint->reads.failed = true;
+	endpoint->read_count = 0;
+	core_emit_take(core, index, &endpoint->reads);
+}
+
+static void request_send_read(struct core *core, uint32_t index, struct request *request)
+{
+	struct endpoint *endpoint = &core->endpoints[index];
+	uint64_t left_ms = request->deadline_ms - core->now_ms;
+
+	if (endpoint->read_count == 0)
+		message_begin(&endpoint->reads);
+	request->read.wait_ms = left_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)left_ms;
+	read_item_encode(&request->read, &endpoint->reads);
+	endpoint->read_count++;
+	if (endpoint->reads.size >= READ_CONTAINER_BYTES || endpoint->read_count == CONTAINER_ITEMS)
+		reads_flush(core, index);
+}
+
+static void request_send_single(struct core *core, uint32_t index, struct request *request)
+{
+	struct buffer frame = BUFFER_NULL;
+	enum message_kind kind;
+	uint16_t items = 0;
+
+	message_begin(&frame);
+	if (request->kind == CORE_REPLAY) {
+		kind = MESSAGE_REPLAY;
+		replay_encode(&request->replay, &frame);
+	} else if (request->kind == CORE_STATUS) {
+		kind = MESSAGE_STATUS;
+		items = 1;
+		buffer_u16(&frame, UINT16_MAX);
+		core->endpoints[index].status = request;
+	} else {
+		kind = MESSAGE_PROPOSE;
+		buffer_u64(&frame, request->ticket);
+		buffer_bytes(&frame, request->command.data, request->command.size);
+	}
+	if (message_end(&frame, &core->sender, kind, items) != 0)
+		frame.failed = true;
+	core_emit_take(core, index, &frame);
+}
+
+static uint32_t request_try_ms(const struct request *request)
+{
+	uint32_t first = request->kind == CORE_PROPOSE	? PROPOSE_TRY_MS
+			 : request->kind == CORE_REPLAY ? REPLAY_TRY_MS
+							: READ_TRY_MS;
+	uint32_t doubled = first << (request->attempts > 4 ? 4 : request->attempts);
+
+	return doubled > TRY_MAX_MS ? TRY_MAX_MS : doubled;
+}
+
+static void request_send(struct core *core, struct request *request)
+{
+	uint32_t index = request_endpoint(core, request);
+
+	if (index == ENDPOINT_NONE) {
+		core->map_wanted = true;
+		return;
+	}
+	if (!session_up(core, index) || (request->kind == CORE_STATUS && core->endpoints[index].status != NULL))
+		return;
+	request->again = request->attempts > 0;
+	request->endpoint = index;
+	request->sent = true;
+	request->due_ms = core->now_ms + request_try_ms(request);
+	if (request->kind == CORE_READ)
+		request_send_read(core, index, request);
+	else
+		request_send_single(core, index, request);
+}
+
+void requests_send(struct core *core)
+{
+	bool any = false;
+
+	for (struct request *r = core->requests.next; r != &core->requests; r = r->next) {
+		if (r->sent || r->due_ms > core->now_ms)
+			continue;
+		request_send(core, r);
+		any = true;
+	}
+	for (uint32_t i = 0; any && i < core->endpoint_count; i++)
+		reads_flush(core, i);
+}
+
+/* --- again ----------------------------------------------------------------------------------------------------------- */
+
+static void request_again(struct core *core, struct request *request, uint32_t pause_ms)
+{
+	request_status_forget(core, request);
+	request->sent = false;
+	request->attempts++;
+	request->due_ms = core->now_ms + pause_ms;
+}
+
+static void request_refused(struct core *core, struct request *request, uint16_t error)
+{
+	uint32_t pause_ms = request->pause_ms == 0 ? RETRY_MS : request->pause_ms;
+
+	request->pause_ms = pause_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : pause_ms * 2;
+	request->last_error = error;
+	if (error_find(error)->retry == RETRY_REROUTE)
+		core->map_wanted = true;
+	request_again(core, request, pause_ms);
+}
+
+void requests_lost(struct core *core, uint32_t endpoint)
+{
+	for (struct request *r = core->requests.next; r != &core->requests; r = r->next) {
+		if (r->endpoint != endpoint)
+			continue;
+		if (r->sent)
+			request_again(core, r, 0);
+		r->endpoint = ENDPOINT_NONE;
+	}
+}
+
+void requests_rerouted(struct core *core)
+{
+	for (struct request *r = core->requests.next; r != &core->requests; r = r->next) {
+		if (r->sent && r->kind == CORE_READ && request_endpoint(core, r) != r->endpoint)
+			request_again(core, r, 0);
+	}
+}
+
+static int request_why_not(const struct core *core, const struct request *request)
+{
+	if (request->last_error != ERROR_NONE)
+		return request->last_error;
+	if (core->foreign)
+		return ERROR_FOREIGN;
+	return core->reached && request->again ? ERROR_TIMEOUT : ERROR_CONNECT;
+}
+
+void requests_scan(struct core *core)
+{
+	for (struct request *r = core->requests.next; r != &core->requests;) {
+		struct request *next = r->next;
+		if (core->now_ms >= r->deadline_ms) {
+			int error = request_why_not(core, r);
+			if (r->kind == CORE_PROPOSE && (r->sent || r->again))
+				error = ERROR_OUTCOME_UNKNOWN;
+			else if (error == ERROR_CONNECT && r->sent)
+				error = ERROR_TIMEOUT;
+			request_end(core, r, error);
+		} else if (r->sent && core->now_ms >= r->due_ms) {
+			core->map_wanted = true;
+			request_again(core, r, 0);
+		}
+		r = next;
+	}
+}
+
+void requests_abort(struct core *core)
+{
+	while (core->requests.next != &core->requests)
+		request_end(core, core->requests.next, ERROR_CLOSED);
+}
+
+uint64_t requests_next_ms(const struct core *core)
+{
+	return core->requests.next == &core->requests ? UINT64_MAX : core->scan_ms;
+}
+
+/* --- answers --------------------------------------------------------------------------------------------------------- */
+
+static bool error_is_later(uint16_t error)
+{
+	enum error_retry retry = error_find(error)->retry;
+
+	return error != ERROR_NONE && (retry == RETRY_LATER || retry == RETRY_REROUTE);
+}
+
+/* The answer's bytes move into the result, so that its spans outlive the frame. */
+static struct span result_keep(struct core_result *result, struct span bytes)
+{
+	buffer_bytes(&result->bytes, bytes.data, bytes.size);
+	if (result->bytes.failed) {
+		result->error = ERROR_MEMORY;
+		return SPAN_NULL;
+	}
+	return buffer_span(&result->bytes);
+}
+
+static void request_read_answer(struct core *core, const struct read_done *done)
+{
+	struct request *request = request_find(core, done->ticket, CORE_READ);
+	struct core_result *result;
+
+	if (request == NULL)
+		return;
+	/* NOT_YET comes after the node waited as long as it was told to: no use in asking again. BLOCKED is for people. */
+	if ((error_is_later(done->error) && done->error != ERROR_NOT_YET && done->error != ERROR_BLOCKED) ||
+	    done->error == ERROR_UNKNOWN_VIEW || done->error == ERROR_UNKNOWN_STREAM) {
+		request_refused(core, request, done->error);
+		return;
+	}
+	result = request_end(core, request, done->error);
+	result->read = *done;
+	result->read.state = result_keep(result, done->state);
+}
+
+void request_read_done(struct core *core, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct read_done done;
+
+	for (uint16_t i = 0; i < message->items; i++) {
+		if (read_done_decode(&in, &done) != 0) {
+			core->counts.frames_dropped++;
+			return;
+		}
+		request_read_answer(core, &done);
+	}
+}
+
+void request_replay_data(struct core *core, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct replay_data data;
+	struct core_result *result;
+	struct request *request;
+
+	if (replay_data_decode(&in, &data) != 0 || !reader_done(&in)) {
+		core->counts.frames_dropped++;
+		return;
+	}
+	request = request_find(core, data.ticket, CORE_REPLAY);
+	if (request == NULL)
+		return;
+	if (error_is_later(data.error)) {
+		request_refused(core, request, data.error);
+		return;
+	}
+	result = request_end(core, request, data.error);
+	result->replay = data;
+	result->replay.batches = result_keep(result, data.batches);
+}
+
+void request_status_done(struct core *core, uint32_t endpoint, const struct message *message)
+{
+	struct request *request = core->endpoints[endpoint].status;
+	struct reader in = reader_of(message->body);
+	struct partition_status *statuses;
+	struct core_result *result;
+	uint32_t count = 0;
+
+	if (request == NULL)
+		return;
+	statuses = calloc(message->items == 0 ? 1 : message->items, sizeof *statuses);
+	while (statuses != NULL && count < message->items && partition_status_decode(&in, &statuses[count]) == 0)
+		count++;
+	result = request_end(core, request, statuses == NULL ? ERROR_MEMORY : ERROR_NONE);
+	result->statuses = statuses;
+	result->status_count = count;
+	if (count < message->items && statuses != NULL)
+		result->error = ERROR_MALFORMED;
+}
+
+void request_propose_result(struct core *core, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct propose_result outcome;
+	struct core_result *result;
+	struct request *request;
+
+	if (propose_result_decode(&in, &outcome) != 0 || !reader_done(&in)) {
+		core->counts.frames_dropped++;
+		return;
+	}
+	request = request_find(core, outcome.ticket, CORE_PROPOSE);
+	if (request == NULL)
+		return;
+	if (error_is_later(outcome.error) || error_find(outcome.error)->retry == RETRY_UNKNOWN) {
+		request->node_id = outcome.controller;
+		request_refused(core, request, outcome.error);
+		return;
+	}
+	result = request_end(core, request, outcome.error);
+	result->propose = outcome;
+	result->propose.detail = result_keep(result, outcome.detail);
+}

@@ -1,0 +1,296 @@
+/* Evgrid's client library: publish events, read views, replay history.
+ *
+ *   evg *grid;
+ *   if (evg_open("127.0.0.1:7400", NULL, &grid) != EVG_OK) ...
+ *   evg_event event = {.stream = "Customer", .type = evg_text("CustomerCreated"), .key = evg_text("c-1"),
+ *                      .payload = evg_bytes_of(msgpack, size)};
+ *   evg_completion done;
+ *   int error = evg_publish_sync(grid, &event, NULL, &done);
+ *   evg_close(grid);
+ *
+ * Errors: functions return EVG_OK (0) or a positive code: evg_error_name, evg_error_text and evg_error_next explain each;
+ * all codes stand in docs/reference/errors.md. Spans and strings given are borrowed for the call, unless said otherwise.
+ * Sizes are in bytes, times in the unit their name ends with, offsets and sequences are 64 bits.
+ * Threads: a handle may be used by many threads at once; one thread of the library's own does all the network's work and
+ * calls the callbacks. Callbacks may publish and begin asynchronous reads, and must not block: blocking calls made there
+ * return EVG_USAGE. Iterators (evg_replay) belong to one thread at a time. */
+#ifndef EVGRID_H
+#define EVGRID_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define EVG_STAGES 6 /* source, enrich, persist, view, publish, complete */
+#define EVG_PARTITIONS 271
+
+/* The codes a program usually acts on; their numbers never change. */
+enum {
+	EVG_OK = 0,
+	EVG_MEMORY = 1,
+	EVG_LIMIT = 5,
+	EVG_EMPTY = 7,
+	EVG_UNKNOWN_STREAM = 9,
+	EVG_UNKNOWN_VIEW = 10,
+	EVG_CHECK_FAILED = 15,
+	EVG_NOT_READY = 17,
+	EVG_NOT_YET = 18,
+	EVG_NOT_FOUND = 19,
+	EVG_NOT_ENOUGH_REPLICAS = 20,
+	EVG_BUSY = 21,
+	EVG_DISK_FULL = 22,
+	EVG_OUTCOME_UNKNOWN = 23,
+	EVG_TIMEOUT = 24,
+	EVG_REFUSED = 26,
+	EVG_EXISTS = 27,
+	EVG_CONNECT = 30,
+	EVG_USAGE = 31,
+	EVG_CLOSED = 36
+};
+
+/* What a code says, in static text; never NULL. next: what to do about it. */
+const char *evg_error_name(int error);
+const char *evg_error_text(int error);
+const char *evg_error_next(int error);
+
+const char *evg_version(void); /* of the library: "0.1.0" */
+
+typedef struct evg evg;
+
+typedef struct evg_bytes {
+	const void *data;
+	size_t size;
+} evg_bytes;
+
+static inline evg_bytes evg_bytes_of(const void *data, size_t size)
+{
+	evg_bytes bytes;
+	bytes.data = data;
+	bytes.size = size;
+	return bytes;
+}
+
+static inline evg_bytes evg_text(const char *text)
+{
+	return evg_bytes_of(text, text == NULL ? 0 : strlen(text));
+}
+
+/* --- opening --------------------------------------------------------------------------------------------------------- */
+
+typedef struct evg_options {
+	const char *name;           /* shown to nodes; NULL: none */
+	uint32_t connect_ms;        /* how long evg_open waits for the cluster; 0: 10,000; UINT32_MAX: not at all */
+	uint32_t deadline_ms;       /* an event's, from publish to completion; 0: 30,000 */
+	uint32_t below_minimum_ms;  /* how long too few replicas or a full disk are waited out; 0: 2,000; UINT32_MAX: until
+				     * the deadline; 1: told at once */
+	uint64_t window_bytes;      /* published and not completed; 0: 64 MiB. Beyond it EVG_BUSY */
+	uint32_t window_events;     /* the same in events; 0: 262,144 */
+	bool no_compression;        /* batches from 1 KiB up are LZ4 where that pays; true: never */
+} evg_options;
+
+/* addresses: control addresses of one or more members, "host:port[,host:port...]". options: NULL for the defaults.
+ * On EVG_OK *grid is a handle for evg_close. EVG_USAGE (addresses), EVG_MEMORY, EVG_CONNECT (nobody answered in time). */
+int evg_open(const char *addresses, const evg_options *options, evg **grid);
+
+/* Ends what is open with EVG_CLOSED (call evg_flush before, to wait for it), stops the thread, frees. NULL is allowed. */
+void evg_close(evg *grid);
+
+/* --- publishing ------------------------------------------------------------------------------------------------------ */
+
+typedef struct evg_header {
+	evg_bytes name;
+	evg_bytes value;
+} evg_header;
+
+/* CloudEvents attributes. stream, type and key are required; what is empty or 0 is absent. */
+typedef struct evg_event {
+	const char *stream;      /* its name; it must exist */
+	evg_bytes type;          /* at most 63 bytes */
+	evg_bytes key;           /* at most 1024 bytes: the entity (CloudEvents: subject) */
+	evg_bytes partition_key; /* empty: the key. Events of one partition key have one order */
+	evg_bytes id;            /* text; empty: a new UUIDv7. A canonical UUID is stored in 16 bytes */
+	evg_bytes source;
+	uint64_t time_us; /* since 1970-01-01T00:00:00Z */
+	evg_bytes correlation_id;
+	evg_bytes causation_id;
+	evg_bytes content_type; /* empty: the payload is MessagePack (evg_json_to_payload makes it) */
+	const evg_header *headers; /* other CloudEvents extensions */
+	size_t header_count;       /* at most 32 */
+	evg_bytes payload;         /* at most 1 MiB */
+} evg_event;
+
+/* What must hold of the key, in its stream, at the place in the log where the event goes; a version is the count of the
+ * key's events. */
+typedef enum evg_expect_kind { EVG_EXPECT_ANY, EVG_EXPECT_NONE, EVG_EXPECT_EXISTS, EVG_EXPECT_VERSION } evg_expect_kind;
+
+typedef struct evg_expect {
+	evg_expect_kind kind;
+	uint64_t version; /* EVG_EXPECT_VERSION: before this event */
+} evg_expect;
+
+typedef enum evg_outcome {
+	EVG_APPLIED,     /* on the disks of the in-sync replicas, applied to the views, published */
+	EVG_NOT_APPLIED, /* not stored, and it will not be */
+	EVG_UNKNOWN      /* perhaps stored, at most once; publishing it again may store it twice */
+} evg_outcome;
+
+typedef struct evg_completion {
+	int error; /* EVG_OK exactly when applied */
+	evg_outcome outcome;
+	bool duplicate; /* an earlier copy of it was found stored: it is there once */
+	uint16_t partition;
+	uint64_t offset;   /* applied: its place in the partition */
+	uint64_t sequence; /* applied: its place in the cluster's order */
+	uint64_t actual_version; /* EVG_CHECK_FAILED: the key's version */
+	uint32_t history;        /* with partition and offset: the position that evg_read.at_least takes */
+	uint32_t stage_us[EVG_STAGES]; /* time spent in each stage on the primary */
+	uint64_t total_us;             /* from evg_publish to here */
+} evg_completion;
+
+typedef void (*evg_done)(void *user, const evg_completion *completion);
+
+/* Takes the event (it is copied) and returns at once; done is called exactly once, on the library's thread, unless an error
+ * is returned. done may be NULL. Events of one partition key published by one thread are stored in that order.
+ * Lost nodes, moved primaries and lost messages are dealt with inside, until the deadline.
+ * EVG_BUSY: the window is full (evg_wait_room); EVG_UNKNOWN_STREAM, EVG_EMPTY, EVG_LIMIT, EVG_MEMORY, EVG_CLOSED. */
+int evg_publish(evg *grid, const evg_event *event, const evg_expect *expect, evg_done done, void *user);
+
+/* Waits until evg_publish would have room. EVG_OK, EVG_TIMEOUT, EVG_CLOSED, EVG_USAGE. */
+int evg_wait_room(evg *grid, uint32_t timeout_ms);
+
+/* Publishes and waits. Returns the completion's error; completion may be NULL. */
+int evg_publish_sync(evg *grid, const evg_event *event, const evg_expect *expect, evg_completion *completion);
+
+/* Waits until nothing is open: every event is completed, every asynchronous read answered, and their callbacks have returned.
+ * EVG_OK, EVG_TIMEOUT, EVG_USAGE. */
+int evg_flush(evg *grid, uint32_t timeout_ms);
+
+/* --- reading --------------------------------------------------------------------------------------------------------- */
+
+typedef enum evg_read_mode {
+	EVG_READ_LINEARIZABLE, /* from the primary: everything acknowledged before is in it */
+	EVG_READ_AT_LEAST,     /* from the primary, once at_least is applied; else EVG_NOT_YET */
+	EVG_READ_LOCAL         /* from any replica (or `node`'s), whatever it has applied */
+} evg_read_mode;
+
+typedef struct evg_read {
+	evg_bytes key;
+	evg_bytes partition_key; /* empty: the key */
+	evg_read_mode mode;
+	const char *node;    /* EVG_READ_LOCAL: the replica's name; NULL: the primary's */
+	uint64_t at_least;   /* EVG_READ_AT_LEAST: the offset that must be in it */
+	uint32_t timeout_ms; /* 0: the deadline */
+} evg_read;
+
+typedef struct evg_entry {
+	int error;           /* EVG_OK, EVG_NOT_FOUND, EVG_NOT_YET, ... */
+	evg_bytes state;     /* MessagePack */
+	uint64_t applied;    /* everything before this offset of the partition is in it */
+	uint64_t changed_at; /* the offset that last changed this entry */
+	uint64_t version;    /* evg_key_version: the key's count of events */
+	void *owned;         /* the state's memory */
+} evg_entry;
+
+typedef void (*evg_got)(void *user, const evg_entry *entry); /* the entry is valid during the call */
+
+/* The state of one entry of a view. On EVG_OK the entry is the caller's: evg_entry_free. Returns entry->error. */
+int evg_view_get(evg *grid, const char *view, const evg_read *read, evg_entry *entry);
+int evg_view_get_async(evg *grid, const char *view, const evg_read *read, evg_got got, void *user);
+
+/* The version of a key in a stream: the count of its events. */
+int evg_key_version(evg *grid, const char *stream, const evg_read *read, uint64_t *version);
+
+void evg_entry_free(evg_entry *entry); /* may be called twice */
+
+/* --- replay ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct evg_replay evg_replay;
+
+#define EVG_ALL_PARTITIONS UINT16_MAX
+
+typedef struct evg_replay_options {
+	const char *stream; /* NULL: all */
+	uint16_t partition; /* EVG_ALL_PARTITIONS, or one */
+	uint64_t from;      /* the offset to begin at, in every partition replayed */
+	const char *cursor; /* text of evg_replay_cursor: where an earlier replay ended; overrides from */
+	const char *node;   /* whose replica is read; NULL: primaries first */
+	bool merge;         /* all partitions merged by sequence; else one partition after the other */
+	uint32_t timeout_ms; /* without progress; 0: the deadline */
+} evg_replay_options;
+
+#define EVG_REPLAY_OPTIONS ((evg_replay_options){.partition = EVG_ALL_PARTITIONS})
+
+typedef struct evg_record {
+	uint16_t partition;
+	uint64_t offset;
+	uint64_t sequence;
+	uint64_t ingest_us; /* when the primary took it */
+	evg_event event;    /* event.headers is NULL: see headers; id is text */
+	evg_bytes headers;  /* encoded as docs/reference/formats.md says; evg_record_header reads them */
+} evg_record;
+
+/* A replay runs over what is committed when it first looks at a partition, and ends there. NULL options: everything. */
+int evg_replay_open(evg *grid, const evg_replay_options *options, evg_replay **replay);
+
+/* The next event; what the record points to is valid until the next call. EVG_OK; EVG_NOT_FOUND: the end;
+ * EVG_TIMEOUT or another error: may be called again. */
+int evg_replay_next(evg_replay *replay, evg_record *record);
+
+/* Header number i of a record, from 0. EVG_OK or EVG_NOT_FOUND. */
+int evg_record_header(const evg_record *record, size_t i, evg_header *header);
+
+/* Where the replay stands, as text for evg_replay_options.cursor; evg_free it. */
+int evg_replay_cursor(const evg_replay *replay, char **text);
+void evg_replay_close(evg_replay *replay); /* NULL is allowed */
+
+/* --- definitions ----------------------------------------------------------------------------------------------------- */
+
+/* Creates a stream with default settings; EVG_OK too when it exists with the same. Waits until this handle may publish to
+ * it. EVG_EXISTS, EVG_EMPTY, EVG_LIMIT, EVG_OUTCOME_UNKNOWN (ask again), EVG_TIMEOUT. */
+int evg_stream_create(evg *grid, const char *stream, uint32_t timeout_ms);
+
+/* Makes the view what the YAML text says (docs/reference/views.md), as its next version if it exists. On EVG_REFUSED or a
+ * wrong definition *why receives a text for people (evg_free it); why may be NULL. */
+int evg_view_apply(evg *grid, const char *yaml, size_t yaml_size, uint32_t timeout_ms, char **why);
+
+/* --- status ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct evg_status {
+	uint8_t cluster_id[16];
+	uint64_t map_version;
+	uint32_t nodes;              /* members */
+	uint32_t nodes_live;
+	uint32_t partitions_served;  /* that have a primary */
+	uint32_t partitions_writable; /* and at least the minimum of in-sync replicas */
+	uint32_t partitions_full;    /* all of whose replicas are in sync */
+	uint32_t replication_factor;
+	uint32_t streams;
+	uint32_t views;
+	uint64_t pending_events; /* this handle's */
+	uint64_t pending_bytes;
+	uint64_t resends; /* batches this handle sent again */
+} evg_status;
+
+/* What this handle knows at the moment; asks nobody. */
+int evg_status_get(evg *grid, evg_status *status);
+
+/* --- JSON ------------------------------------------------------------------------------------------------------------ */
+
+/* JSON text to the MessagePack that payloads hold, and back. Integers to 64 bits stay integers, other numbers are doubles,
+ * member order is kept, duplicate members are refused. *out is NUL-terminated in both directions; evg_free it.
+ * EVG_OK, EVG_MEMORY, or 2 (MALFORMED). */
+int evg_json_to_payload(const char *json, size_t json_size, void **out, size_t *out_size);
+int evg_payload_to_json(const void *payload, size_t payload_size, char **out, size_t *out_size);
+
+void evg_free(void *memory); /* what the functions above say; NULL is allowed */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,388 @@
+/* Reads, replays, status and metadata commands on a handle. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/grid.h"
+#include "client/json.h"
+#include "client/view_yaml.h"
+#include "proto/admin.h"
+
+/* --- the core's requests under the lock -------------------------------------------------------------------------------- */
+
+/* Takes a slot; *tag is given to the core by the caller, who holds the lock. */
+static int request_begin(struct evg *grid, grid_result result, void *user, uint64_t *tag)
+{
+	struct slot slot = {.result = result, .user = user, .began_us = grid_now_us()};
+
+	return grid->closing ? ERROR_CLOSED : grid_slot_take(grid, slot, tag);
+}
+
+static int request_begun(struct evg *grid, int rv, uint64_t tag)
+{
+	if (rv == 0) {
+		grid_wake(grid);
+		return 0;
+	}
+	grid_slot_give_back(grid, tag);
+	grid->open--;
+	return rv;
+}
+
+int grid_read(struct evg *grid, const struct core_read *read, grid_result result, void *user)
+{
+	uint64_t tag;
+	int rv;
+
+	pthread_mutex_lock(&grid->lock);
+	rv = request_begin(grid, result, user, &tag);
+	if (rv == 0)
+		rv = request_begun(grid, core_read(grid->core, read, tag, grid_now_ms()), tag);
+	pthread_mutex_unlock(&grid->lock);
+	return rv;
+}
+
+int grid_replay(struct evg *grid, const struct core_replay *replay, grid_result result, void *user)
+{
+	uint64_t tag;
+	int rv;
+
+	pthread_mutex_lock(&grid->lock);
+	rv = request_begin(grid, result, user, &tag);
+	if (rv == 0)
+		rv = request_begun(grid, core_replay(grid->core, replay, tag, grid_now_ms()), tag);
+	pthread_mutex_unlock(&grid->lock);
+	return rv;
+}
+
+int grid_status(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, grid_result result, void *user)
+{
+	uint64_t tag;
+	int rv;
+
+	pthread_mutex_lock(&grid->lock);
+	rv = request_begin(grid, result, user, &tag);
+	if (rv == 0)
+		rv = request_begun(grid, core_status(grid->core, node_id, shard, timeout_ms, tag, grid_now_ms()), tag);
+	pthread_mutex_unlock(&grid->lock);
+	return rv;
+}
+
+static int propose(struct evg *grid, struct span command, uint32_t timeout_ms, grid_result result, void *user)
+{
+	uint64_t tag;
+	int rv;
+
+	pthread_mutex_lock(&grid->lock);
+	rv = request_begin(grid, result, user, &tag);
+	if (rv == 0)
+		rv = request_begun(grid, core_propose(grid->core, command, timeout_ms, tag, grid_now_ms()), tag);
+	pthread_mutex_unlock(&grid->lock);
+	return rv;
+}
+
+/* --- waiting for a result -------------------------------------------------------------------------------------------- */
+
+struct answer { /* of one request that somebody waits for */
+	struct evg *grid;
+	bool told;
+	struct core_result result;
+};
+
+/* Takes the result with its memory. */
+static void answer_told(void *user, struct core_result *result)
+{
+	struct answer *answer = user;
+
+	pthread_mutex_lock(&answer->grid->lock);
+	answer->result = *result;
+	result->bytes = BUFFER_NULL;
+	result->statuses = NULL;
+	answer->told = true;
+	pthread_mutex_unlock(&answer->grid->lock);
+}
+
+static void answer_wait(struct answer *answer)
+{
+	pthread_mutex_lock(&answer->grid->lock);
+	while (!answer->told)
+		(void)grid_wait(answer->grid, grid_now_ms() + 1000u);
+	pthread_mutex_unlock(&answer->grid->lock);
+}
+
+static void answer_deinit(struct answer *answer)
+{
+	buffer_deinit(&answer->result.bytes);
+	free(answer->result.statuses);
+	answer->result.statuses = NULL;
+}
+
+/* --- reading views ----------------------------------------------------------------------------------------------------- */
+
+struct named { /* what a read needs from the map */
+	struct span view;   /* empty: the key's version */
+	struct span stream;
+	const char *node; /* NULL: none named */
+	struct core_read *read;
+	int error; /* why not */
+};
+
+/* Fills in the ids; false: something is not there (yet). */
+static bool named_resolve(void *data, const struct cluster_map *map)
+{
+	struct named *named = data;
+	const struct map_view *view = named->view.size == 0 ? NULL : cluster_map_view_by_name(map, named->view);
+	const struct map_stream *stream =
+		named->stream.size == 0 ? NULL : cluster_map_stream_by_name(map, named->stream);
+	const struct map_node *node = named->node == NULL ? NULL : cluster_map_node_by_name(map, named->node);
+
+	named->error = 0;
+	if (named->view.size > 0 && (view == NULL || view->dropped))
+		named->error = ERROR_UNKNOWN_VIEW;
+	else if (named->stream.size > 0 && stream == NULL)
+		named->error = ERROR_UNKNOWN_STREAM;
+	else if (named->node != NULL && node == NULL)
+		named->error = ERROR_USAGE;
+	named->read->view_id = view == NULL ? 0 : view->id;
+	named->read->stream_id = stream == NULL ? 0 : stream->id;
+	named->read->node_id = node == NULL ? 0 : node->id;
+	return named->error == 0;
+}
+
+/* A name that is unknown may be new: the map is asked for once, and that much patience is had. */
+#define NAME_PATIENCE_MS 1000u
+
+static int read_resolve(evg *grid, struct named *named, bool wait)
+{
+	int rv;
+
+	pthread_mutex_lock(&grid->lock);
+	if (named_resolve(named, core_map(grid->core))) {
+		pthread_mutex_unlock(&grid->lock);
+		return 0;
+	}
+	core_refresh(grid->core, grid_now_ms());
+	grid_wake(grid);
+	pthread_mutex_unlock(&grid->lock);
+	if (!wait)
+		return named->error;
+	rv = grid_wait_map(grid, named_resolve, named, NAME_PATIENCE_MS);
+	return rv == ERROR_TIMEOUT ? named->error : rv;
+}
+
+static struct core_read read_from(const evg_read *from)
+{
+	return (struct core_read){
+		.mode = (uint8_t)from->mode,
+		.at_least = from->at_least,
+		.key = span_of(from->key.data, from->key.size),
+		.partition_key = span_of(from->partition_key.data, from->partition_key.size),
+		.timeout_ms = from->timeout_ms,
+	};
+}
+
+static void entry_from(const struct core_result *result, evg_entry *entry)
+{
+	*entry = (evg_entry){
+		.error = result->error,
+		.state = {result->read.state.data, result->read.state.size},
+		.applied = result->read.applied,
+		.changed_at = result->read.changed_at,
+		.version = result->read.version,
+	};
+}
+
+static int read_sync(evg *grid, struct named *named, evg_entry *entry)
+{
+	struct answer answer = {.grid = grid};
+	int rv = grid_is_own_thread(grid) ? ERROR_USAGE : read_resolve(grid, named, true);
+
+	*entry = (evg_entry){0};
+	if (rv == 0)
+		rv = grid_read(grid, named->read, answer_told, &answer);
+	if (rv == 0) {
+		answer_wait(&answer);
+		entry_from(&answer.result, entry);
+		entry->owned = answer.result.bytes.data; /* the entry's from now on */
+		answer.result.bytes = BUFFER_NULL;
+		answer_deinit(&answer);
+	} else {
+		entry->error = rv;
+	}
+	return entry->error;
+}
+
+int evg_view_get(evg *grid, const char *view, const evg_read *from, evg_entry *entry)
+{
+	struct core_read read = read_from(from);
+	struct named named = {.view = span_of_text(view), .node = from->node, .read = &read};
+
+	return read_sync(grid, &named, entry);
+}
+
+int evg_key_version(evg *grid, const char *stream, const evg_read *from, uint64_t *version)
+{
+	struct core_read read = read_from(from);
+	struct named named = {.stream = span_of_text(stream), .node = from->node, .read = &read};
+	evg_entry entry;
+	int rv = read_sync(grid, &named, &entry);
+
+	if (rv == ERROR_NOT_FOUND)
+		rv = 0; /* no event yet: version 0 */
+	*version = entry.version;
+	evg_entry_free(&entry);
+	return rv;
+}
+
+void evg_entry_free(evg_entry *entry)
+{
+	free(entry->owned);
+	*entry = (evg_entry){.error = entry->error};
+}
+
+struct got {
+	evg_got got;
+	void *user;
+};
+
+static void got_told(void *user, struct core_result *result)
+{
+	struct got *got = user;
+	evg_entry entry;
+
+	entry_from(result, &entry);
+	got->got(got->user, &entry);
+	free(got);
+}
+
+int evg_view_get_async(evg *grid, const char *view, const evg_read *from, evg_got callback, void *user)
+{
+	struct core_read read = read_from(from);
+	struct named named = {.view = span_of_text(view), .node = from->node, .read = &read};
+	struct got *got = malloc(sizeof *got);
+	int rv = got == NULL ? ERROR_MEMORY : read_resolve(grid, &named, !grid_is_own_thread(grid));
+
+	if (rv == 0) {
+		*got = (struct got){callback, user};
+		rv = grid_read(grid, &read, got_told, got);
+	}
+	if (rv != 0)
+		free(got);
+	return rv;
+}
+
+/* --- metadata -------------------------------------------------------------------------------------------------------- */
+
+static bool map_has_version(void *data, const struct cluster_map *map)
+{
+	return map->version >= *(const uint64_t *)data;
+}
+
+int grid_propose(struct evg *grid, struct span command, uint32_t timeout_ms, char **why)
+{
+	uint64_t deadline_ms = grid_now_ms() + timeout_ms;
+	struct answer answer = {.grid = grid};
+	int rv = grid_is_own_thread(grid) ? ERROR_USAGE : 0;
+	uint64_t now_ms;
+
+	if (why != NULL)
+		*why = NULL;
+	if (rv == 0)
+		rv = propose(grid, command, timeout_ms, answer_told, &answer);
+	if (rv != 0)
+		return rv;
+	answer_wait(&answer);
+	rv = answer.result.error;
+	if (why != NULL && answer.result.propose.detail.size > 0)
+		*why = strndup((const char *)answer.result.propose.detail.data, answer.result.propose.detail.size);
+	now_ms = grid_now_ms();
+	if (rv == 0)
+		rv = grid_wait_map(grid, map_has_version, &answer.result.propose.map_version,
+				   now_ms >= deadline_ms ? 0 : (uint32_t)(deadline_ms - now_ms));
+	answer_deinit(&answer);
+	return rv;
+}
+
+static int propose_admin(evg *grid, const struct admin *admin, uint32_t timeout_ms, char **why)
+{
+	struct buffer command = BUFFER_NULL;
+	int rv = admin_encode(admin, &command);
+
+	if (rv == 0)
+		rv = grid_propose(grid, buffer_span(&command), timeout_ms == 0 ? grid->deadline_ms : timeout_ms, why);
+	buffer_deinit(&command);
+	return rv;
+}
+
+int evg_stream_create(evg *grid, const char *stream, uint32_t timeout_ms)
+{
+	struct admin admin = {.kind = ADMIN_STREAM_CREATE, .name = span_of_text(stream)};
+
+	return propose_admin(grid, &admin, timeout_ms, NULL);
+}
+
+static char *yaml_fault(const struct view_yaml_error *error)
+{
+	char *text = NULL;
+
+	if (asprintf(&text, "line %u, column %u: %s", error->line, error->column, error->why) < 0)
+		return NULL;
+	return text;
+}
+
+int evg_view_apply(evg *grid, const char *yaml, size_t yaml_size, uint32_t timeout_ms, char **why)
+{
+	struct admin admin = {.kind = ADMIN_VIEW_APPLY, .expected_version = ADMIN_VERSION_ANY};
+	struct buffer definition = BUFFER_NULL;
+	struct view_yaml_error error;
+	int rv = view_yaml_read(span_of(yaml, yaml_size), &definition, &error);
+
+	if (why != NULL)
+		*why = rv == ERROR_BAD_VIEW ? yaml_fault(&error) : NULL;
+	if (rv == 0) {
+		admin.definition = buffer_span(&definition);
+		admin.name = view_definition_name(admin.definition);
+		rv = propose_admin(grid, &admin, timeout_ms, why);
+	}
+	buffer_deinit(&definition);
+	return rv;
+}
+
+/* --- JSON ------------------------------------------------------------------------------------------------------------ */
+
+/* The buffer's memory, with a NUL behind it, is the caller's. */
+static int hand_over(struct buffer *buffer, int rv, char **out, size_t *out_size)
+{
+	if (rv == 0)
+		buffer_u8(buffer, 0);
+	if (rv == 0 && buffer->failed)
+		rv = ERROR_MEMORY;
+	if (rv != 0) {
+		buffer_deinit(buffer);
+		return rv;
+	}
+	*out = (char *)buffer->data;
+	*out_size = buffer->size - 1;
+	return 0;
+}
+
+int evg_json_to_payload(const char *json, size_t json_size, void **out, size_t *out_size)
+{
+	struct buffer payload = BUFFER_NULL;
+	struct json_error error;
+	char *bytes = NULL;
+	int rv = json_to_msgpack(span_of(json, json_size), &payload, &error);
+
+	rv = hand_over(&payload, rv, &bytes, out_size);
+	*out = bytes;
+	return rv;
+}
+
+int evg_payload_to_json(const void *payload, size_t payload_size, char **out, size_t *out_size)
+{
+	struct buffer json = BUFFER_NULL;
+	int rv = json_from_msgpack(span_of(payload, payload_size), &json);
+
+	*out = NULL;
+	return hand_over(&json, rv, out, out_size);
+}

@@ -1,0 +1,411 @@
+/* The handle's thread: ZeroMQ sockets, turns, callbacks.
+ *
+ * One DEALER per endpoint. ZMQ_FD is edge-triggered and any call on a socket may eat its edge, so a socket that was touched
+ * stays dirty until it has been asked and had nothing; the thread sleeps only when none is dirty. Nothing ever blocks: what
+ * cannot be sent is lost, and the core hears of it. */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "client/grid.h"
+
+#define FRAMES_PER_TURN 64u
+#define BYTES_PER_TURN TURN_MAX_BYTES
+#define WAKE_MARK UINT32_MAX
+#define EVENTS_MAX 64
+
+struct arrival {
+	uint32_t endpoint;
+	zmq_msg_t message;
+};
+
+struct call { /* to be made without the lock */
+	struct slot slot;
+	size_t index; /* in the outbox */
+};
+
+struct run {
+	struct evg *grid;
+	struct arrival arrivals[FRAMES_PER_TURN];
+	uint32_t arrival_count;
+	uint32_t lost[GRID_ENDPOINTS_MAX]; /* endpoints that did not take a frame in the last turn */
+	uint32_t lost_count;
+	struct call *calls;
+	size_t call_count;
+	size_t call_capacity;
+	bool more;   /* some socket has more than fitted into this turn */
+	bool closed; /* the last turn has been */
+};
+
+/* --- sockets --------------------------------------------------------------------------------------------------------- */
+
+int grid_open_sockets(struct evg *grid)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = WAKE_MARK};
+
+	grid->context = zmq_ctx_new();
+	grid->epoll = epoll_create1(EPOLL_CLOEXEC);
+	grid->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (grid->context == NULL || grid->epoll < 0 || grid->wake < 0 ||
+	    epoll_ctl(grid->epoll, EPOLL_CTL_ADD, grid->wake, &event) != 0)
+		return ERROR_IO;
+	return 0;
+}
+
+static void socket_close(struct evg *grid, uint32_t endpoint)
+{
+	struct endpoint_socket *socket = &grid->sockets[endpoint];
+
+	if (socket->socket == NULL)
+		return;
+	(void)epoll_ctl(grid->epoll, EPOLL_CTL_DEL, socket->descriptor, NULL);
+	(void)zmq_close(socket->socket);
+	*socket = (struct endpoint_socket){0};
+}
+
+void grid_close_sockets(struct evg *grid)
+{
+	for (uint32_t i = 0; i < GRID_ENDPOINTS_MAX; i++)
+		socket_close(grid, i);
+	if (grid->context != NULL)
+		(void)zmq_ctx_term(grid->context);
+	if (grid->epoll >= 0)
+		(void)close(grid->epoll);
+	if (grid->wake >= 0)
+		(void)close(grid->wake);
+}
+
+static void socket_set(void *socket, int option, int value)
+{
+	(void)zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+/* Every socket is made here: one place for what all must have. */
+static void *socket_new(void *context)
+{
+	void *socket = zmq_socket(context, ZMQ_DEALER);
+	int64_t most = MESSAGE_MAX_BYTES;
+
+	if (socket == NULL)
+		return NULL;
+	socket_set(socket, ZMQ_LINGER, 0);
+	socket_set(socket, ZMQ_IMMEDIATE, 1);
+	socket_set(socket, ZMQ_RECONNECT_IVL, 10);
+	socket_set(socket, ZMQ_RECONNECT_IVL_MAX, 200);
+	socket_set(socket, ZMQ_CONNECT_TIMEOUT, 1000);
+	socket_set(socket, ZMQ_HEARTBEAT_IVL, 500);
+	socket_set(socket, ZMQ_HEARTBEAT_TIMEOUT, 3000);
+	(void)zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
+	return socket;
+}
+
+static bool socket_open(struct evg *grid, uint32_t endpoint)
+{
+	struct endpoint_socket *socket = &grid->sockets[endpoint];
+	const struct core_endpoint *name = core_endpoint(grid->core, endpoint);
+	char address[CORE_ADDRESS_BYTES + 8];
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = endpoint};
+	size_t size = sizeof socket->descriptor;
+
+	if (socket->socket != NULL)
+		return true;
+	if (name == NULL)
+		return false;
+	socket->socket = socket_new(grid->context);
+	if (socket->socket == NULL)
+		return false;
+	(void)snprintf(address, sizeof address, "tcp://%s", name->address);
+	if (zmq_getsockopt(socket->socket, ZMQ_FD, &socket->descriptor, &size) != 0 ||
+	    zmq_connect(socket->socket, address) != 0 ||
+	    epoll_ctl(grid->epoll, EPOLL_CTL_ADD, socket->descriptor, &event) != 0) {
+		(void)zmq_close(socket->socket);
+		*socket = (struct endpoint_socket){0};
+		return false;
+	}
+	socket->dirty = true;
+	if (endpoint >= grid->sockets_used)
+		grid->sockets_used = endpoint + 1;
+	return true;
+}
+
+/* --- sending --------------------------------------------------------------------------------------------------------- */
+
+static void free_frame(void *data, void *hint)
+{
+	(void)hint;
+	free(data);
+}
+
+static bool send_frame(struct endpoint_socket *socket, struct buffer *frame)
+{
+	zmq_msg_t message;
+
+	if (zmq_msg_init_data(&message, frame->data, frame->size, free_frame, NULL) != 0)
+		return false;
+	*frame = BUFFER_NULL;
+	socket->dirty = true;
+	if (zmq_msg_send(&message, socket->socket, ZMQ_DONTWAIT) < 0) {
+		(void)zmq_msg_close(&message);
+		return false;
+	}
+	return true;
+}
+
+static void run_note_lost(struct run *run, uint32_t endpoint)
+{
+	for (uint32_t i = 0; i < run->lost_count; i++) {
+		if (run->lost[i] == endpoint)
+			return;
+	}
+	if (run->lost_count < GRID_ENDPOINTS_MAX)
+		run->lost[run->lost_count++] = endpoint;
+}
+
+static void run_send(struct run *run)
+{
+	struct evg *grid = run->grid;
+
+	for (size_t i = 0; i < grid->out.send_count; i++) {
+		struct core_send *send = &grid->out.sends[i];
+		assert(send->endpoint < GRID_ENDPOINTS_MAX);
+		if (!send->close && (grid->sockets[send->endpoint].socket == NULL ||
+				     !send_frame(&grid->sockets[send->endpoint], &send->frame)))
+			run_note_lost(run, send->endpoint);
+	}
+}
+
+/* With the lock held: the core's table tells the addresses. */
+static void run_open_sockets(struct run *run)
+{
+	struct evg *grid = run->grid;
+
+	for (size_t i = 0; i < grid->out.send_count; i++) {
+		if (grid->out.sends[i].close) /* its number may be another's already, later in this outbox */
+			socket_close(grid, grid->out.sends[i].endpoint);
+		else
+			(void)socket_open(grid, grid->out.sends[i].endpoint);
+	}
+}
+
+/* --- receiving ------------------------------------------------------------------------------------------------------- */
+
+static bool socket_readable(void *socket)
+{
+	int events = 0;
+	size_t size = sizeof events;
+
+	return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
+}
+
+/* Takes what is there, as far as the turn has room. */
+static void run_receive_from(struct run *run, uint32_t endpoint, size_t *bytes)
+{
+	struct endpoint_socket *socket = &run->grid->sockets[endpoint];
+
+	socket->dirty = false;
+	while (socket_readable(socket->socket)) {
+		struct arrival *arrival = &run->arrivals[run->arrival_count];
+		if (run->arrival_count == FRAMES_PER_TURN || *bytes >= BYTES_PER_TURN) {
+			socket->dirty = run->more = true;
+			return;
+		}
+		(void)zmq_msg_init(&arrival->message);
+		if (zmq_msg_recv(&arrival->message, socket->socket, ZMQ_DONTWAIT) < 0) {
+			(void)zmq_msg_close(&arrival->message);
+			return;
+		}
+		arrival->endpoint = endpoint;
+		*bytes += zmq_msg_size(&arrival->message);
+		run->arrival_count++;
+	}
+}
+
+static void run_receive(struct run *run)
+{
+	size_t bytes = 0;
+
+	run->more = false;
+	for (uint32_t i = 0; i < run->grid->sockets_used; i++) {
+		if (run->grid->sockets[i].dirty)
+			run_receive_from(run, i, &bytes);
+	}
+}
+
+static void run_hand_in(struct run *run, uint64_t now_ms)
+{
+	struct core *core = run->grid->core;
+
+	for (uint32_t i = 0; i < run->lost_count; i++)
+		core_lost(core, run->lost[i], now_ms);
+	run->lost_count = 0;
+	for (uint32_t i = 0; i < run->arrival_count; i++) {
+		zmq_msg_t *message = &run->arrivals[i].message;
+		core_receive(core, run->arrivals[i].endpoint, span_of(zmq_msg_data(message), zmq_msg_size(message)),
+			     now_ms);
+		(void)zmq_msg_close(message);
+	}
+	run->arrival_count = 0;
+}
+
+/* --- telling --------------------------------------------------------------------------------------------------------- */
+
+static bool run_reserve_calls(struct run *run, size_t count)
+{
+	struct call *calls;
+
+	if (count <= run->call_capacity)
+		return true;
+	calls = realloc(run->calls, count * 2 * sizeof *calls);
+	if (calls == NULL)
+		return false;
+	run->calls = calls;
+	run->call_capacity = count * 2;
+	return true;
+}
+
+/* With the lock held: whom to tell; their slots are free again. Without memory it is tried again. */
+static bool run_resolve(struct run *run)
+{
+	struct evg *grid = run->grid;
+	const struct core_outbox *out = &grid->out;
+
+	run->call_count = 0;
+	if (!run_reserve_calls(run, out->completion_count + out->result_count))
+		return false;
+	for (size_t i = 0; i < out->completion_count; i++) {
+		run->calls[run->call_count++] = (struct call){grid->slots[out->completions[i].tag - 1], i};
+		grid_slot_give_back(grid, out->completions[i].tag);
+	}
+	for (size_t i = 0; i < out->result_count; i++) {
+		run->calls[run->call_count++] = (struct call){grid->slots[out->results[i].tag - 1], i};
+		grid_slot_give_back(grid, out->results[i].tag);
+	}
+	return true;
+}
+
+static void tell_completion(const struct slot *slot, const struct core_completion *from, uint64_t now_us)
+{
+	evg_completion completion = {
+		.error = from->error,
+		.outcome = (evg_outcome)from->outcome,
+		.duplicate = from->duplicate != 0,
+		.partition = from->partition,
+		.offset = from->offset,
+		.sequence = from->sequence,
+		.actual_version = from->actual_version,
+		.history = from->history,
+		.total_us = now_us - slot->began_us,
+	};
+
+	memcpy(completion.stage_us, from->stage_us, sizeof completion.stage_us);
+	slot->done(slot->user, &completion);
+}
+
+static void run_tell(struct run *run)
+{
+	struct core_outbox *out = &run->grid->out;
+	uint64_t now_us = run->call_count == 0 ? 0 : grid_now_us();
+
+	for (size_t i = 0; i < run->call_count; i++) {
+		struct call *call = &run->calls[i];
+		if (i >= out->completion_count)
+			call->slot.result(call->slot.user, &out->results[call->index]);
+		else if (call->slot.done != NULL)
+			tell_completion(&call->slot, &out->completions[call->index], now_us);
+	}
+}
+
+/* --- turns ----------------------------------------------------------------------------------------------------------- */
+
+static uint64_t run_turn(struct run *run)
+{
+	struct evg *grid = run->grid;
+	uint64_t next_ms;
+	bool changed;
+
+	pthread_mutex_lock(&grid->lock);
+	grid->sleeping = false;
+	grid->handed_in = false;
+	if (grid->closing)
+		core_abort(grid->core, grid_now_ms());
+	run->closed = grid->closing;
+	run_hand_in(run, grid_now_ms());
+	/* Without memory nothing is lost: the same turn comes again. */
+	next_ms = core_turn(grid->core, grid_now_ms(), &grid->out) == 0 ? grid->out.next_timer_ms : grid_now_ms() + 10;
+	changed = grid->out.map_changed;
+	while (!run_resolve(run))
+		(void)usleep(1000);
+	run_open_sockets(run);
+	pthread_mutex_unlock(&grid->lock);
+	run_send(run);
+	run_tell(run);
+	if (run->call_count > 0 || changed) {
+		pthread_mutex_lock(&grid->lock);
+		grid->open -= run->call_count;
+		if (grid->waiting > 0)
+			pthread_cond_broadcast(&grid->told);
+		pthread_mutex_unlock(&grid->lock);
+	}
+	core_outbox_clear(&grid->out);
+	return next_ms;
+}
+
+static void run_sleep(struct run *run, uint64_t next_ms)
+{
+	struct epoll_event events[EVENTS_MAX];
+	struct evg *grid = run->grid;
+	uint64_t now_ms = grid_now_ms();
+	uint64_t count;
+	int timeout = 0;
+	int ready;
+
+	if (!run->more && run->lost_count == 0 && next_ms > now_ms)
+		timeout = next_ms - now_ms > 10000 ? 10000 : (int)(next_ms - now_ms);
+	ready = epoll_wait(grid->epoll, events, EVENTS_MAX, timeout);
+	for (int i = 0; i < ready; i++) {
+		if (events[i].data.u32 == WAKE_MARK)
+			(void)!read(grid->wake, &count, sizeof count);
+		else
+			grid->sockets[events[i].data.u32].dirty = true;
+	}
+}
+
+/* Says that it sleeps from now on; false: something was handed in since the turn. */
+static bool run_may_sleep(struct run *run)
+{
+	bool may;
+
+	pthread_mutex_lock(&run->grid->lock);
+	may = run->grid->sleeping = !run->grid->handed_in;
+	pthread_mutex_unlock(&run->grid->lock);
+	return may;
+}
+
+void *grid_run(void *data)
+{
+	struct run *run = calloc(1, sizeof *run);
+
+	while (run == NULL) { /* nothing is lost while memory is short, only late */
+		(void)usleep(1000);
+		run = calloc(1, sizeof *run);
+	}
+	run->grid = data;
+	while (!run->closed) {
+		uint64_t next_ms = run_turn(run);
+		run_receive(run);
+		if (run->arrival_count == 0 && !run->closed && run_may_sleep(run)) {
+			run_sleep(run, next_ms);
+			run_receive(run);
+		}
+	}
+	for (uint32_t i = 0; i < run->arrival_count; i++)
+		(void)zmq_msg_close(&run->arrivals[i].message);
+	free(run->calls);
+	free(run);
+	return NULL;
+}

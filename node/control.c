@@ -1,0 +1,222 @@
+/* The control thread's loop: handles, passes, the end. */
+#include "node/control.h"
+
+#include "node/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+_Noreturn void control_fatal(const struct control *control, const char *what, const char *why)
+{
+	logging_event(control->log, LOGGING_ERROR, "node.fatal",
+		      FIELDS(FIELD_TEXT("what", what), FIELD_TEXT("why", why)));
+	_exit(1);
+}
+
+/* --- the inbox ------------------------------------------------------------------------------------------ */
+
+/* On a partition thread. */
+static void wake(void *owner)
+{
+	struct control *control = owner;
+
+	uv_async_send(&control->async);
+}
+
+static void take_inbox(struct control *control)
+{
+	struct control_content content;
+
+	if (!control_inbox_take(&control->inbox, &content))
+		return;
+	control->recovered |= content.recovered;
+	control->damaged |= content.damaged;
+	control->stopped |= content.stopped;
+	for (uint32_t i = 0; i < content.command_count; i++) {
+		/* Ticket 0: the shard looks at the row, not at an answer, and asks again. */
+		if (control->cluster != NULL)
+			cluster_propose(control->cluster, 0, buffer_span(&content.commands[i].bytes), control->now_ms);
+		buffer_deinit(&content.commands[i].bytes);
+	}
+	if (control->state == CONTROL_RECOVERING && control->recovered == (1u << control->values->shards) - 1)
+		control_start_cluster(control);
+}
+
+/* --- callbacks of the loop ------------------------------------------------------------------------------ */
+
+static void close_handles(struct control *control);
+
+static void after_work(struct control *control)
+{
+	if (control->cluster != NULL)
+		control_carry_out(control);
+	if (control->state >= CONTROL_HANDING_OVER && control->state < CONTROL_ENDED)
+		control_stop_tick(control);
+	if (control->state == CONTROL_ENDED && !uv_is_closing((uv_handle_t *)&control->timer))
+		close_handles(control);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct control *control = poll->data;
+
+	(void)status;
+	(void)events;
+	control_receive(control);
+}
+
+static void on_async(uv_async_t *async)
+{
+	struct control *control = async->data;
+
+	control->now_ms = clock_boot_ms();
+	take_inbox(control);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct control *control = timer->data;
+
+	control_receive(control);
+	control->now_ms = clock_boot_ms();
+	take_inbox(control);
+	if (control->cluster == NULL)
+		return;
+	control_upkeep_links(control);
+	cluster_tick(control->cluster, control->now_ms, clock_unix_us() / 1000u);
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+	struct control *control = idle->data;
+
+	control_receive(control);
+}
+
+/* Before the loop sleeps: carry out, then ask whether messages wait, since sending may have eaten the descriptor's
+ * edge. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+	struct control *control = prepare->data;
+
+	after_work(control);
+	if (control->state == CONTROL_ENDED)
+		return;
+	if (socket_readable(control->router))
+		uv_idle_start(&control->idle, on_idle);
+	else
+		uv_idle_stop(&control->idle);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct control *control = handle->data;
+
+	logging_event(control->log, LOGGING_INFO, "node.signal", FIELDS(FIELD_TEXT("signal", strsignal(number))));
+	if (control->state >= CONTROL_HANDING_OVER)
+		_exit(128 + number); /* the second one: at once */
+	control->now_ms = clock_boot_ms();
+	control_stop_begin(control);
+}
+
+/* --- start ---------------------------------------------------------------------------------------------- */
+
+static int refuse(const struct control *control, const char *what, const char *why)
+{
+	logging_event(control->log, LOGGING_ERROR, "control.refused",
+		      FIELDS(FIELD_TEXT("what", what), FIELD_TEXT("why", why)));
+	return 1;
+}
+
+static int start_handles(struct control *control)
+{
+	const int numbers[2] = {SIGTERM, SIGINT};
+	int rv = uv_poll_init(&control->loop, &control->poll, socket_descriptor(control->router));
+
+	control->poll.data = control;
+	control->timer.data = control;
+	control->async.data = control;
+	control->prepare.data = control;
+	control->idle.data = control;
+	rv = rv != 0 ? rv : uv_timer_init(&control->loop, &control->timer);
+	rv = rv != 0 ? rv : uv_async_init(&control->loop, &control->async, on_async);
+	rv = rv != 0 ? rv : uv_prepare_init(&control->loop, &control->prepare);
+	rv = rv != 0 ? rv : uv_idle_init(&control->loop, &control->idle);
+	for (size_t i = 0; rv == 0 && i < 2; i++) {
+		rv = uv_signal_init(&control->loop, &control->signals[i]);
+		control->signals[i].data = control;
+		rv = rv != 0 ? rv : uv_signal_start(&control->signals[i], on_signal, numbers[i]);
+	}
+	rv = rv != 0 ? rv : uv_poll_start(&control->poll, UV_READABLE, on_readable);
+	rv = rv != 0 ? rv : uv_timer_start(&control->timer, on_tick, CLUSTER_TICK_MS, CLUSTER_TICK_MS);
+	return rv != 0 ? rv : uv_prepare_start(&control->prepare, on_prepare);
+}
+
+int control_init(struct control *control, const struct control_config *config)
+{
+	int rv;
+
+	memset(control, 0, sizeof *control);
+	control->log = config->log;
+	control->values = config->values;
+	control->directory = config->directory;
+	control->factory = config->factory;
+	control->shards = config->shards;
+	control->incarnation = config->incarnation;
+	control->port = (uint16_t)config->values->listen_control;
+	control->self.name = config->values->node_name;
+	control->self.sender.incarnation = config->incarnation;
+	memcpy(control->self.cluster_id, config->directory->identity.cluster_id, 16);
+	control_inbox_init(&control->inbox, wake, control);
+	if (getrandom(control->fresh_cluster_id, 16, 0) != 16)
+		return refuse(control, "random bytes", strerror(errno));
+	if (guests_init(&control->guests, (uint32_t)config->values->clients + NODES_MAX) != 0)
+		return refuse(control, "memory", strerror(ENOMEM));
+	control->router = socket_bind(config->factory, config->values->listen_address, &control->port);
+	if (control->router == NULL)
+		return refuse(control, "binding the control port", strerror(errno));
+	rv = uv_loop_init(&control->loop);
+	rv = rv != 0 ? rv : start_handles(control);
+	return rv == 0 ? 0 : refuse(control, "event loop", uv_strerror(rv));
+}
+
+/* --- the end -------------------------------------------------------------------------------------------- */
+
+static void close_handles(struct control *control)
+{
+	if (control->cluster != NULL)
+		cluster_close(control->cluster); /* libraft's handles close themselves */
+	uv_close((uv_handle_t *)&control->poll, NULL);
+	uv_close((uv_handle_t *)&control->timer, NULL);
+	uv_close((uv_handle_t *)&control->async, NULL);
+	uv_close((uv_handle_t *)&control->idle, NULL);
+	uv_close((uv_handle_t *)&control->prepare, NULL);
+	for (size_t i = 0; i < 2; i++)
+		uv_close((uv_handle_t *)&control->signals[i], NULL);
+}
+
+void control_run(struct control *control)
+{
+	uv_run(&control->loop, UV_RUN_DEFAULT); /* until no handle is left */
+	assert(control->state == CONTROL_ENDED);
+}
+
+void control_deinit(struct control *control)
+{
+	if (control->cluster != NULL) {
+		assert(cluster_closed(control->cluster));
+		control->cluster = cluster_free(control->cluster);
+	}
+	control_raft_close(control);
+	for (uint32_t i = 0; i < CONTROL_LINKS_MAX; i++)
+		link_close(&control->links[i].link);
+	control->router = socket_close(control->router);
+	guests_deinit(&control->guests);
+	control_inbox_deinit(&control->inbox);
+	if (uv_loop_close(&control->loop) != 0)
+		logging_event(control->log, LOGGING_ERROR, "node.loop_open", FIELDS());
+}

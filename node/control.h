@@ -1,0 +1,141 @@
+/* The control thread: a libuv loop with the cluster's control plane (raft/cluster.h) on libraft's disk code, the
+ * control port, and the clients' requests that are no data: map, producers, metadata commands. It never touches events.
+ *
+ * Each pass of the loop: what arrived is taken (bounded), libraft's finished disk work called back, on a tick the
+ * clock is read after the port was drained (the controller takes its inbox before its timers), then everything the
+ * cluster wants done is carried out, and ZMQ_EVENTS is asked before the loop sleeps.
+ *
+ * States of the thread:
+ *   RECOVERING --all shards recovered--> RUNNING --first signal--> HANDING_OVER --no primary left, or half the time-->
+ *   QUIETING --all shards stopped--> LEAVING --clean stop committed, or the time is over--> ENDED
+ * A second signal ends the process at once; any fatal error with exit code 1. */
+#ifndef EVGRID_NODE_CONTROL_H
+#define EVGRID_NODE_CONTROL_H
+
+#include "node/directory.h"
+#include "node/partition_thread.h"
+#include "raft/cluster.h"
+
+#include <raft.h>
+#include <uv.h>
+
+#define CONTROL_MESSAGES_MAX 256u /* taken from the port in one pass of the loop */
+#define CONTROL_LINKS_MAX (2 * NODES_MAX)
+#define CONTROL_REQUESTS_MAX CLUSTER_PROPOSALS_MAX /* clients' commands under way */
+
+enum control_state {
+	CONTROL_RECOVERING,
+	CONTROL_RUNNING,
+	CONTROL_HANDING_OVER,
+	CONTROL_QUIETING,
+	CONTROL_LEAVING,
+	CONTROL_ENDED
+};
+
+/* A client's command on its way through the cluster. Tickets are place + 1 and a count above it; shards' have none. */
+struct control_request {
+	uint64_t ticket; /* the cluster's; 0: free */
+	uint64_t guest;
+	uint64_t guest_ticket;
+};
+
+struct control_link {
+	struct link link;
+	uint32_t node_id; /* 0: not known */
+	bool open;
+};
+
+struct control_counters {
+	struct logging_limit garbage;
+	struct logging_limit hello;
+	struct logging_limit refused;
+	uint64_t link_drops;
+	uint64_t answer_drops;
+};
+
+struct control {
+	const struct logging *log;
+	const struct config_values *values;
+	struct directory *directory;
+	struct socket_factory *factory;
+	struct partition_thread *shards; /* values->shards of them */
+	uint64_t incarnation;
+	uint8_t fresh_cluster_id[16];
+	uint16_t port;
+
+	enum control_state state;
+	uv_loop_t loop;
+	uv_poll_t poll;
+	uv_timer_t timer;
+	uv_async_t async;
+	uv_prepare_t prepare;
+	uv_idle_t idle;
+	uv_signal_t signals[2];
+	struct raft_io io;
+	struct control_disk *disk; /* what control_raft.c needs beside it */
+	struct cluster *cluster;   /* NULL while shards recover */
+	struct control_inbox inbox;
+	uint8_t recovered; /* bit per shard */
+	uint8_t damaged;
+	uint8_t stopped;
+
+	void *router;
+	struct guests guests;
+	struct self self;
+	struct control_link links[CONTROL_LINKS_MAX];
+	struct control_request requests[CONTROL_REQUESTS_MAX];
+	uint32_t next_request;
+	uint64_t next_ticket;
+	uint64_t producer_ms;
+	uint32_t producer_count;
+	struct control_counters counters;
+	bool maps_due; /* a subscriber could not be told, or the map changed */
+	uint64_t now_ms;
+	uint64_t stop_ms; /* when the first signal came */
+	bool told_serving;
+};
+
+struct control_config {
+	const struct logging *log;
+	const struct config_values *values;
+	struct directory *directory;
+	struct socket_factory *factory;
+	struct partition_thread *shards;
+	uint64_t incarnation;
+};
+
+/* Binds the port and makes the loop. 0, or 1 with the reason logged. */
+int control_init(struct control *control, const struct control_config *config);
+void control_run(struct control *control); /* returns when the node has stopped cleanly */
+void control_deinit(struct control *control);
+
+/* --- for the files of this thread only ------------------------------------------------------------------ */
+
+_Noreturn void control_fatal(const struct control *control, const char *what, const char *why);
+
+/* control_raft.c: the only file that knows libraft's disk code. */
+int control_raft_open(struct control *control); /* 0, or 1 with the reason logged */
+void control_raft_close(struct control *control);
+
+/* control_receive.c */
+void control_receive(struct control *control); /* messages of the port, up to CONTROL_MESSAGES_MAX */
+int control_answer(struct control *control, struct guest *guest, struct buffer *frame); /* 0, or errno */
+
+/* control_clients.c */
+void control_client_message(struct control *control, struct guest *guest, const struct message *message);
+void control_client_result(struct control *control, const struct propose_result *result);
+void control_push_maps(struct control *control); /* to every subscriber that lacks something */
+
+/* control_outputs.c */
+void control_carry_out(struct control *control); /* all that the cluster has for us */
+void control_upkeep_links(struct control *control);
+
+/* control_start.c */
+void control_start_cluster(struct control *control); /* when all shards have recovered */
+
+/* control_stop.c */
+void control_stop_begin(struct control *control);
+void control_stop_tick(struct control *control);
+void control_stopped(struct control *control, uint64_t node_epoch); /* the cluster has agreed */
+
+#endif

@@ -1,0 +1,179 @@
+/* Carrying out what the cluster asks for: messages to other control ports, maps, contacts and wishes for the shards,
+ * our registration made durable. Control thread. */
+#include "node/control.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+/* --- links ---------------------------------------------------------------------------------------------- */
+
+static struct control_link *free_link(struct control *control)
+{
+	struct control_link *oldest = &control->links[0];
+
+	for (uint32_t i = 0; i < CONTROL_LINKS_MAX; i++) {
+		if (!control->links[i].open)
+			return &control->links[i];
+		if (control->links[i].link.used_ms < oldest->link.used_ms)
+			oldest = &control->links[i];
+	}
+	link_close(&oldest->link); /* twice as many as members can be: addresses that nobody has any more */
+	oldest->open = false;
+	return oldest;
+}
+
+static struct control_link *link_to(struct control *control, const char *address)
+{
+	struct control_link *free;
+
+	for (uint32_t i = 0; i < CONTROL_LINKS_MAX; i++) {
+		if (control->links[i].open && strcmp(control->links[i].link.address, address) == 0)
+			return &control->links[i];
+	}
+	free = free_link(control);
+	free->node_id = 0;
+	free->open = link_open(&free->link, control->factory, address, 0, true) == 0;
+	return free->open ? free : NULL;
+}
+
+static void send_to(struct control *control, struct cluster_output *output)
+{
+	struct control_link *link = link_to(control, output->address);
+	struct buffer frame = BUFFER_NULL;
+
+	if (link == NULL) {
+		control->counters.link_drops++;
+		return;
+	}
+	if (output->node_id != 0)
+		link->node_id = output->node_id;
+	message_begin(&frame);
+	buffer_bytes(&frame, output->body.data, output->body.size);
+	if (message_end(&frame, &control->self.sender, output->message, output->items) != 0 ||
+	    link_send(&link->link, &control->self, &frame, control->now_ms) != 0)
+		control->counters.link_drops++;
+	buffer_deinit(&frame);
+}
+
+void control_upkeep_links(struct control *control)
+{
+	for (uint32_t i = 0; i < CONTROL_LINKS_MAX; i++) {
+		struct control_link *link = &control->links[i];
+
+		if (!link->open)
+			continue;
+		link_listen(&link->link);
+		if (!link_broke(&link->link))
+			continue;
+		link->link.introduced = false; /* whoever answers next may be a new process */
+		if (link->node_id != 0)
+			cluster_connection_lost(control->cluster, link->node_id, control->now_ms);
+	}
+}
+
+/* --- what shards and directory are told ----------------------------------------------------------------- */
+
+static uint16_t shard_of(const struct control *control, uint16_t partition)
+{
+	return (uint16_t)(partition % control->values->shards);
+}
+
+static bool is_zero(const uint8_t id[16])
+{
+	static const uint8_t zero[16];
+
+	return memcmp(id, zero, 16) == 0;
+}
+
+/* The directory belongs to the cluster it first served in, for ever. */
+static void check_cluster_id(struct control *control, const uint8_t id[16])
+{
+	uint8_t *held = control->directory->identity.cluster_id;
+
+	if (is_zero(id))
+		return;
+	if (!is_zero(held) && memcmp(held, id, 16) != 0)
+		control_fatal(control, "directory",
+			      "its data belongs to another cluster than the members it speaks with");
+	memcpy(control->self.cluster_id, id, 16);
+}
+
+static void tell_map(struct control *control)
+{
+	const struct cluster_map *map = cluster_map(control->cluster);
+	struct map_share *share;
+
+	check_cluster_id(control, map->cluster_id);
+	share = map_share_new(map);
+	if (share == NULL)
+		control_fatal(control, "map", "out of memory");
+	for (uint64_t i = 0; i < control->values->shards; i++)
+		inbox_put_map(&control->shards[i].inbox, share);
+	map_share_drop(share);
+	control->maps_due = true;
+}
+
+static void tell_contacts(struct control *control)
+{
+	for (uint64_t i = 0; i < control->values->shards; i++)
+		inbox_put_contacts(&control->shards[i].inbox, cluster_contacts(control->cluster));
+}
+
+/* Durable before the node serves: epoch, sync mode, cluster (design.md 6.6). */
+static void take_registration(struct control *control, const struct cluster_output *output)
+{
+	struct directory_identity *identity = &control->directory->identity;
+	char why[DIRECTORY_TEXT_BYTES];
+
+	control->self.sender = cluster_sender(control->cluster);
+	check_cluster_id(control, cluster_map(control->cluster)->cluster_id);
+	memcpy(identity->cluster_id, control->self.cluster_id, 16);
+	identity->node_epoch = output->node_epoch;
+	identity->interval_sync = control->values->sync_ms != 0;
+	identity->proof_epoch = 0;
+	if (directory_write(control->directory, why) != DIRECTORY_DONE)
+		control_fatal(control, "directory", why);
+	cluster_serve(control->cluster, output->node_epoch);
+	control->self.sender = cluster_sender(control->cluster);
+	for (uint64_t i = 0; i < control->values->shards; i++)
+		inbox_put_registration(&control->shards[i].inbox, output->node_id, output->node_epoch);
+	tell_map(control);
+	tell_contacts(control);
+	logging_event(control->log, LOGGING_INFO, "node.serving",
+		      FIELDS(FIELD_NUMBER("node_id", output->node_id), FIELD_NUMBER("node_epoch", output->node_epoch)));
+}
+
+/* --- the whole ------------------------------------------------------------------------------------------ */
+
+static void carry_out_one(struct control *control, struct cluster_output *output)
+{
+	switch (output->kind) {
+	case CLUSTER_SEND: send_to(control, output); break;
+	case CLUSTER_MAP_CHANGED: tell_map(control); break;
+	case CLUSTER_CONTACTS: tell_contacts(control); break;
+	case CLUSTER_REGISTERED_AS: take_registration(control, output); break;
+	case CLUSTER_RESULT: control_client_result(control, &output->result); break;
+	case CLUSTER_WISH:
+		if (output->partition < PARTITION_COUNT)
+			inbox_put_wish(&control->shards[shard_of(control, output->partition)].inbox, output->partition,
+				       output->node_id);
+		break;
+	case CLUSTER_IS_STOPPED: control_stopped(control, output->node_epoch); break;
+	case CLUSTER_NOTICE:
+		logging_event(control->log, LOGGING_INFO, "cluster.notice", FIELDS(FIELD_TEXT("text", output->text)));
+		break;
+	case CLUSTER_FATAL: control_fatal(control, "cluster", output->text);
+	}
+}
+
+void control_carry_out(struct control *control)
+{
+	struct cluster_output output;
+
+	while (cluster_next(control->cluster, &output)) {
+		control->self.sender = cluster_sender(control->cluster);
+		carry_out_one(control, &output);
+		cluster_output_deinit(&output);
+	}
+	control_push_maps(control);
+}

@@ -1,0 +1,145 @@
+/* Messages that arrive at the control port: peers' go to the cluster, clients' to control_clients.c. Control thread. */
+#include "node/control.h"
+
+#include "node/clock.h"
+
+#include <errno.h>
+#include <zmq.h>
+
+static int answer_id(struct control *control, struct span id, struct buffer *frame)
+{
+	zmq_msg_t part;
+	int rv = 0;
+
+	if (zmq_msg_init_size(&part, id.size) != 0)
+		return ENOMEM;
+	memcpy(zmq_msg_data(&part), id.data, id.size);
+	if (zmq_msg_send(&part, control->router, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+		rv = errno;
+	zmq_msg_close(&part);
+	if (rv == 0)
+		rv = socket_send(control->router, frame, 0);
+	control->counters.answer_drops += rv == 0 ? 0 : 1;
+	return rv;
+}
+
+int control_answer(struct control *control, struct guest *guest, struct buffer *frame)
+{
+	int rv = answer_id(control, guest_id(guest), frame);
+
+	if (rv == EHOSTUNREACH)
+		guests_remove(&control->guests, guest);
+	return rv;
+}
+
+static void garbage(struct control *control, struct span id, const char *why)
+{
+	struct guest *guest = guests_find(&control->guests, id);
+
+	logging_limited(control->log, &control->counters.garbage, control->now_ms, LOGGING_WARN, "control.garbage",
+			why);
+	if (guest != NULL)
+		guests_remove(&control->guests, guest);
+}
+
+static void take_hello(struct control *control, struct span id, const struct message *message)
+{
+	struct buffer frame = BUFFER_NULL;
+	enum hello_outcome outcome;
+	struct guest *guest;
+	uint64_t gone;
+
+	outcome = hello_take(&control->guests, &control->self, id, message, control->now_ms, &guest, &gone);
+	if (outcome == HELLO_MALFORMED) {
+		garbage(control, id, "a HELLO that does not decode");
+		return;
+	}
+	if (outcome != HELLO_TAKEN)
+		logging_limited(control->log, &control->counters.refused, control->now_ms, LOGGING_WARN,
+				"control.hello_refused", hello_outcome_text(outcome));
+	if (outcome == HELLO_TAKEN && guest->role == GUEST_PEER)
+		return;
+	hello_welcome_frame(&control->self, &frame);
+	answer_id(control, id, &frame);
+	buffer_deinit(&frame);
+}
+
+static bool is_for_cluster(enum message_kind kind)
+{
+	return kind >= MESSAGE_FORMATION && kind <= MESSAGE_HANDOVER_WISH && kind != MESSAGE_PRODUCER_OPEN &&
+	       kind != MESSAGE_PRODUCER_OPENED;
+}
+
+static void take_message(struct control *control, struct guest *guest, const struct message *message)
+{
+	guests_touch(&control->guests, guest, control->now_ms);
+	if (guest->role == GUEST_CLIENT) {
+		control_client_message(control, guest, message);
+	} else if (is_for_cluster(message->kind) && message->incarnation == guest->incarnation) {
+		if (control->cluster != NULL)
+			cluster_receive(control->cluster, message, control->now_ms);
+	} else {
+		garbage(control, guest_id(guest), "a kind of message that does not belong here");
+	}
+}
+
+static void take_frame(struct control *control, struct span id, struct span bytes)
+{
+	struct buffer frame = BUFFER_NULL;
+	struct message message;
+	struct guest *guest;
+
+	if (message_decode(bytes, &message) != 0) {
+		garbage(control, id, "a message that does not decode");
+		return;
+	}
+	if (message.kind == MESSAGE_HELLO) {
+		take_hello(control, id, &message);
+		return;
+	}
+	guest = guests_find(&control->guests, id);
+	if (guest != NULL) {
+		take_message(control, guest, &message);
+	} else if (message.kind != MESSAGE_HELLO_WANTED) {
+		hello_wanted_frame(&control->self, &frame);
+		answer_id(control, id, &frame);
+		buffer_deinit(&frame);
+	}
+}
+
+/* One message of two parts: routing id, frame. False: none waits. */
+static bool receive_one(struct control *control)
+{
+	zmq_msg_t id, frame;
+	struct span name;
+	bool any = false;
+
+	zmq_msg_init(&id);
+	zmq_msg_init(&frame);
+	if (zmq_msg_recv(&id, control->router, ZMQ_DONTWAIT) < 0)
+		goto done;
+	any = true;
+	name = span_of(zmq_msg_data(&id), zmq_msg_size(&id));
+	if (!zmq_msg_more(&id) || zmq_msg_recv(&frame, control->router, ZMQ_DONTWAIT) < 0)
+		goto done;
+	if (!zmq_msg_more(&frame)) {
+		take_frame(control, name, span_of(zmq_msg_data(&frame), zmq_msg_size(&frame)));
+		goto done;
+	}
+	while (zmq_msg_more(&frame) && zmq_msg_recv(&frame, control->router, ZMQ_DONTWAIT) >= 0)
+		continue;
+	garbage(control, name, "a message of more than one part");
+done:
+	zmq_msg_close(&frame);
+	zmq_msg_close(&id);
+	return any;
+}
+
+void control_receive(struct control *control)
+{
+	control->now_ms = clock_boot_ms();
+	for (uint32_t i = 0; i < CONTROL_MESSAGES_MAX; i++) {
+		if (!receive_one(control))
+			return;
+	}
+}

@@ -1,0 +1,117 @@
+/* The clean stop: hand over what this node is primary of, quiet the shards, leave the cluster, write the proof.
+ * Every step is bounded by stop.timeout; what is not reached in time is skipped, never half done: without the cluster's
+ * consent there is no proof, and the next start is treated like one after a crash. Control thread. */
+#include "node/control.h"
+
+#include "node/clock.h"
+
+#include <assert.h>
+
+static const char *const state_names[] = {"recovering", "running", "handing-over", "quieting", "leaving", "ended"};
+
+static void move(struct control *control, enum control_state state)
+{
+	assert(state > control->state);
+	logging_event(control->log, LOGGING_INFO, "node.stopping",
+		      FIELDS(FIELD_TEXT("from", state_names[control->state]), FIELD_TEXT("to", state_names[state])));
+	control->state = state;
+}
+
+/* The next primary by the row's order: in sync, live, not we. 0: there is none. */
+static uint32_t successor_of(const struct map_partition *row, uint32_t self, node_set live)
+{
+	for (uint8_t i = 0; i < row->replica_count; i++) {
+		uint32_t id = row->replicas[i];
+
+		if (id != self && node_set_has(row->isr, id) && node_set_has(live, id))
+			return id;
+	}
+	return 0;
+}
+
+/* Wishes a successor for each of our primaries; how many there are. */
+static uint32_t wish_successors(struct control *control)
+{
+	const struct cluster_map *map = cluster_map(control->cluster);
+	uint32_t self = control->self.sender.node_id;
+	uint32_t count = 0;
+
+	for (uint16_t i = 0; i < PARTITION_COUNT && self != 0; i++) {
+		uint32_t to;
+
+		if (map->partitions[i].primary != self)
+			continue;
+		to = successor_of(&map->partitions[i], self, cluster_map_live(map));
+		if (to == 0)
+			continue;
+		inbox_put_wish(&control->shards[i % control->values->shards].inbox, i, to);
+		count++;
+	}
+	return count;
+}
+
+static void quiet_shards(struct control *control)
+{
+	move(control, CONTROL_QUIETING);
+	for (uint64_t i = 0; i < control->values->shards; i++)
+		inbox_put_stop(&control->shards[i].inbox);
+}
+
+static void leave(struct control *control)
+{
+	if (control->cluster == NULL || cluster_state(control->cluster) != CLUSTER_SERVING) {
+		move(control, CONTROL_ENDED);
+		return;
+	}
+	move(control, CONTROL_LEAVING);
+	cluster_stop(control->cluster, control->now_ms);
+}
+
+void control_stop_begin(struct control *control)
+{
+	control->stop_ms = control->now_ms;
+	if (control->cluster == NULL || cluster_state(control->cluster) != CLUSTER_SERVING) {
+		quiet_shards(control);
+		return;
+	}
+	move(control, CONTROL_HANDING_OVER);
+	wish_successors(control);
+}
+
+static uint8_t all_shards(const struct control *control)
+{
+	return (uint8_t)((1u << control->values->shards) - 1);
+}
+
+void control_stop_tick(struct control *control)
+{
+	uint64_t spent_ms = control->now_ms - control->stop_ms;
+	uint64_t limit_ms = control->values->stop_timeout_ms;
+
+	if (control->state == CONTROL_HANDING_OVER && (wish_successors(control) == 0 || spent_ms > limit_ms / 2))
+		quiet_shards(control);
+	if (control->state == CONTROL_QUIETING && control->stopped == all_shards(control)) {
+		for (uint64_t i = 0; i < control->values->shards; i++)
+			partition_thread_join(&control->shards[i]);
+		leave(control);
+	}
+	if (control->state >= CONTROL_QUIETING && control->state < CONTROL_ENDED && spent_ms > limit_ms) {
+		logging_event(control->log, LOGGING_WARN, "node.stop_unconfirmed",
+			      FIELDS(FIELD_TEXT("why", "the cluster did not answer in time: no clean-stop proof")));
+		if (control->state == CONTROL_QUIETING)
+			control_fatal(control, "stop", "a shard did not come to rest");
+		move(control, CONTROL_ENDED);
+	}
+}
+
+void control_stopped(struct control *control, uint64_t node_epoch)
+{
+	char why[DIRECTORY_TEXT_BYTES];
+
+	if (control->state != CONTROL_LEAVING || node_epoch != control->directory->identity.node_epoch)
+		return;
+	control->directory->identity.proof_epoch = node_epoch;
+	if (directory_write(control->directory, why) != DIRECTORY_DONE)
+		control_fatal(control, "directory", why);
+	move(control, CONTROL_ENDED);
+}

@@ -1,0 +1,95 @@
+/* Checking and making HELLOs. The ROUTER's or DEALER's thread. */
+#include "node/hello.h"
+
+#include <assert.h>
+
+const char *hello_outcome_text(enum hello_outcome outcome)
+{
+	switch (outcome) {
+	case HELLO_TAKEN: return "taken";
+	case HELLO_MALFORMED: return "malformed";
+	case HELLO_VERSION: return "no common protocol version";
+	case HELLO_FOREIGN: return "of another cluster";
+	case HELLO_MISDIRECTED: return "meant for another process";
+	case HELLO_REFUSED_ID: return "routing id too long";
+	}
+	return "unknown";
+}
+
+static bool is_zero(const uint8_t id[16])
+{
+	for (size_t i = 0; i < 16; i++) {
+		if (id[i] != 0)
+			return false;
+	}
+	return true;
+}
+
+static enum hello_outcome hello_check(const struct self *self, const struct message *message, struct hello *hello)
+{
+	struct reader reader = reader_of(message->body);
+
+	if (hello_decode(&reader, hello) != 0 || !reader_done(&reader) || hello->role > HELLO_PEER)
+		return HELLO_MALFORMED;
+	if (hello->version_min > PROTOCOL_VERSION || hello->version_max < PROTOCOL_VERSION)
+		return HELLO_VERSION;
+	if (!is_zero(hello->cluster_id) && !is_zero(self->cluster_id) &&
+	    memcmp(hello->cluster_id, self->cluster_id, 16) != 0)
+		return HELLO_FOREIGN;
+	if (hello->receiver_incarnation != 0 && hello->receiver_incarnation != self->sender.incarnation)
+		return HELLO_MISDIRECTED;
+	return HELLO_TAKEN;
+}
+
+enum hello_outcome hello_take(struct guests *guests, const struct self *self, struct span id,
+			      const struct message *message, uint64_t now_ms, struct guest **guest, uint64_t *gone)
+{
+	struct hello hello;
+	enum hello_outcome outcome = hello_check(self, message, &hello);
+
+	assert(message->kind == MESSAGE_HELLO);
+	*guest = NULL;
+	*gone = 0;
+	if (outcome != HELLO_TAKEN)
+		return outcome;
+	*guest = guests_put(guests, id, gone);
+	if (*guest == NULL)
+		return HELLO_REFUSED_ID;
+	(*guest)->role = hello.role == HELLO_PEER ? GUEST_PEER : GUEST_CLIENT;
+	(*guest)->node_id = message->node_id;
+	(*guest)->incarnation = message->incarnation;
+	guests_touch(guests, *guest, now_ms);
+	return HELLO_TAKEN;
+}
+
+static void frame_with_hello(const struct self *self, enum message_kind kind, uint64_t receiver, struct buffer *frame)
+{
+	struct hello hello = {
+		.version_min = PROTOCOL_VERSION,
+		.version_max = PROTOCOL_VERSION,
+		.role = HELLO_PEER,
+		.receiver_incarnation = receiver,
+		.name = span_of_text(self->name),
+	};
+
+	memcpy(hello.cluster_id, self->cluster_id, sizeof hello.cluster_id);
+	message_begin(frame);
+	hello_encode(&hello, frame);
+	message_end(frame, &self->sender, kind, 0);
+}
+
+void hello_frame(const struct self *self, uint64_t receiver_incarnation, struct buffer *frame)
+{
+	frame_with_hello(self, MESSAGE_HELLO, receiver_incarnation, frame);
+}
+
+void hello_welcome_frame(const struct self *self, struct buffer *frame)
+{
+	frame_with_hello(self, MESSAGE_WELCOME, 0, frame);
+}
+
+void hello_wanted_frame(const struct self *self, struct buffer *frame)
+{
+	message_begin(frame);
+	message_end(frame, &self->sender, MESSAGE_HELLO_WANTED, 0);
+}

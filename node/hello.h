@@ -1,0 +1,35 @@
+/* HELLO, WELCOME, HELLO_WANTED: how a connection begins. A HELLO is checked here for both kinds of port. */
+#ifndef EVGRID_NODE_HELLO_H
+#define EVGRID_NODE_HELLO_H
+
+#include "node/guests.h"
+#include "proto/message.h"
+
+/* Who this process is, as far as it knows; each thread has its own copy. */
+struct self {
+	const char *name;
+	uint8_t cluster_id[16]; /* zero: not known yet */
+	struct sender sender;
+};
+
+enum hello_outcome {
+	HELLO_TAKEN = 0,
+	HELLO_MALFORMED,
+	HELLO_VERSION,
+	HELLO_FOREIGN,     /* of another cluster */
+	HELLO_MISDIRECTED, /* meant for another process than this one */
+	HELLO_REFUSED_ID,  /* the routing id is too long */
+};
+
+const char *hello_outcome_text(enum hello_outcome outcome);
+
+/* Enters the sender as a guest if the HELLO may be taken. *gone: a guest that had to leave for it. */
+enum hello_outcome hello_take(struct guests *guests, const struct self *self, struct span id,
+			      const struct message *message, uint64_t now_ms, struct guest **guest, uint64_t *gone);
+
+/* Whole frames. HELLO as a peer says it, to the process of this incarnation (0: to whoever answers). */
+void hello_frame(const struct self *self, uint64_t receiver_incarnation, struct buffer *frame);
+void hello_welcome_frame(const struct self *self, struct buffer *frame);
+void hello_wanted_frame(const struct self *self, struct buffer *frame);
+
+#endif

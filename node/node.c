@@ -1,0 +1,202 @@
+/* Putting a node together, running it, taking it apart. Main thread, which becomes the control thread. */
+#include "node/node.h"
+
+#include "node/control.h"
+#include "node/ports_file.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+struct node {
+	struct logging log;
+	const struct config_values *values;
+	uint64_t incarnation;
+	struct directory directory;
+	struct socket_factory factory;
+	struct partition_thread *shards;
+	uint16_t shards_made;
+	struct control *control;
+};
+
+static void tell_error(const struct node *node, const char *what, const char *why)
+{
+	logging_event(&node->log, LOGGING_ERROR, "node.refused",
+		      FIELDS(FIELD_TEXT("what", what), FIELD_TEXT("why", why)));
+}
+
+/* Memory is asked for once, at start. */
+static enum node_exit node_init(struct node *node, const struct config_values *values)
+{
+	char why[DIRECTORY_TEXT_BYTES];
+	int rv;
+
+	memset(node, 0, sizeof *node);
+	node->values = values;
+	node->log = (struct logging){values->log_level, values->log_format, values->node_name};
+	node->directory = DIRECTORY_NULL;
+	node->shards = calloc(values->shards, sizeof *node->shards);
+	node->control = calloc(1, sizeof *node->control);
+	if (node->shards == NULL || node->control == NULL) {
+		tell_error(node, "memory", strerror(ENOMEM));
+		return NODE_EXIT_FAULT;
+	}
+	while (node->incarnation == 0) {
+		if (getrandom(&node->incarnation, sizeof node->incarnation, 0) != sizeof node->incarnation) {
+			tell_error(node, "random bytes", strerror(errno));
+			return NODE_EXIT_FAULT;
+		}
+	}
+	if (directory_open(&node->directory, values->data_directory, values->node_name, (uint16_t)values->shards,
+			   why) != DIRECTORY_DONE) {
+		tell_error(node, "data directory", why);
+		return NODE_EXIT_DIRECTORY;
+	}
+	rv = socket_factory_init(&node->factory, node->incarnation, (int)values->io_threads);
+	if (rv != 0) {
+		tell_error(node, "ZeroMQ", strerror(rv));
+		return NODE_EXIT_FAULT;
+	}
+	return NODE_EXIT_DONE;
+}
+
+static enum node_exit make_control(struct node *node)
+{
+	struct control_config config = {
+		.log = &node->log,
+		.values = node->values,
+		.directory = &node->directory,
+		.factory = &node->factory,
+		.shards = node->shards,
+		.incarnation = node->incarnation,
+	};
+
+	return control_init(node->control, &config) == 0 ? NODE_EXIT_DONE : NODE_EXIT_LISTEN;
+}
+
+static enum node_exit make_shard(struct node *node, uint16_t index)
+{
+	const struct config_values *values = node->values;
+	struct partition_thread_config config = {
+		.log = &node->log,
+		.factory = &node->factory,
+		.control = &node->control->inbox,
+		.host = values->listen_address,
+		.node_name = values->node_name,
+		.data_directory = node->directory.path,
+		.clients = (uint32_t)values->clients,
+		.reserve_bytes = values->disk_reserve_bytes,
+		.sync_ms = values->sync_ms,
+		.shard =
+			{
+				.index = index,
+				.shard_count = (uint16_t)values->shards,
+				.incarnation = node->incarnation,
+				.journal_id = node->directory.identity.journals[index],
+				.segment_bytes = (uint32_t)values->segment_bytes,
+				.cache_bytes = values->cache_bytes,
+				.durable = values->sync_ms == 0,
+				.pending_limit_bytes = values->pending_bytes,
+				.replica_window_bytes = values->replica_window_bytes,
+				.snapshot_interval_bytes = values->snapshot_bytes,
+			},
+	};
+	uint16_t port = values->listen_control == 0 ? 0 : (uint16_t)(node->control->port + 1 + index);
+
+	switch (partition_thread_init(&node->shards[index], &config, port)) {
+	case 0: return NODE_EXIT_DONE;
+	case PARTITION_NOT_BOUND: return NODE_EXIT_LISTEN;
+	default: return NODE_EXIT_FAULT;
+	}
+}
+
+static enum node_exit tell_ports(const struct node *node, const char *ports_file)
+{
+	uint16_t shard_ports[SHARDS_MAX];
+	struct ports ports = {
+		.node = node->values->node_name,
+		.host = node->values->listen_advertise,
+		.control = node->control->port,
+		.shards = shard_ports,
+		.shard_count = (uint16_t)node->values->shards,
+	};
+	int rv = 0;
+
+	for (uint16_t i = 0; i < ports.shard_count; i++)
+		shard_ports[i] = node->shards[i].port;
+	logging_event(&node->log, LOGGING_INFO, "node.listening",
+		      FIELDS(FIELD_TEXT("host", ports.host), FIELD_NUMBER("control", ports.control),
+			     FIELD_NUMBER("first_shard", shard_ports[0]), FIELD_NUMBER("shards", ports.shard_count),
+			     FIELD_TEXT("version", EVGRID_VERSION)));
+	if (ports_file != NULL)
+		rv = ports_file_write(ports_file, &ports);
+	if (rv != 0)
+		tell_error(node, "ports file", strerror(rv));
+	return rv == 0 ? NODE_EXIT_DONE : NODE_EXIT_FAULT;
+}
+
+static enum node_exit start_shards(struct node *node)
+{
+	for (uint64_t i = 0; i < node->values->shards; i++) {
+		int rv = partition_thread_start(&node->shards[i]);
+
+		if (rv != 0) {
+			tell_error(node, "threads", strerror(rv));
+			return NODE_EXIT_FAULT;
+		}
+	}
+	return NODE_EXIT_DONE;
+}
+
+/* Signals are the control thread's: libuv opens them there, all other threads inherit them closed. */
+static void block_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static void open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+enum node_exit node_run(const struct config_values *values, const char *ports_file)
+{
+	struct node node;
+	enum node_exit result;
+
+	block_signals();
+	result = node_init(&node, values);
+	if (result == NODE_EXIT_DONE)
+		result = make_control(&node);
+	for (uint16_t i = 0; result == NODE_EXIT_DONE && i < values->shards; i++)
+		result = make_shard(&node, i);
+	if (result == NODE_EXIT_DONE)
+		result = start_shards(&node);
+	if (result == NODE_EXIT_DONE)
+		result = tell_ports(&node, ports_file);
+	if (result != NODE_EXIT_DONE)
+		exit((int)result); /* threads may run: nothing was promised to anyone yet */
+	open_signals();
+	control_run(node.control);
+	control_deinit(node.control);
+	for (uint64_t i = 0; i < values->shards; i++)
+		partition_thread_deinit(&node.shards[i]);
+	socket_factory_deinit(&node.factory);
+	directory_deinit(&node.directory);
+	free(node.shards);
+	free(node.control);
+	logging_event(&node.log, LOGGING_INFO, "node.stopped", FIELDS());
+	return NODE_EXIT_DONE;
+}

@@ -1,0 +1,258 @@
+/* Carrying out what a shard's turn asks for: messages to peers and clients, disk requests, proposals, log lines.
+ * Partition thread. */
+#include "node/partition_thread.h"
+
+#include "raft/command.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <zmq.h>
+
+/* --- peers ---------------------------------------------------------------------------------------------- */
+
+static void address_of(const struct map_node *node, uint16_t shard, char address[ADDRESS_MAX_BYTES + 1])
+{
+	unsigned port = node->shard_ports[shard] != 0 ? node->shard_ports[shard] : node->shard_port + shard;
+	bool six = strchr(node->host, ':') != NULL;
+
+	snprintf(address, ADDRESS_MAX_BYTES + 1, six ? "[%.*s]:%u" : "%.*s:%u", (int)(ADDRESS_MAX_BYTES - 8),
+		 node->host, port);
+}
+
+/* The link to a peer's shard as the map has it now; a restarted peer gets a new one. NULL: not to be reached. */
+static struct link *link_to(struct partition_thread *thread, uint32_t node_id, uint16_t shard)
+{
+	const struct map_node *node = thread->map == NULL ? NULL : cluster_map_node(&thread->map->map, node_id);
+	char address[ADDRESS_MAX_BYTES + 1];
+	struct link **link;
+
+	if (node == NULL || shard >= node->shard_count || node->incarnation == 0)
+		return NULL;
+	link = &thread->links[node_id - 1][shard];
+	if (*link == NULL)
+		*link = calloc(1, sizeof **link);
+	if (*link == NULL)
+		return NULL;
+	address_of(node, shard, address);
+	if ((*link)->socket != NULL &&
+	    ((*link)->receiver_incarnation != node->incarnation || strcmp((*link)->address, address) != 0))
+		link_close(*link);
+	if ((*link)->socket == NULL && link_open(*link, thread->config.factory, address, node->incarnation, false) != 0)
+		return NULL;
+	return *link;
+}
+
+static void send_to_peer(struct partition_thread *thread, struct shard_send *send)
+{
+	struct link *link = link_to(thread, send->node_id, send->shard);
+
+	if (link == NULL || link_send(link, &thread->self, &send->frame, thread->now_ms) != 0)
+		thread->counters.link_drops++;
+}
+
+/* --- clients -------------------------------------------------------------------------------------------- */
+
+static void send_to_client(struct partition_thread *thread, struct shard_send *send)
+{
+	struct guest *guest = guests_by_name(&thread->guests, send->client);
+	zmq_msg_t id;
+	int rv = 0;
+
+	if (guest == NULL)
+		return;
+	if (zmq_msg_init_size(&id, guest->id_size) != 0)
+		return;
+	memcpy(zmq_msg_data(&id), guest->id, guest->id_size);
+	if (zmq_msg_send(&id, thread->router, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+		rv = errno;
+	zmq_msg_close(&id);
+	if (rv == 0)
+		rv = socket_send(thread->router, &send->frame, 0);
+	if (rv == EHOSTUNREACH) {
+		shard_client_gone(thread->shard, guest->name);
+		guests_remove(&thread->guests, guest);
+	} else if (rv != 0) {
+		thread->counters.answer_drops++;
+	}
+}
+
+/* --- proposals: those of one kind and turn are one command ---------------------------------------------- */
+
+static struct command_isr isr_of(const struct partition_thread *thread, const struct shard_proposal *proposal)
+{
+	struct command_isr item = {
+		.partition = proposal->partition,
+		.expected_version = proposal->version,
+		.primary = thread->self.sender.node_id,
+		.primary_node_epoch = proposal->node_epoch,
+	};
+
+	for (uint32_t id = 1; id <= NODES_MAX && item.count < REPLICAS_MAX; id++) {
+		if (node_set_has(proposal->isr, id))
+			item.isr[item.count++] = (struct command_node){id, proposal->added_epochs[id - 1]};
+	}
+	return item;
+}
+
+static void propose_isr(struct partition_thread *thread, const struct shard_outbox *outbox)
+{
+	struct command_isr *items = calloc(PARTITION_COUNT, sizeof *items);
+	struct buffer bytes = BUFFER_NULL;
+	uint32_t count = 0;
+
+	for (size_t i = 0; items != NULL && i < outbox->proposal_count && count < PARTITION_COUNT; i++) {
+		if (outbox->proposals[i].kind == PROPOSE_ISR)
+			items[count++] = isr_of(thread, &outbox->proposals[i]);
+	}
+	if (count > 0) {
+		command_isr_encode(items, count, &bytes);
+		control_inbox_put_command_take(thread->config.control, thread->config.shard.index, &bytes);
+	}
+	free(items);
+}
+
+static void propose_handover(struct partition_thread *thread, const struct shard_outbox *outbox)
+{
+	struct command_handover items[PARTITION_COUNT];
+	struct buffer bytes = BUFFER_NULL;
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < outbox->proposal_count && count < PARTITION_COUNT; i++) {
+		const struct shard_proposal *proposal = &outbox->proposals[i];
+
+		if (proposal->kind == PROPOSE_HANDOVER)
+			items[count++] = (struct command_handover){
+				.partition = proposal->partition,
+				.expected_version = proposal->version,
+				.primary = thread->self.sender.node_id,
+				.primary_node_epoch = proposal->node_epoch,
+				.to = proposal->target,
+			};
+	}
+	if (count == 0)
+		return;
+	command_handover_encode(items, count, &bytes);
+	control_inbox_put_command_take(thread->config.control, thread->config.shard.index, &bytes);
+}
+
+static void propose_ends(struct partition_thread *thread, const struct shard_outbox *outbox)
+{
+	struct command_ends ends = {.node_id = thread->self.sender.node_id,
+				    .node_epoch = thread->self.sender.node_epoch};
+	struct buffer bytes = BUFFER_NULL;
+
+	for (size_t i = 0; i < outbox->proposal_count && ends.count < PARTITION_COUNT; i++) {
+		const struct shard_proposal *proposal = &outbox->proposals[i];
+
+		if (proposal->kind == PROPOSE_SUSPECT_REPORT)
+			ends.ends[ends.count++] =
+				(struct command_end){proposal->partition, proposal->last_epoch, proposal->end};
+	}
+	if (ends.count == 0)
+		return;
+	command_ends_encode(&ends, &bytes);
+	control_inbox_put_command_take(thread->config.control, thread->config.shard.index, &bytes);
+}
+
+/* --- events --------------------------------------------------------------------------------------------- */
+
+struct event_line {
+	const char *name;
+	enum logging_level level;
+};
+
+static const struct event_line event_lines[] = {
+	[SHARD_EVENT_PRIMARY] = {"partition.primary", LOGGING_DEBUG},
+	[SHARD_EVENT_TRUNCATED] = {"partition.truncated", LOGGING_INFO},
+	[SHARD_EVENT_ISR_SHRINK] = {"partition.isr_shrink", LOGGING_DEBUG},
+	[SHARD_EVENT_ISR_GROW] = {"partition.isr_grow", LOGGING_DEBUG},
+	[SHARD_EVENT_DUPLICATE] = {"partition.duplicate", LOGGING_DEBUG},
+	[SHARD_EVENT_TAIL_CUT] = {"journal.tail_cut", LOGGING_WARN},
+	[SHARD_EVENT_QUARANTINED] = {"journal.quarantined", LOGGING_ERROR},
+	[SHARD_EVENT_RECOVERED] = {"journal.recovered", LOGGING_DEBUG},
+	[SHARD_EVENT_SEALED] = {"partition.sealed", LOGGING_DEBUG},
+	[SHARD_EVENT_SNAPSHOT] = {"partition.snapshot", LOGGING_DEBUG},
+	[SHARD_EVENT_SNAPSHOT_LOADED] = {"partition.snapshot_loaded", LOGGING_DEBUG},
+	[SHARD_EVENT_DISK_FULL] = {"journal.disk_full", LOGGING_ERROR},
+	[SHARD_EVENT_BELOW_COMMIT] = {"partition.below_commit", LOGGING_ERROR},
+	[SHARD_EVENT_DIGEST_DIFFERS] = {"partition.digest_differs", LOGGING_ERROR},
+	[SHARD_EVENT_STATE_FAILED] = {"partition.state_failed", LOGGING_ERROR},
+	[SHARD_EVENT_REFUSED_GARBAGE] = {"shard.garbage", LOGGING_WARN},
+};
+
+static void tell_event(struct partition_thread *thread, const struct shard_event *event)
+{
+	const struct event_line *line;
+
+	assert((size_t)event->kind < sizeof event_lines / sizeof event_lines[0]);
+	line = &event_lines[event->kind];
+	if (event->kind == SHARD_EVENT_REFUSED_GARBAGE) {
+		logging_limited(thread->config.log, &thread->counters.garbage, thread->now_ms, line->level, line->name,
+				"a message whose body does not decode");
+		return;
+	}
+	logging_event(thread->config.log, line->level, line->name,
+		      FIELDS(FIELD_NUMBER("partition", event->partition), FIELD_NUMBER("epoch", event->epoch),
+			     FIELD_NUMBER("a", event->a), FIELD_NUMBER("b", event->b)));
+}
+
+/* A replica whose state is not the fold of its journal: said once a proposal, loudly. */
+static void tell_out(struct partition_thread *thread, const struct shard_proposal *proposal)
+{
+	if (proposal->kind != PROPOSE_OUT)
+		return;
+	logging_event(
+		thread->config.log, LOGGING_ERROR, "partition.unsound",
+		FIELDS(FIELD_NUMBER("partition", proposal->partition), FIELD_NUMBER("version", proposal->version)));
+}
+
+/* --- the whole ------------------------------------------------------------------------------------------ */
+
+static void submit(struct partition_thread *thread, const struct disk_request *request)
+{
+	if (request->verb != DISK_READ && request->verb != DISK_SNAPSHOT_GET)
+		thread->disk_outstanding++;
+	shard_disk_submit(&thread->disk, request);
+}
+
+/* The disk first: it takes longest. */
+void partition_carry_out(struct partition_thread *thread)
+{
+	struct shard_outbox *outbox = shard_outbox(thread->shard);
+
+	for (size_t i = 0; i < outbox->disk_count && !(thread->stopping && thread->disk_outstanding == 0); i++)
+		submit(thread, &outbox->disk[i]);
+	for (size_t i = 0; i < outbox->send_count; i++) {
+		if (outbox->sends[i].node_id != 0)
+			send_to_peer(thread, &outbox->sends[i]);
+		else
+			send_to_client(thread, &outbox->sends[i]);
+	}
+	for (size_t i = 0; i < outbox->proposal_count; i++)
+		tell_out(thread, &outbox->proposals[i]);
+	if (outbox->proposal_count > 0) {
+		propose_isr(thread, outbox);
+		propose_handover(thread, outbox);
+		propose_ends(thread, outbox);
+	}
+	for (size_t i = 0; i < outbox->event_count; i++)
+		tell_event(thread, &outbox->events[i]);
+	thread->next_timer_ms = outbox->next_timer_ms;
+	shard_outbox_clear(thread->shard);
+}
+
+void partition_upkeep(struct partition_thread *thread)
+{
+	for (uint32_t node = 0; node < NODES_MAX; node++) {
+		for (uint32_t shard = 0; shard < SHARDS_MAX; shard++) {
+			struct link *link = thread->links[node][shard];
+
+			if (link == NULL || link->socket == NULL)
+				continue;
+			link_listen(link);
+			if (thread->now_ms - link->used_ms > LINK_IDLE_MS)
+				link_close(link);
+		}
+	}
+}

@@ -1,0 +1,272 @@
+/* A partition thread's life: start, turns, stop. */
+#include "node/partition_thread.h"
+
+#include "node/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+_Noreturn void partition_fatal(const struct partition_thread *thread, const char *why)
+{
+	logging_event(thread->config.log, LOGGING_ERROR, "shard.fatal",
+		      FIELDS(FIELD_NUMBER("shard", thread->config.shard.index), FIELD_TEXT("why", why)));
+	_exit(1);
+}
+
+/* --- the inbox ---------------------------------------------------------------------------------------------------- */
+
+/* On a disk thread. */
+static void disk_done(void *owner, struct disk_job *job)
+{
+	struct partition_thread *thread = owner;
+
+	inbox_put_job_take(&thread->inbox, job);
+}
+
+static bool is_waited_for(const struct disk_request *request)
+{
+	return request->verb != DISK_READ && request->verb != DISK_SNAPSHOT_GET;
+}
+
+static void take_jobs(struct partition_thread *thread, struct disk_job *jobs)
+{
+	while (jobs != NULL) {
+		struct disk_job *job = jobs;
+
+		jobs = job->next;
+		if (is_waited_for(&job->request)) {
+			assert(thread->disk_outstanding > 0);
+			thread->disk_outstanding--;
+		}
+		if (shard_disk_done(thread->shard, job->request.ticket, job->outcome,
+				    span_of(job->bytes, job->size_bytes)) < 0)
+			partition_fatal(thread, "a disk answer could not be taken");
+		disk_job_free(job);
+	}
+}
+
+static void take_map(struct partition_thread *thread, struct map_share *map)
+{
+	memcpy(thread->self.cluster_id, map->map.cluster_id, sizeof thread->self.cluster_id);
+	shard_map(thread->shard, &map->map);
+	map_share_drop(thread->map);
+	thread->map = map;
+}
+
+static void take_registration(struct partition_thread *thread, const struct inbox_content *content)
+{
+	thread->registered = true;
+	thread->self.sender.node_id = content->node_id;
+	thread->self.sender.node_epoch = content->node_epoch;
+	shard_register(thread->shard, content->node_id, content->node_epoch);
+}
+
+static void take_inbox(struct partition_thread *thread)
+{
+	struct inbox_content content;
+
+	if (!inbox_take(&thread->inbox, &content))
+		return;
+	take_jobs(thread, content.jobs);
+	if (content.registered)
+		take_registration(thread, &content);
+	if (content.map != NULL)
+		take_map(thread, content.map);
+	if (content.contacts_changed)
+		shard_contacts(thread->shard, &content.contacts);
+	for (uint16_t i = 0; content.wish_count > 0 && i < PARTITION_COUNT; i++) {
+		if (content.wishes[i] != 0)
+			shard_handover_wish(thread->shard, i, content.wishes[i]);
+	}
+	thread->stopping = thread->stopping || content.stop;
+}
+
+/* --- turns ---------------------------------------------------------------------------------------------- */
+
+static void tell_recovered(struct partition_thread *thread)
+{
+	bool damaged = shard_cut_tail(thread->shard) || shard_quarantined(thread->shard) > 0;
+
+	thread->recovered = true;
+	logging_event(thread->config.log, LOGGING_INFO, "shard.recovered",
+		      FIELDS(FIELD_NUMBER("shard", thread->config.shard.index),
+			     FIELD_NUMBER("segments", thread->segment_count),
+			     FIELD_TEXT("tail_cut", shard_cut_tail(thread->shard) ? "yes" : "no"),
+			     FIELD_NUMBER("quarantined", shard_quarantined(thread->shard))));
+	control_inbox_put_recovered(thread->config.control, thread->config.shard.index, damaged);
+}
+
+static void turn(struct partition_thread *thread)
+{
+	struct shard_time time;
+
+	take_inbox(thread);
+	if (!thread->stopping)
+		partition_receive(thread);
+	time.now_us = clock_boot_us();
+	time.now_ms = time.now_us / 1000u;
+	time.unix_us = clock_unix_us();
+	thread->now_ms = time.now_ms;
+	if (shard_turn(thread->shard, &time) < 0)
+		partition_fatal(thread, "a turn failed");
+	if (!thread->recovered && shard_recovered(thread->shard))
+		tell_recovered(thread);
+	partition_carry_out(thread);
+	if (time.now_ms >= thread->upkeep_ms) {
+		partition_upkeep(thread);
+		thread->upkeep_ms = time.now_ms + PARTITION_UPKEEP_MS;
+	}
+}
+
+/* Until a descriptor tells, or the shard's next timer or the upkeep is due. */
+static void rest(struct partition_thread *thread)
+{
+	struct epoll_event events[2];
+	uint64_t until_ms = thread->next_timer_ms < thread->upkeep_ms ? thread->next_timer_ms : thread->upkeep_ms;
+	uint64_t now_ms;
+
+	if (!thread->stopping && socket_readable(thread->router))
+		return;
+	now_ms = clock_boot_ms();
+	if (until_ms <= now_ms)
+		return;
+	epoll_wait(thread->epoll, events, 2, (int)(until_ms - now_ms));
+}
+
+static bool is_finished(const struct partition_thread *thread)
+{
+	return thread->stopping && thread->disk_outstanding == 0;
+}
+
+static void *thread_run(void *argument)
+{
+	struct partition_thread *thread = argument;
+
+	if (shard_start(thread->shard, thread->segments, thread->segment_count) < 0)
+		partition_fatal(thread, "recovery could not begin");
+	do {
+		turn(thread);
+		if (!is_finished(thread))
+			rest(thread);
+	} while (!is_finished(thread));
+	control_inbox_put_stopped(thread->config.control, thread->config.shard.index);
+	return NULL;
+}
+
+/* --- start and stop ------------------------------------------------------------------------------------- */
+
+static int open_disk(struct partition_thread *thread)
+{
+	char journal[CONFIG_PATH_BYTES + 32], snapshots[CONFIG_PATH_BYTES + 32];
+	struct shard_disk_config config = {
+		.log = thread->config.log,
+		.journal_path = journal,
+		.snapshot_path = snapshots,
+		.segment_bytes = thread->config.shard.segment_bytes,
+		.reserve_bytes = thread->config.reserve_bytes,
+		.sync_ms = thread->config.sync_ms,
+		.done = disk_done,
+		.owner = thread,
+	};
+
+	snprintf(journal, sizeof journal, "%s/journal-%u", thread->config.data_directory, thread->config.shard.index);
+	snprintf(snapshots, sizeof snapshots, "%s/snapshots", thread->config.data_directory);
+	return shard_disk_init(&thread->disk, &config, &thread->segments, &thread->segment_count);
+}
+
+static int open_epoll(struct partition_thread *thread)
+{
+	struct epoll_event router = {.events = EPOLLIN}, inbox = {.events = EPOLLIN};
+
+	thread->epoll = epoll_create1(EPOLL_CLOEXEC);
+	thread->router_descriptor = socket_descriptor(thread->router);
+	if (thread->epoll < 0 || epoll_ctl(thread->epoll, EPOLL_CTL_ADD, thread->router_descriptor, &router) != 0 ||
+	    epoll_ctl(thread->epoll, EPOLL_CTL_ADD, thread->inbox.event, &inbox) != 0)
+		return errno;
+	return 0;
+}
+
+static int refuse(const struct partition_thread *thread, const char *what, int error)
+{
+	logging_event(thread->config.log, LOGGING_ERROR, "shard.refused",
+		      FIELDS(FIELD_NUMBER("shard", thread->config.shard.index), FIELD_TEXT("what", what),
+			     FIELD_TEXT("why", strerror(error))));
+	return PARTITION_NOT_MADE;
+}
+
+int partition_thread_init(struct partition_thread *thread, const struct partition_thread_config *config, uint16_t port)
+{
+	int rv;
+
+	memset(thread, 0, sizeof *thread);
+	thread->config = *config;
+	thread->epoll = -1;
+	thread->self.name = config->node_name;
+	thread->self.sender.incarnation = config->shard.incarnation;
+	thread->self.sender.shard = config->shard.index;
+	thread->port = port;
+	rv = inbox_init(&thread->inbox);
+	if (rv != 0)
+		return refuse(thread, "eventfd", rv);
+	rv = open_disk(thread);
+	if (rv != 0)
+		return refuse(thread, "opening the journal", rv);
+	thread->router = socket_bind(config->factory, config->host, &thread->port);
+	if (thread->router == NULL) {
+		refuse(thread, "binding the port", errno);
+		return PARTITION_NOT_BOUND;
+	}
+	rv = open_epoll(thread);
+	if (rv != 0)
+		return refuse(thread, "epoll", rv);
+	thread->shard = shard_new(&config->shard);
+	if (thread->shard == NULL || guests_init(&thread->guests, config->clients + NODES_MAX * SHARDS_MAX) != 0)
+		return refuse(thread, "memory", ENOMEM);
+	return PARTITION_MADE;
+}
+
+int partition_thread_start(struct partition_thread *thread)
+{
+	int rv = shard_disk_start(&thread->disk);
+
+	return rv == 0 ? pthread_create(&thread->thread, NULL, thread_run, thread) : rv;
+}
+
+void partition_thread_join(struct partition_thread *thread)
+{
+	pthread_join(thread->thread, NULL);
+	shard_disk_stop(&thread->disk);
+}
+
+static void close_links(struct partition_thread *thread)
+{
+	for (uint32_t node = 0; node < NODES_MAX; node++) {
+		for (uint32_t shard = 0; shard < SHARDS_MAX; shard++) {
+			struct link *link = thread->links[node][shard];
+
+			if (link != NULL)
+				link_close(link);
+			free(link);
+			thread->links[node][shard] = NULL;
+		}
+	}
+}
+
+void partition_thread_deinit(struct partition_thread *thread)
+{
+	thread->shard = shard_free(thread->shard);
+	thread->map = map_share_drop(thread->map);
+	close_links(thread);
+	guests_deinit(&thread->guests);
+	thread->router = socket_close(thread->router);
+	if (thread->epoll >= 0)
+		close(thread->epoll);
+	thread->epoll = -1;
+	shard_disk_deinit(&thread->disk);
+	inbox_deinit(&thread->inbox);
+	free(thread->segments);
+	thread->segments = NULL;
+}

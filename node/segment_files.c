@@ -1,0 +1,462 @@
+/* The files of one journal. Threads: see the header. */
+#include "node/segment_files.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define SEGMENT_FILE_NULL ((struct segment_file){.fd = -1})
+
+static void segment_name(uint32_t number, char name[32])
+{
+	snprintf(name, 32, "%08" PRIu32 ".segment", number);
+}
+
+static void spare_name(uint32_t number, char name[32])
+{
+	snprintf(name, 32, "spare-%" PRIu32, number);
+}
+
+static bool parse_segment(const char *name, uint32_t *number)
+{
+	int size = 0;
+
+	return sscanf(name, "%8" SCNu32 ".segment%n", number, &size) == 1 && size == 16 && name[16] == '\0';
+}
+
+static bool parse_spare(const char *name, uint32_t *number)
+{
+	int size = 0;
+
+	return sscanf(name, "spare-%9" SCNu32 "%n", number, &size) == 1 && size > 0 && name[size] == '\0';
+}
+
+static void file_close(struct segment_file *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	*file = SEGMENT_FILE_NULL;
+}
+
+static struct segment_file *free_spare(struct segment_files *files)
+{
+	for (size_t i = 0; i < SEGMENT_SPARES_MAX; i++) {
+		if (files->spares[i].fd < 0)
+			return &files->spares[i];
+	}
+	return NULL;
+}
+
+/* A spare found at start is taken as far as it was prepared; one too many goes. */
+static int take_spare(struct segment_files *files, const char *name, uint32_t number)
+{
+	struct segment_file *spare = free_spare(files);
+	struct stat status;
+
+	if (number >= files->next_spare)
+		files->next_spare = number + 1;
+	if (spare == NULL)
+		return unlinkat(files->folder, name, 0) == 0 ? 0 : errno;
+	spare->fd = openat(files->folder, name, O_RDWR | O_CLOEXEC);
+	if (spare->fd < 0 || fstat(spare->fd, &status) != 0)
+		return errno;
+	if ((uint64_t)status.st_size > files->segment_bytes) { /* segments were larger in an earlier run */
+		file_close(spare);
+		return unlinkat(files->folder, name, 0) == 0 ? 0 : errno;
+	}
+	spare->number = number;
+	spare->prepared_bytes = (uint64_t)status.st_size / DISK_BLOCK_BYTES * DISK_BLOCK_BYTES;
+	return 0;
+}
+
+int segment_files_init(struct segment_files *files, const char *path, uint64_t segment_bytes, uint64_t reserve_bytes)
+{
+	memset(files, 0, sizeof *files);
+	pthread_mutex_init(&files->lock, NULL);
+	pthread_cond_init(&files->changed, NULL);
+	snprintf(files->path, sizeof files->path, "%s", path);
+	files->segment_bytes = segment_bytes;
+	files->reserve_bytes = reserve_bytes;
+	files->current = SEGMENT_FILE_NULL;
+	files->next_spare = 1;
+	for (size_t i = 0; i < SEGMENT_SPARES_MAX; i++)
+		files->spares[i] = SEGMENT_FILE_NULL;
+	files->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return files->folder < 0 ? errno : 0;
+}
+
+void segment_files_deinit(struct segment_files *files)
+{
+	file_close(&files->current);
+	for (size_t i = 0; i < SEGMENT_SPARES_MAX; i++)
+		file_close(&files->spares[i]);
+	if (files->folder >= 0)
+		close(files->folder);
+	files->folder = -1;
+	pthread_cond_destroy(&files->changed);
+	pthread_mutex_destroy(&files->lock);
+}
+
+/* --- start ------------------------------------------------------------------------------------------------------ */
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t first = ((const struct disk_segment *)a)->segment;
+	uint32_t second = ((const struct disk_segment *)b)->segment;
+
+	return first < second ? -1 : first > second;
+}
+
+static int sync_found(const struct segment_files *files, const char *name, uint64_t *size_bytes)
+{
+	struct stat status;
+	int fd = openat(files->folder, name, O_RDONLY | O_CLOEXEC);
+	int rv = 0;
+
+	if (fd < 0)
+		return errno;
+	if (fdatasync(fd) != 0 || fstat(fd, &status) != 0)
+		rv = errno;
+	else
+		*size_bytes = (uint64_t)status.st_size;
+	close(fd);
+	return rv;
+}
+
+static int scan_entry(struct segment_files *files, const char *name, struct disk_segment **segments, uint32_t *count,
+		      uint32_t *capacity)
+{
+	uint32_t number;
+	struct disk_segment *grown;
+
+	if (parse_spare(name, &number))
+		return take_spare(files, name, number);
+	if (!parse_segment(name, &number) || number == 0)
+		return 0; /* not ours: left alone */
+	if (*count == *capacity) {
+		*capacity = *capacity * 2 + 64;
+		grown = reallocarray(*segments, *capacity, sizeof *grown);
+		if (grown == NULL)
+			return ENOMEM;
+		*segments = grown;
+	}
+	(*segments)[*count].segment = number;
+	return sync_found(files, name, &(*segments)[(*count)++].size_bytes);
+}
+
+int segment_files_scan(struct segment_files *files, struct disk_segment **segments, uint32_t *count)
+{
+	uint32_t capacity = 0;
+	struct dirent *entry;
+	int rv = 0;
+	DIR *dir = opendir(files->path);
+
+	*segments = NULL;
+	*count = 0;
+	if (dir == NULL)
+		return errno;
+	while (rv == 0 && (entry = readdir(dir)) != NULL)
+		rv = scan_entry(files, entry->d_name, segments, count, &capacity);
+	closedir(dir);
+	if (rv == 0 && fsync(files->folder) != 0)
+		rv = errno;
+	if (*count > 1)
+		qsort(*segments, *count, sizeof **segments, by_number);
+	return rv;
+}
+
+/* --- preparing: keeper thread ------------------------------------------------------------------------------------ */
+
+static bool is_prepared(const struct segment_files *files, const struct segment_file *file)
+{
+	return file->prepared_bytes >= files->segment_bytes;
+}
+
+static uint64_t ahead_bytes(const struct segment_files *files)
+{
+	uint64_t ahead = files->current.fd < 0 ? 0 : files->current.prepared_bytes - files->position;
+
+	for (size_t i = 0; i < SEGMENT_SPARES_MAX; i++)
+		ahead += files->spares[i].fd < 0 ? 0 : files->spares[i].prepared_bytes;
+	return ahead;
+}
+
+static bool has_spare(const struct segment_files *files)
+{
+	for (size_t i = 0; i < SEGMENT_SPARES_MAX; i++) {
+		if (files->spares[i].fd >= 0)
+			return true;
+	}
+	return false;
+}
+
+static bool wants(const struct segment_files *files)
+{
+	bool begun = files->current.fd < 0 || is_prepared(files, &files->current) ||
+		     files->current.prepared_bytes - files->position >= SEGMENT_AHEAD_BYTES / 2;
+
+	return !files->stopped && (ahead_bytes(files) < SEGMENT_AHEAD_BYTES || !has_spare(files) || !begun);
+}
+
+bool segment_files_wants(struct segment_files *files)
+{
+	bool result;
+
+	pthread_mutex_lock(&files->lock);
+	result = wants(files);
+	pthread_mutex_unlock(&files->lock);
+	return result;
+}
+
+static int make_spare(struct segment_files *files, struct segment_file *spare)
+{
+	char name[32];
+
+	spare_name(files->next_spare, name);
+	spare->fd = openat(files->folder, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (spare->fd < 0)
+		return errno;
+	spare->number = files->next_spare++;
+	spare->prepared_bytes = 0;
+	return 0;
+}
+
+/* The file whose preparation is next: the segment being written, then a spare begun, then a new spare. */
+static int next_file(struct segment_files *files, struct segment_file **file)
+{
+	int rv = 0;
+
+	*file = NULL;
+	if (files->current.fd >= 0 && !is_prepared(files, &files->current))
+		*file = &files->current;
+	for (size_t i = 0; *file == NULL && i < SEGMENT_SPARES_MAX; i++) {
+		if (files->spares[i].fd >= 0 && !is_prepared(files, &files->spares[i]))
+			*file = &files->spares[i];
+	}
+	if (*file == NULL && (*file = free_spare(files)) != NULL) {
+		rv = make_spare(files, *file);
+		*file = rv == 0 ? *file : NULL;
+	}
+	return rv;
+}
+
+/* Zeros, synced with the size they give the file. 0 or errno. */
+static int write_zeros(int fd, uint64_t from, uint64_t size)
+{
+	static const uint8_t zeros[256 * 1024];
+	uint64_t done = 0;
+
+	while (done < size) {
+		size_t part = size - done < sizeof zeros ? (size_t)(size - done) : sizeof zeros;
+		ssize_t written = pwrite(fd, zeros, part, (off_t)(from + done));
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+			return written == 0 ? ENOSPC : errno;
+		done += (uint64_t)written;
+	}
+	return fdatasync(fd) == 0 ? 0 : errno;
+}
+
+static bool has_room(const struct segment_files *files, uint64_t size)
+{
+	struct statvfs status;
+
+	if (fstatvfs(files->folder, &status) != 0)
+		return true; /* the write itself will tell */
+	return (uint64_t)status.f_bavail * status.f_frsize >= files->reserve_bytes + size;
+}
+
+static void set_full(struct segment_files *files, bool full)
+{
+	files->full = full;
+	pthread_cond_broadcast(&files->changed);
+}
+
+int segment_files_prepare(struct segment_files *files)
+{
+	struct segment_file *file = NULL;
+	uint64_t from, size;
+	int fd, rv;
+
+	pthread_mutex_lock(&files->lock);
+	rv = wants(files) ? next_file(files, &file) : 0;
+	if (file == NULL) {
+		if (rv == ENOSPC || rv == EDQUOT)
+			set_full(files, true);
+		pthread_mutex_unlock(&files->lock);
+		errno = rv;
+		return rv == 0 ? 0 : rv == ENOSPC || rv == EDQUOT ? 2 : -1;
+	}
+	fd = file->fd;
+	from = file->prepared_bytes;
+	size = files->segment_bytes - from < SEGMENT_SLICE_BYTES ? files->segment_bytes - from : SEGMENT_SLICE_BYTES;
+	file->busy = true; /* a spare may become current meanwhile: it is found again by its descriptor */
+	pthread_mutex_unlock(&files->lock);
+
+	rv = has_room(files, size) ? write_zeros(fd, from, size) : ENOSPC;
+
+	pthread_mutex_lock(&files->lock);
+	if (files->current.fd == fd)
+		file = &files->current;
+	assert(file->fd == fd);
+	file->busy = false;
+	if (rv == 0)
+		file->prepared_bytes = from + size;
+	set_full(files, rv == ENOSPC || rv == EDQUOT);
+	pthread_mutex_unlock(&files->lock);
+	errno = rv;
+	return rv == 0 ? 1 : rv == ENOSPC || rv == EDQUOT ? 2 : -1;
+}
+
+void segment_files_stop(struct segment_files *files)
+{
+	pthread_mutex_lock(&files->lock);
+	files->stopped = true;
+	pthread_cond_broadcast(&files->changed);
+	pthread_mutex_unlock(&files->lock);
+}
+
+/* --- writing: writer thread --------------------------------------------------------------------------------------- */
+
+static struct segment_file *best_spare(struct segment_files *files)
+{
+	struct segment_file *best = NULL;
+
+	for (size_t i = 0; i < SEGMENT_SPARES_MAX; i++) {
+		struct segment_file *spare = &files->spares[i];
+
+		if (spare->fd >= 0 && (best == NULL || spare->prepared_bytes > best->prepared_bytes))
+			best = spare;
+	}
+	return best;
+}
+
+/* The keeper has nothing of the current file in hand when this is called. */
+static int switch_to(struct segment_files *files, struct segment_file *spare, uint32_t segment)
+{
+	char from[32], to[32];
+
+	spare_name(spare->number, from);
+	segment_name(segment, to);
+	if (renameat(files->folder, from, files->folder, to) != 0 || fsync(files->folder) != 0)
+		return errno;
+	file_close(&files->current);
+	files->current = *spare;
+	files->current.number = segment;
+	*spare = SEGMENT_FILE_NULL;
+	files->position = 0;
+	return 0;
+}
+
+static void wait_for_keeper(struct segment_files *files)
+{
+	if (files->wake_keeper != NULL)
+		files->wake_keeper(files->owner);
+	pthread_cond_wait(&files->changed, &files->lock);
+}
+
+enum disk_outcome segment_files_for_write(struct segment_files *files, uint32_t segment, uint64_t end,
+					  int (*before_switch)(int fd), int *fd)
+{
+	enum disk_outcome outcome = DISK_DONE;
+	struct segment_file *spare;
+	int rv = 0;
+
+	assert(end <= files->segment_bytes);
+	pthread_mutex_lock(&files->lock);
+	while (files->current.fd < 0 || files->current.number != segment) {
+		assert(files->current.fd < 0 || segment > files->current.number);
+		spare = best_spare(files);
+		if (spare != NULL && !files->current.busy) {
+			if (files->current.fd >= 0)
+				rv = before_switch(files->current.fd);
+			rv = rv == 0 ? switch_to(files, spare, segment) : rv;
+			if (rv != 0)
+				goto failed;
+		} else if (files->full || files->stopped) {
+			outcome = DISK_FULL;
+			goto done;
+		} else {
+			wait_for_keeper(files);
+		}
+	}
+	while (files->current.prepared_bytes < end && !files->full && !files->stopped)
+		wait_for_keeper(files);
+	outcome = files->current.prepared_bytes < end ? DISK_FULL : DISK_DONE;
+	*fd = files->current.fd;
+	goto done;
+failed:
+	errno = rv;
+	outcome = DISK_FAILED;
+done:
+	pthread_mutex_unlock(&files->lock);
+	return outcome;
+}
+
+void segment_files_written(struct segment_files *files, uint64_t end)
+{
+	pthread_mutex_lock(&files->lock);
+	if (end > files->position)
+		files->position = end;
+	pthread_mutex_unlock(&files->lock);
+}
+
+/* --- deleting and reading ------------------------------------------------------------------------------- */
+
+int segment_files_delete(struct segment_files *files, uint32_t segment)
+{
+	char name[32], spare_to[32];
+	uint32_t number;
+	struct stat status;
+	int rv = 0;
+
+	segment_name(segment, name);
+	pthread_mutex_lock(&files->lock);
+	number = files->next_spare;
+	spare_name(number, spare_to);
+	if (files->current.fd >= 0 && files->current.number == segment) {
+		rv = EBUSY;
+	} else if (fstatat(files->folder, name, &status, 0) != 0) {
+		rv = errno == ENOENT ? 0 : errno;
+	} else if (free_spare(files) != NULL && (uint64_t)status.st_size == files->segment_bytes) {
+		if (renameat(files->folder, name, files->folder, spare_to) != 0)
+			rv = errno;
+		else
+			rv = take_spare(files, spare_to, number);
+	} else if (unlinkat(files->folder, name, 0) != 0) {
+		rv = errno;
+	}
+	pthread_cond_broadcast(&files->changed);
+	pthread_mutex_unlock(&files->lock);
+	return rv;
+}
+
+ssize_t segment_files_read(const struct segment_files *files, uint32_t segment, uint64_t place, uint8_t *bytes,
+			   size_t size)
+{
+	char name[32];
+	size_t done = 0;
+	ssize_t got = 0;
+	int fd, saved;
+
+	segment_name(segment, name);
+	fd = openat(files->folder, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	do {
+		got = pread(fd, bytes + done, size - done, (off_t)(place + done));
+		done += got > 0 ? (size_t)got : 0;
+	} while ((got > 0 && done < size) || (got < 0 && errno == EINTR));
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return got < 0 ? -1 : (ssize_t)done;
+}

@@ -1,0 +1,281 @@
+/* The three disk threads of a shard. */
+#include "node/shard_disk.h"
+
+#include "node/clock.h"
+#include "node/snapshot_files.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static _Noreturn void disk_fatal(const struct shard_disk *disk, const char *what, int error)
+{
+	logging_event(disk->config.log, LOGGING_ERROR, "disk.failed",
+		      FIELDS(FIELD_TEXT("what", what), FIELD_TEXT("why", strerror(error)),
+			     FIELD_TEXT("journal", disk->config.journal_path)));
+	_exit(1);
+}
+
+static bool is_no_space(int error)
+{
+	return error == ENOSPC || error == EDQUOT;
+}
+
+/* --- writer ------------------------------------------------------------------------------------------------------ */
+
+static void sync_dirty(struct shard_disk *disk)
+{
+	if (disk->dirty >= 0 && fdatasync(disk->dirty) != 0)
+		disk_fatal(disk, "fdatasync", errno);
+	disk->dirty = -1;
+}
+
+/* Called for the segment that is left: whatever of it is unsynced is synced first. */
+static int sync_before_switch(int fd)
+{
+	return fdatasync(fd) == 0 ? 0 : errno;
+}
+
+static int write_all(int fd, struct span bytes, uint64_t place)
+{
+	size_t done = 0;
+
+	while (done < bytes.size) {
+		ssize_t written = pwrite(fd, bytes.data + done, bytes.size - done, (off_t)(place + done));
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+			return written == 0 ? ENOSPC : errno;
+		done += (size_t)written;
+	}
+	return 0;
+}
+
+static void note_unsynced(struct shard_disk *disk, int fd)
+{
+	if (disk->dirty < 0)
+		disk->sync_due_ms = clock_monotonic_ms() + disk->config.sync_ms;
+	disk->dirty = fd;
+}
+
+static enum disk_outcome carry_out_write(struct shard_disk *disk, const struct disk_request *request)
+{
+	enum disk_outcome outcome;
+	int fd = -1, rv;
+
+	outcome = segment_files_for_write(&disk->files, request->segment, request->place + request->bytes.size,
+					  sync_before_switch, &fd);
+	if (outcome == DISK_FAILED)
+		disk_fatal(disk, "switching to a new segment", errno);
+	if (outcome == DISK_FULL)
+		return outcome;
+	if (disk->dirty >= 0 && disk->dirty != fd)
+		disk->dirty = -1; /* was synced when it was left */
+	rv = write_all(fd, request->bytes, request->place);
+	if (is_no_space(rv))
+		return DISK_FULL;
+	if (rv != 0)
+		disk_fatal(disk, "pwrite", rv);
+	if (request->durable) {
+		if (fdatasync(fd) != 0)
+			disk_fatal(disk, "fdatasync", errno);
+		disk->dirty = -1;
+	} else {
+		note_unsynced(disk, fd);
+	}
+	segment_files_written(&disk->files, request->place + request->bytes.size);
+	return DISK_DONE;
+}
+
+static void *writer_run(void *argument)
+{
+	struct shard_disk *disk = argument;
+	enum disk_queue_outcome taken;
+	struct disk_job *job;
+
+	do {
+		taken = disk_queue_take(&disk->writes, disk->dirty >= 0 ? disk->sync_due_ms : UINT64_MAX, &job);
+		if (taken == DISK_QUEUE_JOB) {
+			job->outcome = carry_out_write(disk, &job->request);
+			disk->config.done(disk->config.owner, job);
+			if (segment_files_wants(&disk->files))
+				disk_queue_wake(&disk->keeps);
+		}
+		if (disk->dirty >= 0 && clock_monotonic_ms() >= disk->sync_due_ms)
+			sync_dirty(disk);
+	} while (taken != DISK_QUEUE_CLOSED);
+	sync_dirty(disk);
+	return NULL;
+}
+
+/* --- reader ------------------------------------------------------------------------------------------------------ */
+
+static void carry_out_read(struct shard_disk *disk, struct disk_job *job)
+{
+	ssize_t size;
+
+	job->bytes = malloc(job->request.length + 1u);
+	if (job->bytes == NULL)
+		disk_fatal(disk, "memory for a read", ENOMEM);
+	size = segment_files_read(&disk->files, job->request.segment, job->request.place, job->bytes,
+				  job->request.length);
+	if (size < 0 && errno != ENOENT)
+		disk_fatal(disk, "pread", errno);
+	job->size_bytes = size < 0 ? 0 : (size_t)size;
+}
+
+/* A snapshot that cannot be read is as good as none: the shard falls back to the other one, or to the journal. */
+static void carry_out_get(struct shard_disk *disk, struct disk_job *job)
+{
+	int rv = snapshot_file_get(disk->config.snapshot_path, job->request.partition, job->request.slot, &job->bytes,
+				   &job->size_bytes);
+
+	if (rv != 0)
+		logging_event(disk->config.log, LOGGING_ERROR, "snapshot.unreadable",
+			      FIELDS(FIELD_NUMBER("partition", job->request.partition),
+				     FIELD_NUMBER("slot", job->request.slot), FIELD_TEXT("why", strerror(rv))));
+}
+
+static void *reader_run(void *argument)
+{
+	struct shard_disk *disk = argument;
+	struct disk_job *job;
+
+	while (disk_queue_take(&disk->reads, UINT64_MAX, &job) != DISK_QUEUE_CLOSED) {
+		if (job == NULL)
+			continue;
+		if (job->request.verb == DISK_READ)
+			carry_out_read(disk, job);
+		else
+			carry_out_get(disk, job);
+		disk->config.done(disk->config.owner, job);
+	}
+	return NULL;
+}
+
+/* --- keeper ------------------------------------------------------------------------------------------------------ */
+
+static void carry_out_keep(struct shard_disk *disk, struct disk_job *job)
+{
+	const struct disk_request *request = &job->request;
+	int rv;
+
+	if (request->verb == DISK_DELETE)
+		rv = segment_files_delete(&disk->files, request->segment);
+	else
+		rv = snapshot_file_put(disk->config.snapshot_path, request->partition, request->slot, request->bytes);
+	if (is_no_space(rv))
+		job->outcome = DISK_FULL;
+	else if (rv != 0)
+		disk_fatal(disk, request->verb == DISK_DELETE ? "deleting a segment" : "writing a snapshot", rv);
+	disk->config.done(disk->config.owner, job);
+}
+
+/* One slice; returns until when the keeper may rest if no job comes. */
+static uint64_t prepare(struct shard_disk *disk, bool *was_full)
+{
+	int rv = segment_files_prepare(&disk->files);
+
+	if (rv < 0)
+		disk_fatal(disk, "preparing a segment", errno);
+	if ((rv == 2) != *was_full && rv != 0) {
+		*was_full = rv == 2;
+		logging_event(disk->config.log, LOGGING_WARN, *was_full ? "disk.full" : "disk.has_room",
+			      FIELDS(FIELD_TEXT("journal", disk->config.journal_path),
+				     FIELD_NUMBER("reserve_bytes", disk->config.reserve_bytes)));
+	}
+	if (rv == 1)
+		return 0;
+	return rv == 0 ? UINT64_MAX : clock_monotonic_ms() + DISK_RETRY_MS;
+}
+
+static void *keeper_run(void *argument)
+{
+	struct shard_disk *disk = argument;
+	enum disk_queue_outcome taken;
+	uint64_t rest_until_ms = 0;
+	bool was_full = false;
+	struct disk_job *job;
+
+	do {
+		taken = disk_queue_take(&disk->keeps, rest_until_ms, &job);
+		if (taken == DISK_QUEUE_JOB)
+			carry_out_keep(disk, job);
+		rest_until_ms = prepare(disk, &was_full);
+	} while (taken != DISK_QUEUE_CLOSED);
+	return NULL;
+}
+
+static void wake_keeper(void *owner)
+{
+	struct shard_disk *disk = owner;
+
+	disk_queue_wake(&disk->keeps);
+}
+
+/* --- the whole --------------------------------------------------------------------------------------------------- */
+
+int shard_disk_init(struct shard_disk *disk, const struct shard_disk_config *config, struct disk_segment **segments,
+		    uint32_t *count)
+{
+	int rv;
+
+	memset(disk, 0, sizeof *disk);
+	disk->config = *config;
+	disk->dirty = -1;
+	disk_queue_init(&disk->writes);
+	disk_queue_init(&disk->reads);
+	disk_queue_init(&disk->keeps);
+	rv = segment_files_init(&disk->files, config->journal_path, config->segment_bytes, config->reserve_bytes);
+	disk->files.wake_keeper = wake_keeper;
+	disk->files.owner = disk;
+	return rv == 0 ? segment_files_scan(&disk->files, segments, count) : rv;
+}
+
+int shard_disk_start(struct shard_disk *disk)
+{
+	int rv = pthread_create(&disk->writer, NULL, writer_run, disk);
+
+	if (rv == 0)
+		rv = pthread_create(&disk->reader, NULL, reader_run, disk);
+	if (rv == 0)
+		rv = pthread_create(&disk->keeper, NULL, keeper_run, disk);
+	return rv;
+}
+
+void shard_disk_submit(struct shard_disk *disk, const struct disk_request *request)
+{
+	struct disk_job *job = disk_job_new(request);
+
+	if (job == NULL)
+		disk_fatal(disk, "memory for a request", ENOMEM);
+	switch (request->verb) {
+	case DISK_WRITE: disk_queue_put_take(&disk->writes, job); break;
+	case DISK_READ:
+	case DISK_SNAPSHOT_GET: disk_queue_put_take(&disk->reads, job); break;
+	case DISK_DELETE:
+	case DISK_SNAPSHOT_PUT: disk_queue_put_take(&disk->keeps, job); break;
+	}
+}
+
+/* The writer may wait for space that only the keeper prepares, so the keeper ends last. */
+void shard_disk_stop(struct shard_disk *disk)
+{
+	disk_queue_close(&disk->writes);
+	disk_queue_close(&disk->reads);
+	pthread_join(disk->writer, NULL);
+	pthread_join(disk->reader, NULL);
+	segment_files_stop(&disk->files);
+	disk_queue_close(&disk->keeps);
+	pthread_join(disk->keeper, NULL);
+}
+
+void shard_disk_deinit(struct shard_disk *disk)
+{
+	segment_files_deinit(&disk->files);
+	disk_queue_deinit(&disk->writes);
+	disk_queue_deinit(&disk->reads);
+	disk_queue_deinit(&disk->keeps);
+}

@@ -1,0 +1,50 @@
+/* Every ZeroMQ socket of the node is made here, so that one place decides how it is secured and bounded.
+ *
+ * Two kinds, one direction each: a ROUTER is bound and everything arrives on it (clients are answered through it); a
+ * DEALER connects to one ROUTER and sends. The profile: without keys only loopback addresses are bound, unless the
+ * configuration says insecure (config.c checks that, and names what to do). No socket ever blocks a sender, keeps a
+ * message for a connection that is not up, or takes a larger message than the protocol knows.
+ * A socket belongs to the thread that made it; the factory to all. */
+#ifndef EVGRID_NODE_SOCKET_H
+#define EVGRID_NODE_SOCKET_H
+
+#include "proto/bytes.h"
+#include "proto/limits.h"
+
+#include <stdatomic.h>
+
+#define SOCKET_SEND_MESSAGES 128    /* per peer: a fuse; byte credits are the protocol's */
+#define SOCKET_RECEIVE_MESSAGES 256 /* per peer */
+#define SOCKET_RECONNECT_MS 50      /* after a broken or refused connection, doubling up to ... */
+#define SOCKET_RECONNECT_MAX_MS 400
+#define SOCKET_CONNECT_TIMEOUT_MS 2000 /* a lost SYN is tried again this soon */
+#define SOCKET_HANDSHAKE_MS 5000
+#define SOCKET_PING_MS 500 /* ZMTP pings; they prove only that the other's I/O thread is alive */
+#define SOCKET_PING_TIMEOUT_MS 3000
+#define SOCKETS_MAX 8192
+#define SOCKET_ROUTING_ID_BYTES 13u
+#define SOCKET_ENDPOINT_BYTES (ADDRESS_MAX_BYTES + 16u)
+
+struct socket_factory {
+	void *context;
+	uint64_t incarnation; /* part of every routing id: a restarted process is never taken for its former self */
+	atomic_uint serial;
+};
+
+int socket_factory_init(struct socket_factory *factory, uint64_t incarnation, int io_threads); /* 0, or errno */
+void socket_factory_deinit(struct socket_factory *factory); /* after all sockets are closed */
+
+/* A ROUTER on host:*port; port 0 takes a free one and tells it. NULL with errno. */
+void *socket_bind(struct socket_factory *factory, const char *host, uint16_t *port);
+/* A DEALER to "host:port". NULL with errno: not an address. */
+void *socket_connect(struct socket_factory *factory, const char *address);
+void *socket_close(void *socket); /* NULL */
+
+/* Sends one part of a message. A large frame's memory is handed to ZeroMQ and the buffer left null; a small one is
+ * copied and left as it is. 0, or errno (EAGAIN, EHOSTUNREACH). */
+int socket_send(void *socket, struct buffer *frame, int flags);
+
+int socket_descriptor(void *socket);
+bool socket_readable(void *socket); /* asks ZMQ_EVENTS: must be false before a thread sleeps on the descriptor */
+
+#endif

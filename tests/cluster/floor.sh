@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# evgrid-floor for a second a mode: it verifies itself, its figures are there, and it leaves nothing behind, neither
+# when all goes well nor when one of its nodes is killed. Uses the build in EVGRID_BUILD (default build/).
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=/dev/null
+. tests/wait.sh
+floor=${EVGRID_BUILD:-build}/evgrid-floor
+directory=$(mktemp -d)
+running=
+end() {
+    [ -z "$running" ] || kill "$running" 2>/dev/null || true
+    rm -rf "$directory"
+}
+trap end EXIT
+
+nodes_of() { cat "/proc/$1/task/$1/children"; }
+has_nodes() { [ "$(nodes_of "$1" | wc -w)" -eq 3 ]; }
+has_ended() { ! kill -0 "$1"; }
+
+mkdir "$directory/journals"
+"$floor" --seconds 1 --file-mib 16 --dir "$directory/journals" >"$directory/figures"
+python3 - "$directory/figures" <<'PYTHON'
+import json, sys
+figures = json.load(open(sys.argv[1]))
+for mode in ('throughput', 'single'):
+    one = figures[mode]
+    print(f'{mode}: {one["events_per_second"]} events/s, p50 {one["p50_us"]} us, p99.9 {one["p999_us"]} us')
+    assert one['events'] > 100 and 0.8 < one['seconds'] < 1.2
+    assert one['apart']['events'] > 0 or 0 < one['p50_us'] <= one['p99_us'] <= one['p999_us']
+    assert all(node['journal_bytes'] >= one['payload_bytes'] for node in one['nodes'])
+assert figures['throughput']['events_per_second'] > figures['single']['events_per_second']
+assert figures['verified_events'] >= sum(figures[mode]['events'] for mode in ('throughput', 'single'))
+PYTHON
+
+status=0
+"$floor" --in-flight 0 2>"$directory/errors" || status=$?
+[ "$status" -eq 2 ]
+grep -q 'expected 1 to' "$directory/errors"
+
+"$floor" --seconds 60 --file-mib 16 --dir "$directory/journals" >/dev/null 2>"$directory/errors" &
+running=$!
+wait_until 10 'three nodes' has_nodes "$running"
+read -r -a nodes <<<"$(nodes_of "$running")"
+kill -9 "${nodes[1]}"
+status=0
+wait "$running" || status=$?
+running=
+[ "$status" -eq 1 ]
+grep -q 'has ended' "$directory/errors"
+for node in "${nodes[@]}"; do
+    wait_until 5 "the end of node $node" has_ended "$node"
+done
+[ -z "$(ls -A "$directory/journals")" ]
+echo 'a killed node ends the run with status 1, and nothing is left'

@@ -1,0 +1,129 @@
+/* Up to three shards (W = 1) around one scripted controller, with an in-memory disk each and a network the test rules:
+ * everything is stepped by hand, nothing sleeps. One partition matters: HARNESS_PARTITION. */
+#ifndef EVGRID_TESTS_SHARD_HARNESS_H
+#define EVGRID_TESTS_SHARD_HARNESS_H
+
+#include "partition/log.h"
+#include "partition/shard.h"
+#include "partition/state.h"
+
+#define HARNESS_NODES 3u
+#define HARNESS_SEGMENTS 64u
+#define HARNESS_SEGMENT_BYTES (1024u * 1024)
+#define HARNESS_PACKETS 4096u
+#define HARNESS_ANSWERS 1024u
+#define HARNESS_STREAM 1u
+#define HARNESS_VIEW 1u
+
+struct harness_write { /* the one in flight */
+	bool open;
+	struct disk_request request;
+};
+
+struct harness_disk {
+	struct buffer segments[HARNESS_SEGMENTS];
+	struct buffer snapshots[PARTITION_COUNT][2];
+	bool hold; /* writes are not answered */
+	bool full;
+	struct harness_write write;
+};
+
+struct harness_node {
+	struct shard *shard; /* NULL: down */
+	uint64_t node_epoch;
+	uint64_t incarnation;
+	uint64_t journal_id;
+	struct harness_disk disk;
+	bool deaf;         /* receives no map */
+	bool cut;          /* answers and gets no heartbeats */
+	bool stranded;     /* hears of no controller */
+	uint64_t heard_ms; /* last heartbeat round it took part in */
+	bool touched;
+	struct cluster_map map;
+	struct contact_table contacts;
+	uint32_t events[32];
+	struct shard_event last_event;
+};
+
+struct harness_packet {
+	uint32_t from;
+	uint32_t to;
+	enum message_kind kind;
+	struct buffer frame;
+};
+
+struct harness_answer {
+	uint32_t node;
+	uint64_t client;
+	enum message_kind kind;
+	struct append_done append;
+	struct read_done read;
+	struct replay_data replay;
+	struct buffer frame; /* spans of the above point into it */
+};
+
+struct harness {
+	uint32_t count;
+	uint64_t now_ms;
+	uint64_t snapshot_interval_bytes;
+	uint64_t pending_limit_bytes;
+	bool interval_sync;
+	struct cluster_map map;
+	uint16_t partition;
+	bool apply_proposals; /* the controller takes what is proposed */
+	bool (*drop)(struct harness *harness, const struct harness_packet *packet); /* true: lost */
+	uint32_t chaos_percent; /* packets lost, repeated, put off: each */
+	uint64_t chaos_state;
+	struct harness_node nodes[HARNESS_NODES]; /* node i has id i + 1 */
+	struct harness_packet packets[HARNESS_PACKETS];
+	size_t packet_count;
+	struct harness_answer answers[HARNESS_ANSWERS];
+	size_t answer_count;
+	struct shard_proposal proposal; /* the newest */
+	uint32_t proposals;
+	uint64_t producer;
+	uint32_t number;
+};
+
+struct harness *harness_new(uint32_t nodes);
+struct harness *harness_free(struct harness *harness);
+
+/* --- the controller ------------------------------------------------------------------------------------------------------ */
+
+struct map_partition *harness_row(struct harness *harness);
+/* A change of the row: one version up; a new epoch where asked for; told to every node that is not deaf. */
+void harness_elect(struct harness *harness, uint32_t primary, node_set isr, node_set elr);
+void harness_publish(struct harness *harness);
+
+/* --- nodes ----------------------------------------------------------------------------------------------------------------- */
+
+void harness_start(struct harness *harness, uint32_t node); /* recover, register with a new node epoch, take the map */
+void harness_recover(struct harness *harness, uint32_t node); /* recover only */
+void harness_kill(struct harness *harness, uint32_t node);    /* a write in flight is lost */
+void harness_turn(struct harness *harness, uint32_t node);
+void harness_finish_write(struct harness *harness, uint32_t node);
+
+/* Delivers, answers disks, turns, in rounds of 1 ms. */
+void harness_run(struct harness *harness, uint64_t duration_ms);
+/* Until the node is an active primary (bounded). */
+void harness_settle(struct harness *harness, uint32_t node);
+
+struct partition_status harness_status(struct harness *harness, uint32_t node);
+void harness_inject(struct harness *harness, uint32_t from, uint32_t to, enum message_kind kind, uint64_t node_epoch,
+		    struct span item);
+
+/* --- clients ---------------------------------------------------------------------------------------------------------------- */
+
+/* A batch of `count` events of one key, numbered as given; check NULL: none. Returns the ticket. */
+uint64_t harness_append(struct harness *harness, uint32_t node, uint32_t number, const char *key, uint32_t count,
+			const struct check *check);
+uint64_t harness_append_next(struct harness *harness, uint32_t node, const char *key); /* one event, next number */
+uint64_t harness_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key, uint64_t at_least,
+		      uint32_t wait_ms);
+uint64_t harness_replay(struct harness *harness, uint32_t node, uint64_t from, uint32_t max_bytes);
+
+/* The answer of a ticket, NULL: none yet. */
+const struct harness_answer *harness_answer(struct harness *harness, uint64_t ticket);
+void harness_expect(struct harness *harness, uint64_t ticket, enum error error); /* asserts */
+
+#endif

@@ -1,0 +1,475 @@
+/* Three nodes: epochs, the in-sync set, leases, hand-over. Names R, L, X are those of the schedules that break a careless
+ * implementation. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/shard_harness.h"
+
+static int three_nodes(void **state)
+{
+	struct harness *harness = harness_new(3);
+
+	harness_settle(harness, 0);
+	*state = harness;
+	return 0;
+}
+
+static int free_harness(void **state)
+{
+	*state = harness_free(*state);
+	return 0;
+}
+
+static bool drop_data(struct harness *harness, const struct harness_packet *packet)
+{
+	(void)harness;
+	(void)packet;
+	return true;
+}
+
+static bool drop_first_nodes(struct harness *harness, const struct harness_packet *packet)
+{
+	(void)harness;
+	return packet->from == 1 || packet->to == 1;
+}
+
+static bool drop_from_third(struct harness *harness, const struct harness_packet *packet)
+{
+	(void)harness;
+	return packet->from == 3;
+}
+
+static void inject_ack(struct harness *harness, uint32_t from, uint64_t node_epoch, uint32_t epoch, uint64_t end)
+{
+	struct ack_item item = {harness->partition, epoch, end, 0, 0, end};
+	struct buffer body = BUFFER_NULL;
+	bool (*drop)(struct harness *, const struct harness_packet *) = harness->drop;
+
+	harness->drop = NULL;
+	ack_item_encode(&item, &body);
+	harness_inject(harness, from, 1, MESSAGE_ACK, node_epoch, buffer_span(&body));
+	buffer_deinit(&body);
+	harness->drop = drop;
+}
+
+/* --- acknowledgements ----------------------------------------------------------------------------------------------------- */
+
+/* R5, R6: only acknowledgements of this epoch, from the replica's present process, count. */
+static void foreign_acknowledgements_do_not_count(void **state)
+{
+	struct harness *harness = *state;
+	uint32_t epoch = harness_row(harness)->epoch;
+	uint64_t commit = harness_status(harness, 0).commit;
+	uint64_t ticket;
+
+	harness->drop = drop_data;
+	ticket = harness_append_next(harness, 0, "k");
+	harness_run(harness, 3);
+	for (uint32_t node = 2; node <= 3; node++) {
+		uint64_t node_epoch = harness->nodes[node - 1].node_epoch;
+
+		inject_ack(harness, node, node_epoch, epoch - 1, commit + 1); /* an epoch ago */
+		inject_ack(harness, node, node_epoch - 1, epoch, commit + 1); /* its former process */
+		inject_ack(harness, node, node_epoch + 1, epoch, commit + 1); /* one the map does not know */
+		inject_ack(harness, node, node_epoch, epoch, commit + 1000);  /* beyond the log */
+	}
+	harness_run(harness, 5);
+	assert_int_equal(harness_status(harness, 0).commit, commit);
+	inject_ack(harness, 2, harness->nodes[1].node_epoch, epoch, commit + 1);
+	inject_ack(harness, 3, harness->nodes[2].node_epoch, epoch, commit + 1);
+	harness_run(harness, 5);
+	harness_expect(harness, ticket, ERROR_NONE);
+}
+
+/* R6: what a process acknowledged counts no more once the map shows another process of that node. */
+static void a_restarted_replica_counts_for_nothing_yet(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t commit;
+	uint64_t ticket;
+
+	ticket = harness_append_next(harness, 0, "k");
+	harness_run(harness, 20);
+	harness_expect(harness, ticket, ERROR_NONE);
+	commit = harness_status(harness, 0).commit;
+	harness_kill(harness, 2);
+	harness->drop = drop_from_third;
+	harness_start(harness, 2);
+	ticket = harness_append_next(harness, 0, "k");
+	harness_run(harness, 100);
+	assert_int_equal(harness_status(harness, 0).commit, commit);
+	harness->drop = NULL;
+	harness_run(harness, 600);
+	harness_expect(harness, ticket, ERROR_NONE);
+}
+
+/* Rule 4: the ISR at its largest counts; a proposed addition at once, a proposed removal until it is committed. */
+static void the_maximal_isr_commits(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t ticket;
+
+	harness_kill(harness, 2);
+	harness_run(harness, 50);
+	harness->apply_proposals = false;
+	ticket = harness_append_next(harness, 0, "k");
+	harness_run(harness, 1500);
+	assert_int_equal(harness->proposal.kind, PROPOSE_ISR);
+	assert_int_equal(harness->proposal.isr, 3);
+	assert_null(harness_answer(harness, ticket)); /* removed, but not committed yet */
+	harness->apply_proposals = true;
+	harness_run(harness, 400);
+	harness_expect(harness, ticket, ERROR_NONE);
+	harness->apply_proposals = false;
+	harness_start(harness, 2);
+	harness_run(harness, 300);
+	assert_int_equal(harness->proposal.isr, 7);
+	assert_int_equal(harness->proposal.added_epochs[2], harness->nodes[2].node_epoch);
+	harness->drop = drop_from_third;
+	ticket = harness_append_next(harness, 0, "k");
+	harness_run(harness, 200);
+	assert_null(harness_answer(harness, ticket)); /* added, though not committed yet */
+	harness->apply_proposals = true;
+	harness_run(harness, 1500); /* withdrawn */
+	harness_expect(harness, ticket, ERROR_NONE);
+	assert_int_equal(harness_row(harness)->isr, 3);
+}
+
+/* --- below the minimum ------------------------------------------------------------------------------------------------------ */
+
+/* R16: nothing fresh before the epoch start is committed; reads marked with their offset go on. */
+static void a_new_primary_below_the_minimum_answers_nothing_fresh(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t fresh, local, append;
+
+	(void)harness_append_next(harness, 0, "k");
+	harness_run(harness, 50);
+	harness_kill(harness, 0);
+	harness_kill(harness, 2);
+	harness_elect(harness, 2, 2, 5);
+	harness_run(harness, 600);
+	fresh = harness_read(harness, 1, READ_LINEARIZABLE, "k", 0, 20);
+	local = harness_read(harness, 1, READ_LOCAL, "k", 0, 0);
+	append = harness_append_next(harness, 1, "k");
+	harness_run(harness, 100);
+	harness_expect(harness, fresh, ERROR_NOT_READY);
+	harness_expect(harness, local, ERROR_NONE);
+	assert_int_equal(harness_answer(harness, local)->read.version, 1);
+	harness_expect(harness, append, ERROR_NOT_READY);
+}
+
+/* Rules 2 and 5: an epoch that began below the minimum comes out of it when a replica has acknowledged past its start. */
+static void below_the_minimum_a_returning_replica_is_won_back(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t ticket;
+
+	(void)harness_append_next(harness, 0, "k");
+	harness_run(harness, 50);
+	harness_kill(harness, 0);
+	harness_kill(harness, 2);
+	harness_elect(harness, 2, 2, 5);
+	harness_run(harness, 600);
+	assert_false(harness_status(harness, 1).active);
+	harness_start(harness, 2);
+	harness_settle(harness, 1);
+	assert_int_equal(harness_row(harness)->isr, 6);
+	assert_int_equal(harness_row(harness)->elr, 0);
+	ticket = harness_append_next(harness, 1, "k");
+	harness_run(harness, 20);
+	harness_expect(harness, ticket, ERROR_NONE);
+}
+
+/* R17: new writes are refused at once; what is journalled ends as applied, never as not applied. */
+static void journalled_writes_are_never_told_not_applied(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t stored, refused;
+
+	harness->drop = drop_first_nodes;
+	stored = harness_append_next(harness, 0, "k");
+	harness_run(harness, 600);
+	assert_int_equal(harness_row(harness)->isr, 1);
+	assert_int_equal(harness_row(harness)->elr, 6);
+	refused = harness_append(harness, 0, 2, "k", 1, NULL);
+	harness_run(harness, 10);
+	harness_expect(harness, refused, ERROR_NOT_ENOUGH_REPLICAS);
+	assert_null(harness_answer(harness, stored));
+	harness->drop = NULL;
+	harness_run(harness, 2000);
+	harness_expect(harness, stored, ERROR_NONE);
+	assert_int_equal(harness_row(harness)->isr, 7);
+}
+
+/* X10: a lost primacy makes what is pending unknown. */
+static void a_lost_primacy_makes_it_unknown(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t stored, parked;
+	struct check none = {0, CHECK_NONE, 0};
+
+	harness->drop = drop_data;
+	stored = harness_append(harness, 0, 1, "k", 1, NULL);
+	parked = harness_append(harness, 0, 2, "k", 1, &none);
+	harness_run(harness, 5);
+	assert_null(harness_answer(harness, parked));
+	harness->drop = NULL;
+	harness_elect(harness, 2, 7, 0);
+	harness_run(harness, 5);
+	harness_expect(harness, stored, ERROR_OUTCOME_UNKNOWN);
+	harness_expect(harness, parked, ERROR_OUTCOME_UNKNOWN);
+}
+
+/* A new epoch of the same primary (its replicas changed) keeps what is pending: it is in its log and will be committed. */
+static void the_same_primary_keeps_its_pending_answers(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t stored;
+
+	harness->drop = drop_data;
+	stored = harness_append_next(harness, 0, "k");
+	harness_run(harness, 5);
+	harness->drop = NULL;
+	harness_elect(harness, 1, 7, 0);
+	harness_settle(harness, 0);
+	harness_run(harness, 10);
+	harness_expect(harness, stored, ERROR_NONE);
+	stored = harness_append_next(harness, 0, "k");
+	harness_run(harness, 20);
+	harness_expect(harness, stored, ERROR_NONE);
+}
+
+/* R19: a primary that reaches nobody, while the others are live, hands over. */
+static void a_grey_primary_hands_over(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t ticket;
+
+	harness->drop = drop_first_nodes;
+	(void)harness_append_next(harness, 0, "k");
+	harness_run(harness, 1800);
+	assert_int_equal(harness->nodes[0].events[SHARD_EVENT_SEALED], 1);
+	assert_int_equal(harness_row(harness)->primary, 2);
+	harness_settle(harness, 1);
+	ticket = harness_append(harness, 1, 1, "other", 1, NULL);
+	harness_run(harness, 50);
+	harness_expect(harness, ticket, ERROR_NONE);
+	harness->drop = NULL;
+	harness_run(harness, 2000);
+	assert_int_equal(harness->nodes[0].events[SHARD_EVENT_TRUNCATED], 1);
+	assert_int_equal(harness_status(harness, 0).digest, harness_status(harness, 1).digest);
+}
+
+/* --- leases ------------------------------------------------------------------------------------------------------------------- */
+
+/* L7: refusals that rest on state need the lease; other writes do not. */
+static void without_a_lease_nothing_fresh_is_answered(void **state)
+{
+	struct harness *harness = *state;
+	struct check none = {0, CHECK_NONE, 0};
+	uint64_t read, refused, plain;
+
+	(void)harness_append_next(harness, 0, "k");
+	harness_run(harness, 20);
+	harness->nodes[0].cut = true;
+	harness_run(harness, LEASE_MS + 50);
+	read = harness_read(harness, 0, READ_LINEARIZABLE, "k", 0, 20);
+	refused = harness_append(harness, 0, 2, "k", 1, &none);
+	plain = harness_append(harness, 0, 2, "k", 1, NULL);
+	harness_run(harness, 30);
+	harness_expect(harness, read, ERROR_STALE_LEASE);
+	harness_expect(harness, refused, ERROR_STALE_LEASE);
+	harness_expect(harness, plain, ERROR_NONE);
+}
+
+static void a_renewed_contact_answers_a_waiting_read(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t read;
+
+	harness->nodes[0].cut = true;
+	harness_run(harness, LEASE_MS + 50);
+	read = harness_read(harness, 0, READ_LINEARIZABLE, "k", 0, 200);
+	harness_run(harness, 20);
+	assert_null(harness_answer(harness, read));
+	harness->nodes[0].cut = false;
+	harness_run(harness, 60);
+	harness_expect(harness, read, ERROR_NONE);
+}
+
+/* L6: stopped between the arrival of the request and the turn: the turn's clock decides. */
+static void a_stopped_process_reads_nothing_stale(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t read = harness_read(harness, 0, READ_LINEARIZABLE, "k", 0, 0);
+
+	harness->now_ms += 10000;
+	harness_turn(harness, 0);
+	harness_expect(harness, read, ERROR_STALE_LEASE);
+}
+
+/* Answers under a newer map than the primary's own may come from one who knows its successor. */
+static void answers_of_a_newer_map_feed_no_lease(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t read;
+
+	harness->nodes[0].deaf = true;
+	harness_elect(harness, 2, 7, 0);
+	harness_run(harness, LEASE_MS + 50);
+	read = harness_read(harness, 0, READ_LINEARIZABLE, "k", 0, 10);
+	harness_run(harness, 30);
+	harness_expect(harness, read, ERROR_STALE_LEASE);
+}
+
+/* Rule 7: a new primary waits 1.1 L after its own last answer to the earlier one. */
+static void a_new_primary_waits_for_the_old_lease(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t answered_ms, active_ms;
+
+	harness_run(harness, 1000 - harness->now_ms % 50);
+	answered_ms = harness->nodes[1].contacts.nodes[0].our_answer_ms;
+	harness->nodes[0].deaf = true;
+	harness->nodes[0].cut = true;
+	harness_elect(harness, 2, 7, 0);
+	harness_run(harness, 1);
+	harness->drop = drop_first_nodes;
+	harness_row(harness)->isr = 6;
+	harness_row(harness)->version++;
+	harness_publish(harness);
+	harness_settle(harness, 1);
+	active_ms = harness->now_ms;
+	assert_true(active_ms >= answered_ms + LEASE_MS + LEASE_MS / 10);
+	assert_true(active_ms < answered_ms + LEASE_MS + 100);
+}
+
+/* --- hand-over ------------------------------------------------------------------------------------------------------------------ */
+
+/* L8: sealed, the target at the end, asked for; the next primary does not wait. */
+static void a_planned_hand_over_is_short(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t pending = harness_append_next(harness, 0, "k");
+	uint64_t begun_ms = harness->now_ms;
+	uint64_t ticket;
+
+	harness_turn(harness, 0);
+	shard_handover_wish(harness->nodes[0].shard, harness->partition, 2);
+	harness_turn(harness, 0);
+	assert_int_equal(harness_status(harness, 0).role, ROLE_SEALED);
+	harness_settle(harness, 1);
+	assert_true(harness->now_ms - begun_ms < 50);
+	assert_int_equal(harness_row(harness)->primary, 2);
+	harness_expect(harness, pending, ERROR_NONE);
+	ticket = harness_append_next(harness, 1, "k");
+	harness_run(harness, 20);
+	harness_expect(harness, ticket, ERROR_NONE);
+}
+
+static void a_sealed_primary_stays_sealed_until_the_version_changes(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t read, append;
+	uint32_t asked;
+
+	harness->apply_proposals = false;
+	shard_handover_wish(harness->nodes[0].shard, harness->partition, 2);
+	harness_run(harness, 3000);
+	assert_int_equal(harness_status(harness, 0).role, ROLE_SEALED);
+	assert_int_equal(harness->proposal.kind, PROPOSE_HANDOVER);
+	asked = harness->nodes[0].events[SHARD_EVENT_SEALED];
+	assert_int_equal(asked, 1);
+	read = harness_read(harness, 0, READ_LINEARIZABLE, "k", 0, 20);
+	append = harness_append_next(harness, 0, "k");
+	harness_run(harness, 30);
+	harness_expect(harness, read, ERROR_NOT_READY);
+	harness_expect(harness, append, ERROR_NOT_READY);
+	harness_row(harness)->version++; /* something else was taken: the hand-over never will be */
+	harness_row(harness)->changed_at = ++harness->map.version;
+	harness_publish(harness);
+	harness_run(harness, 5);
+	assert_true(harness_status(harness, 0).active);
+}
+
+static void an_unfit_target_is_refused(void **state)
+{
+	struct harness *harness = *state;
+
+	harness_kill(harness, 2);
+	harness->map.nodes[2].fenced = true;
+	harness->map.nodes[2].changed_at = ++harness->map.version;
+	harness_publish(harness);
+	shard_handover_wish(harness->nodes[0].shard, harness->partition, 3);
+	shard_handover_wish(harness->nodes[0].shard, harness->partition, 1);
+	shard_handover_wish(harness->nodes[0].shard, harness->partition, 0);
+	harness_run(harness, 5);
+	assert_true(harness_status(harness, 0).active);
+}
+
+/* --- fail-over ---------------------------------------------------------------------------------------------------------------------- */
+
+static void fail_over_loses_and_doubles_nothing(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t again;
+
+	for (uint32_t i = 0; i < 10; i++)
+		(void)harness_append_next(harness, 0, "k");
+	harness_run(harness, 20);
+	harness_kill(harness, 0);
+	harness_elect(harness, 2, 6, 0);
+	harness_settle(harness, 1);
+	again = harness_append(harness, 1, 10, "k", 1, NULL);
+	harness_run(harness, 20);
+	assert_int_equal(harness_answer(harness, again)->append.duplicate, 1);
+	again = harness_read(harness, 1, READ_LINEARIZABLE, "k", 0, 0);
+	harness_run(harness, 5);
+	assert_int_equal(harness_answer(harness, again)->read.version, 10);
+}
+
+static void suspects_report_what_they_hold(void **state)
+{
+	struct harness *harness = *state;
+
+	harness->apply_proposals = false;
+	harness_row(harness)->suspects = 7;
+	harness_elect(harness, 0, 0, 0);
+	harness_run(harness, 10);
+	assert_int_equal(harness->proposal.kind, PROPOSE_SUSPECT_REPORT);
+	assert_int_equal(harness->proposal.end, harness_status(harness, 2).end);
+	assert_int_equal(harness->proposal.last_epoch, 1);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, three_nodes, free_harness)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(foreign_acknowledgements_do_not_count),
+		CASE(a_restarted_replica_counts_for_nothing_yet),
+		CASE(the_maximal_isr_commits),
+		CASE(a_new_primary_below_the_minimum_answers_nothing_fresh),
+		CASE(below_the_minimum_a_returning_replica_is_won_back),
+		CASE(journalled_writes_are_never_told_not_applied),
+		CASE(a_lost_primacy_makes_it_unknown),
+		CASE(the_same_primary_keeps_its_pending_answers),
+		CASE(a_grey_primary_hands_over),
+		CASE(without_a_lease_nothing_fresh_is_answered),
+		CASE(a_renewed_contact_answers_a_waiting_read),
+		CASE(a_stopped_process_reads_nothing_stale),
+		CASE(answers_of_a_newer_map_feed_no_lease),
+		CASE(a_new_primary_waits_for_the_old_lease),
+		CASE(a_planned_hand_over_is_short),
+		CASE(a_sealed_primary_stays_sealed_until_the_version_changes),
+		CASE(an_unfit_target_is_refused),
+		CASE(fail_over_loses_and_doubles_nothing),
+		CASE(suspects_report_what_they_hold),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
