@@ -32,7 +32,7 @@ static bool json_value(struct json_reader *r);
 static bool json_fail(struct json_reader *r, const char *why)
 {
 	if (r->why == NULL)
-		r->why = why;
+		r->why = r->at == r->end ? "the text ends too soon" : why;
 	return false;
 }
 
@@ -408,7 +408,7 @@ static bool json_value(struct json_reader *r)
 	case 'n': msgpack_write_nil(r->out); return json_word(r, "null");
 	case '-':
 	case '0' ... '9': return json_number(r);
-	default: return json_fail(r, r->at == r->end ? "the text ends too soon" : "expected a value");
+	default: return json_fail(r, "expected a value");
 	}
 }
 

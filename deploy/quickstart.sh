@@ -55,22 +55,22 @@ trap finish EXIT
 
 say "three nodes"
 cluster up 3
-EVGRID_SERVER=$(cluster server)
-export EVGRID_SERVER
-"$evgrid" cluster wait --timeout 30s
+server=$(cluster server)
+export EVGRID_SERVER=${server#EVGRID_SERVER=}
+"$evgrid" cluster wait --for balanced --timeout 30s
 
 say "streams and views"
-for stream in Customer Product Order Payment; do "$evgrid" stream create "$stream" >/dev/null; done
-for view in customers products orders payments; do "$evgrid" view apply "deploy/shop/views/$view.yaml" >/dev/null; done
+for stream in Customer Product Order Payment; do "$evgrid" stream create "$stream" 2>/dev/null; done
+for view in customers products orders payments; do "$evgrid" view apply "deploy/shop/views/$view.yaml" 2>/dev/null; done
 "$evgrid" view ls
 
 # The views of every node against what the events alone say: compare_views EVENTS-FILE...
 compare_views() {
-	"$evgrid" cluster wait --in-sync --timeout 60s
+	"$evgrid" cluster wait --for healthy --timeout 60s
 	for view in customers products orders payments; do
 		deploy/shop/expected.py "$@" --keys "$view" >"$work/keys"
 		for node in n1 n2 n3; do
-			"$evgrid" view get "$view" --keys-from "$work/keys" --node "$node" --local >"$work/rows"
+			"$evgrid" view get "$view" --keys-from "$work/keys" --node "$node" >"$work/rows"
 			printf '%s ' "$node"
 			deploy/shop/expected.py "$@" --compare "$view" <"$work/rows"
 		done

@@ -114,8 +114,9 @@ static const char *const reference_head =
 	"```\n"
 	"\n"
 	"Exit codes of evgridd: 0 stopped cleanly; 1 a fault at run time, told by the last line of the log; 2 wrong "
-	"configuration or use;\n3 the data directory was refused; 4 a port could not be bound; 130 or 143 the second "
-	"SIGINT or SIGTERM ended it at once.\n";
+	"configuration\nor use; 3 the data directory was refused; 4 a port could not be bound; 130 or 143 the second "
+	"SIGINT "
+	"or SIGTERM ended it at\nonce.\n";
 
 void config_print_reference(FILE *out)
 {

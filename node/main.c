@@ -1,9 +1,14 @@
 /* evgridd: the command line. Main thread. */
 #include "node/node.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Blocks and messages are up to a few megabytes and short-lived: mapping each anew costs more than filling it. */
+#define HEAP_MAP_FROM_BYTES (16 * 1024 * 1024)
+#define HEAP_KEEP_BYTES (64 * 1024 * 1024)
 
 static const char *const usage_text =
 	"usage: evgridd --dev | --config FILE [options]\n"
@@ -147,6 +152,8 @@ int main(int argc, char **argv)
 	struct arguments arguments = {.action = ACTION_RUN};
 	int result;
 
+	mallopt(M_MMAP_THRESHOLD, HEAP_MAP_FROM_BYTES);
+	mallopt(M_TRIM_THRESHOLD, HEAP_KEEP_BYTES);
 	if (parse_arguments(argc, argv, &arguments) != 0)
 		return NODE_EXIT_USAGE;
 	if (arguments.action == ACTION_HELP || argc == 1) {

@@ -21,12 +21,15 @@
  *
  * Invariants
  *  J1 One block is in flight; the next is filled meanwhile. A block is durable when its write has been answered.
- *  J2 On start a bad block (magic, id, number, chain, checksum) whose number is <= the greatest `synced` mark seen in any
- *     block is corruption: quarantined and reported, never cut. Beyond that mark it is the torn tail: cut, reported.
+ *  J2 On start a bad block (magic, id, number, chain, checksum) whose number is <= the greatest `synced` mark seen in
+ *     any block is corruption: quarantined and reported, never cut. Beyond that mark it is the torn tail: cut and
+ *     reported.
  *  J3 What a start has read is synced by the driver before it counts; an old segment is never written on.
  *  J4 A batch whose epoch is above the log's last and whose base lies below the partition's end truncates, on recovery
  *     as when running.
- *  J5 Truncation and leave items live until every segment they reach into is gone. */
+ *  J5 Truncation and leave items live until every segment they reach into is gone.
+ *
+ * docs/reference/journal-format.md tells it to users. */
 #ifndef EVGRID_PARTITION_JOURNAL_H
 #define EVGRID_PARTITION_JOURNAL_H
 
@@ -98,7 +101,8 @@ const struct journal_damage *journal_damage(const struct journal *journal);
 
 /* Room for `size` bytes in the open block (its item header comes on top). */
 bool journal_has_room(const struct journal *journal, size_t size);
-/* Copies a stamped batch into the open block. The block's number tells when it is durable. 0, 1: no room, -1: memory. */
+/* Copies a stamped batch into the open block. The block's number tells when it is durable. 0, 1: no room, -1: no
+ * memory. */
 int journal_append_batch(struct journal *journal, uint16_t partition, struct span batch, struct journal_place *place,
 			 uint64_t *block);
 int journal_append_truncate(struct journal *journal, uint16_t partition, uint32_t epoch, uint64_t offset,

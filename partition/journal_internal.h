@@ -137,7 +137,7 @@ void journal_segments_set(struct journal_segments *segments, struct journal_segm
 			  enum journal_segment_state state);
 void journal_segments_deinit(struct journal_segments *segments);
 
-/* --- recovery (journal_scan.c, _recover.c, _visit.c) ----------------------------------------------------------------- */
+/* --- recovery (journal_scan.c, _recover.c, _visit.c) -------------------------------------------------------------- */
 
 struct recovery_segment {
 	uint32_t segment;

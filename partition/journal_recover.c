@@ -9,9 +9,9 @@
  *   AHEAD    At the first block that does not fit: reads on, at multiples of 4096, for good blocks. One whose `synced`
  *            mark covers the missing number proves that it was durable: corruption. Then WALK goes on with the first
  *            good block found. What was skipped is counted by numbers.
- *   TAIL     No such mark up to the end: the tail. What is good behind it does not count either. The page where the next
- *            block would stand, in this segment and at the front of newer ones, tells whether something was cut or the
- *            journal simply ends there.
+ *   TAIL     No such mark up to the end: the tail. What is good behind it does not count either. The page where the
+ *            next block would stand, in this segment and at the front of newer ones, tells whether something was cut
+ *            or the journal simply ends there.
  *
  * A healthy journal is read once, and the rest of its last segment once more. A block is visited only when it is known
  * to count, and whole: its items are all checked before the first is shown. */

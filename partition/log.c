@@ -26,7 +26,7 @@ static_assert(sizeof(struct log_entry) <= 48, "there is one for every batch, in 
 static struct log_entry *entry_at(const struct log *log, size_t i)
 {
 	assert(i < log->entry_count);
-	return &log->chunks[i / CHUNK_ENTRIES]->entries[i % CHUNK_ENTRIES];
+	return &log->chunks[i / CHUNK_ENTRIES].chunk->entries[i % CHUNK_ENTRIES];
 }
 
 static const struct log_entry *last_entry(const struct log *log)
@@ -39,7 +39,7 @@ static void chunks_trim(struct log *log)
 	size_t needed = (log->entry_count + CHUNK_ENTRIES - 1) / CHUNK_ENTRIES;
 
 	while (log->chunk_count > needed)
-		free(log->chunks[--log->chunk_count]);
+		free(log->chunks[--log->chunk_count].chunk);
 }
 
 void log_deinit(struct log *log)
@@ -53,23 +53,30 @@ void log_deinit(struct log *log)
 
 /* --- growing ---------------------------------------------------------------------------------------------------- */
 
+static int chunks_grow(struct log *log)
+{
+	size_t capacity = log->chunk_capacity == 0 ? CHUNKS_FIRST : 2 * log->chunk_capacity;
+	struct log_chunk_place *chunks = realloc(log->chunks, capacity * sizeof *chunks);
+
+	if (chunks == NULL)
+		return ERROR_MEMORY;
+	log->chunks = chunks;
+	log->chunk_capacity = capacity;
+	return 0;
+}
+
 static int chunk_reserve(struct log *log)
 {
+	struct log_chunk *chunk;
+
 	if (log->entry_count < log->chunk_count * CHUNK_ENTRIES)
 		return 0;
-	if (log->chunk_count == log->chunk_capacity) {
-		size_t capacity = log->chunk_capacity == 0 ? CHUNKS_FIRST : 2 * log->chunk_capacity;
-		struct log_chunk **chunks = realloc(log->chunks, capacity * sizeof(struct log_chunk *));
-
-		if (chunks == NULL)
-			return ERROR_MEMORY;
-		log->chunks = chunks;
-		log->chunk_capacity = capacity;
-	}
-	log->chunks[log->chunk_count] = malloc(sizeof **log->chunks);
-	if (log->chunks[log->chunk_count] == NULL)
+	if (log->chunk_count == log->chunk_capacity && chunks_grow(log) != 0)
 		return ERROR_MEMORY;
-	log->chunk_count++;
+	chunk = malloc(sizeof *chunk);
+	if (chunk == NULL)
+		return ERROR_MEMORY;
+	log->chunks[log->chunk_count++] = (struct log_chunk_place){log->end, chunk};
 	return 0;
 }
 
@@ -210,18 +217,36 @@ void log_epoch_end(const struct log *log, uint32_t epoch, uint32_t *found_epoch,
 		*end = low < log->epoch_count ? log->epochs[low].start : log->end;
 }
 
-const struct log_entry *log_find(const struct log *log, uint64_t offset)
+/* The last chunk whose base is not above `offset`. */
+static size_t chunk_find(const struct log *log, uint64_t offset)
 {
 	size_t low = 0;
-	size_t high = log->entry_count;
-	size_t last_chunk = log->entry_count > 0 ? (log->entry_count - 1) / CHUNK_ENTRIES * CHUNK_ENTRIES : 0;
+	size_t high = log->chunk_count;
+
+	assert(high > 0);
+	/* Most questions are about the tail. */
+	if (log->chunks[high - 1].base <= offset)
+		return high - 1;
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (log->chunks[middle].base <= offset)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const struct log_entry *log_find(const struct log *log, uint64_t offset)
+{
+	size_t low;
+	size_t high;
 
 	if (offset >= log->end)
 		return NULL;
-	assert(high > 0);
-	/* Most questions are about the tail: one chunk then, and warm. */
-	if (entry_at(log, last_chunk)->base <= offset)
-		low = last_chunk;
+	low = chunk_find(log, offset) * CHUNK_ENTRIES;
+	high = log->entry_count - low < CHUNK_ENTRIES ? log->entry_count : low + CHUNK_ENTRIES;
 	while (high - low > 1) {
 		size_t middle = low + (high - low) / 2;
 

@@ -23,8 +23,13 @@ struct log_epoch { /* epoch `epoch` begins at offset `start` */
 
 struct log_chunk;
 
+struct log_chunk_place {
+	uint64_t base; /* of its first entry */
+	struct log_chunk *chunk;
+};
+
 struct log {
-	struct log_chunk **chunks; /* entries in chunks: growth copies pointers, entries never move */
+	struct log_chunk_place *chunks; /* growth copies these, entries never move */
 	size_t chunk_count;
 	size_t chunk_capacity;
 	size_t entry_count;

@@ -66,7 +66,7 @@ bool partition_is_replica(const struct partition *partition)
 	return partition->role == PARTITION_JOINING || partition->role == PARTITION_JOINED;
 }
 
-/* --- the log's ends -------------------------------------------------------------------------------------------------- */
+/* --- the log's ends ----------------------------------------------------------------------------------------------- */
 
 void partition_note_history(struct partition *partition, const struct batch *batch)
 {
@@ -189,7 +189,7 @@ void partition_stop(struct partition *partition, enum shard_event_kind kind, uin
 	partition->reported_ms = 0;
 }
 
-/* --- applying ---------------------------------------------------------------------------------------------------------- */
+/* --- applying ----------------------------------------------------------------------------------------------------- */
 
 /* Committed batches that lie in memory, for one group over all partitions of the turn. */
 static void gather(struct partition *partition)
@@ -292,7 +292,7 @@ static void fill_views(struct partition *partition)
 		partition_stop(partition, SHARD_EVENT_QUARANTINED, from, 1);
 }
 
-/* --- rows ---------------------------------------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------------------------------------- */
 
 static node_set row_members(const struct map_partition *row)
 {
@@ -371,7 +371,7 @@ int partition_row(struct partition *partition, const struct map_partition *row)
 	return 0;
 }
 
-/* --- steps --------------------------------------------------------------------------------------------------------------- */
+/* --- steps -------------------------------------------------------------------------------------------------------- */
 
 int partition_prepare(struct partition *partition)
 {

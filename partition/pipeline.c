@@ -22,7 +22,7 @@
 #define STAGES_ALL ((1u << STAGE_COUNT) - 1u)
 #define ANSWER_BYTES 96u
 
-/* --- answers -------------------------------------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------------------------------ */
 
 static void answer(struct shard *shard, uint64_t client, const struct append_done *done)
 {
@@ -56,7 +56,7 @@ static void refuse_record(struct shard *shard, uint64_t client, const struct app
 	buffer_deinit(&faults);
 }
 
-/* --- the queue ------------------------------------------------------------------------------------------------------------------- */
+/* --- the queue ---------------------------------------------------------------------------------------------------- */
 
 static bool more_pendings(struct shard *shard)
 {
@@ -202,7 +202,7 @@ void pipeline_client_gone(struct partition *partition, uint64_t client)
 			pending->client = 0;
 }
 
-/* --- stage 2 --------------------------------------------------------------------------------------------------------------------- */
+/* --- stage 2 ------------------------------------------------------------------------------------------------------ */
 
 /* A refusal that rests on state. Takes the faults. */
 static void park_refusal(struct partition *partition, uint64_t client, const struct append_item *item, enum error error,
@@ -304,7 +304,7 @@ static bool admit_records(struct partition *partition, uint64_t client, const st
 	return error == 0;
 }
 
-/* --- stage 3 --------------------------------------------------------------------------------------------------------------------- */
+/* --- stage 3 ------------------------------------------------------------------------------------------------------ */
 
 static int take(struct partition *partition, uint64_t client, const struct append_item *item, struct batch *batch)
 {

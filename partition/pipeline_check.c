@@ -56,7 +56,7 @@ int check_streams(struct partition *partition, struct span records, uint32_t cou
 	return faults->failed ? ERROR_MEMORY : result;
 }
 
-/* --- versions ------------------------------------------------------------------------------------------------------------- */
+/* --- versions ----------------------------------------------------------------------------------------------------- */
 
 static uint32_t key_hash(const struct event *event)
 {

@@ -19,7 +19,7 @@
 #include "partition/read.h"
 #include "partition/shard_internal.h"
 
-/* --- beginning and ending ---------------------------------------------------------------------------------------------------- */
+/* --- beginning and ending ----------------------------------------------------------------------------------------- */
 
 static void free_peers(struct primary *primary)
 {
@@ -109,7 +109,7 @@ void primary_row(struct partition *partition)
 	push_refresh(partition);
 }
 
-/* --- appending ----------------------------------------------------------------------------------------------------------------- */
+/* --- appending ---------------------------------------------------------------------------------------------------- */
 
 int primary_append(struct partition *partition, struct batch *batch, uint8_t *bytes)
 {
@@ -269,7 +269,7 @@ int primary_prepare(struct partition *partition)
 	return result < 0 ? result : 0;
 }
 
-/* --- committing ------------------------------------------------------------------------------------------------------------------ */
+/* --- committing --------------------------------------------------------------------------------------------------- */
 
 static uint64_t commit_bound(struct partition *partition)
 {
@@ -299,7 +299,7 @@ void primary_commit(struct partition *partition)
 		partition_commit(partition, bound);
 }
 
-/* --- the step ---------------------------------------------------------------------------------------------------------------------- */
+/* --- the step ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t wait_until_ms(const struct partition *partition)
 {

@@ -4,7 +4,7 @@
 
 #include "partition/partition.h"
 
-/* --- the epoch (primary.c) ------------------------------------------------------------------------------------------------- */
+/* --- the epoch (primary.c) ---------------------------------------------------------------------------------------- */
 
 /* A new epoch with this node as primary. stays: it was primary in the epoch just before, so what is pending goes on.
  * 0, or negative: no memory. */
@@ -21,7 +21,7 @@ int primary_step(struct partition *partition);
 /* Stamps the batch in place and appends it. 0; 1: no room; negative: fatal. */
 int primary_append(struct partition *partition, struct batch *batch, uint8_t *bytes);
 
-/* --- pushing (primary_push.c) ---------------------------------------------------------------------------------------------- */
+/* --- pushing (primary_push.c) ------------------------------------------------------------------------------------- */
 
 struct peer *push_peer(struct partition *partition, uint32_t node_id);
 bool push_counts(const struct partition *partition, const struct peer *peer); /* its acknowledgement is of now */
@@ -30,7 +30,7 @@ void push_step(struct partition *partition, struct peer *peer);
 void push_ack(struct partition *partition, uint32_t node_id, uint64_t node_epoch, const struct ack_item *item);
 void push_join(struct partition *partition, uint32_t node_id, uint64_t node_epoch, const struct join_item *item);
 
-/* --- the in-sync set (primary_isr.c) ---------------------------------------------------------------------------------------- */
+/* --- the in-sync set (primary_isr.c) ------------------------------------------------------------------------------ */
 
 void isr_step(struct partition *partition);
 void isr_wish(struct partition *partition, uint32_t target);

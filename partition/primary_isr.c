@@ -110,7 +110,7 @@ static void keep_isr(struct partition *partition, node_set wanted)
 	partition_deadline(partition, primary->proposed_ms + PROPOSAL_REPEAT_MS);
 }
 
-/* --- hand-over ------------------------------------------------------------------------------------------------------------ */
+/* --- hand-over ---------------------------------------------------------------------------------------------------- */
 
 static void seal(struct partition *partition, uint32_t target)
 {

@@ -28,7 +28,7 @@ bool push_counts(const struct partition *partition, const struct peer *peer)
 	return peer->acked && peer->node_epoch == partition->shard->node_epochs[peer->node_id - 1];
 }
 
-/* --- where a peer is -------------------------------------------------------------------------------------------------------- */
+/* --- where a peer is ---------------------------------------------------------------------------------------------- */
 
 static void rewind_to(struct peer *peer, uint64_t offset)
 {
@@ -78,7 +78,7 @@ static void land_flights(struct peer *peer)
 	}
 }
 
-/* --- sending ------------------------------------------------------------------------------------------------------------------ */
+/* --- sending ------------------------------------------------------------------------------------------------------ */
 
 static const struct map_node *reachable(const struct partition *partition, const struct peer *peer)
 {
@@ -200,7 +200,7 @@ static void push(struct partition *partition, struct peer *peer, const struct ma
 		send_empty(partition, peer, node, peer->next);
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------------------------ */
+/* --- time --------------------------------------------------------------------------------------------------------- */
 
 static void wait_longer(struct peer *peer, uint64_t now_ms)
 {
@@ -272,7 +272,7 @@ void push_step(struct partition *partition, struct peer *peer)
 	}
 }
 
-/* --- answers ----------------------------------------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------------------------------ */
 
 /* The peer if the message is of this epoch and of the process that the map knows; else NULL. */
 static struct peer *sender(struct partition *partition, uint32_t node_id, uint64_t node_epoch, uint32_t epoch)

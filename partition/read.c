@@ -123,7 +123,7 @@ void read_request(struct shard *shard, uint64_t client, const struct read_item *
 		wait(partition, client, item);
 }
 
-/* --- those that wait ------------------------------------------------------------------------------------------------------ */
+/* --- those that wait ---------------------------------------------------------------------------------------------- */
 
 static void drop(struct partition *partition, struct waiting_read **link)
 {
@@ -200,7 +200,7 @@ void read_client_gone(struct shard *shard, uint64_t client)
 	}
 }
 
-/* --- status --------------------------------------------------------------------------------------------------------------- */
+/* --- status ------------------------------------------------------------------------------------------------------- */
 
 static uint16_t add_status(struct shard *shard, uint64_t client, uint16_t id)
 {

@@ -37,7 +37,7 @@ static bool for_this_epoch(struct partition *partition, uint32_t from, uint32_t 
 	return partition_is_replica(partition) && epoch == partition->row.epoch && from == partition->row.primary;
 }
 
-/* --- accepting ------------------------------------------------------------------------------------------------------------ */
+/* --- accepting ---------------------------------------------------------------------------------------------------- */
 
 /* One batch of a message. 0: taken or there already; 1: does not fit, or no room (starved); negative: fatal. */
 static int accept_batch(struct partition *partition, const struct batch *batch, uint32_t *previous_epoch)
@@ -56,7 +56,7 @@ static int accept_batch(struct partition *partition, const struct batch *batch, 
 	if (result == 0)
 		*previous_epoch = batch->epoch;
 	else if (result == 1)
-		partition->replica.starved = true;
+		partition->replica.starved_bytes = batch->size;
 	return result;
 }
 
@@ -108,7 +108,7 @@ int replica_receive(struct partition *partition, uint32_t from, const struct rep
 		partition->replica.misfit = true;
 	else
 		result = accept_batches(partition, item);
-	if (result == 1 && !partition->replica.starved)
+	if (result == 1 && partition->replica.starved_bytes == 0)
 		partition->replica.misfit = true;
 	if (item->batches.size > 0 && partition->durable_end == partition->log.end)
 		partition->replica.ack_wanted = true; /* nothing new: acknowledged again */
@@ -118,7 +118,7 @@ int replica_receive(struct partition *partition, uint32_t from, const struct rep
 	return result < 0 ? result : 0;
 }
 
-/* --- joining -------------------------------------------------------------------------------------------------------------- */
+/* --- joining ------------------------------------------------------------------------------------------------------ */
 
 /* Where to cut: the smaller of the answer's end and the own end of that epoch, at a batch's base. */
 static uint64_t cut_point(const struct partition *partition, const struct join_item *answer)
@@ -173,7 +173,7 @@ int replica_joined(struct partition *partition, uint32_t from, const struct join
 	return cut < log->end ? cut_tail(partition, cut) : 0;
 }
 
-/* --- the step --------------------------------------------------------------------------------------------------------------- */
+/* --- the step ----------------------------------------------------------------------------------------------------- */
 
 static struct buffer *to_primary(struct partition *partition, enum message_kind kind)
 {
@@ -234,11 +234,11 @@ static void follow(struct partition *partition)
 	struct replica *replica = &partition->replica;
 	uint64_t now_ms = partition->shard->time.now_ms;
 
-	if (replica->starved && journal_has_room(partition->shard->journal, BATCH_MAX_BYTES)) {
-		replica->starved = false;
+	if (replica->starved_bytes > 0 && journal_has_room(partition->shard->journal, replica->starved_bytes)) {
+		replica->starved_bytes = 0;
 		replica->misfit = true;
 	}
-	if (replica->starved)
+	if (replica->starved_bytes > 0)
 		partition_deadline(partition, now_ms + RETRY_SOON_MS);
 	if (state_applied(partition->state) > replica->told_applied && replica->report_at_ms == 0)
 		replica->report_at_ms = (now_ms / APPLIED_REPORT_MS + 1) * APPLIED_REPORT_MS;

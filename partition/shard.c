@@ -24,7 +24,7 @@
 
 #define STEP_PASSES 4u /* a step may touch its partition again; what is left goes to the next turn */
 
-/* --- life --------------------------------------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 static int make_partitions(struct shard *shard)
 {
@@ -110,7 +110,7 @@ uint32_t shard_quarantined(const struct shard *shard)
 	return journal_damage(shard->journal)->quarantined;
 }
 
-/* --- looking up ------------------------------------------------------------------------------------------------------------------ */
+/* --- looking up --------------------------------------------------------------------------------------------------- */
 
 struct partition *shard_partition(const struct shard *shard, uint16_t partition)
 {
@@ -134,7 +134,7 @@ void shard_garbage(struct shard *shard, uint16_t partition, uint32_t node_id)
 	outbox_event(&shard->outbox, SHARD_EVENT_REFUSED_GARBAGE, partition, 0, node_id, 0);
 }
 
-/* --- the map ----------------------------------------------------------------------------------------------------------------------- */
+/* --- the map ------------------------------------------------------------------------------------------------------ */
 
 static void note_definitions(struct shard *shard)
 {
@@ -219,7 +219,7 @@ void shard_handover_wish(struct shard *shard, uint16_t partition, uint32_t targe
 		isr_wish(wished, target);
 }
 
-/* --- peers ------------------------------------------------------------------------------------------------------------------------ */
+/* --- peers -------------------------------------------------------------------------------------------------------- */
 
 static int receive_replicate(struct shard *shard, const struct message *message, struct reader *body)
 {
@@ -285,7 +285,7 @@ int shard_receive_peer(struct shard *shard, const struct message *message)
 	return result < 0 || shard->fatal ? -1 : 0;
 }
 
-/* --- clients ------------------------------------------------------------------------------------------------------------------------ */
+/* --- clients ------------------------------------------------------------------------------------------------------ */
 
 int shard_receive_client(struct shard *shard, uint64_t client, const struct message *message)
 {
@@ -373,7 +373,7 @@ static int take_inbox(struct shard *shard)
 	return result < 0 ? result : 0;
 }
 
-/* --- the disk ------------------------------------------------------------------------------------------------------------------------ */
+/* --- the disk ----------------------------------------------------------------------------------------------------- */
 
 static void journal_done(struct shard *shard, enum disk_outcome outcome)
 {
@@ -494,7 +494,7 @@ static void delete_segments(struct shard *shard)
 	}
 }
 
-/* --- turns ------------------------------------------------------------------------------------------------------------------------- */
+/* --- turns -------------------------------------------------------------------------------------------------------- */
 
 static void begin_turn(struct shard *shard, const struct shard_time *time)
 {
@@ -619,7 +619,7 @@ void shard_outbox_clear(struct shard *shard)
 	outbox_clear(&shard->outbox);
 }
 
-/* --- looking in -------------------------------------------------------------------------------------------------------------------- */
+/* --- looking in --------------------------------------------------------------------------------------------------- */
 
 int shard_status(const struct shard *shard, uint16_t partition, struct partition_status *status)
 {

@@ -185,14 +185,14 @@ uint64_t shard_node_epoch(const struct shard *shard, uint32_t node_id);
 
 void shard_garbage(struct shard *shard, uint16_t partition, uint32_t node_id);
 
-/* --- recovery (shard_recovery.c) ------------------------------------------------------------------------------------- */
+/* --- recovery (shard_recovery.c) ---------------------------------------------------------------------------------- */
 
 int shard_recovery_begin(struct shard *shard, const struct disk_segment *segments, uint32_t count);
 int shard_recovery_turn(struct shard *shard);
 int shard_recovery_done(struct shard *shard, uint64_t ticket, struct span bytes);
 int shard_snapshot_got(struct shard *shard, uint64_t ticket, struct span bytes);
 
-/* --- snapshots (shard_snapshot.c) ---------------------------------------------------------------------------------------- */
+/* --- snapshots (shard_snapshot.c) --------------------------------------------------------------------------------- */
 
 void shard_snapshot_turn(struct shard *shard);
 void shard_snapshot_done(struct shard *shard, uint64_t ticket, enum disk_outcome outcome);

@@ -13,7 +13,7 @@
 
 #include "partition/shard_internal.h"
 
-/* --- held batches ---------------------------------------------------------------------------------------------------------- */
+/* --- held batches ------------------------------------------------------------------------------------------------- */
 
 static void held_resize(struct partition *partition, size_t size)
 {
@@ -80,7 +80,7 @@ static int cut_held(struct partition *partition, uint64_t offset)
 	return 0;
 }
 
-/* --- what the journal says ---------------------------------------------------------------------------------------------------- */
+/* --- what the journal says ---------------------------------------------------------------------------------------- */
 
 static int cut(struct partition *partition, uint64_t offset)
 {
@@ -159,7 +159,7 @@ static int visit_commit(void *data, uint16_t id, uint64_t offset)
 	return apply_held(partition);
 }
 
-/* --- snapshots ------------------------------------------------------------------------------------------------------------------ */
+/* --- snapshots ---------------------------------------------------------------------------------------------------- */
 
 static void ask_snapshots(struct shard *shard)
 {
@@ -207,7 +207,7 @@ int shard_snapshot_got(struct shard *shard, uint64_t ticket, struct span bytes)
 	return 0;
 }
 
-/* --- the machine ------------------------------------------------------------------------------------------------------------------ */
+/* --- the machine -------------------------------------------------------------------------------------------------- */
 
 int shard_recovery_begin(struct shard *shard, const struct disk_segment *segments, uint32_t count)
 {

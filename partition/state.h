@@ -27,7 +27,8 @@ struct state *state_free(struct state *state);
 int state_apply(struct state *state, const struct batch *batch);
 
 /* The same for many batches, of any partitions, each partition's in order: about twice as fast per event as one by one
- * when batches are small, since memory is fetched ahead across batches. 0, or the first step's negative result; each step has its own. */
+ * when batches are small, since memory is fetched ahead across batches. 0, or the first step's negative result; each
+ * step has its own. */
 struct state_step {
 	struct state *state;
 	const struct batch *batch;

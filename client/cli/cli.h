@@ -108,7 +108,7 @@ enum cell_kind {
 	CELL_JSON,   /* JSON text as it is */
 };
 
-#define TABLE_COLUMNS_MAX 24u
+#define TABLE_COLUMNS_MAX 40u
 
 /* Rows of cells; printed as an aligned table or as a JSON array of objects, one a line. */
 struct table {
@@ -158,6 +158,31 @@ struct histogram {
 void histogram_add(struct histogram *histogram, uint64_t us);
 uint64_t histogram_at(const struct histogram *histogram, double share); /* 0.5: the median; 0 when empty */
 
+/* What became of many events: counts, times, gaps. Several threads may add. */
+struct tally {
+	pthread_mutex_t lock;
+	uint64_t began_us;
+	uint64_t ended_us; /* of the last completion */
+	uint64_t applied;
+	uint64_t not_applied;
+	uint64_t unknown;
+	uint64_t duplicates;
+	uint64_t payload_bytes; /* of the applied ones */
+	uint64_t longest_gap_us; /* without a completion, from the first event on */
+	uint64_t longest_gap_at_us; /* when it ended, from the beginning */
+	int first_error;
+	struct histogram total;
+	struct histogram stages[EVG_STAGES];
+	uint32_t *per_second; /* completions applied */
+	uint32_t seconds;
+};
+struct tally *tally_new(void); /* NULL: no memory */
+struct tally *tally_free(struct tally *tally);
+void tally_add(struct tally *tally, const evg_completion *completion, uint64_t total_us, uint64_t payload_bytes);
+uint64_t tally_count(struct tally *tally);
+/* Appends columns and cells to a table of one row. */
+void tally_cells(struct tally *tally, struct table *table);
+
 /* One line on a terminal, with rate and, where the end is known, time left; nothing elsewhere. */
 struct progress {
 	const char *what;
@@ -169,6 +194,29 @@ struct progress {
 void progress_begin(struct progress *progress, const char *what, uint64_t total);
 void progress_update(struct progress *progress, uint64_t done);
 void progress_end(struct progress *progress);
+
+/* --- what was told, against what is stored ------------------------------------------------------------------------------ */
+
+struct checker;
+
+struct checker_event {
+	uint64_t identity; /* identity_hash */
+	uint64_t key;      /* hash of stream, key, partition key and who published */
+	uint64_t number;   /* rising in the order of publishing */
+	evg_outcome outcome;
+};
+
+struct checker *checker_new(void); /* NULL: no memory */
+struct checker *checker_free(struct checker *checker);
+int checker_add(struct checker *checker, const struct checker_event *event); /* 0 or ERROR_MEMORY */
+/* Replays the stream (NULL: all) and compares. 0 or an error code. */
+int checker_run(struct checker *checker, evg *grid, const char *stream, uint32_t timeout_ms);
+/* Appends columns and cells to a table of one row; EXIT_VERIFICATION if anything is wrong, else 0. */
+int checker_cells(const struct checker *checker, struct table *table);
+uint64_t identity_hash(struct span source, struct span id);
+
+extern volatile int cli_interrupted; /* set by SIGINT and SIGTERM once cli_catch_signals was called */
+void cli_catch_signals(void);
 
 /* --- status of all replicas ------------------------------------------------------------------------------------------ */
 

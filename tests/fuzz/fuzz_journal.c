@@ -1,11 +1,12 @@
-/* The journal's recovery, fed segments that the input describes: blocks with any header and any items at any place, with
- * right checksums, and raw bytes over them. Whatever a start accepts, it must accept again: after one batch more and
- * another start, the same items come back, then that batch, with nothing newly torn or damaged.
+/* The journal's recovery, fed segments that the input describes: blocks with any header and any items at any place,
+ * with right checksums, and raw bytes over them. Whatever a start accepts, it must accept again: after one batch more
+ * and another start, the same items come back, then that batch, with nothing newly torn or damaged.
  *
  * Input: recipes, one behind the other; what is missing reads as zeros.
  *   u8 what: 0 to 199 a block, 200 to 239 raw bytes, 240 to 255 the file's size
  *   u8 segment (low 2 bits), page (next 4 bits)
- *   block: u8 number, u8 how to fill previous and run, u8 synced, u8 items; each item: u8 kind, u8 partition, u8 length */
+ *   block: u8 number, u8 how to fill previous and run, u8 synced, u8 items; each item: u8 kind, u8 partition,
+ *   u8 length, content */
 #include <assert.h>
 #include <stdlib.h>
 

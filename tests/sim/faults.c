@@ -104,12 +104,25 @@ static void fault_kill_two(struct sim *sim)
 	kill_host(sim, any_host(sim), random_chance(&sim->random, 500));
 }
 
+static void power_cut(void *owner, struct appointment *appointment)
+{
+	struct sim *sim = owner;
+
+	for (uint32_t i = 0; i < sim->options.hosts && !sim->failed; i++) {
+		host_set_disk_latency(sim->hosts[i], 50, 400);
+		kill_host(sim, i, appointment->a != 0);
+	}
+}
+
+/* Half of the time the disks are slow before: then much is written and not synced when the power goes. */
 static void fault_kill_all(struct sim *sim)
 {
-	bool power_loss = random_chance(&sim->random, 500);
+	bool slow = random_chance(&sim->random, 500);
 
-	for (uint32_t i = 0; i < sim->options.hosts; i++)
-		kill_host(sim, i, power_loss);
+	for (uint32_t i = 0; i < sim->options.hosts && slow; i++)
+		host_set_disk_latency(sim->hosts[i], 2000, 30000);
+	at(sim, slow ? random_between(&sim->random, 20000, 300000) : 0, power_cut,
+	   slow || random_chance(&sim->random, 500), 0);
 }
 
 /* The same node again and again: recovery of a recovery. */
@@ -255,7 +268,7 @@ struct fault_kind {
 };
 
 static const struct fault_kind kinds[] = {
-	{fault_kill, 8},     {fault_kill_two, 3},    {fault_kill_all, 2},  {fault_kill_repeatedly, 2},
+	{fault_kill, 8},     {fault_kill_two, 3},    {fault_kill_all, 3},  {fault_kill_repeatedly, 2},
 	{fault_cut_pair, 4}, {fault_cut_one_way, 4}, {fault_isolate, 4},   {fault_storm, 4},
 	{fault_pause, 4},    {fault_slow_disk, 3},   {fault_full_disk, 1},
 };

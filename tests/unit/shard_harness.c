@@ -16,7 +16,7 @@ static uint64_t next_ticket(struct harness *harness)
 	return 1000 + (++harness->proposals) + harness->now_ms * 1000;
 }
 
-/* --- the controller -------------------------------------------------------------------------------------------------------- */
+/* --- the controller ----------------------------------------------------------------------------------------------- */
 
 struct map_partition *harness_row(struct harness *harness)
 {
@@ -103,7 +103,7 @@ static void controller_takes(struct harness *harness, uint32_t node, const struc
 	}
 }
 
-/* --- the disk ---------------------------------------------------------------------------------------------------------------- */
+/* --- the disk ----------------------------------------------------------------------------------------------------- */
 
 static void write_now(struct harness_disk *disk, const struct disk_request *request)
 {
@@ -164,7 +164,7 @@ static void disk_takes(struct harness *harness, uint32_t node, const struct disk
 	at->touched = true;
 }
 
-/* --- turns ------------------------------------------------------------------------------------------------------------------- */
+/* --- turns -------------------------------------------------------------------------------------------------------- */
 
 static void keep_packet(struct harness *harness, uint32_t from, uint32_t to, struct span frame)
 {
@@ -364,7 +364,7 @@ void harness_inject(struct harness *harness, uint32_t from, uint32_t to, enum me
 	buffer_deinit(&frame);
 }
 
-/* --- nodes ---------------------------------------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
 
 void harness_recover(struct harness *harness, uint32_t node)
 {
@@ -483,7 +483,7 @@ struct harness *harness_free(struct harness *harness)
 	return NULL;
 }
 
-/* --- clients --------------------------------------------------------------------------------------------------------------------- */
+/* --- clients ------------------------------------------------------------------------------------------------------ */
 
 static void client_sends(struct harness *harness, uint32_t node, enum message_kind kind, const struct buffer *body)
 {

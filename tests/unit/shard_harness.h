@@ -88,14 +88,14 @@ struct harness {
 struct harness *harness_new(uint32_t nodes);
 struct harness *harness_free(struct harness *harness);
 
-/* --- the controller ------------------------------------------------------------------------------------------------------ */
+/* --- the controller ----------------------------------------------------------------------------------------------- */
 
 struct map_partition *harness_row(struct harness *harness);
 /* A change of the row: one version up; a new epoch where asked for; told to every node that is not deaf. */
 void harness_elect(struct harness *harness, uint32_t primary, node_set isr, node_set elr);
 void harness_publish(struct harness *harness);
 
-/* --- nodes ----------------------------------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
 
 void harness_start(struct harness *harness, uint32_t node); /* recover, register with a new node epoch, take the map */
 void harness_recover(struct harness *harness, uint32_t node); /* recover only */
@@ -112,7 +112,7 @@ struct partition_status harness_status(struct harness *harness, uint32_t node);
 void harness_inject(struct harness *harness, uint32_t from, uint32_t to, enum message_kind kind, uint64_t node_epoch,
 		    struct span item);
 
-/* --- clients ---------------------------------------------------------------------------------------------------------------- */
+/* --- clients ------------------------------------------------------------------------------------------------------ */
 
 /* A batch of `count` events of one key, numbered as given; check NULL: none. Returns the ticket. */
 uint64_t harness_append(struct harness *harness, uint32_t node, uint32_t number, const char *key, uint32_t count,

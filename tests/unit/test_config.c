@@ -94,8 +94,8 @@ static void a_file_gives_values_and_remembers_their_places(void **state)
 static void the_environment_beats_the_file_and_flags_beat_both(void **state)
 {
 	struct config *config = config_of(state);
-	char *environment[] = {"EVGRID_NODE__NAME=from-environment", "EVGRID_SHARDS=3", "EVGRID_SERVER=other:1", "HOME=/",
-	                       NULL};
+	char *environment[] = {"EVGRID_NODE__NAME=from-environment", "EVGRID_SHARDS=3", "EVGRID_SERVER=other:1",
+			       "HOME=/", NULL};
 
 	read_file(config, "node: {name: from-file, zone: z1}\nshards: 2\n");
 	config_read_environment(config, environment);
@@ -134,7 +134,7 @@ static void a_member_takes_host_and_port_from_the_list(void **state)
 	struct config *config = config_of(state);
 
 	read_file(config, "node: {name: n2}\ndata: {dir: /tmp/x}\n"
-	                  "cluster:\n  members: [n1=127.0.0.1:7000, n2=127.0.0.2:7010, n3=127.0.0.3:7020]\n");
+			  "cluster:\n  members: [n1=127.0.0.1:7000, n2=127.0.0.2:7010, n3=127.0.0.3:7020]\n");
 	config_finish(config);
 	expect_no_errors(config);
 	assert_string_equal(config->values.listen_advertise, "127.0.0.2");
@@ -171,8 +171,9 @@ static void numbers_keep_to_their_range_and_64_bits(void **state)
 	config_read_flag(config, "--limits.pending_bytes=12parsecs");
 	assert_int_equal(config->error_count, 5);
 	expect_error(config, 0, "flag --shards: shards: expected a whole number from 0 to 8");
-	expect_error(config, 4, "flag --limits.pending_bytes: limits.pending_bytes: expected a size from 4MiB to 16GiB, as "
-	                        "512KiB, 64MiB, 1GiB");
+	expect_error(config, 4,
+		     "flag --limits.pending_bytes: limits.pending_bytes: expected a size from 4MiB to 16GiB, as "
+		     "512KiB, 64MiB, 1GiB");
 }
 
 static void members_want_name_host_and_port(void **state)
@@ -197,7 +198,8 @@ static void unknown_keys_are_told_with_place_and_nearest_key(void **state)
 	read_file(config, "node:\n  nmae: n1\nlimits:\n  pendingbytes: 1\nzebra: 1\n");
 	assert_int_equal(config->error_count, 3);
 	expect_error(config, 0, "test.yaml:2:3: unknown key 'node.nmae': the nearest is 'node.name'");
-	expect_error(config, 1, "test.yaml:4:3: unknown key 'limits.pendingbytes': the nearest is 'limits.pending_bytes'");
+	expect_error(config, 1,
+		     "test.yaml:4:3: unknown key 'limits.pendingbytes': the nearest is 'limits.pending_bytes'");
 	expect_error(config, 2, "test.yaml:5:1: unknown key 'zebra': see docs/reference/configuration.md");
 }
 
@@ -208,8 +210,9 @@ static void all_errors_are_told_at_once(void **state)
 	read_file(config, "node:\n  name: '?'\nsync: 1\njournal:\n  segment_bytes: 1KiB\n");
 	config_finish(config);
 	assert_int_equal(config->error_count, 5); /* three of the file, and neither name nor directory */
-	expect_error(config, 0, "test.yaml:2:9: node.name: expected a name of 1 to 63 letters, digits, '-', '_' or '.', a "
-	                        "letter or digit first");
+	expect_error(config, 0,
+		     "test.yaml:2:9: node.name: expected a name of 1 to 63 letters, digits, '-', '_' or '.', a "
+		     "letter or digit first");
 }
 
 static void a_key_stands_once(void **state)
@@ -304,7 +307,7 @@ static void what_is_printed_reads_back_the_same(void **state)
 
 	assert_non_null(again);
 	read_file(config, "node: {name: n1, zone: a}\ndata: {dir: /d}\nsync: 1500ms\ninsecure: true\n"
-	                  "cluster: {members: [n1=h:1, n2=h:2]}\nlog: {format: json}\n");
+			  "cluster: {members: [n1=h:1, n2=h:2]}\nlog: {format: json}\n");
 	config_finish(config);
 	expect_no_errors(config);
 	first = printed(config);

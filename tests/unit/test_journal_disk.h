@@ -107,7 +107,7 @@ static inline void test_disk_copy(struct test_disk *to, const struct test_disk *
 	}
 }
 
-/* --- what was appended, what came back ------------------------------------------------------------------------------ */
+/* --- what was appended, what came back -------------------------------------------------------------------------- */
 
 struct test_item {
 	enum journal_item kind;
@@ -196,7 +196,7 @@ static inline int test_visit_commit(void *data, uint16_t partition, uint64_t off
 	return 0;
 }
 
-/* --- a journal on that disk ----------------------------------------------------------------------------------------- */
+/* --- a journal on that disk ------------------------------------------------------------------------------------- */
 
 static inline struct journal_config test_config(uint32_t segment_bytes)
 {

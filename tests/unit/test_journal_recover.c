@@ -568,7 +568,7 @@ static void without_sync_a_bad_block_in_a_finished_segment_is_corruption(void **
 	assert_true(f->damage.tail_cut);
 }
 
-/* --- what must be left alone ---------------------------------------------------------------------------------------- */
+/* --- what must be left alone ------------------------------------------------------------------------------------ */
 
 static void a_foreign_journal_is_refused(void **state)
 {

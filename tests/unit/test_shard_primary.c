@@ -30,6 +30,12 @@ static bool drop_data(struct harness *harness, const struct harness_packet *pack
 	return true;
 }
 
+static bool drop_greetings(struct harness *harness, const struct harness_packet *packet)
+{
+	(void)harness;
+	return packet->kind == MESSAGE_REPLICATE;
+}
+
 static bool drop_first_nodes(struct harness *harness, const struct harness_packet *packet)
 {
 	(void)harness;
@@ -55,7 +61,7 @@ static void inject_ack(struct harness *harness, uint32_t from, uint64_t node_epo
 	harness->drop = drop;
 }
 
-/* --- acknowledgements ----------------------------------------------------------------------------------------------------- */
+/* --- acknowledgements --------------------------------------------------------------------------------------------- */
 
 /* R5, R6: only acknowledgements of this epoch, from the replica's present process, count. */
 static void foreign_acknowledgements_do_not_count(void **state)
@@ -81,6 +87,27 @@ static void foreign_acknowledgements_do_not_count(void **state)
 	inject_ack(harness, 2, harness->nodes[1].node_epoch, epoch, commit + 1);
 	inject_ack(harness, 3, harness->nodes[2].node_epoch, epoch, commit + 1);
 	harness_run(harness, 5);
+	harness_expect(harness, ticket, ERROR_NONE);
+}
+
+/* R5: the end told when joining is what was received, maybe not durable: it counts for nothing. */
+static void an_end_told_when_joining_is_no_acknowledgement(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t commit = harness_status(harness, 0).commit;
+	uint64_t ticket;
+
+	harness->nodes[1].disk.hold = true;
+	ticket = harness_append_next(harness, 0, "k");
+	harness_run(harness, 20);
+	assert_int_equal(harness_status(harness, 1).end, commit + 1);
+	harness->drop = drop_greetings; /* so that the second asks */
+	harness_elect(harness, 1, 7, 0);
+	harness_run(harness, 100);
+	assert_int_equal(harness_status(harness, 0).commit, commit);
+	harness->drop = NULL;
+	harness->nodes[1].disk.hold = false;
+	harness_run(harness, 400);
 	harness_expect(harness, ticket, ERROR_NONE);
 }
 
@@ -138,7 +165,7 @@ static void the_maximal_isr_commits(void **state)
 	assert_int_equal(harness_row(harness)->isr, 3);
 }
 
-/* --- below the minimum ------------------------------------------------------------------------------------------------------ */
+/* --- below the minimum -------------------------------------------------------------------------------------------- */
 
 /* R16: nothing fresh before the epoch start is committed; reads marked with their offset go on. */
 static void a_new_primary_below_the_minimum_answers_nothing_fresh(void **state)
@@ -182,6 +209,23 @@ static void below_the_minimum_a_returning_replica_is_won_back(void **state)
 	ticket = harness_append_next(harness, 1, "k");
 	harness_run(harness, 20);
 	harness_expect(harness, ticket, ERROR_NONE);
+}
+
+/* Rule 5: acknowledging what was there before the epoch is not enough. */
+static void nobody_is_added_before_the_epochs_start(void **state)
+{
+	struct harness *harness = *state;
+
+	harness_kill(harness, 0);
+	harness_kill(harness, 2);
+	harness_elect(harness, 2, 2, 5);
+	harness_run(harness, 50);
+	harness->drop = drop_greetings; /* data too: the third joins at the end it has */
+	harness_start(harness, 2);
+	harness_run(harness, 300);
+	assert_int_equal(harness_row(harness)->isr, 2);
+	harness->drop = NULL;
+	harness_settle(harness, 1);
 }
 
 /* R17: new writes are refused at once; what is journalled ends as applied, never as not applied. */
@@ -264,7 +308,7 @@ static void a_grey_primary_hands_over(void **state)
 	assert_int_equal(harness_status(harness, 0).digest, harness_status(harness, 1).digest);
 }
 
-/* --- leases ------------------------------------------------------------------------------------------------------------------- */
+/* --- leases ------------------------------------------------------------------------------------------------------- */
 
 /* L7: refusals that rest on state need the lease; other writes do not. */
 static void without_a_lease_nothing_fresh_is_answered(void **state)
@@ -348,7 +392,7 @@ static void a_new_primary_waits_for_the_old_lease(void **state)
 	assert_true(active_ms < answered_ms + LEASE_MS + 100);
 }
 
-/* --- hand-over ------------------------------------------------------------------------------------------------------------------ */
+/* --- hand-over ---------------------------------------------------------------------------------------------------- */
 
 /* L8: sealed, the target at the end, asked for; the next primary does not wait. */
 static void a_planned_hand_over_is_short(void **state)
@@ -411,7 +455,7 @@ static void an_unfit_target_is_refused(void **state)
 	assert_true(harness_status(harness, 0).active);
 }
 
-/* --- fail-over ---------------------------------------------------------------------------------------------------------------------- */
+/* --- fail-over ---------------------------------------------------------------------------------------------------- */
 
 static void fail_over_loses_and_doubles_nothing(void **state)
 {
@@ -451,10 +495,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(foreign_acknowledgements_do_not_count),
+		CASE(an_end_told_when_joining_is_no_acknowledgement),
 		CASE(a_restarted_replica_counts_for_nothing_yet),
 		CASE(the_maximal_isr_commits),
 		CASE(a_new_primary_below_the_minimum_answers_nothing_fresh),
 		CASE(below_the_minimum_a_returning_replica_is_won_back),
+		CASE(nobody_is_added_before_the_epochs_start),
 		CASE(journalled_writes_are_never_told_not_applied),
 		CASE(a_lost_primacy_makes_it_unknown),
 		CASE(the_same_primary_keeps_its_pending_answers),

@@ -23,7 +23,7 @@ static int free_harness(void **state)
 	return 0;
 }
 
-/* --- what the network loses --------------------------------------------------------------------------------------------- */
+/* --- what the network loses --------------------------------------------------------------------------------------- */
 
 static bool drop_acks(struct harness *harness, const struct harness_packet *packet)
 {
@@ -43,13 +43,26 @@ static bool drop_to_third(struct harness *harness, const struct harness_packet *
 	return packet->to == 3;
 }
 
+static bool drop_to_second(struct harness *harness, const struct harness_packet *packet)
+{
+	(void)harness;
+	return packet->to == 2;
+}
+
+static bool drop_data(struct harness *harness, const struct harness_packet *packet)
+{
+	(void)harness;
+	(void)packet;
+	return true;
+}
+
 static bool drop_join_answers(struct harness *harness, const struct harness_packet *packet)
 {
 	(void)harness;
 	return packet->kind == MESSAGE_JOIN_ANSWER || packet->kind == MESSAGE_REPLICATE;
 }
 
-/* --- helpers ------------------------------------------------------------------------------------------------------------ */
+/* --- helpers ------------------------------------------------------------------------------------------------------ */
 
 static void expect_equal_replicas(struct harness *harness)
 {
@@ -91,7 +104,7 @@ static void append_only_on_first(struct harness *harness, uint32_t count)
 	harness->number -= count;
 }
 
-/* --- cases -------------------------------------------------------------------------------------------------------------- */
+/* --- cases -------------------------------------------------------------------------------------------------------- */
 
 static void what_is_acknowledged_is_on_all_three(void **state)
 {
@@ -239,6 +252,50 @@ static void a_cut_tail_stays_cut_after_a_restart(void **state)
 			 harness_row(harness)->epoch);
 }
 
+/* The same when nothing of the new epoch was accepted behind it yet: the record itself cuts. */
+static void the_truncation_record_cuts_by_itself(void **state)
+{
+	struct harness *harness = *state;
+
+	append_only_on_first(harness, 5);
+	harness_elect(harness, 2, 6, 0);
+	harness_settle(harness, 1);
+	harness->drop = drop_replicate;
+	harness_start(harness, 0);
+	harness_run(harness, 20);
+	assert_int_equal(harness->nodes[0].events[SHARD_EVENT_TRUNCATED], 1);
+	assert_int_equal(harness_status(harness, 0).end, 2);
+	harness_kill(harness, 0);
+	harness_recover(harness, 0);
+	assert_int_equal(harness_status(harness, 0).end, 2);
+}
+
+/* R4: the epoch that the answer names may be longer there than here: what is here beyond its own end is foreign. */
+static void both_ends_of_an_epoch_decide_where_to_cut(void **state)
+{
+	struct harness *harness = *state;
+
+	harness->drop = drop_to_second;
+	for (uint32_t i = 0; i < 3; i++)
+		(void)harness_append_next(harness, 0, "on the first and the third");
+	harness_run(harness, 5);
+	harness_kill(harness, 0);
+	harness->drop = drop_data;
+	harness_elect(harness, 2, 6, 0); /* the second begins its epoch at 2, alone */
+	harness_run(harness, 20);
+	assert_int_equal(harness_status(harness, 1).end, 3);
+	harness_kill(harness, 1);
+	harness->drop = NULL;
+	harness_elect(harness, 3, 6, 0);
+	harness_start(harness, 1);
+	harness_settle(harness, 2);
+	harness_run(harness, 100);
+	assert_int_equal(harness->nodes[1].events[SHARD_EVENT_TRUNCATED], 1);
+	assert_int_equal(harness_status(harness, 1).end, harness_status(harness, 2).end);
+	assert_int_equal(harness_status(harness, 1).digest, harness_status(harness, 2).digest);
+	assert_int_equal(harness_status(harness, 1).applied, harness_status(harness, 2).applied);
+}
+
 /* R2: an answer that comes late, after the replica has joined, cuts nothing. */
 static void a_late_join_answer_cuts_nothing(void **state)
 {
@@ -340,11 +397,13 @@ static void late_messages_of_the_old_epoch_are_refused(void **state)
 	harness->nodes[0].disk.hold = false;
 	harness_start(harness, 0);
 	harness_elect(harness, 1, 7, 0); /* the restart raises the epoch though it is elected again */
+	assert_int_equal(message_decode(buffer_span(&held_back), &message), 0);
+	assert_int_equal(shard_receive_peer(harness->nodes[1].shard, &message), 0); /* it would fit but for its epoch */
+	assert_int_equal(shard_receive_peer(harness->nodes[2].shard, &message), 0);
+	assert_int_equal(harness_status(harness, 1).end, 2);
 	harness_settle(harness, 0);
 	ticket = harness_append(harness, 0, 1, "second", 1, NULL);
-	assert_int_equal(message_decode(buffer_span(&held_back), &message), 0);
 	assert_int_equal(shard_receive_peer(harness->nodes[1].shard, &message), 0);
-	assert_int_equal(shard_receive_peer(harness->nodes[2].shard, &message), 0);
 	harness_run(harness, 100);
 	harness_expect(harness, ticket, ERROR_NONE);
 	expect_equal_replicas(harness);
@@ -417,6 +476,8 @@ int main(void)
 		CASE(a_tail_of_the_old_epoch_is_committed),
 		CASE(a_divergent_tail_is_cut),
 		CASE(a_cut_tail_stays_cut_after_a_restart),
+		CASE(the_truncation_record_cuts_by_itself),
+		CASE(both_ends_of_an_epoch_decide_where_to_cut),
 		CASE(a_late_join_answer_cuts_nothing),
 		CASE(nothing_is_cut_below_the_commit_offset),
 		CASE(the_epoch_before_must_fit_too),

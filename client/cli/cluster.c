@@ -1,0 +1,422 @@
+/* cluster status, cluster wait, node ls, partition ls. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "client/cli/cli.h"
+
+const struct cli_option cluster_status_options[] = {
+	{"check-digests", NULL, "compare the digests of all replicas, waiting until they stand at equal offsets"},
+	{NULL, NULL, NULL},
+};
+
+const struct cli_option cluster_wait_options[] = {
+	{"for", "STATE", "serving: every partition takes writes; healthy (default): and all replicas are in sync, all\n"
+			 "                                     members live; balanced: and every primary is the preferred one"},
+	{"nodes", "N", "and at least N members are live"},
+	{"in-sync", NULL, "and all replicas of each partition have applied the same"},
+	{NULL, NULL, NULL},
+};
+
+const struct cli_option partition_ls_options[] = {
+	{"partition", "N", "only this one"},
+	{"node", "NAME", "only this node's replicas"},
+	{NULL, NULL, NULL},
+};
+
+/* --- what the map says ------------------------------------------------------------------------------------------------- */
+
+struct health {
+	bool controlled; /* some node leads; else the map may be old, and nothing of it changes */
+	uint32_t members;
+	uint32_t live;
+	uint32_t served;
+	uint32_t writable;
+	uint32_t full;
+	uint32_t preferred;
+};
+
+static struct health health_of(const struct cluster_map *map)
+{
+	node_set live = cluster_map_live(map);
+	struct health health = {.controlled = map->controller != 0, .live = node_set_count(live)};
+
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		health.members += map->nodes[i].id != 0 && map->nodes[i].state != NODE_GONE;
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		const struct map_partition *row = &map->partitions[p];
+		bool served = row->primary != 0 && node_set_has(live, row->primary);
+		uint32_t in_sync = node_set_count(row->isr);
+		health.served += served;
+		health.writable += served && in_sync >= row->minimum_isr;
+		health.full += row->replica_count > 0 && in_sync >= row->replica_count;
+		health.preferred += served && row->primary == row->replicas[0];
+	}
+	return health;
+}
+
+static const char *node_name(const struct cluster_map *map, uint32_t id)
+{
+	const struct map_node *node = cluster_map_node(map, id);
+
+	return node == NULL ? "-" : node->name;
+}
+
+/* --- cluster status ------------------------------------------------------------------------------------------------------ */
+
+static void cell_cluster_id(struct table *table, const uint8_t id[16])
+{
+	char text[33];
+
+	for (size_t i = 0; i < 16; i++)
+		(void)snprintf(text + 2 * i, 3, "%02x", id[i]);
+	table_cell(table, "%s", text);
+}
+
+static bool takes_writes(const struct health *health)
+{
+	return health->controlled && health->writable == PARTITION_COUNT;
+}
+
+static void status_row(struct table *table, const struct cluster_map *map, const struct health *health)
+{
+	table_column(table, "state", CELL_TEXT);
+	table_cell(table, "%s", !takes_writes(health) ? "unhealthy"
+				: health->full < PARTITION_COUNT || health->live < health->members ? "degraded"
+												   : "healthy");
+	table_column(table, "cluster_id", CELL_TEXT);
+	cell_cluster_id(table, map->cluster_id);
+	table_column(table, "controller", CELL_TEXT);
+	if (map->controller == 0)
+		table_cell_none(table);
+	else
+		table_cell(table, "%s", node_name(map, map->controller));
+	table_column(table, "nodes", CELL_NUMBER);
+	table_cell(table, "%u", health->members);
+	table_column(table, "nodes_live", CELL_NUMBER);
+	table_cell(table, "%u", health->live);
+	table_column(table, "partitions", CELL_NUMBER);
+	table_cell(table, "%u", PARTITION_COUNT);
+	table_column(table, "partitions_writable", CELL_NUMBER);
+	table_cell(table, "%u", health->writable);
+	table_column(table, "partitions_fully_replicated", CELL_NUMBER);
+	table_cell(table, "%u", health->full);
+	table_column(table, "primaries_preferred", CELL_NUMBER);
+	table_cell(table, "%u", health->preferred);
+	table_column(table, "replication_factor", CELL_NUMBER);
+	table_cell(table, "%u", map->replication_factor);
+	table_column(table, "minimum_isr", CELL_NUMBER);
+	table_cell(table, "%u", map->minimum_isr);
+	table_column(table, "map_version", CELL_WIDE);
+	table_cell(table, "%" PRIu64, map->version);
+}
+
+static void digest_row(struct table *table, const struct digest_verdict *verdict)
+{
+	table_column(table, "digests", CELL_TEXT);
+	table_cell(table, "%s", verdict->different > 0 ? "different" : verdict->open > 0 ? "open" : "equal");
+	table_column(table, "digests_compared", CELL_NUMBER);
+	table_cell(table, "%u", verdict->compared);
+	table_column(table, "digests_different", CELL_NUMBER);
+	table_cell(table, "%u", verdict->different);
+}
+
+static int digest_code(const struct digest_verdict *verdict)
+{
+	if (verdict->different > 0) {
+		cli_say("replicas of partition %u stand at one offset with different digests", verdict->first_different);
+		return EXIT_VERIFICATION;
+	}
+	if (verdict->open == 0)
+		return 0;
+	cli_say("%u partitions have in-sync replicas at different offsets still", verdict->open);
+	return EXIT_UNHEALTHY;
+}
+
+int run_cluster_status(struct cli *cli)
+{
+	struct digest_verdict verdict = {0};
+	struct table table = {0};
+	struct cluster_map map;
+	struct health health;
+	int rv = cli_open(cli, NULL);
+	int error;
+
+	if (rv != 0)
+		return rv;
+	error = grid_map(cli->grid, &map);
+	if (error != 0)
+		return cli_fail(error, "cluster status");
+	health = health_of(&map);
+	status_row(&table, &map, &health);
+	cluster_map_deinit(&map);
+	if (cli_has(cli, "check-digests")) {
+		error = digests_compare(cli->grid, cli->timeout_ms, &verdict);
+		digest_row(&table, &verdict);
+	}
+	rv = error != 0 ? cli_fail(error, "comparing digests") : table_print_one(&table, cli->json);
+	table_deinit(&table);
+	if (rv == 0 && cli_has(cli, "check-digests"))
+		rv = digest_code(&verdict);
+	if (!health.controlled)
+		cli_say("no controller is known: more than half of the voters must run");
+	return rv == 0 && !takes_writes(&health) ? EXIT_UNHEALTHY : rv;
+}
+
+/* --- cluster wait -------------------------------------------------------------------------------------------------------- */
+
+enum wait_state { WAIT_SERVING, WAIT_HEALTHY, WAIT_BALANCED };
+
+struct wait {
+	enum wait_state state;
+	uint32_t nodes;
+	struct health last;
+};
+
+static bool wait_is_over(void *data, const struct cluster_map *map)
+{
+	struct wait *wait = data;
+	struct health health = health_of(map);
+
+	wait->last = health;
+	if (!takes_writes(&health) || health.live < wait->nodes)
+		return false;
+	if (wait->state == WAIT_SERVING)
+		return true;
+	if (health.full < PARTITION_COUNT || health.live < health.members)
+		return false;
+	return wait->state == WAIT_HEALTHY || health.preferred == PARTITION_COUNT;
+}
+
+static int wait_state_of(const struct cli *cli, enum wait_state *state)
+{
+	static const char *const names[] = {"serving", "healthy", "balanced"};
+	const char *text = cli_value(cli, "for");
+
+	*state = WAIT_HEALTHY;
+	for (uint32_t i = 0; text != NULL && i < 3; i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*state = (enum wait_state)i;
+			return 0;
+		}
+	}
+	if (text == NULL)
+		return 0;
+	cli_say("--for '%s': serving, healthy or balanced is wanted", text);
+	return EXIT_USAGE;
+}
+
+static uint32_t left_ms(uint64_t deadline_ms)
+{
+	uint64_t now_ms = grid_now_ms();
+
+	return now_ms >= deadline_ms ? 0 : (uint32_t)(deadline_ms - now_ms);
+}
+
+/* Equal offsets are waited for by comparing digests; a difference is told here too. */
+static int wait_in_sync(struct cli *cli, uint64_t deadline_ms)
+{
+	struct digest_verdict verdict;
+	int error = digests_compare(cli->grid, left_ms(deadline_ms), &verdict);
+
+	return error != 0 ? cli_fail(error, "asking the replicas") : digest_code(&verdict);
+}
+
+int run_cluster_wait(struct cli *cli)
+{
+	uint64_t deadline_ms = grid_now_ms() + cli->timeout_ms;
+	struct wait wait = {0};
+	uint64_t nodes;
+	int rv = wait_state_of(cli, &wait.state);
+
+	if (rv == 0)
+		rv = cli_number(cli, "nodes", 1, NODES_MAX, 0, &nodes);
+	if (rv == 0)
+		rv = cli_open(cli, NULL);
+	if (rv != 0)
+		return rv;
+	wait.nodes = (uint32_t)nodes;
+	rv = grid_wait_map(cli->grid, wait_is_over, &wait, left_ms(deadline_ms));
+	if (rv == 0)
+		return cli_has(cli, "in-sync") ? wait_in_sync(cli, deadline_ms) : 0;
+	cli_say("not in time: %s; %u of %u members live; of %u partitions %u take writes, %u are fully replicated, %u have "
+		"their preferred primary",
+		wait.last.controlled ? "a controller leads" : "no controller is known", wait.last.live,
+		wait.last.members, PARTITION_COUNT, wait.last.writable, wait.last.full,
+		wait.last.preferred);
+	return EXIT_UNHEALTHY;
+}
+
+/* --- node ls ------------------------------------------------------------------------------------------------------------- */
+
+static void node_row(struct table *table, const struct cluster_map *map, const struct map_node *node)
+{
+	static const char *const states[] = {"none", "joining", "active", "draining", "gone"};
+	uint32_t primaries = 0;
+	uint32_t replicas = 0;
+	uint32_t in_sync = 0;
+
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		const struct map_partition *row = &map->partitions[p];
+		primaries += row->primary == node->id;
+		in_sync += node_set_has(row->isr, node->id);
+		for (uint32_t i = 0; i < row->replica_count; i++)
+			replicas += row->replicas[i] == node->id;
+	}
+	table_cell(table, "%s", node->name);
+	table_cell(table, "%u", node->id);
+	table_cell(table, "%s", states[node->state]);
+	table_cell(table, "%s", node->fenced ? "false" : "true");
+	table_cell(table, "%s", map->controller == node->id ? "true" : "false");
+	table_cell(table, "%u", primaries);
+	table_cell(table, "%u", replicas);
+	table_cell(table, "%u", in_sync);
+	table_cell(table, "%u", node->shard_count);
+	table_cell(table, "%" PRIu64, node->epoch);
+	table_cell(table, "%s", node->zone);
+	table_cell(table, "%s", node->control_address);
+}
+
+int run_node_ls(struct cli *cli)
+{
+	struct table table = {0};
+	struct cluster_map map;
+	int rv = cli_open(cli, NULL);
+	int error;
+
+	if (rv != 0)
+		return rv;
+	error = grid_map(cli->grid, &map);
+	if (error != 0)
+		return cli_fail(error, "node ls");
+	table_column(&table, "name", CELL_TEXT);
+	table_column(&table, "id", CELL_NUMBER);
+	table_column(&table, "state", CELL_TEXT);
+	table_column(&table, "live", CELL_BOOL);
+	table_column(&table, "controller", CELL_BOOL);
+	table_column(&table, "primaries", CELL_NUMBER);
+	table_column(&table, "replicas", CELL_NUMBER);
+	table_column(&table, "in_sync", CELL_NUMBER);
+	table_column(&table, "shards", CELL_NUMBER);
+	table_column(&table, "epoch", CELL_WIDE);
+	table_column(&table, "zone", CELL_TEXT);
+	table_column(&table, "address", CELL_TEXT);
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		if (map.nodes[i].id != 0)
+			node_row(&table, &map, &map.nodes[i]);
+	}
+	rv = table_print(&table, cli->json);
+	table_deinit(&table);
+	cluster_map_deinit(&map);
+	return rv;
+}
+
+/* --- partition ls -------------------------------------------------------------------------------------------------------- */
+
+static const char *role_name(uint8_t role)
+{
+	static const char *const names[] = {"none", "replica", "primary", "sealed"};
+
+	return role <= ROLE_SEALED ? names[role] : "unknown";
+}
+
+static const struct partition_status *find_status(const struct replica_rows *rows, uint16_t partition, uint32_t node_id)
+{
+	for (size_t i = 0; i < rows->count; i++) {
+		if (rows->rows[i].status.partition == partition && rows->rows[i].node_id == node_id)
+			return &rows->rows[i].status;
+	}
+	return NULL;
+}
+
+static void replica_cells(struct table *table, const struct cluster_map *map, uint16_t partition, uint32_t node_id,
+			  const struct partition_status *status)
+{
+	const struct map_partition *row = &map->partitions[partition];
+
+	table_cell(table, "%u", partition);
+	table_cell(table, "%s", node_name(map, node_id));
+	table_cell(table, "%s", row->primary == node_id ? "true" : "false");
+	table_cell(table, "%s", row->replicas[0] == node_id ? "true" : "false");
+	table_cell(table, "%s", node_set_has(row->isr, node_id) ? "true" : "false");
+	table_cell(table, "%u", status == NULL ? row->epoch : status->epoch);
+	if (status == NULL) {
+		for (uint32_t i = 0; i < 7; i++)
+			table_cell_none(table);
+		return;
+	}
+	table_cell(table, "%s", role_name(status->role));
+	table_cell(table, "%s", status->role != ROLE_PRIMARY || status->active ? "true" : "false");
+	table_cell(table, "%" PRIu64, status->end);
+	table_cell(table, "%" PRIu64, status->commit);
+	table_cell(table, "%" PRIu64, status->applied);
+	table_cell(table, "%" PRIu64, status->key_count);
+	table_cell(table, "%016" PRIx64, status->digest);
+}
+
+static void partition_columns(struct table *table)
+{
+	table_column(table, "partition", CELL_NUMBER);
+	table_column(table, "node", CELL_TEXT);
+	table_column(table, "primary", CELL_BOOL);
+	table_column(table, "preferred", CELL_BOOL);
+	table_column(table, "in_sync", CELL_BOOL);
+	table_column(table, "epoch", CELL_NUMBER);
+	table_column(table, "role", CELL_TEXT);
+	table_column(table, "active", CELL_BOOL);
+	table_column(table, "end", CELL_WIDE);
+	table_column(table, "commit", CELL_WIDE);
+	table_column(table, "applied", CELL_WIDE);
+	table_column(table, "entries", CELL_WIDE);
+	table_column(table, "digest", CELL_TEXT);
+}
+
+static void partition_rows(struct table *table, const struct cluster_map *map, const struct replica_rows *rows,
+			   uint64_t only, uint32_t only_node)
+{
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		const struct map_partition *row = &map->partitions[p];
+		if (only != PARTITION_COUNT && only != p)
+			continue;
+		for (uint32_t i = 0; i < row->replica_count; i++) {
+			if (only_node == 0 || only_node == row->replicas[i])
+				replica_cells(table, map, p, row->replicas[i], find_status(rows, p, row->replicas[i]));
+		}
+	}
+}
+
+int run_partition_ls(struct cli *cli)
+{
+	const char *name = cli_value(cli, "node");
+	const struct map_node *node = NULL;
+	struct replica_rows rows = {0};
+	struct table table = {0};
+	struct cluster_map map;
+	uint64_t only;
+	int rv = cli_number(cli, "partition", 0, PARTITION_COUNT - 1, PARTITION_COUNT, &only);
+	int error;
+
+	if (rv == 0)
+		rv = cli_open(cli, NULL);
+	if (rv != 0)
+		return rv;
+	error = grid_map(cli->grid, &map);
+	if (error == 0 && name != NULL && (node = cluster_map_node_by_name(&map, name)) == NULL) {
+		cluster_map_deinit(&map);
+		cli_say("no node '%s'; see evgrid node ls", name);
+		return EXIT_NOT_FOUND;
+	}
+	if (error == 0)
+		error = replica_rows_get(cli->grid, &map, cli->timeout_ms, &rows);
+	if (error != 0)
+		return cli_fail(error, "partition ls");
+	partition_columns(&table);
+	partition_rows(&table, &map, &rows, only, node == NULL ? 0 : node->id);
+	rv = table_print(&table, cli->json);
+	if (rows.unanswered > 0)
+		cli_say("%u shards did not answer", rows.unanswered);
+	free(rows.rows);
+	table_deinit(&table);
+	cluster_map_deinit(&map);
+	return rv != 0 ? rv : rows.unanswered > 0 ? EXIT_PARTIAL : 0;
+}

@@ -1,0 +1,162 @@
+/* replay: what is stored, as CloudEvents JSON lines or as a table. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "client/cli/cli.h"
+#include "client/cloudevent.h"
+
+#define RETRY_PAUSE_US 20000u
+
+const struct cli_option replay_options[] = {
+	{"stream", "NAME", "only this stream"},
+	{"partition", "N", "only this partition"},
+	{"from", "OFFSET|CURSOR", "begin at this offset of each partition, or where a replay ended (its cursor)"},
+	{"merge", NULL, "all partitions in the order of their sequences"},
+	{"node", "NAME", "read this node's replicas"},
+	{"limit", "N", "end after so many events"},
+	{NULL, NULL, NULL},
+};
+
+static int replay_setup(struct cli *cli, evg_replay_options *options, uint64_t *limit)
+{
+	const char *from = cli_value(cli, "from");
+	uint64_t partition;
+	int rv = cli_number(cli, "partition", 0, PARTITION_COUNT - 1, EVG_ALL_PARTITIONS, &partition);
+
+	if (rv == 0)
+		rv = cli_number(cli, "limit", 1, UINT64_MAX - 1, UINT64_MAX, limit);
+	*options = EVG_REPLAY_OPTIONS;
+	options->partition = (uint16_t)partition;
+	options->stream = cli_value(cli, "stream");
+	options->node = cli_value(cli, "node");
+	options->merge = cli_has(cli, "merge");
+	options->timeout_ms = cli->timeout_ms;
+	if (from != NULL && !text_to_u64(from, &options->from))
+		options->cursor = from;
+	return rv;
+}
+
+static struct event event_of(const evg_record *record)
+{
+	const evg_event *from = &record->event;
+	struct event event = {
+		.type = span_of(from->type.data, from->type.size),
+		.key = span_of(from->key.data, from->key.size),
+		.partition_key = span_of(from->partition_key.data, from->partition_key.size),
+		.id = span_of(from->id.data, from->id.size),
+		.source = span_of(from->source.data, from->source.size),
+		.time_us = from->time_us,
+		.correlation_id = span_of(from->correlation_id.data, from->correlation_id.size),
+		.causation_id = span_of(from->causation_id.data, from->causation_id.size),
+		.content_type = span_of(from->content_type.data, from->content_type.size),
+		.headers = span_of(record->headers.data, record->headers.size),
+		.payload = span_of(from->payload.data, from->payload.size),
+	};
+
+	return event;
+}
+
+static int print_json(const evg_record *record, struct buffer *line)
+{
+	struct event event = event_of(record);
+	struct cloudevent_place place = {
+		.stream = span_of_text(record->event.stream),
+		.partition = record->partition,
+		.offset = record->offset,
+		.sequence = record->sequence,
+		.ingest_us = record->ingest_us,
+	};
+	int error;
+
+	buffer_clear(line);
+	error = cloudevent_write(&event, &place, line);
+	buffer_u8(line, '\n');
+	if (error != 0 || line->failed)
+		return error == 0 ? EVG_MEMORY : error;
+	return fwrite(line->data, 1, line->size, stdout) == line->size ? 0 : ERROR_IO;
+}
+
+static int print_columns(const evg_record *record)
+{
+	char position[POSITION_TEXT_BYTES];
+
+	position_format((struct position){record->partition, record->offset}, position);
+	return printf("%-12s  %-16s  %-24.*s  %-24.*s  %.*s\n", position, record->event.stream,
+		      (int)record->event.type.size, (const char *)record->event.type.data, (int)record->event.key.size,
+		      (const char *)record->event.key.data, (int)record->event.id.size,
+		      (const char *)record->event.id.data) < 0
+		       ? ERROR_IO
+		       : 0;
+}
+
+/* An error is tried again until nothing has come for the whole time-out. */
+static int next_record(struct cli *cli, evg_replay *replay, evg_record *record)
+{
+	uint64_t deadline_ms = grid_now_ms() + cli->timeout_ms;
+	int error = evg_replay_next(replay, record);
+
+	while (error != 0 && error != EVG_NOT_FOUND && error_find(error)->retry != RETRY_NEVER &&
+	       cli_interrupted == 0 && grid_now_ms() < deadline_ms) {
+		(void)usleep(RETRY_PAUSE_US);
+		error = evg_replay_next(replay, record);
+	}
+	return error;
+}
+
+static int replay_print(struct cli *cli, evg_replay *replay, uint64_t limit)
+{
+	const char *output = cli_value(cli, "output");
+	bool columns = output != NULL && !cli->json;
+	struct buffer line = BUFFER_NULL;
+	struct progress progress;
+	uint64_t count = 0;
+	int error = 0;
+
+	progress_begin(&progress, "replayed", 0);
+	if (isatty(STDOUT_FILENO) != 0)
+		progress_end(&progress); /* the events themselves are on the screen */
+	while (count < limit && cli_interrupted == 0) {
+		evg_record record;
+		error = next_record(cli, replay, &record);
+		if (error == 0)
+			error = columns ? print_columns(&record) : print_json(&record, &line);
+		if (error != 0)
+			break;
+		progress_update(&progress, ++count);
+	}
+	progress_end(&progress);
+	buffer_deinit(&line);
+	cli_say("%" PRIu64 " events", count);
+	return error == EVG_NOT_FOUND ? 0 : error;
+}
+
+int run_replay(struct cli *cli)
+{
+	evg_replay_options options;
+	evg_replay *replay = NULL;
+	char *cursor = NULL;
+	uint64_t limit;
+	int error;
+	int rv = replay_setup(cli, &options, &limit);
+
+	if (rv == 0)
+		rv = cli_open(cli, NULL);
+	if (rv != 0)
+		return rv;
+	cli_catch_signals();
+	error = evg_replay_open(cli->grid, &options, &replay);
+	if (error == EVG_USAGE) {
+		cli_say("no such node, or --from is neither an offset nor a cursor");
+		return EXIT_USAGE;
+	}
+	if (error == 0)
+		error = replay_print(cli, replay, limit);
+	if (replay != NULL && evg_replay_cursor(replay, &cursor) == 0)
+		cli_say("goes on with --from %s", cursor);
+	evg_free(cursor);
+	evg_replay_close(replay);
+	if (error != 0)
+		return cli_fail(error, "replay");
+	return cli_interrupted != 0 ? EXIT_INTERRUPTED : 0;
+}

@@ -1,0 +1,173 @@
+/* view apply, view ls, view describe. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "client/cli/cli.h"
+#include "client/json.h"
+#include "client/view_yaml.h"
+#include "partition/view_definition.h"
+#include "proto/admin.h"
+
+/* --- view apply ------------------------------------------------------------------------------------------------------ */
+
+static int read_file(const char *path, struct buffer *out)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+	uint8_t bytes[4096];
+	size_t size;
+
+	if (file == NULL) {
+		cli_say("%s: cannot be opened", path);
+		return EXIT_USAGE;
+	}
+	while ((size = fread(bytes, 1, sizeof bytes, file)) > 0 && out->size <= DEFINITION_MAX_BYTES * 4u)
+		buffer_bytes(out, bytes, size);
+	if (file != stdin)
+		(void)fclose(file);
+	if (out->failed)
+		return cli_fail(ERROR_MEMORY, "%s", path);
+	return 0;
+}
+
+static uint32_t resolve_stream(void *data, struct span name)
+{
+	const struct map_stream *stream = cluster_map_stream_by_name(data, name);
+
+	return stream == NULL ? 0 : stream->id;
+}
+
+/* What the nodes would refuse is found here, with its place in the file. */
+static int check_definition(const char *path, struct span yaml, struct span definition, struct cluster_map *map)
+{
+	struct view_plan *plan = NULL;
+	uint32_t column;
+	uint32_t line;
+	char why[160];
+	int error = view_plan_new(definition, resolve_stream, map, &plan, why);
+
+	(void)view_plan_free(plan);
+	if (error == 0)
+		return 0;
+	if (error != ERROR_BAD_VIEW)
+		return cli_fail(error, "%s", path);
+	view_yaml_place(yaml, why, &line, &column);
+	(void)fprintf(stderr, "%s:%u:%u: %s\n", path, line, column, why);
+	return EXIT_USAGE;
+}
+
+static int send_definition(struct cli *cli, struct span definition)
+{
+	struct admin admin = {.kind = ADMIN_VIEW_APPLY, .expected_version = ADMIN_VERSION_ANY, .definition = definition};
+	struct span name = view_definition_name(definition);
+	struct buffer command = BUFFER_NULL;
+	char *why = NULL;
+	int error;
+
+	admin.name = name;
+	error = admin_encode(&admin, &command);
+	if (error == 0)
+		error = grid_propose(cli->grid, buffer_span(&command), cli->timeout_ms, &why);
+	buffer_deinit(&command);
+	if (error == 0)
+		cli_say("view %.*s is defined; evgrid view get %.*s KEY reads it", (int)name.size, (const char *)name.data,
+			(int)name.size, (const char *)name.data);
+	else if (why != NULL)
+		cli_say("%s", why);
+	free(why);
+	return error == 0 ? 0 : cli_fail(error, "view %.*s", (int)name.size, (const char *)name.data);
+}
+
+int run_view_apply(struct cli *cli)
+{
+	const char *path = cli->positionals[0];
+	struct buffer definition = BUFFER_NULL;
+	struct buffer yaml = BUFFER_NULL;
+	struct view_yaml_error error = {0};
+	struct cluster_map map;
+	int rv = read_file(path, &yaml);
+
+	cluster_map_init(&map);
+	if (rv == 0 && view_yaml_read(buffer_span(&yaml), &definition, &error) != 0) {
+		(void)fprintf(stderr, "%s:%u:%u: %s\n", path, error.line, error.column, error.why);
+		rv = EXIT_USAGE;
+	}
+	if (rv == 0)
+		rv = cli_open(cli, NULL);
+	if (rv == 0 && grid_map(cli->grid, &map) != 0)
+		rv = cli_fail(ERROR_MEMORY, "%s", path);
+	if (rv == 0)
+		rv = check_definition(path, buffer_span(&yaml), buffer_span(&definition), &map);
+	if (rv == 0)
+		rv = send_definition(cli, buffer_span(&definition));
+	cluster_map_deinit(&map);
+	buffer_deinit(&definition);
+	buffer_deinit(&yaml);
+	return rv;
+}
+
+/* --- view ls, view describe -------------------------------------------------------------------------------------------- */
+
+static void view_columns(struct table *table, bool whole)
+{
+	table_column(table, "name", CELL_TEXT);
+	table_column(table, "id", CELL_NUMBER);
+	table_column(table, "version", CELL_NUMBER);
+	table_column(table, "changed_at", CELL_WIDE);
+	if (whole)
+		table_column(table, "definition", CELL_JSON);
+}
+
+static void view_row(struct table *table, const struct map_view *view, bool whole)
+{
+	struct buffer definition = BUFFER_NULL;
+
+	table_cell(table, "%s", view->name);
+	table_cell(table, "%u", view->id);
+	table_cell(table, "%u", view->version);
+	table_cell(table, "%" PRIu64, view->changed_at);
+	if (whole && json_from_msgpack(view->definition, &definition) == 0)
+		table_cell(table, "%.*s", (int)definition.size, (const char *)definition.data);
+	else if (whole)
+		table_cell_none(table);
+	buffer_deinit(&definition);
+}
+
+static int print_views(struct cli *cli, const char *only)
+{
+	const struct map_view *one;
+	struct table table = {0};
+	struct cluster_map map;
+	int rv = cli_open(cli, NULL);
+	int error;
+
+	if (rv != 0)
+		return rv;
+	error = grid_map(cli->grid, &map);
+	if (error != 0)
+		return cli_fail(error, "views");
+	view_columns(&table, only != NULL);
+	one = only == NULL ? NULL : cluster_map_view_by_name(&map, span_of_text(only));
+	for (uint32_t i = 0; only == NULL && i < map.view_count; i++) {
+		if (!map.views[i].dropped)
+			view_row(&table, &map.views[i], false);
+	}
+	if (one != NULL && !one->dropped)
+		view_row(&table, one, true);
+	if (only != NULL && (one == NULL || one->dropped))
+		rv = cli_fail(ERROR_UNKNOWN_VIEW, "%s", only);
+	else
+		rv = only == NULL ? table_print(&table, cli->json) : table_print_one(&table, cli->json);
+	table_deinit(&table);
+	cluster_map_deinit(&map);
+	return rv;
+}
+
+int run_view_ls(struct cli *cli)
+{
+	return print_views(cli, NULL);
+}
+
+int run_view_describe(struct cli *cli)
+{
+	return print_views(cli, cli->positionals[0]);
+}

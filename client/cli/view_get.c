@@ -1,0 +1,266 @@
+/* view get: one key, or many from a file, pipelined. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "client/cli/cli.h"
+#include "client/json.h"
+
+#define READS_AT_A_TIME 4096u
+
+const struct cli_option view_get_options[] = {
+	{"partition-key", "KEY", "the partition key; default: the key"},
+	{"node", "NAME", "read this node's replica, whatever it has applied"},
+	{"local", NULL, "read the primary's replica without waiting for freshness"},
+	{"all", NULL, "read every live node's replica, one line each"},
+	{"at-least", "OFFSET", "wait until this offset of the partition is applied"},
+	{"keys-from", "FILE", "read many: KEY or KEY<Tab>PARTITION-KEY a line; - is standard input"},
+	{NULL, NULL, NULL},
+};
+
+/* --- one key --------------------------------------------------------------------------------------------------------- */
+
+static int get_number(const struct cli *cli, evg_read *read)
+{
+	uint64_t at_least;
+	int rv = cli_number(cli, "at-least", 0, UINT64_MAX - 1, 0, &at_least);
+
+	read->at_least = at_least;
+	read->mode = cli_has(cli, "at-least") ? EVG_READ_AT_LEAST : EVG_READ_LINEARIZABLE;
+	read->node = cli_value(cli, "node");
+	if (read->node != NULL || cli_has(cli, "local"))
+		read->mode = EVG_READ_LOCAL;
+	read->timeout_ms = cli->timeout_ms;
+	return rv;
+}
+
+static void get_row(struct table *table, const char *node, const char *key, const evg_entry *entry)
+{
+	struct buffer state = BUFFER_NULL;
+
+	table_cell(table, "%s", key);
+	if (node == NULL)
+		table_cell_none(table);
+	else
+		table_cell(table, "%s", node);
+	if (entry->error == 0 && json_from_msgpack(span_of(entry->state.data, entry->state.size), &state) == 0)
+		table_cell(table, "%.*s", (int)state.size, (const char *)state.data);
+	else
+		table_cell_none(table);
+	table_cell(table, "%" PRIu64, entry->applied);
+	table_cell(table, "%" PRIu64, entry->changed_at);
+	buffer_deinit(&state);
+}
+
+static void get_columns(struct table *table)
+{
+	table_column(table, "key", CELL_TEXT);
+	table_column(table, "node", CELL_TEXT);
+	table_column(table, "state", CELL_JSON);
+	table_column(table, "applied", CELL_WIDE);
+	table_column(table, "changed_at", CELL_WIDE);
+}
+
+/* Of one replica, or of the primary. */
+static int get_one(struct cli *cli, const char *view, const char *key, const evg_read *read, struct table *table)
+{
+	evg_entry entry;
+	int error = evg_view_get(cli->grid, view, read, &entry);
+
+	if (error == 0 || (error == EVG_NOT_FOUND && cli_has(cli, "all")))
+		get_row(table, read->node, key, &entry);
+	evg_entry_free(&entry);
+	return error;
+}
+
+static int get_all(struct cli *cli, const char *view, const char *key, evg_read *read, struct table *table)
+{
+	struct cluster_map map;
+	int error = grid_map(cli->grid, &map);
+	int first = 0;
+
+	if (error != 0)
+		return error;
+	read->mode = EVG_READ_LOCAL;
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		if (!node_set_has(cluster_map_live(&map), i + 1))
+			continue;
+		read->node = map.nodes[i].name;
+		error = get_one(cli, view, key, read, table);
+		if (error != 0 && error != EVG_NOT_FOUND && first == 0)
+			first = error;
+	}
+	cluster_map_deinit(&map);
+	return first;
+}
+
+static int get_key(struct cli *cli)
+{
+	const char *partition_key = cli_value(cli, "partition-key");
+	const char *view = cli->positionals[0];
+	const char *key = cli->positionals[1];
+	evg_read read = {.key = evg_text(key), .partition_key = evg_text(partition_key)};
+	struct table table = {0};
+	int rv = get_number(cli, &read);
+	int error;
+
+	if (rv != 0)
+		return rv;
+	get_columns(&table);
+	if (cli_has(cli, "all"))
+		error = get_all(cli, view, key, &read, &table);
+	else
+		error = get_one(cli, view, key, &read, &table);
+	if (error != 0)
+		rv = cli_fail(error, "view %s, key %s", view, key);
+	else if (cli_has(cli, "all"))
+		rv = table_print(&table, cli->json);
+	else
+		rv = table_print_one(&table, cli->json);
+	table_deinit(&table);
+	return rv;
+}
+
+/* --- many keys ------------------------------------------------------------------------------------------------------- */
+
+struct bulk {
+	struct cli *cli;
+	pthread_mutex_t lock;
+	pthread_cond_t room;
+	uint32_t open;
+	uint64_t found;
+	uint64_t missing;
+	uint64_t failed;
+	int error; /* the first */
+};
+
+struct bulk_key {
+	struct bulk *bulk;
+	size_t size;
+	char key[];
+};
+
+static void print_state(const struct bulk_key *key, const evg_entry *entry)
+{
+	struct buffer line = BUFFER_NULL;
+
+	buffer_bytes(&line, "{\"key\":", 7);
+	json_write_string(span_of(key->key, key->size), &line);
+	buffer_bytes(&line, ",\"state\":", 9);
+	if (entry->error != 0 || json_from_msgpack(span_of(entry->state.data, entry->state.size), &line) != 0)
+		buffer_bytes(&line, "null", 4);
+	buffer_bytes(&line, "}\n", 2);
+	(void)fwrite(line.data, 1, line.size, stdout);
+	buffer_deinit(&line);
+}
+
+static void bulk_got(void *user, const evg_entry *entry)
+{
+	struct bulk_key *key = user;
+	struct bulk *bulk = key->bulk;
+
+	pthread_mutex_lock(&bulk->lock);
+	if (entry->error == 0 || entry->error == EVG_NOT_FOUND)
+		print_state(key, entry);
+	bulk->found += entry->error == 0;
+	bulk->missing += entry->error == EVG_NOT_FOUND;
+	if (entry->error != 0 && entry->error != EVG_NOT_FOUND) {
+		bulk->failed++;
+		bulk->error = bulk->error == 0 ? entry->error : bulk->error;
+	}
+	bulk->open--;
+	pthread_cond_signal(&bulk->room);
+	pthread_mutex_unlock(&bulk->lock);
+	free(key);
+}
+
+static void bulk_wait(struct bulk *bulk, uint32_t most)
+{
+	pthread_mutex_lock(&bulk->lock);
+	while (bulk->open > most)
+		(void)pthread_cond_wait(&bulk->room, &bulk->lock);
+	pthread_mutex_unlock(&bulk->lock);
+}
+
+static int bulk_ask(struct bulk *bulk, const char *view, evg_read *read, char *line, size_t size)
+{
+	char *tab = memchr(line, '\t', size);
+	struct bulk_key *key = malloc(sizeof *key + size);
+	int error;
+
+	if (key == NULL)
+		return EVG_MEMORY;
+	key->bulk = bulk;
+	key->size = tab == NULL ? size : (size_t)(tab - line);
+	memcpy(key->key, line, key->size);
+	read->key = evg_bytes_of(line, key->size);
+	read->partition_key = tab == NULL ? read->key : evg_bytes_of(tab + 1, size - key->size - 1);
+	bulk_wait(bulk, READS_AT_A_TIME - 1);
+	pthread_mutex_lock(&bulk->lock);
+	bulk->open++;
+	pthread_mutex_unlock(&bulk->lock);
+	error = evg_view_get_async(bulk->cli->grid, view, read, bulk_got, key);
+	if (error != 0) {
+		pthread_mutex_lock(&bulk->lock);
+		bulk->open--;
+		pthread_mutex_unlock(&bulk->lock);
+		free(key);
+	}
+	return error;
+}
+
+static int bulk_run(struct bulk *bulk, FILE *file, const char *view, evg_read *read)
+{
+	size_t capacity = 0;
+	char *line = NULL;
+	ssize_t size;
+	int error = 0;
+
+	while (error == 0 && (size = getline(&line, &capacity, file)) > 0) {
+		while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
+			size--;
+		if (size > 0)
+			error = bulk_ask(bulk, view, read, line, (size_t)size);
+	}
+	free(line);
+	bulk_wait(bulk, 0);
+	return error == 0 ? bulk->error : error;
+}
+
+static int get_keys(struct cli *cli, const char *path)
+{
+	struct bulk bulk = {.cli = cli, .lock = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER};
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+	evg_read read = {0};
+	int rv = get_number(cli, &read);
+	int error;
+
+	if (file == NULL) {
+		cli_say("%s: cannot be opened", path);
+		return EXIT_USAGE;
+	}
+	error = rv == 0 ? bulk_run(&bulk, file, cli->positionals[0], &read) : 0;
+	if (file != stdin)
+		(void)fclose(file);
+	if (rv == 0)
+		cli_say("%" PRIu64 " found, %" PRIu64 " not there, %" PRIu64 " not answered", bulk.found, bulk.missing,
+			bulk.failed);
+	if (error == 0)
+		return rv;
+	rv = cli_fail(error, "view %s", cli->positionals[0]);
+	return bulk.found + bulk.missing > 0 ? EXIT_PARTIAL : rv;
+}
+
+int run_view_get(struct cli *cli)
+{
+	const char *keys = cli_value(cli, "keys-from");
+	int rv;
+
+	if ((keys == NULL) == (cli->positional_count == 1)) {
+		cli_say("either a KEY or --keys-from FILE is wanted");
+		return EXIT_USAGE;
+	}
+	rv = cli_open(cli, NULL);
+	if (rv != 0)
+		return rv;
+	return keys == NULL ? get_key(cli) : get_keys(cli, keys);
+}

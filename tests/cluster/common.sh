@@ -1,0 +1,87 @@
+# shellcheck shell=bash
+# What the tests of whole clusters share: sourced from the root of the repository, never run.
+#
+# Gives: $work, a directory of its own; cluster and evgrid; node_pid; in_background, whose processes end with the test.
+# At the end everything started here is stopped and $work removed (EVGRID_KEEP=1 keeps it); after a failure the ends of
+# the nodes' logs are shown. Uses the build in EVGRID_BUILD (default build/).
+
+# shellcheck source=/dev/null
+. tests/wait.sh
+export EVGRID_BUILD=${EVGRID_BUILD:-$PWD/build}
+work=$(mktemp -d "${TMPDIR:-/tmp}/evgrid-test.XXXXXX")
+children=()
+
+cluster() { deploy/local/cluster --dir "$work/cluster" "$@"; }
+evgrid() { "$EVGRID_BUILD/evgrid" "$@"; }
+say() { printf '== %s\n' "$*"; }
+fail() {
+    printf 'failed: %s\n' "$*" >&2
+    exit 1
+}
+
+# The pid of node I, as deploy/local/cluster wrote it.
+node_pid() { cut -d' ' -f1 "$work/cluster/n$1/pid"; }
+
+in_background() {
+    "$@" &
+    children+=($!)
+}
+
+# What a test does beside when it ends; a test may define its own.
+clean_up() { :; }
+
+end_test() {
+    local status=$? child log
+    trap - EXIT
+    set +e
+    for child in "${children[@]}"; do
+        kill "$child" 2>/dev/null
+    done
+    [ ! -f "$work/cluster/count" ] || cluster down >/dev/null 2>&1
+    if [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
+        for log in "$work"/cluster/n*/log; do
+            [ ! -f "$log" ] || { printf -- '-- %s\n' "$log" && tail -n 15 "$log"; } >&2
+        done
+    fi
+    clean_up
+    if [ -n "${EVGRID_KEEP:-}" ]; then printf 'kept: %s\n' "$work" >&2; else rm -rf "$work"; fi
+    exit "$status"
+}
+trap end_test EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# start_cluster N [FLAG...]: N nodes, and clients told where they are.
+start_cluster() {
+    local server
+    cluster up "$1" -- "${@:2}" >/dev/null
+    server=$(cluster server)
+    export EVGRID_SERVER=${server#EVGRID_SERVER=}
+}
+
+# Streams and views of the shop.
+define_shop() {
+    local one
+    for one in Customer Product Order Payment; do evgrid stream create "$one" >/dev/null; done
+    for one in customers products orders payments; do evgrid view apply "deploy/shop/views/$one.yaml" >/dev/null; done
+}
+
+# compare_shop NODES EVENTS...: the views of every node against what the events alone say.
+compare_shop() {
+    local nodes=$1 view node
+    shift
+    for view in customers products orders payments; do
+        deploy/shop/expected.py "$@" --keys "$view" >"$work/keys"
+        for node in $nodes; do
+            evgrid view get "$view" --keys-from "$work/keys" --node "$node" >"$work/rows" 2>"$work/get.err" || {
+                cat "$work/get.err" >&2
+                fail "view $view of $node cannot be read"
+            }
+            deploy/shop/expected.py "$@" --compare "$view" <"$work/rows" >"$work/compared" || {
+                cat "$work/compared" >&2
+                fail "view $view of $node differs from its events"
+            }
+        done
+        cat "$work/compared"
+    done
+}
