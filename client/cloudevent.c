@@ -1,3 +1,4 @@
+/* CloudEvents JSON lines and RFC 3339 times. */
 #include "client/cloudevent.h"
 
 #include <inttypes.h>
@@ -6,7 +7,7 @@
 #include "proto/error.h"
 #include "proto/msgpack.h"
 
-/* --- time ------------------------------------------------------------------------------------------------------------ */
+/* --- time --------------------------------------------------------------------------------------------------------- */
 
 /* Days since 1970-01-01 of a day of the Gregorian calendar, counted in years that begin in March. */
 static int64_t days_of(int64_t year, int64_t month, int64_t day)
@@ -135,7 +136,7 @@ int time_parse(struct span text, uint64_t *time_us)
 	return 0;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 struct pieces { /* of one object, before it is judged */
 	struct span specversion;
@@ -382,7 +383,7 @@ int cloudevent_read(struct cloudevent *cloudevent, struct span json, struct json
 	return rv == 0 ? read_rest(cloudevent, &pieces, error) : rv;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------------------------------ */
 
 static void write_member(struct buffer *out, struct span name, struct span text)
 {

@@ -29,7 +29,8 @@ struct cloudevent {
 void cloudevent_init(struct cloudevent *cloudevent);
 void cloudevent_deinit(struct cloudevent *cloudevent); /* may be called twice */
 
-/* 0; ERROR_BAD_EVENT with *error set (line and column are 0 where the JSON is right and the event is not); ERROR_MEMORY. */
+/* 0; ERROR_BAD_EVENT with *error set (line and column are 0 where the JSON is right and the event is not);
+ * ERROR_MEMORY. */
 int cloudevent_read(struct cloudevent *cloudevent, struct span json, struct json_error *error);
 
 struct cloudevent_place {

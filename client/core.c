@@ -11,7 +11,7 @@
 
 _Static_assert(sizeof(((struct core *)0)->client_name) == NAME_MAX_BYTES + 1, "a name and its end");
 
-/* --- growing arrays -------------------------------------------------------------------------------------------------- */
+/* --- growing arrays ----------------------------------------------------------------------------------------------- */
 
 static int array_reserve(void **array, size_t *capacity, size_t wanted, size_t item_bytes)
 {
@@ -92,7 +92,7 @@ void core_emit_close(struct core *core, uint32_t endpoint)
 		send->close = true;
 }
 
-/* --- batches' memory ------------------------------------------------------------------------------------------------- */
+/* --- batches' memory ---------------------------------------------------------------------------------------------- */
 
 struct outgoing *core_outgoing_get(struct core *core, uint16_t partition)
 {
@@ -119,7 +119,7 @@ void core_outgoing_put(struct core *core, struct outgoing *outgoing)
 	core->pool_count++;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------ */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 static int core_copy_seeds(struct core *core, const struct core_config *config)
 {
@@ -218,7 +218,7 @@ struct core *core_free(struct core *core)
 	return NULL;
 }
 
-/* --- publishing ------------------------------------------------------------------------------------------------------ */
+/* --- publishing --------------------------------------------------------------------------------------------------- */
 
 static void flow_close_open(struct flow *flow)
 {
@@ -325,7 +325,7 @@ const struct core_endpoint *core_endpoint(const struct core *core, uint32_t endp
 	return &core->endpoints[endpoint].name;
 }
 
-/* --- what arrives ---------------------------------------------------------------------------------------------------- */
+/* --- what arrives ------------------------------------------------------------------------------------------------- */
 
 static void core_append_done(struct core *core, struct endpoint *endpoint, const struct message *message)
 {
@@ -386,7 +386,7 @@ void core_refresh(struct core *core, uint64_t now_ms)
 	core->map_wanted = true;
 }
 
-/* --- turns ----------------------------------------------------------------------------------------------------------- */
+/* --- turns -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -444,7 +444,7 @@ void core_abort(struct core *core, uint64_t now_ms)
 	assert(core->pending_events == 0);
 }
 
-/* --- outbox ---------------------------------------------------------------------------------------------------------- */
+/* --- outbox ------------------------------------------------------------------------------------------------------- */
 
 void core_outbox_clear(struct core_outbox *out)
 {

@@ -4,23 +4,25 @@
  *   1. hand in what has arrived: core_receive, core_lost; and what the user wants: core_publish, core_read, ...
  *   2. core_turn: what is due is sent, what is overdue ends; everything to be done comes out in an outbox,
  *   3. send the outbox's frames, tell the user its completions and results, core_outbox_clear.
- * The next turn is due when anything has been handed in, and at next_timer_ms at the latest. Time is a monotonic clock's
- * milliseconds, the driver's; the core has no clock, no random source, no thread and no socket.
+ * The next turn is due when anything has been handed in, and at next_timer_ms at the latest. Time is a monotonic
+ * clock's milliseconds, the driver's; the core has no clock, no random source, no thread and no socket.
  *
- * Endpoints are small numbers. One is a node's control port (a seed address, or a member's from the map) or a shard's port;
- * core_endpoint tells which. The driver connects to an endpoint when the first frame for it comes out, and closes it when
- * told. Frames may be lost and delayed for ever so long, answers may come twice, order is used but not needed. One thing
- * is required of the way to a node: it delivers a frame at most once, as ZeroMQ over TCP does (a refusal of the only copy
- * sent proves that nothing was stored).
+ * Endpoints are small numbers. One is a node's control port (a seed address, or a member's from the map) or a shard's
+ * port; core_endpoint tells which. The driver connects to an endpoint when the first frame for it comes out, and
+ * closes it when told. Frames may be lost and delayed for ever so long, answers may come twice, order is used but not
+ * needed. One thing is required of the way to a node: it delivers a frame at most once, as ZeroMQ over TCP does (a
+ * refusal of the only copy sent proves that nothing was stored).
  *
  * What is promised of events (core_flow.c has the machine):
  *   1. Events of one partition reach its log in the order of the core_publish calls, over all retries and fail-overs.
- *   2. No event is stored twice: batches to a partition are numbered without a gap; an unanswered one is sent again with
- *      the same number and the same bytes; a number gets other bytes only when no copy of the first can be stored any more.
+ *   2. No event is stored twice: batches to a partition are numbered without a gap; an unanswered one is sent again
+ *      with the same number and the same bytes; a number gets other bytes only when no copy of the first can be
+ *      stored any more.
  *   3. Every accepted event ends in exactly one completion: applied, not applied, or unknown. NOT_APPLIED is said only
  *      when it was never sent or every copy was refused. APPLIED means that all six stages are done.
- *   4. A number whose outcome stays unknown ends the producer's work in that partition: the events behind it that were not
- *      sent yet go on under a new producer, so the unknown ones may be stored before or after them, once or not at all. */
+ *   4. A number whose outcome stays unknown ends the producer's work in that partition: the events behind it that
+ *      were not sent yet go on under a new producer, so the unknown ones may be stored before or after them, once or
+ *      not at all. */
 #ifndef EVGRID_CLIENT_CORE_H
 #define EVGRID_CLIENT_CORE_H
 
@@ -28,13 +30,14 @@
 #include "proto/event.h"
 #include "proto/message.h"
 
-#define CORE_DEADLINE_MS 30000u       /* from publish to completion, whatever happens */
-#define CORE_BELOW_MINIMUM_MS 2000u   /* how long NOT_ENOUGH_REPLICAS and DISK_FULL are tried again before they are told */
+#define CORE_DEADLINE_MS 30000u /* from publish to completion, whatever happens */
+#define CORE_BELOW_MINIMUM_MS \
+	2000u /* how long NOT_ENOUGH_REPLICAS and DISK_FULL are tried again before they are told */
 #define CORE_WINDOW_BYTES (64ull << 20) /* events accepted and not completed; beyond it BUSY */
 #define CORE_WINDOW_EVENTS 262144u
-#define CORE_BATCHES_IN_FLIGHT 8u     /* per partition: as many answers a node keeps (PRODUCER_WINDOW) */
-#define CORE_CONTAINERS_IN_FLIGHT 2u  /* per shard; the next one fills meanwhile */
-#define CORE_REQUESTS_MAX 16384u      /* reads, replays, status and proposals open at a time; beyond it BUSY */
+#define CORE_BATCHES_IN_FLIGHT 8u    /* per partition: as many answers a node keeps (PRODUCER_WINDOW) */
+#define CORE_CONTAINERS_IN_FLIGHT 2u /* per shard; the next one fills meanwhile */
+#define CORE_REQUESTS_MAX 16384u     /* reads, replays, status and proposals open at a time; beyond it BUSY */
 #define CORE_SEEDS_MAX 16u
 
 struct core;
@@ -54,7 +57,7 @@ struct core_config {
 struct core *core_new(const struct core_config *config); /* NULL: no memory, or no address */
 struct core *core_free(struct core *core);               /* NULL; what is open ends without a word: core_abort first */
 
-/* --- endpoints ------------------------------------------------------------------------------------------------------- */
+/* --- endpoints ---------------------------------------------------------------------------------------------------- */
 
 #define CORE_ADDRESS_BYTES (ADDRESS_MAX_BYTES + 8)
 
@@ -68,15 +71,16 @@ struct core_endpoint {
 /* Valid until the endpoint is closed. NULL: no such endpoint. */
 const struct core_endpoint *core_endpoint(const struct core *core, uint32_t endpoint);
 
-/* --- publishing ------------------------------------------------------------------------------------------------------ */
+/* --- publishing --------------------------------------------------------------------------------------------------- */
 
 /* Takes one event: it is copied. check: NULL for none; its `record` is ignored. tag: the user's, comes back in the
  * completion. stream_id comes from the map (core_map); an empty partition key means the key.
  * 0; ERROR_BUSY (the window is full: wait for completions), ERROR_UNKNOWN_STREAM (stream id 0), ERROR_MEMORY, or
  * event_encode's error. An error is final: there will be no completion. */
-int core_publish(struct core *core, const struct event *event, const struct check *check, uint64_t tag, uint64_t now_ms);
+int core_publish(struct core *core, const struct event *event, const struct check *check, uint64_t tag,
+		 uint64_t now_ms);
 
-bool core_has_room(const struct core *core); /* core_publish would not say BUSY */
+bool core_has_room(const struct core *core);           /* core_publish would not say BUSY */
 uint64_t core_pending_events(const struct core *core); /* accepted, not completed */
 uint64_t core_pending_bytes(const struct core *core);
 
@@ -84,21 +88,21 @@ enum core_outcome { CORE_APPLIED, CORE_NOT_APPLIED, CORE_UNKNOWN };
 
 struct core_completion {
 	uint64_t tag;
-	uint16_t error; /* enum error; NONE exactly when applied */
-	uint8_t outcome; /* enum core_outcome */
+	uint16_t error;    /* enum error; NONE exactly when applied */
+	uint8_t outcome;   /* enum core_outcome */
 	uint8_t duplicate; /* 1: the answer of an earlier copy */
 	uint16_t partition;
 	uint8_t stages; /* bit per enum stage done */
 	uint8_t reserved;
 	uint32_t history;
 	uint32_t published_ms; /* low half of core_publish's now_ms */
-	uint64_t offset; /* APPLIED: its place in the partition */
+	uint64_t offset;       /* APPLIED: its place in the partition */
 	uint64_t sequence;
 	uint64_t actual_version; /* ERROR_CHECK_FAILED: the key's version */
 	uint32_t stage_us[STAGE_COUNT];
 };
 
-/* --- requests -------------------------------------------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------------------------------------------------- */
 
 /* Each is tried again (another node, a newer map) until its time-out, then ends with the last error seen, CONNECT when
  * nobody was reached, or TIMEOUT. 0, ERROR_BUSY, ERROR_MEMORY, ERROR_LIMIT. */
@@ -125,7 +129,8 @@ struct core_replay {
 int core_replay(struct core *core, const struct core_replay *replay, uint64_t tag, uint64_t now_ms);
 
 /* All partitions of one node's shard. */
-int core_status(struct core *core, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, uint64_t tag, uint64_t now_ms);
+int core_status(struct core *core, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, uint64_t tag,
+		uint64_t now_ms);
 
 /* One metadata command (proto/admin.h). Sent again after a lost answer: commands are conditional, that is safe. */
 int core_propose(struct core *core, struct span command, uint32_t timeout_ms, uint64_t tag, uint64_t now_ms);
@@ -150,7 +155,7 @@ struct core_result {
 	struct buffer bytes; /* what the spans above point into; the outbox owns it */
 };
 
-/* --- driving --------------------------------------------------------------------------------------------------------- */
+/* --- driving ------------------------------------------------------------------------------------------------------ */
 
 /* A frame that came from an endpoint. Bytes are checked; what does not fit is dropped and counted. */
 void core_receive(struct core *core, uint32_t endpoint, struct span frame, uint64_t now_ms);

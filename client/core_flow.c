@@ -2,20 +2,21 @@
  *
  *   core_publish --> open --(full, or its shard can take more)--> queue --(room: at most 8)--> window --> completions
  *
- * In the window a batch has a number, and bytes that do not change as long as it is unsettled (outgoing.h). What an answer
- * to one copy does:
+ * In the window a batch has a number, and bytes that do not change as long as it is unsettled (outgoing.h). What an
+ * answer to one copy does:
  *
  *   done                       completions; the window's front moves on
- *   refused for a while        nothing was journalled: it and all behind it are sent again after a pause, or at once when
- *                              the map names another primary or epoch
- *   faults                     the named events end as not applied; the rest is built anew under the same number, in front
- *                              of everything later (settled, or the fault lasts: then no open copy can be stored either)
- *   nothing left of a number   a cut: the later ones bear wrong numbers. None is sent; once all of them are settled they are
- *                              numbered anew. Should answers fail to come, the producer retires here: the number was never
- *                              used, so under the old producer nothing behind it can ever be stored
+ *   refused for a while        nothing was journalled: it and all behind it are sent again after a pause, or at once
+ *                              when the map names another primary or epoch
+ *   faults                     the named events end as not applied; the rest is built anew under the same number, in
+ *                              front of everything later (settled, or the fault lasts: then no open copy can be
+ *                              stored either)
+ *   nothing left of a number   a cut: the later ones bear wrong numbers. None is sent; once all of them are settled
+ *                              they are numbered anew. Should answers fail to come, the producer retires here: the
+ *                              number was never used, so under the old producer nothing behind it can ever be stored
  *   producer unknown           settled batches go on under a new producer, others end as unknown
- *   unknown at the deadline    the producer retires here: what was sent behind it and is unsettled is unknown too, the rest
- *                              goes on under a new producer
+ *   unknown at the deadline    the producer retires here: what was sent behind it and is unsettled is unknown too,
+ *                              the rest goes on under a new producer
  *
  * Retiring waits until the window is empty, because only the numbers of one producer keep order on the node. */
 #include <assert.h>
@@ -24,7 +25,7 @@
 
 static const struct append_done no_answer = {0};
 
-/* --- telling --------------------------------------------------------------------------------------------------------- */
+/* --- telling ------------------------------------------------------------------------------------------------------ */
 
 static void flow_tell(struct core *core, struct flow *flow, struct outgoing *outgoing, uint32_t record, uint16_t error,
 		      enum core_outcome outcome, const struct append_done *done)
@@ -78,7 +79,7 @@ static uint16_t flow_why_not(const struct core *core, const struct flow *flow)
 	return core->reached ? ERROR_TIMEOUT : ERROR_CONNECT;
 }
 
-/* --- window and queue ------------------------------------------------------------------------------------------------ */
+/* --- window and queue --------------------------------------------------------------------------------------------- */
 
 bool flow_idle(const struct flow *flow)
 {
@@ -159,7 +160,7 @@ static struct outgoing *flow_next_unnumbered(struct flow *flow)
 	return next;
 }
 
-/* --- producers ------------------------------------------------------------------------------------------------------- */
+/* --- producers ---------------------------------------------------------------------------------------------------- */
 
 static void flow_retire(struct core *core, struct flow *flow)
 {
@@ -188,7 +189,7 @@ static void flow_adopt(struct core *core, struct flow *flow)
 	flow->retire = false;
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------------------------------ */
 
 static bool flow_beyond_cut(const struct flow *flow, const struct outgoing *outgoing)
 {
@@ -277,7 +278,7 @@ static void flow_pause(struct core *core, struct flow *flow, uint32_t at, uint32
 		flow->resume_ms = core->now_ms + pause_ms;
 }
 
-/* --- a number without content ---------------------------------------------------------------------------------------- */
+/* --- a number without content ------------------------------------------------------------------------------------- */
 
 static uint32_t flow_first_beyond_cut(const struct flow *flow)
 {
@@ -358,7 +359,7 @@ static void flow_replace(struct core *core, struct flow *flow, uint32_t at, cons
 	core_outgoing_put(core, old);
 }
 
-/* --- outcomes that stay unknown -------------------------------------------------------------------------------------- */
+/* --- outcomes that stay unknown ----------------------------------------------------------------------------------- */
 
 static void flow_give_up(struct core *core, struct flow *flow, uint32_t at)
 {
@@ -380,7 +381,7 @@ static void flow_give_up(struct core *core, struct flow *flow, uint32_t at)
 	flow_retire(core, flow);
 }
 
-/* --- answers --------------------------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------------------------------ */
 
 static void flow_done(struct core *core, struct flow *flow, uint32_t at, const struct append_done *done)
 {
@@ -594,7 +595,7 @@ void flow_answer(struct core *core, const struct append_done *done)
 	lane_wait(core, flow);
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------------ */
+/* --- time --------------------------------------------------------------------------------------------------------- */
 
 static void flow_scan_deadlines(struct core *core, struct flow *flow)
 {

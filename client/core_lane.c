@@ -1,10 +1,11 @@
-/* The way to a shard: APPEND containers of many batches of many partitions. At most CORE_CONTAINERS_IN_FLIGHT count at a
- * time; while they are out, open batches fill, so that messages grow with the load and an idle client waits for nothing. */
+/* The way to a shard: APPEND containers of many batches of many partitions. At most CORE_CONTAINERS_IN_FLIGHT count
+ * at a time; while they are out, open batches fill, so that messages grow with the load and an idle client waits for
+ * nothing. */
 #include <assert.h>
 
 #include "client/core_state.h"
 
-/* --- waiting lists --------------------------------------------------------------------------------------------------- */
+/* --- waiting lists ------------------------------------------------------------------------------------------------ */
 
 void lane_wait(struct core *core, struct flow *flow)
 {
@@ -51,7 +52,7 @@ void lanes_relist(struct core *core)
 		lane_wait(core, &core->flows[p]);
 }
 
-/* --- containers ------------------------------------------------------------------------------------------------------ */
+/* --- containers --------------------------------------------------------------------------------------------------- */
 
 static struct container *lane_room(struct core *core, struct endpoint *endpoint)
 {

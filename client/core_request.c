@@ -1,5 +1,5 @@
-/* Requests that are asked again until they are answered or late: reads, replays, status, metadata commands. Each sending
- * bears the request's ticket; whichever answer comes first counts. */
+/* Requests that are asked again until they are answered or late: reads, replays, status, metadata commands. Each
+ * sending bears the request's ticket; whichever answer comes first counts. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -14,7 +14,7 @@
 
 _Static_assert(CORE_REQUESTS_MAX == 1u << REQUESTS_LOW_BITS, "a ticket's low bits are its slot");
 
-/* --- table ----------------------------------------------------------------------------------------------------------- */
+/* --- table -------------------------------------------------------------------------------------------------------- */
 
 static void request_link(struct core *core, struct request *request)
 {
@@ -111,7 +111,7 @@ static struct core_result *request_end(struct core *core, struct request *reques
 	return result;
 }
 
-/* --- asking ---------------------------------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------------------------------------------------- */
 
 static void core_request_clock(struct core *core, uint64_t now_ms)
 {
@@ -203,7 +203,7 @@ int core_propose(struct core *core, struct span command, uint32_t timeout_ms, ui
 	return 0;
 }
 
-/* --- where to ------------------------------------------------------------------------------------------------------- */
+/* --- where to ----------------------------------------------------------------------------------------------------- */
 
 static uint32_t replica_shard(struct core *core, uint32_t node_id, uint16_t partition)
 {
@@ -250,7 +250,7 @@ static uint32_t request_endpoint(struct core *core, const struct request *reques
 	return ENDPOINT_NONE;
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------------------------------ */
 
 static void reads_flush(struct core *core, uint32_t index)
 {
@@ -305,7 +305,7 @@ static void request_send_single(struct core *core, uint32_t index, struct reques
 
 static uint32_t request_try_ms(const struct request *request)
 {
-	uint32_t first = request->kind == CORE_PROPOSE	? PROPOSE_TRY_MS
+	uint32_t first = request->kind == CORE_PROPOSE  ? PROPOSE_TRY_MS
 			 : request->kind == CORE_REPLAY ? REPLAY_TRY_MS
 							: READ_TRY_MS;
 	uint32_t doubled = first << (request->attempts > 4 ? 4 : request->attempts);
@@ -347,7 +347,7 @@ void requests_send(struct core *core)
 		reads_flush(core, i);
 }
 
-/* --- again ----------------------------------------------------------------------------------------------------------- */
+/* --- again -------------------------------------------------------------------------------------------------------- */
 
 static void request_again(struct core *core, struct request *request, uint32_t pause_ms)
 {
@@ -426,7 +426,7 @@ uint64_t requests_next_ms(const struct core *core)
 	return core->requests.next == &core->requests ? UINT64_MAX : core->scan_ms;
 }
 
-/* --- answers --------------------------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------------------------------ */
 
 static bool error_is_later(uint16_t error)
 {
@@ -453,7 +453,8 @@ static void request_read_answer(struct core *core, const struct read_done *done)
 
 	if (request == NULL)
 		return;
-	/* NOT_YET comes after the node waited as long as it was told to: no use in asking again. BLOCKED is for people. */
+	/* NOT_YET comes after the node waited as long as it was told to: no use in asking again. BLOCKED is for
+	 * people. */
 	if ((error_is_later(done->error) && done->error != ERROR_NOT_YET && done->error != ERROR_BLOCKED) ||
 	    done->error == ERROR_UNKNOWN_VIEW || done->error == ERROR_UNKNOWN_STREAM) {
 		request_refused(core, request, done->error);

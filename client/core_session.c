@@ -4,15 +4,15 @@
  *                                                   ^                   |
  *                                                   +--HELLO_WANTED, lost, silent
  *
- * What was sent in one session is taken for lost when the next one comes up. Up to CONTROLS control ports are kept up, so
- * that the death of one node does not hide the news of it; each is asked for the map again before its subscription could
- * have been forgotten. */
+ * What was sent in one session is taken for lost when the next one comes up. Up to CONTROLS control ports are kept
+ * up, so that the death of one node does not hide the news of it; each is asked for the map again before its
+ * subscription could have been forgotten. */
 #include <assert.h>
 #include <stdio.h>
 
 #include "client/core_state.h"
 
-/* --- the table ------------------------------------------------------------------------------------------------------- */
+/* --- the table ---------------------------------------------------------------------------------------------------- */
 
 static uint32_t session_new(struct core *core, bool control, uint32_t node_id, uint16_t shard, const char *address)
 {
@@ -95,7 +95,7 @@ uint32_t session_partition(struct core *core, uint16_t partition)
 	return session_shard(core, primary, (uint16_t)(partition % node->shard_count));
 }
 
-/* --- greeting -------------------------------------------------------------------------------------------------------- */
+/* --- greeting ----------------------------------------------------------------------------------------------------- */
 
 static void session_greet(struct core *core, struct endpoint *endpoint)
 {
@@ -197,7 +197,7 @@ static void session_welcome(struct core *core, uint32_t index, const struct mess
 	}
 }
 
-/* --- the map --------------------------------------------------------------------------------------------------------- */
+/* --- the map ------------------------------------------------------------------------------------------------------ */
 
 static bool control_wanted(const struct core *core, const struct endpoint *endpoint)
 {
@@ -277,7 +277,7 @@ static void session_ask_map(struct core *core, uint32_t index)
 	endpoint->map_asked_ms = core->now_ms;
 }
 
-/* --- control ports --------------------------------------------------------------------------------------------------- */
+/* --- control ports ------------------------------------------------------------------------------------------------ */
 
 /* Candidates: the seeds, then the members by id. */
 static const char *control_candidate(const struct core *core, uint32_t number)
@@ -288,7 +288,7 @@ static const char *control_candidate(const struct core *core, uint32_t number)
 		return core->seeds[number];
 	node = &core->map.nodes[number - core->seed_count];
 	return node->id == 0 || node->state == NODE_GONE || node->control_address[0] == '\0' ? NULL
-											       : node->control_address;
+											     : node->control_address;
 }
 
 static bool control_used(const struct core *core, const char *address)
@@ -376,7 +376,7 @@ uint32_t session_control_of(struct core *core, uint32_t node_id)
 	return ENDPOINT_NONE;
 }
 
-/* --- producer ids ---------------------------------------------------------------------------------------------------- */
+/* --- producer ids ------------------------------------------------------------------------------------------------- */
 
 static void producer_ask(struct core *core)
 {
@@ -419,7 +419,7 @@ static void producer_opened(struct core *core, const struct message *message)
 	lanes_relist(core);
 }
 
-/* --- driving --------------------------------------------------------------------------------------------------------- */
+/* --- driving ------------------------------------------------------------------------------------------------------ */
 
 void session_receive(struct core *core, uint32_t index, const struct message *message)
 {

@@ -10,23 +10,24 @@
 #define ENDPOINT_NONE UINT32_MAX
 #define CONTROLS 3u /* control ports held open at a time: one may die, two may disagree for a moment */
 
-#define SCAN_MS 10u            /* how often deadlines, pauses and resends are looked at while anything is open */
-#define IDLE_SCAN_MS 1000u     /* and while nothing is */
-#define RESEND_MS 1000u        /* an unanswered batch is sent again; doubles up to the next */
+#define SCAN_MS 10u        /* how often deadlines, pauses and resends are looked at while anything is open */
+#define IDLE_SCAN_MS 1000u /* and while nothing is */
+#define RESEND_MS 1000u    /* an unanswered batch is sent again; doubles up to the next */
 #define RESEND_MAX_MS 8000u
-#define RETRY_MS 10u           /* a refused batch is sent again; doubles up to the next */
+#define RETRY_MS 10u /* a refused batch is sent again; doubles up to the next */
 #define RETRY_MAX_MS 100u
 #define REFUSAL_MEMORY_MS 10000u /* an older refusal says nothing about now */
-#define HELLO_MS 4u            /* an unanswered HELLO is said again; doubles up to the next */
+#define HELLO_MS 4u              /* an unanswered HELLO is said again; doubles up to the next */
 #define HELLO_MAX_MS 200u
-#define CUT_PATIENCE_MS 500u   /* how long a dropped number waits for the answers of the later ones */
-#define CONTAINER_PATIENCE_MS 200u /* a container with stragglers counts no longer: one stuck partition stops no other */
+#define CUT_PATIENCE_MS 500u /* how long a dropped number waits for the answers of the later ones */
+#define CONTAINER_PATIENCE_MS \
+	200u /* a container with stragglers counts no longer: one stuck partition stops no other */
 #define CONTAINER_BYTES TURN_MAX_BYTES
 #define CONTAINER_ITEMS 8192u
 #define BATCH_TARGET_BYTES (256u * 1024) /* an open batch is closed beyond it, so that containers stay even */
 
-#define MAP_ASK_MS 1000u      /* keeps the subscription alive */
-#define MAP_URGENT_MS 50u     /* while something has no route */
+#define MAP_ASK_MS 1000u        /* keeps the subscription alive */
+#define MAP_URGENT_MS 50u       /* while something has no route */
 #define CONTROL_SILENCE_MS 600u /* without an answer for so long: the session counts as lost */
 #define CONTROL_ROTATE_MS 1000u /* without a WELCOME for so long: another node's control port is tried */
 #define PRODUCER_ASK_MS 300u
@@ -82,15 +83,15 @@ struct flow {
 	struct outgoing *queue_head; /* closed, not numbered */
 	struct outgoing *queue_tail;
 	struct outgoing *open; /* filling */
-	uint64_t resume_ms; /* refused: nothing is sent before */
+	uint64_t resume_ms;    /* refused: nothing is sent before */
 	uint32_t pause_ms;
 	bool refused;              /* NOT_ENOUGH_REPLICAS and their like, and nothing was done since */
 	uint64_t refused_since_ms; /* first and last refusal */
 	uint64_t refused_ms;
-	uint16_t last_error;       /* what the events hear if their deadline passes now */
-	uint32_t cut_number;       /* dropped inside the window: nothing beyond it is sent under its number; 0: none */
+	uint16_t last_error; /* what the events hear if their deadline passes now */
+	uint32_t cut_number; /* dropped inside the window: nothing beyond it is sent under its number; 0: none */
 	uint64_t cut_by_ms;
-	bool retire; /* this producer's work here is over once the window is empty */
+	bool retire;         /* this producer's work here is over once the window is empty */
 	uint32_t route_node; /* what the window was last sent under */
 	uint32_t route_epoch;
 	bool listed; /* in its endpoint's waiting list */
@@ -112,8 +113,8 @@ struct request {
 	uint32_t node_id;
 	struct read_item read; /* spans into bytes */
 	struct replay replay;
-	uint16_t shard;      /* STATUS */
-	struct span command; /* PROPOSE */
+	uint16_t shard;       /* STATUS */
+	struct span command;  /* PROPOSE */
 	struct request *next; /* all open ones, a ring with a head */
 	struct request *previous;
 	uint8_t *bytes; /* behind it, in the same piece of memory */
@@ -140,7 +141,7 @@ struct core {
 	bool compress;
 
 	uint64_t now_ms;
-	uint64_t ticket; /* last one given */
+	uint64_t ticket;  /* last one given */
 	uint64_t scan_ms; /* when the next scan is due */
 	uint64_t pending_events;
 	uint64_t pending_bytes;
@@ -157,7 +158,7 @@ struct core {
 	uint32_t candidate; /* next control address to try */
 	struct producer producer;
 	struct flow flows[PARTITION_COUNT];
-	struct request requests; /* head of the ring */
+	struct request requests;        /* head of the ring */
 	struct request **request_slots; /* CORE_REQUESTS_MAX, by the ticket's low bits */
 	uint32_t *request_free;
 	uint32_t request_free_count;
@@ -169,7 +170,7 @@ struct core {
 	struct core_counts counts;
 };
 
-/* --- core.c ---------------------------------------------------------------------------------------------------------- */
+/* --- core.c ------------------------------------------------------------------------------------------------------- */
 
 /* A completion or result always has room: it was reserved when the event or request was accepted. */
 struct core_completion *core_complete(struct core *core);
@@ -180,7 +181,7 @@ void core_emit_close(struct core *core, uint32_t endpoint);
 struct outgoing *core_outgoing_get(struct core *core, uint16_t partition); /* NULL: no memory */
 void core_outgoing_put(struct core *core, struct outgoing *outgoing);      /* with its charge */
 
-/* --- core_flow.c ------------------------------------------------------------------------------------------------------ */
+/* --- core_flow.c -------------------------------------------------------------------------------------------------- */
 
 void flow_answer(struct core *core, const struct append_done *done);
 bool flow_sendable(const struct core *core, const struct flow *flow);
@@ -193,20 +194,20 @@ void flow_route_changed(struct core *core, struct flow *flow);
 void flow_scan(struct core *core, struct flow *flow); /* deadlines, resends, cuts */
 void flow_abort(struct core *core, struct flow *flow);
 
-/* --- core_lane.c ------------------------------------------------------------------------------------------------------ */
+/* --- core_lane.c -------------------------------------------------------------------------------------------------- */
 
 void lane_wait(struct core *core, struct flow *flow); /* lists the flow if it has something to send and a route */
 void lanes_relist(struct core *core);
 void lanes_send(struct core *core);
 void lane_answered(struct endpoint *endpoint, uint64_t ticket);
-void lane_forget(struct endpoint *endpoint); /* its containers are lost */
+void lane_forget(struct endpoint *endpoint);     /* its containers are lost */
 uint64_t lanes_next_ms(const struct core *core); /* when a waiting flow can go on; UINT64_MAX: not by time */
 
-/* --- core_session.c --------------------------------------------------------------------------------------------------- */
+/* --- core_session.c ----------------------------------------------------------------------------------------------- */
 
 uint32_t session_shard(struct core *core, uint32_t node_id, uint16_t shard); /* ENDPOINT_NONE: not in the map */
 uint32_t session_partition(struct core *core, uint16_t partition);           /* its primary's shard */
-bool session_up(struct core *core, uint32_t endpoint); /* begins greeting where it is not */
+bool session_up(struct core *core, uint32_t endpoint);                       /* begins greeting where it is not */
 uint32_t session_control(struct core *core, uint32_t turn); /* a control port that is up, or ENDPOINT_NONE */
 uint32_t session_control_of(struct core *core, uint32_t node_id);
 void session_receive(struct core *core, uint32_t endpoint, const struct message *message);
@@ -215,7 +216,7 @@ void session_turn(struct core *core);   /* control ports, map, producer */
 void session_hellos(struct core *core); /* last in a turn */
 uint64_t session_next_ms(const struct core *core);
 
-/* --- core_request.c --------------------------------------------------------------------------------------------------- */
+/* --- core_request.c ----------------------------------------------------------------------------------------------- */
 
 void requests_send(struct core *core);
 void requests_scan(struct core *core);

@@ -8,12 +8,12 @@
  *   int error = evg_publish_sync(grid, &event, NULL, &done);
  *   evg_close(grid);
  *
- * Errors: functions return EVG_OK (0) or a positive code: evg_error_name, evg_error_text and evg_error_next explain each;
- * all codes stand in docs/reference/errors.md. Spans and strings given are borrowed for the call, unless said otherwise.
- * Sizes are in bytes, times in the unit their name ends with, offsets and sequences are 64 bits.
- * Threads: a handle may be used by many threads at once; one thread of the library's own does all the network's work and
- * calls the callbacks. Callbacks may publish and begin asynchronous reads, and must not block: blocking calls made there
- * return EVG_USAGE. Iterators (evg_replay) belong to one thread at a time. */
+ * Errors: functions return EVG_OK (0) or a positive code: evg_error_name, evg_error_text and evg_error_next explain
+ * each; all codes stand in docs/reference/errors.md. Spans and strings given are borrowed for the call, unless said
+ * otherwise. Sizes are in bytes, times in the unit their name ends with, offsets and sequences are 64 bits.
+ * Threads: a handle may be used by many threads at once; one thread of the library's own does all the network's work
+ * and calls the callbacks. Callbacks may publish and begin asynchronous reads, and must not block: blocking calls
+ * made there return EVG_USAGE. Iterators (evg_replay) belong to one thread at a time. */
 #ifndef EVGRID_H
 #define EVGRID_H
 
@@ -80,27 +80,30 @@ static inline evg_bytes evg_text(const char *text)
 	return evg_bytes_of(text, text == NULL ? 0 : strlen(text));
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------ */
 
 typedef struct evg_options {
-	const char *name;           /* shown to nodes; NULL: none */
-	uint32_t connect_ms;        /* how long evg_open waits for the cluster; 0: 10,000; UINT32_MAX: not at all */
-	uint32_t deadline_ms;       /* an event's, from publish to completion; 0: 30,000 */
-	uint32_t below_minimum_ms;  /* how long too few replicas or a full disk are waited out; 0: 2,000; UINT32_MAX: until
-				     * the deadline; 1: told at once */
-	uint64_t window_bytes;      /* published and not completed; 0: 64 MiB. Beyond it EVG_BUSY */
-	uint32_t window_events;     /* the same in events; 0: 262,144 */
-	bool no_compression;        /* batches from 1 KiB up are LZ4 where that pays; true: never */
+	const char *name;     /* shown to nodes; NULL: none */
+	uint32_t connect_ms;  /* how long evg_open waits for the cluster; 0: 10,000; UINT32_MAX: not at all */
+	uint32_t deadline_ms; /* an event's, from publish to completion; 0: 30,000 */
+	/* How long too few replicas or a full disk are waited out; 0: 2,000; 1: not at all; UINT32_MAX: until the
+	 * deadline. */
+	uint32_t below_minimum_ms;
+	uint64_t window_bytes;  /* published and not completed; 0: 64 MiB. Beyond it EVG_BUSY */
+	uint32_t window_events; /* the same in events; 0: 262,144 */
+	bool no_compression;    /* batches from 1 KiB up are LZ4 where that pays; true: never */
 } evg_options;
 
 /* addresses: control addresses of one or more members, "host:port[,host:port...]". options: NULL for the defaults.
- * On EVG_OK *grid is a handle for evg_close. EVG_USAGE (addresses), EVG_MEMORY, EVG_CONNECT (nobody answered in time). */
+ * On EVG_OK *grid is a handle for evg_close. EVG_USAGE (addresses), EVG_MEMORY, EVG_CONNECT (nobody answered in
+ * time). */
 int evg_open(const char *addresses, const evg_options *options, evg **grid);
 
-/* Ends what is open with EVG_CLOSED (call evg_flush before, to wait for it), stops the thread, frees. NULL is allowed. */
+/* Ends what is open with EVG_CLOSED (call evg_flush before, to wait for it), stops the thread, frees. NULL is
+ * allowed. */
 void evg_close(evg *grid);
 
-/* --- publishing ------------------------------------------------------------------------------------------------------ */
+/* --- publishing --------------------------------------------------------------------------------------------------- */
 
 typedef struct evg_header {
 	evg_bytes name;
@@ -118,7 +121,7 @@ typedef struct evg_event {
 	uint64_t time_us; /* since 1970-01-01T00:00:00Z */
 	evg_bytes correlation_id;
 	evg_bytes causation_id;
-	evg_bytes content_type; /* empty: the payload is MessagePack (evg_json_to_payload makes it) */
+	evg_bytes content_type;    /* empty: the payload is MessagePack (evg_json_to_payload makes it) */
 	const evg_header *headers; /* other CloudEvents extensions */
 	size_t header_count;       /* at most 32 */
 	evg_bytes payload;         /* at most 1 MiB */
@@ -144,18 +147,18 @@ typedef struct evg_completion {
 	evg_outcome outcome;
 	bool duplicate; /* an earlier copy of it was found stored: it is there once */
 	uint16_t partition;
-	uint64_t offset;   /* applied: its place in the partition */
-	uint64_t sequence; /* applied: its place in the cluster's order */
-	uint64_t actual_version; /* EVG_CHECK_FAILED: the key's version */
-	uint32_t history;        /* with partition and offset: the position that evg_read.at_least takes */
+	uint64_t offset;               /* applied: its place in the partition */
+	uint64_t sequence;             /* applied: its place in the cluster's order */
+	uint64_t actual_version;       /* EVG_CHECK_FAILED: the key's version */
+	uint32_t history;              /* with partition and offset: the position that evg_read.at_least takes */
 	uint32_t stage_us[EVG_STAGES]; /* time spent in each stage on the primary */
 	uint64_t total_us;             /* from evg_publish to here */
 } evg_completion;
 
 typedef void (*evg_done)(void *user, const evg_completion *completion);
 
-/* Takes the event (it is copied) and returns at once; done is called exactly once, on the library's thread, unless an error
- * is returned. done may be NULL. Events of one partition key published by one thread are stored in that order.
+/* Takes the event (it is copied) and returns at once; done is called exactly once, on the library's thread, unless an
+ * error is returned. done may be NULL. Events of one partition key published by one thread are stored in that order.
  * Lost nodes, moved primaries and lost messages are dealt with inside, until the deadline.
  * EVG_BUSY: the window is full (evg_wait_room); EVG_UNKNOWN_STREAM, EVG_EMPTY, EVG_LIMIT, EVG_MEMORY, EVG_CLOSED. */
 int evg_publish(evg *grid, const evg_event *event, const evg_expect *expect, evg_done done, void *user);
@@ -166,11 +169,11 @@ int evg_wait_room(evg *grid, uint32_t timeout_ms);
 /* Publishes and waits. Returns the completion's error; completion may be NULL. */
 int evg_publish_sync(evg *grid, const evg_event *event, const evg_expect *expect, evg_completion *completion);
 
-/* Waits until nothing is open: every event is completed, every asynchronous read answered, and their callbacks have returned.
- * EVG_OK, EVG_TIMEOUT, EVG_USAGE. */
+/* Waits until nothing is open: every event is completed, every asynchronous read answered, and their callbacks have
+ * returned. EVG_OK, EVG_TIMEOUT, EVG_USAGE. */
 int evg_flush(evg *grid, uint32_t timeout_ms);
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 typedef enum evg_read_mode {
 	EVG_READ_LINEARIZABLE, /* from the primary: everything acknowledged before is in it */
@@ -207,19 +210,19 @@ int evg_key_version(evg *grid, const char *stream, const evg_read *read, uint64_
 
 void evg_entry_free(evg_entry *entry); /* may be called twice */
 
-/* --- replay ---------------------------------------------------------------------------------------------------------- */
+/* --- replay ------------------------------------------------------------------------------------------------------- */
 
 typedef struct evg_replay evg_replay;
 
 #define EVG_ALL_PARTITIONS UINT16_MAX
 
 typedef struct evg_replay_options {
-	const char *stream; /* NULL: all */
-	uint16_t partition; /* EVG_ALL_PARTITIONS, or one */
-	uint64_t from;      /* the offset to begin at, in every partition replayed */
-	const char *cursor; /* text of evg_replay_cursor: where an earlier replay ended; overrides from */
-	const char *node;   /* whose replica is read; NULL: primaries first */
-	bool merge;         /* all partitions merged by sequence; else one partition after the other */
+	const char *stream;  /* NULL: all */
+	uint16_t partition;  /* EVG_ALL_PARTITIONS, or one */
+	uint64_t from;       /* the offset to begin at, in every partition replayed */
+	const char *cursor;  /* text of evg_replay_cursor: where an earlier replay ended; overrides from */
+	const char *node;    /* whose replica is read; NULL: primaries first */
+	bool merge;          /* all partitions merged by sequence; else one partition after the other */
 	uint32_t timeout_ms; /* without progress; 0: the deadline */
 } evg_replay_options;
 
@@ -248,26 +251,26 @@ int evg_record_header(const evg_record *record, size_t i, evg_header *header);
 int evg_replay_cursor(const evg_replay *replay, char **text);
 void evg_replay_close(evg_replay *replay); /* NULL is allowed */
 
-/* --- definitions ----------------------------------------------------------------------------------------------------- */
+/* --- definitions -------------------------------------------------------------------------------------------------- */
 
-/* Creates a stream with default settings; EVG_OK too when it exists with the same. Waits until this handle may publish to
- * it. EVG_EXISTS, EVG_EMPTY, EVG_LIMIT, EVG_OUTCOME_UNKNOWN (ask again), EVG_TIMEOUT. */
+/* Creates a stream with default settings; EVG_OK too when it exists with the same. Waits until this handle may
+ * publish to it. EVG_EXISTS, EVG_EMPTY, EVG_LIMIT, EVG_OUTCOME_UNKNOWN (ask again), EVG_TIMEOUT. */
 int evg_stream_create(evg *grid, const char *stream, uint32_t timeout_ms);
 
-/* Makes the view what the YAML text says (docs/reference/views.md), as its next version if it exists. On EVG_REFUSED or a
- * wrong definition *why receives a text for people (evg_free it); why may be NULL. */
+/* Makes the view what the YAML text says (docs/reference/views.md), as its next version if it exists. On EVG_REFUSED
+ * or a wrong definition *why receives a text for people (evg_free it); why may be NULL. */
 int evg_view_apply(evg *grid, const char *yaml, size_t yaml_size, uint32_t timeout_ms, char **why);
 
-/* --- status ---------------------------------------------------------------------------------------------------------- */
+/* --- status ------------------------------------------------------------------------------------------------------- */
 
 typedef struct evg_status {
 	uint8_t cluster_id[16];
 	uint64_t map_version;
-	uint32_t nodes;              /* members */
+	uint32_t nodes; /* members */
 	uint32_t nodes_live;
-	uint32_t partitions_served;  /* that have a primary */
+	uint32_t partitions_served;   /* that have a primary */
 	uint32_t partitions_writable; /* and at least the minimum of in-sync replicas */
-	uint32_t partitions_full;    /* all of whose replicas are in sync */
+	uint32_t partitions_full;     /* all of whose replicas are in sync */
 	uint32_t replication_factor;
 	uint32_t streams;
 	uint32_t views;
@@ -279,10 +282,10 @@ typedef struct evg_status {
 /* What this handle knows at the moment; asks nobody. */
 int evg_status_get(evg *grid, evg_status *status);
 
-/* --- JSON ------------------------------------------------------------------------------------------------------------ */
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
 
-/* JSON text to the MessagePack that payloads hold, and back. Integers to 64 bits stay integers, other numbers are doubles,
- * member order is kept, duplicate members are refused. *out is NUL-terminated in both directions; evg_free it.
+/* JSON text to the MessagePack that payloads hold, and back. Integers to 64 bits stay integers, other numbers are
+ * doubles, member order is kept, duplicate members are refused. *out is NUL-terminated in both directions; evg_free it.
  * EVG_OK, EVG_MEMORY, or 2 (MALFORMED). */
 int evg_json_to_payload(const char *json, size_t json_size, void **out, size_t *out_size);
 int evg_payload_to_json(const void *payload, size_t payload_size, char **out, size_t *out_size);

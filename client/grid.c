@@ -12,7 +12,7 @@
 #define CONNECT_MS 10000u
 #define SLOTS_FIRST 1024u
 
-/* --- clocks ---------------------------------------------------------------------------------------------------------- */
+/* --- clocks ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t clock_us(clockid_t clock)
 {
@@ -37,7 +37,7 @@ uint64_t grid_unix_us(void)
 	return clock_us(CLOCK_REALTIME);
 }
 
-/* --- errors ---------------------------------------------------------------------------------------------------------- */
+/* --- errors ------------------------------------------------------------------------------------------------------- */
 
 #define SAME(name) _Static_assert((int)EVG_##name == (int)ERROR_##name, "evgrid.h and error.def number " #name " alike")
 SAME(MEMORY);
@@ -61,7 +61,8 @@ SAME(USAGE);
 SAME(CLOSED);
 _Static_assert(EVG_STAGES == STAGE_COUNT, "evgrid.h knows all stages");
 _Static_assert(EVG_PARTITIONS == PARTITION_COUNT, "evgrid.h knows all partitions");
-_Static_assert((int)EVG_APPLIED == (int)CORE_APPLIED && (int)EVG_UNKNOWN == (int)CORE_UNKNOWN, "outcomes are the core's");
+_Static_assert((int)EVG_APPLIED == (int)CORE_APPLIED && (int)EVG_UNKNOWN == (int)CORE_UNKNOWN,
+	       "outcomes are the core's");
 
 const char *evg_error_name(int error)
 {
@@ -88,7 +89,7 @@ void evg_free(void *memory)
 	free(memory);
 }
 
-/* --- slots ----------------------------------------------------------------------------------------------------------- */
+/* --- slots -------------------------------------------------------------------------------------------------------- */
 
 static int slots_grow(struct evg *grid)
 {
@@ -127,7 +128,7 @@ void grid_slot_give_back(struct evg *grid, uint64_t tag)
 	grid->slot_free = (uint32_t)tag;
 }
 
-/* --- waking and waiting ---------------------------------------------------------------------------------------------- */
+/* --- waking and waiting ------------------------------------------------------------------------------------------- */
 
 void grid_wake(struct evg *grid)
 {
@@ -160,7 +161,7 @@ bool grid_is_own_thread(const struct evg *grid)
 	return grid->thread_runs && pthread_equal(pthread_self(), grid->thread) != 0;
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------ */
 
 /* The addresses, in place, between commas; their count, or 0: one is empty, or there are too many. */
 static size_t split_addresses(char *text, const char *addresses[CORE_SEEDS_MAX])
@@ -251,7 +252,8 @@ int evg_open(const char *addresses, const evg_options *options, evg **grid_out)
 		rv = ERROR_MEMORY;
 	grid->thread_runs = rv == 0;
 	if (rv == 0 && options->connect_ms != UINT32_MAX)
-		rv = grid_wait_map(grid, map_is_there, NULL, options->connect_ms == 0 ? CONNECT_MS : options->connect_ms);
+		rv = grid_wait_map(grid, map_is_there, NULL,
+				   options->connect_ms == 0 ? CONNECT_MS : options->connect_ms);
 	if (rv != 0) {
 		evg_close(grid);
 		return rv == ERROR_TIMEOUT ? EVG_CONNECT : rv;
@@ -282,7 +284,7 @@ void evg_close(evg *grid)
 	free(grid);
 }
 
-/* --- the map --------------------------------------------------------------------------------------------------------- */
+/* --- the map ------------------------------------------------------------------------------------------------------ */
 
 int grid_map(struct evg *grid, struct cluster_map *map)
 {

@@ -1,14 +1,16 @@
 /* libevgrid's inside, for its own files and the evgrid command: one handle, its core under a lock, its thread.
  *
- * The core (client/core.h) is pure and has no thread of its own; whoever holds the lock may call it. Users' threads hand in
- * events and requests; the handle's thread does the rest: receives, runs turns, sends, calls back (without the lock).
- * It sleeps in epoll on one eventfd and the sockets' descriptors; whoever hands something in while it sleeps wakes it.
+ * The core (client/core.h) is pure and has no thread of its own; whoever holds the lock may call it. Users' threads
+ * hand in events and requests; the handle's thread does the rest: receives, runs turns, sends, calls back (without
+ * the lock). It sleeps in epoll on one eventfd and the sockets' descriptors; whoever hands something in while it
+ * sleeps wakes it.
  *
  * A tag given to the core is the number of a slot that says whom to tell. */
 #ifndef EVGRID_CLIENT_GRID_H
 #define EVGRID_CLIENT_GRID_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "client/core.h"
 #include "client/evgrid.h"
@@ -17,7 +19,7 @@
 typedef void (*grid_result)(void *user, struct core_result *result);
 
 struct slot {
-	evg_done done; /* of an event; */
+	evg_done done;      /* of an event; */
 	grid_result result; /* or of a request */
 	void *user;
 	uint64_t began_us;
@@ -43,18 +45,19 @@ struct evg {
 	struct core *core;
 	struct slot *slots;
 	uint32_t slot_count;
-	uint32_t slot_free; /* head of the free list, from 1; 0: none */
-	uint64_t open; /* slots in use: not told yet */
-	uint32_t waiting; /* threads that wait for `told` */
+	uint32_t slot_free;     /* head of the free list, from 1; 0: none */
+	uint64_t open;          /* slots in use: not told yet */
+	uint32_t waiting;       /* threads that wait for `told` */
 	uint32_t stream_cached; /* index of the stream published to last */
-	uint64_t id_state[2]; /* of the identifiers' random bits */
+	uint64_t id_state[2];   /* of the identifiers' random bits */
 	uint32_t deadline_ms;
 
 	int epoll;
 	int wake;
 	void *context;
 	struct endpoint_socket sockets[GRID_ENDPOINTS_MAX]; /* the thread's alone */
-	uint32_t sockets_used; /* none from here on */
+	uint32_t sockets_used;                              /* none from here on */
+	atomic_uint_least64_t frames_sent;
 	struct core_outbox out;
 };
 
@@ -77,7 +80,8 @@ int grid_publish(struct evg *grid, const char *stream, struct event *event, cons
 /* Requests: each is told exactly once by `result`, on the handle's thread. 0 or an error code (then it is not told). */
 int grid_read(struct evg *grid, const struct core_read *read, grid_result result, void *user);
 int grid_replay(struct evg *grid, const struct core_replay *replay, grid_result result, void *user);
-int grid_status(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, grid_result result, void *user);
+int grid_status(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, grid_result result,
+		void *user);
 /* A metadata command, waited for, and for the map that shows its outcome. *why: text for people, or NULL; free it. */
 int grid_propose(struct evg *grid, struct span command, uint32_t timeout_ms, char **why);
 

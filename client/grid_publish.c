@@ -4,7 +4,7 @@
 
 #include "client/grid.h"
 
-/* --- identifiers ----------------------------------------------------------------------------------------------------- */
+/* --- identifiers -------------------------------------------------------------------------------------------------- */
 
 static uint64_t rotated(uint64_t x, int by)
 {
@@ -34,7 +34,7 @@ static void new_id(struct evg *grid, uint8_t uuid[UUID_BYTES])
 	uuid_v7(grid_unix_us() / 1000u, random, uuid);
 }
 
-/* --- from the public form -------------------------------------------------------------------------------------------- */
+/* --- from the public form ----------------------------------------------------------------------------------------- */
 
 static struct span span_from(evg_bytes bytes)
 {
@@ -111,7 +111,7 @@ static uint32_t stream_id(struct evg *grid, struct span name)
 	return stream->id;
 }
 
-/* --- publishing ------------------------------------------------------------------------------------------------------ */
+/* --- publishing --------------------------------------------------------------------------------------------------- */
 
 /* With the lock held. */
 static int publish_locked(struct evg *grid, const char *stream, struct event *event, const struct check *check,
@@ -178,7 +178,7 @@ int grid_publish(struct evg *grid, const char *stream, struct event *event, cons
 	return rv;
 }
 
-/* --- waiting --------------------------------------------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------------------------------------------------ */
 
 int evg_wait_room(evg *grid, uint32_t timeout_ms)
 {

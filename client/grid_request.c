@@ -8,7 +8,7 @@
 #include "client/view_yaml.h"
 #include "proto/admin.h"
 
-/* --- the core's requests under the lock -------------------------------------------------------------------------------- */
+/* --- the core's requests under the lock --------------------------------------------------------------------------- */
 
 /* Takes a slot; *tag is given to the core by the caller, who holds the lock. */
 static int request_begin(struct evg *grid, grid_result result, void *user, uint64_t *tag)
@@ -81,7 +81,7 @@ static int propose(struct evg *grid, struct span command, uint32_t timeout_ms, g
 	return rv;
 }
 
-/* --- waiting for a result -------------------------------------------------------------------------------------------- */
+/* --- waiting for a result ----------------------------------------------------------------------------------------- */
 
 struct answer { /* of one request that somebody waits for */
 	struct evg *grid;
@@ -117,10 +117,10 @@ static void answer_deinit(struct answer *answer)
 	answer->result.statuses = NULL;
 }
 
-/* --- reading views ----------------------------------------------------------------------------------------------------- */
+/* --- reading views ------------------------------------------------------------------------------------------------ */
 
-struct named { /* what a read needs from the map */
-	struct span view;   /* empty: the key's version */
+struct named {            /* what a read needs from the map */
+	struct span view; /* empty: the key's version */
 	struct span stream;
 	const char *node; /* NULL: none named */
 	struct core_read *read;
@@ -271,7 +271,7 @@ int evg_view_get_async(evg *grid, const char *view, const evg_read *from, evg_go
 	return rv;
 }
 
-/* --- metadata -------------------------------------------------------------------------------------------------------- */
+/* --- metadata ----------------------------------------------------------------------------------------------------- */
 
 static bool map_has_version(void *data, const struct cluster_map *map)
 {
@@ -348,7 +348,7 @@ int evg_view_apply(evg *grid, const char *yaml, size_t yaml_size, uint32_t timeo
 	return rv;
 }
 
-/* --- JSON ------------------------------------------------------------------------------------------------------------ */
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
 
 /* The buffer's memory, with a NUL behind it, is the caller's. */
 static int hand_over(struct buffer *buffer, int rv, char **out, size_t *out_size)

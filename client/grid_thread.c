@@ -1,8 +1,8 @@
 /* The handle's thread: ZeroMQ sockets, turns, callbacks.
  *
- * One DEALER per endpoint. ZMQ_FD is edge-triggered and any call on a socket may eat its edge, so a socket that was touched
- * stays dirty until it has been asked and had nothing; the thread sleeps only when none is dirty. Nothing ever blocks: what
- * cannot be sent is lost, and the core hears of it. */
+ * One DEALER per endpoint. ZMQ_FD is edge-triggered and any call on a socket may eat its edge, so a socket that was
+ * touched stays dirty until it has been asked and had nothing; the thread sleeps only when none is dirty. Nothing
+ * ever blocks: what cannot be sent is lost, and the core hears of it. */
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -42,7 +42,7 @@ struct run {
 	bool closed; /* the last turn has been */
 };
 
-/* --- sockets --------------------------------------------------------------------------------------------------------- */
+/* --- sockets ------------------------------------------------------------------------------------------------------ */
 
 int grid_open_sockets(struct evg *grid)
 {
@@ -133,19 +133,21 @@ static bool socket_open(struct evg *grid, uint32_t endpoint)
 	return true;
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------------------------------ */
 
+/* On a thread of ZeroMQ's. What was written before send_frame's release happened before this. */
 static void free_frame(void *data, void *hint)
 {
-	(void)hint;
+	(void)atomic_load_explicit((atomic_uint_least64_t *)hint, memory_order_acquire);
 	free(data);
 }
 
-static bool send_frame(struct endpoint_socket *socket, struct buffer *frame)
+static bool send_frame(struct evg *grid, struct endpoint_socket *socket, struct buffer *frame)
 {
 	zmq_msg_t message;
 
-	if (zmq_msg_init_data(&message, frame->data, frame->size, free_frame, NULL) != 0)
+	(void)atomic_fetch_add_explicit(&grid->frames_sent, 1, memory_order_release);
+	if (zmq_msg_init_data(&message, frame->data, frame->size, free_frame, &grid->frames_sent) != 0)
 		return false;
 	*frame = BUFFER_NULL;
 	socket->dirty = true;
@@ -174,7 +176,7 @@ static void run_send(struct run *run)
 		struct core_send *send = &grid->out.sends[i];
 		assert(send->endpoint < GRID_ENDPOINTS_MAX);
 		if (!send->close && (grid->sockets[send->endpoint].socket == NULL ||
-				     !send_frame(&grid->sockets[send->endpoint], &send->frame)))
+				     !send_frame(grid, &grid->sockets[send->endpoint], &send->frame)))
 			run_note_lost(run, send->endpoint);
 	}
 }
@@ -192,7 +194,7 @@ static void run_open_sockets(struct run *run)
 	}
 }
 
-/* --- receiving ------------------------------------------------------------------------------------------------------- */
+/* --- receiving ---------------------------------------------------------------------------------------------------- */
 
 static bool socket_readable(void *socket)
 {
@@ -252,7 +254,7 @@ static void run_hand_in(struct run *run, uint64_t now_ms)
 	run->arrival_count = 0;
 }
 
-/* --- telling --------------------------------------------------------------------------------------------------------- */
+/* --- telling ------------------------------------------------------------------------------------------------------ */
 
 static bool run_reserve_calls(struct run *run, size_t count)
 {
@@ -320,7 +322,7 @@ static void run_tell(struct run *run)
 	}
 }
 
-/* --- turns ----------------------------------------------------------------------------------------------------------- */
+/* --- turns -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t run_turn(struct run *run)
 {

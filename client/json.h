@@ -1,9 +1,10 @@
 /* JSON (RFC 8259) to MessagePack and back, without a tree between them: text is read once and written as it is read.
  *
- * - Integers from -2^63 to 2^64 - 1 stay integers (no JSON library at hand holds them all), other numbers become doubles;
- *   one that no double can hold is refused.
+ * - Integers from -2^63 to 2^64 - 1 stay integers (no JSON library at hand holds them all), other numbers become
+ *   doubles; one that no double can hold is refused.
  * - Members keep their order; an object with two members of one name is refused.
- * - Text must be UTF-8; nesting is bounded by MSGPACK_DEPTH_MAX. Lengths are written in their shortest form (proto/msgpack.h).
+ * - Text must be UTF-8; nesting is bounded by MSGPACK_DEPTH_MAX. Lengths are written in their shortest form
+ *   (proto/msgpack.h).
  * - Back: doubles in the shortest form that reads back the same, always with a point or an exponent; NaN and infinities
  *   become null; binaries base64 strings; extension types null. Keys that are no strings become their JSON text. */
 #ifndef EVGRID_CLIENT_JSON_H

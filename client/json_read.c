@@ -1,3 +1,4 @@
+/* Reads JSON into MessagePack in one pass: a container's header is put in front once its count is known. */
 #include <assert.h>
 #include <errno.h>
 #include <locale.h>
@@ -32,8 +33,13 @@ static bool json_value(struct json_reader *r);
 static bool json_fail(struct json_reader *r, const char *why)
 {
 	if (r->why == NULL)
-		r->why = r->at == r->end ? "the text ends too soon" : why;
+		r->why = why;
 	return false;
+}
+
+static bool json_expected(struct json_reader *r, const char *what)
+{
+	return json_fail(r, r->at == r->end ? "the text ends too soon" : what);
 }
 
 static void json_space(struct json_reader *r)
@@ -55,12 +61,12 @@ static bool json_word(struct json_reader *r, const char *word)
 	size_t size = strlen(word);
 
 	if ((size_t)(r->end - r->at) < size || memcmp(r->at, word, size) != 0)
-		return json_fail(r, "expected a value");
+		return json_expected(r, "expected a value");
 	r->at += size;
 	return true;
 }
 
-/* --- strings --------------------------------------------------------------------------------------------------------- */
+/* --- strings ------------------------------------------------------------------------------------------------------ */
 
 static void text_put(struct json_reader *r, uint32_t c)
 {
@@ -92,7 +98,7 @@ static bool json_hex4(struct json_reader *r, uint32_t *value)
 		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
 			digit = (c | 0x20u) - 'a' + 10;
 		else
-			return json_fail(r, "expected four hexadecimal digits");
+			return json_expected(r, "expected four hexadecimal digits");
 		*value = *value << 4 | digit;
 		r->at++;
 	}
@@ -185,7 +191,7 @@ static bool json_text(struct json_reader *r, struct span *text)
 	return json_take(r, '"') || json_fail(r, "the string does not end");
 }
 
-/* --- numbers --------------------------------------------------------------------------------------------------------- */
+/* --- numbers ------------------------------------------------------------------------------------------------------ */
 
 static bool json_digits(struct json_reader *r)
 {
@@ -193,7 +199,7 @@ static bool json_digits(struct json_reader *r)
 
 	while (r->at < r->end && *r->at >= '0' && *r->at <= '9')
 		r->at++;
-	return r->at > from || json_fail(r, "expected a digit");
+	return r->at > from || json_expected(r, "expected a digit");
 }
 
 /* Passes over a number; *whole: neither point nor exponent. */
@@ -270,7 +276,7 @@ static bool json_number(struct json_reader *r)
 	return true;
 }
 
-/* --- arrays and objects ---------------------------------------------------------------------------------------------- */
+/* --- arrays and objects ------------------------------------------------------------------------------------------- */
 
 /* Puts the header of an array or map in front of what was written since `from`: its count is known only now. */
 static void json_close(struct json_reader *r, size_t from, uint32_t count, bool map)
@@ -309,7 +315,7 @@ static bool json_array(struct json_reader *r)
 		return false;
 	while (!json_take(r, ']')) {
 		if (count > 0 && !json_take(r, ','))
-			return json_fail(r, "expected ',' or ']'");
+			return json_expected(r, "expected ',' or ']'");
 		if (!json_value(r))
 			return false;
 		count++;
@@ -333,9 +339,12 @@ static int name_compare(const void *a, const void *b, void *data)
 
 static bool names_differ(struct json_reader *r, size_t base)
 {
-	struct name *names = (struct name *)(void *)(r->names.data + base);
-	size_t count = (r->names.size - base) / sizeof *names;
+	size_t count = (r->names.size - base) / sizeof(struct name);
+	struct name *names;
 
+	if (count < 2)
+		return true;
+	names = (struct name *)(void *)(r->names.data + base);
 	if (count > FEW_MEMBERS)
 		qsort_r(names, count, sizeof *names, name_compare, r->out->data);
 	for (size_t i = 1; i < count; i++) {
@@ -354,7 +363,7 @@ static bool json_name(struct json_reader *r)
 
 	json_space(r);
 	if (!json_take(r, '"'))
-		return json_fail(r, "expected a member's name in quotes");
+		return json_expected(r, "expected a member's name in quotes");
 	if (!json_text(r, &text))
 		return false;
 	msgpack_write_str(r->out, text);
@@ -362,7 +371,7 @@ static bool json_name(struct json_reader *r)
 	name.at = r->out->size - text.size;
 	buffer_bytes(&r->names, &name, sizeof name);
 	json_space(r);
-	return json_take(r, ':') || json_fail(r, "expected ':'");
+	return json_take(r, ':') || json_expected(r, "expected ':'");
 }
 
 static bool json_object(struct json_reader *r)
@@ -375,7 +384,7 @@ static bool json_object(struct json_reader *r)
 		return false;
 	while (!json_take(r, '}')) {
 		if (count > 0 && !json_take(r, ','))
-			return json_fail(r, "expected ',' or '}'");
+			return json_expected(r, "expected ',' or '}'");
 		if (!json_name(r) || !json_value(r))
 			return false;
 		count++;
@@ -408,7 +417,7 @@ static bool json_value(struct json_reader *r)
 	case 'n': msgpack_write_nil(r->out); return json_word(r, "null");
 	case '-':
 	case '0' ... '9': return json_number(r);
-	default: return json_fail(r, "expected a value");
+	default: return json_expected(r, "expected a value");
 	}
 }
 

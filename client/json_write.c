@@ -1,3 +1,4 @@
+/* Writes MessagePack as JSON; base64. */
 #include <inttypes.h>
 #include <locale.h>
 #include <math.h>
@@ -15,7 +16,7 @@ static void write_text(struct buffer *out, const char *text)
 	buffer_bytes(out, text, strlen(text));
 }
 
-/* --- strings --------------------------------------------------------------------------------------------------------- */
+/* --- strings ------------------------------------------------------------------------------------------------------ */
 
 static size_t sequence_size(struct span left)
 {
@@ -65,7 +66,7 @@ void json_write_string(struct span text, struct buffer *out)
 	buffer_u8(out, '"');
 }
 
-/* --- numbers --------------------------------------------------------------------------------------------------------- */
+/* --- numbers ------------------------------------------------------------------------------------------------------ */
 
 /* In the C locale: the fewest digits that read back as the same double. */
 static void double_text(double value, char text[40])
@@ -108,7 +109,7 @@ static void write_integer(struct reader *in, enum msgpack_type type, struct buff
 	write_text(out, text);
 }
 
-/* --- base64 ---------------------------------------------------------------------------------------------------------- */
+/* --- base64 ------------------------------------------------------------------------------------------------------- */
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -156,7 +157,7 @@ int base64_decode(struct span text, struct buffer *out)
 	return out->failed ? ERROR_MEMORY : 0;
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------- */
 
 static void write_bin(struct span bytes, struct buffer *out)
 {

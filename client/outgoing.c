@@ -1,3 +1,4 @@
+/* Gathering events into a batch, keeping count of its copies, building it anew without some of its records. */
 #include "client/outgoing.h"
 
 #include <assert.h>
@@ -33,7 +34,7 @@ void outgoing_reset(struct outgoing *outgoing, uint16_t partition)
 	*outgoing = fresh;
 }
 
-/* --- gathering ----------------------------------------------------------------------------------------------------- */
+/* --- gathering ---------------------------------------------------------------------------------------------------- */
 
 static int outgoing_reserve(struct outgoing *outgoing)
 {
@@ -106,7 +107,7 @@ void outgoing_finish(struct outgoing *outgoing, uint64_t producer_id, uint32_t n
 	outgoing->due = true;
 }
 
-/* --- copies -------------------------------------------------------------------------------------------------------- */
+/* --- copies ------------------------------------------------------------------------------------------------------- */
 
 void outgoing_copy_add(struct outgoing *outgoing, uint64_t ticket, uint64_t now_ms)
 {
@@ -135,7 +136,7 @@ bool outgoing_copy_take(struct outgoing *outgoing, uint64_t ticket)
 	return false;
 }
 
-/* --- building anew ------------------------------------------------------------------------------------------------- */
+/* --- building anew ------------------------------------------------------------------------------------------------ */
 
 /* Checks lie in the order of their records and are of one size. */
 bool outgoing_check(const struct outgoing *outgoing, uint32_t record, struct check *check)

@@ -1,5 +1,5 @@
-/* A batch on its way out: the events gathered for one partition, the tags their owner knows them by, and the copies that
- * were sent of it.
+/* A batch on its way out: the events gathered for one partition, the tags their owner knows them by, and the copies
+ * that were sent of it.
  *
  * Every sending of a batch is a copy with a ticket of its own. A copy is open until its answer comes; an answer that
  * refuses it proves that nothing was journalled from this copy. While a copy is open (or was forgotten, or a node said
@@ -22,7 +22,7 @@ struct outgoing {
 	struct batch_builder builder;
 	struct outgoing_event *events; /* one per record, in order */
 	uint32_t event_capacity;
-	uint32_t told; /* the first so many events were completed already */
+	uint32_t told;        /* the first so many events were completed already */
 	struct buffer checks; /* encoded, as APPEND has them */
 	uint16_t check_count;
 	uint64_t charge; /* bytes this batch counts for in the window */
@@ -76,8 +76,8 @@ static inline bool outgoing_drops_has(const struct outgoing_drops *drops, uint32
 	return (drops->bits[record / 8] >> record % 8 & 1) != 0;
 }
 
-/* The records of `from` that are neither told nor dropped, in order, with their checks, into the empty `to`, which is not
- * numbered. 0, or ERROR_MEMORY. */
+/* The records of `from` that are neither told nor dropped, in order, with their checks, into the empty `to`, which is
+ * not numbered. 0, or ERROR_MEMORY. */
 int outgoing_rebuild(const struct outgoing *from, const struct outgoing_drops *drops, struct outgoing *to);
 
 /* The check of a record, if it has one. */

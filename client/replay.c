@@ -1,9 +1,9 @@
 /* Replay: what is committed, read in chunks from the nodes and handed out event by event.
  *
- * Each partition is a part: it asks for one chunk ahead while the one before is read. Chunks are whole stamped batches; what
- * lies before the wanted offset, behind the end seen at first, in control batches and in other streams is passed over. In
- * partition order the parts after the present one ask ahead too; merged, all of them do, and a heap holds the parts by the
- * sequence of the event each would give next. */
+ * Each partition is a part: it asks for one chunk ahead while the one before is read. Chunks are whole stamped
+ * batches; what lies before the wanted offset, behind the end seen at first, in control batches and in other streams
+ * is passed over. In partition order the parts after the present one ask ahead too; merged, all of them do, and a
+ * heap holds the parts by the sequence of the event each would give next. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -42,7 +42,7 @@ struct part {
 
 struct evg_replay {
 	struct evg *grid;
-	uint32_t references; /* the user's and one for every open ask; under the lock */
+	uint32_t references;    /* the user's and one for every open ask; under the lock */
 	struct cluster_map map; /* names of streams */
 	uint32_t stream_id;     /* 0: all */
 	uint32_t node_id;       /* 0: primaries first */
@@ -50,8 +50,8 @@ struct evg_replay {
 	bool merge;
 	bool begun;
 	uint32_t part_count;
-	uint32_t present; /* in partition order: the part being read */
-	uint32_t ahead;   /* the part from which on nobody has asked ahead for its followers */
+	uint32_t present;  /* in partition order: the part being read */
+	uint32_t ahead;    /* the part from which on nobody has asked ahead for its followers */
 	struct part *last; /* gave the last record */
 	struct part parts[PARTITION_COUNT];
 	struct part *heap[PARTITION_COUNT];
@@ -60,7 +60,7 @@ struct evg_replay {
 	char id[UUID_TEXT_BYTES];
 };
 
-/* --- life ------------------------------------------------------------------------------------------------------------ */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 /* With the lock held. true: nobody uses it any more. */
 static bool replay_release(struct evg_replay *replay)
@@ -165,7 +165,7 @@ void evg_replay_close(evg_replay *replay)
 		replay_free(replay);
 }
 
-/* --- asking ---------------------------------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------------------------------------------------- */
 
 static void part_told(void *user, struct core_result *result)
 {
@@ -220,7 +220,7 @@ static int part_ask(struct part *part)
 	return rv;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 /* Takes the chunk that has arrived. */
 static int part_take(struct part *part)
@@ -264,12 +264,13 @@ static int part_wait(struct part *part)
 /* Opens the next batch of the chunk. 0; 1: the chunk is read; an error code else, above 1. */
 static int part_next_batch(struct part *part)
 {
-	struct span left = span_of(part->chunk.data + part->chunk_at, part->chunk.size - part->chunk_at);
 	struct span records;
+	struct span left;
 	int rv;
 
-	if (left.size == 0)
+	if (part->chunk_at == part->chunk.size)
 		return 1;
+	left = span_of(part->chunk.data + part->chunk_at, part->chunk.size - part->chunk_at);
 	rv = batch_decode_stamped(left, &part->batch);
 	if (rv != 0 || part->batch.partition != part->partition)
 		return rv == 0 ? ERROR_MALFORMED : rv;
@@ -332,7 +333,7 @@ static int part_fill(struct part *part)
 	return rv;
 }
 
-/* --- order ----------------------------------------------------------------------------------------------------------- */
+/* --- order -------------------------------------------------------------------------------------------------------- */
 
 static void heap_swap(struct evg_replay *replay, uint32_t a, uint32_t b)
 {
@@ -445,7 +446,7 @@ static int sequence_next_part(struct evg_replay *replay, struct part **next)
 	return 0;
 }
 
-/* --- handing out ----------------------------------------------------------------------------------------------------- */
+/* --- handing out -------------------------------------------------------------------------------------------------- */
 
 static const char *stream_name(struct evg_replay *replay, uint32_t id)
 {
@@ -475,19 +476,20 @@ static void record_fill(struct evg_replay *replay, const struct part *part, evg_
 		.sequence = part->sequence,
 		.ingest_us = part->batch.ingest_time_us,
 		.headers = bytes_of(event->headers),
-		.event = {
-			.stream = stream_name(replay, event->stream_id),
-			.type = bytes_of(event->type),
-			.key = bytes_of(event->key),
-			.partition_key = bytes_of(event->partition_key),
-			.id = bytes_of(cloudevent_id(event, replay->id)),
-			.source = bytes_of(event->source),
-			.time_us = event->time_us,
-			.correlation_id = bytes_of(event->correlation_id),
-			.causation_id = bytes_of(event->causation_id),
-			.content_type = bytes_of(event->content_type),
-			.payload = bytes_of(event->payload),
-		},
+		.event =
+			{
+				.stream = stream_name(replay, event->stream_id),
+				.type = bytes_of(event->type),
+				.key = bytes_of(event->key),
+				.partition_key = bytes_of(event->partition_key),
+				.id = bytes_of(cloudevent_id(event, replay->id)),
+				.source = bytes_of(event->source),
+				.time_us = event->time_us,
+				.correlation_id = bytes_of(event->correlation_id),
+				.causation_id = bytes_of(event->causation_id),
+				.content_type = bytes_of(event->content_type),
+				.payload = bytes_of(event->payload),
+			},
 	};
 }
 

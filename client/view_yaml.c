@@ -1,3 +1,4 @@
+/* Walks libyaml's document of a view file. Aliases repeat what they name, so the definition's size is watched. */
 #include "client/view_yaml.h"
 
 #include <errno.h>
@@ -27,7 +28,7 @@ static bool fault(struct yaml_reader *r, const yaml_mark_t *mark, const char *wh
 	return false;
 }
 
-/* --- scalars --------------------------------------------------------------------------------------------------------- */
+/* --- scalars ------------------------------------------------------------------------------------------------------ */
 
 static bool is_one_of(const char *text, const char *const *words)
 {
@@ -95,7 +96,7 @@ static bool read_scalar(struct yaml_reader *r, const yaml_node_t *node)
 	return true;
 }
 
-/* --- sequences and mappings ------------------------------------------------------------------------------------------ */
+/* --- sequences and mappings --------------------------------------------------------------------------------------- */
 
 static bool read_sequence(struct yaml_reader *r, const yaml_node_t *node, uint32_t depth)
 {
@@ -166,7 +167,8 @@ static bool read_root(struct yaml_reader *r)
 	struct span name;
 
 	if (root == NULL)
-		return fault(r, &begin, "the file is empty; expected a mapping with the members view, stream, kind, on");
+		return fault(r, &begin,
+			     "the file is empty; expected a mapping with the members view, stream, kind, on");
 	if (root->type != YAML_MAPPING_NODE)
 		return fault(r, &root->start_mark, "expected a mapping with the members view, stream, kind, on");
 	if (!read_node(r, root, 0))
@@ -177,7 +179,7 @@ static bool read_root(struct yaml_reader *r)
 	return true;
 }
 
-/* --- documents ------------------------------------------------------------------------------------------------------- */
+/* --- documents ---------------------------------------------------------------------------------------------------- */
 
 static void parser_fault(const yaml_parser_t *parser, struct view_yaml_error *error)
 {
@@ -254,13 +256,14 @@ struct span view_definition_name(struct span definition)
 	return in.failed ? SPAN_NULL : name;
 }
 
-/* --- places ---------------------------------------------------------------------------------------------------------- */
+/* --- places ------------------------------------------------------------------------------------------------------- */
 
 static const yaml_node_pair_t *find_member(yaml_document_t *document, const yaml_node_t *node, struct span name)
 {
 	if (node->type != YAML_MAPPING_NODE)
 		return NULL;
-	for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+	for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
+	     pair++) {
 		const yaml_node_t *key = yaml_document_get_node(document, pair->key);
 		if (key->type == YAML_SCALAR_NODE &&
 		    span_equal(span_of(key->data.scalar.value, key->data.scalar.length), name))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The main job: three nodes on this machine take a shop's events, keep its views, lose a node to kill -9 in mid-load, and
-# lose nothing. Installs what is missing, builds, runs, checks, cleans up.
+# The main job: three nodes on this machine take a shop's events, keep its views, lose a node to kill -9 in mid-load,
+# and lose nothing. Installs what is missing, builds, runs, checks, cleans up.
 #   deploy/quickstart.sh [--keep] [--events N] [--rate N] [--seconds N] [--no-install]
 # --keep leaves the cluster running and says how to reach it. Exit status 0: every check passed.
 set -euo pipefail
@@ -44,7 +44,7 @@ cluster() { deploy/local/cluster --dir "$work/cluster" "$@"; }
 finish() {
 	status=$?
 	if $keep && [ "$status" -eq 0 ]; then
-		printf '\nThe cluster goes on: export EVGRID_SERVER=%s\nEnd it with: deploy/local/cluster --dir %s down\n' \
+		printf '\nIt goes on: export EVGRID_SERVER=%s\nEnd it with: deploy/local/cluster --dir %s down\n' \
 			"$EVGRID_SERVER" "$work/cluster"
 	else
 		cluster down >/dev/null 2>&1 || true
@@ -61,7 +61,9 @@ export EVGRID_SERVER=${server#EVGRID_SERVER=}
 
 say "streams and views"
 for stream in Customer Product Order Payment; do "$evgrid" stream create "$stream" 2>/dev/null; done
-for view in customers products orders payments; do "$evgrid" view apply "deploy/shop/views/$view.yaml" 2>/dev/null; done
+for view in customers products orders payments; do
+	"$evgrid" view apply "deploy/shop/views/$view.yaml" 2>/dev/null
+done
 "$evgrid" view ls
 
 # The views of every node against what the events alone say: compare_views EVENTS-FILE...
@@ -83,7 +85,7 @@ deploy/shop/generate.py --events "$events" >"$work/first.ndjson"
 compare_views "$work/first.ndjson"
 
 load=$((rate * seconds))
-say "$rate events/s for $seconds s; kill -9 of the node with most primaries at second $kill_at, back at second $start_at"
+say "$rate events/s for $seconds s; kill -9 of the node with most primaries at second $kill_at, back at $start_at"
 deploy/shop/generate.py --events "$load" --skip "$events" >"$work/second.ndjson"
 victim=$("$evgrid" partition ls -o json | python3 -c '
 import collections, json, sys
@@ -107,6 +109,12 @@ python3 deploy/shop/figures.py "$work/second.history" "$killed_at"
 compare_views "$work/first.ndjson" "$work/second.ndjson"
 
 say "nothing lost, nothing doubled"
-"$evgrid" history check "$work/first.history" "$work/second.history"
-"$evgrid" cluster status --check-digests
+"$evgrid" history check "$work/first.history" "$work/second.history" -o json >"$work/check"
+"$evgrid" cluster status --check-digests -o json >"$work/status"
+python3 - "$work/check" "$work/status" <<'PYTHON'
+import json, sys
+check, status = (json.load(open(path)) for path in sys.argv[1:])
+print("acknowledged {acknowledged}, found {found}, lost {lost}, doubled {doubled}, ".format(**check) +
+      "digests {digests} on all replicas".format(**status))
+PYTHON
 say "done"

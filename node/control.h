@@ -92,6 +92,9 @@ struct control {
 	bool maps_due; /* a subscriber could not be told, or the map changed */
 	uint64_t now_ms;
 	uint64_t stop_ms; /* when the first signal came */
+	bool to_hand_over[PARTITION_COUNT];
+	uint64_t wish_ms;  /* when successors are wished for again */
+	uint64_t leave_ms; /* when the cluster was asked for its consent */
 	bool told_serving;
 };
 

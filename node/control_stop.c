@@ -7,6 +7,9 @@
 
 #include <assert.h>
 
+#define WISH_INTERVAL_MS 100u
+#define NO_CONTROLLER_MS 1500u /* silence of a controller after which nobody is left who could consent */
+
 static const char *const state_names[] = {"recovering", "running", "handing-over", "quieting", "leaving", "ended"};
 
 static void move(struct control *control, enum control_state state)
@@ -29,20 +32,20 @@ static uint32_t successor_of(const struct map_partition *row, uint32_t self, nod
 	return 0;
 }
 
-/* Wishes a successor for each of our primaries; how many there are. */
+/* Wishes a successor for each partition that is still to be handed over; how many there are. Each is handed over once:
+ * what comes back is another stopping node's, and two of them would go on for ever. */
 static uint32_t wish_successors(struct control *control)
 {
 	const struct cluster_map *map = cluster_map(control->cluster);
 	uint32_t self = control->self.sender.node_id;
 	uint32_t count = 0;
 
-	for (uint16_t i = 0; i < PARTITION_COUNT && self != 0; i++) {
-		uint32_t to;
+	for (uint16_t i = 0; i < PARTITION_COUNT; i++) {
+		uint32_t to = successor_of(&map->partitions[i], self, cluster_map_live(map));
 
-		if (map->partitions[i].primary != self)
-			continue;
-		to = successor_of(&map->partitions[i], self, cluster_map_live(map));
-		if (to == 0)
+		if (map->partitions[i].primary != self || to == 0)
+			control->to_hand_over[i] = false;
+		if (!control->to_hand_over[i])
 			continue;
 		inbox_put_wish(&control->shards[i % control->values->shards].inbox, i, to);
 		count++;
@@ -64,6 +67,7 @@ static void leave(struct control *control)
 		return;
 	}
 	move(control, CONTROL_LEAVING);
+	control->leave_ms = control->now_ms;
 	cluster_stop(control->cluster, control->now_ms);
 }
 
@@ -75,7 +79,9 @@ void control_stop_begin(struct control *control)
 		return;
 	}
 	move(control, CONTROL_HANDING_OVER);
-	wish_successors(control);
+	for (uint16_t i = 0; i < PARTITION_COUNT; i++)
+		control->to_hand_over[i] =
+			cluster_map(control->cluster)->partitions[i].primary == control->self.sender.node_id;
 }
 
 static uint8_t all_shards(const struct control *control)
@@ -83,19 +89,34 @@ static uint8_t all_shards(const struct control *control)
 	return (uint8_t)((1u << control->values->shards) - 1);
 }
 
+/* The last ones of a majority cannot leave by its consent. */
+static bool is_alone(const struct control *control)
+{
+	uint64_t heard_ms;
+
+	if (control->state != CONTROL_LEAVING)
+		return false;
+	heard_ms = cluster_contacts(control->cluster)->controller_ms;
+	return control->now_ms > heard_ms + NO_CONTROLLER_MS && control->now_ms > control->leave_ms + NO_CONTROLLER_MS;
+}
+
 void control_stop_tick(struct control *control)
 {
 	uint64_t spent_ms = control->now_ms - control->stop_ms;
 	uint64_t limit_ms = control->values->stop_timeout_ms;
 
-	if (control->state == CONTROL_HANDING_OVER && (wish_successors(control) == 0 || spent_ms > limit_ms / 2))
-		quiet_shards(control);
+	if (control->state == CONTROL_HANDING_OVER && control->now_ms >= control->wish_ms) {
+		control->wish_ms = control->now_ms + WISH_INTERVAL_MS;
+		if (wish_successors(control) == 0 || spent_ms > limit_ms / 2)
+			quiet_shards(control);
+	}
 	if (control->state == CONTROL_QUIETING && control->stopped == all_shards(control)) {
 		for (uint64_t i = 0; i < control->values->shards; i++)
 			partition_thread_join(&control->shards[i]);
 		leave(control);
 	}
-	if (control->state >= CONTROL_QUIETING && control->state < CONTROL_ENDED && spent_ms > limit_ms) {
+	if (control->state >= CONTROL_QUIETING && control->state < CONTROL_ENDED &&
+	    (spent_ms > limit_ms || is_alone(control))) {
 		logging_event(control->log, LOGGING_WARN, "node.stop_unconfirmed",
 			      FIELDS(FIELD_TEXT("why", "the cluster did not answer in time: no clean-stop proof")));
 		if (control->state == CONTROL_QUIETING)

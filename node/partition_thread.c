@@ -160,11 +160,10 @@ static void *thread_run(void *argument)
 
 static int open_disk(struct partition_thread *thread)
 {
-	char journal[CONFIG_PATH_BYTES + 32], snapshots[CONFIG_PATH_BYTES + 32];
 	struct shard_disk_config config = {
 		.log = thread->config.log,
-		.journal_path = journal,
-		.snapshot_path = snapshots,
+		.journal_path = thread->journal_path,
+		.snapshot_path = thread->snapshot_path,
 		.segment_bytes = thread->config.shard.segment_bytes,
 		.reserve_bytes = thread->config.reserve_bytes,
 		.sync_ms = thread->config.sync_ms,
@@ -172,8 +171,9 @@ static int open_disk(struct partition_thread *thread)
 		.owner = thread,
 	};
 
-	snprintf(journal, sizeof journal, "%s/journal-%u", thread->config.data_directory, thread->config.shard.index);
-	snprintf(snapshots, sizeof snapshots, "%s/snapshots", thread->config.data_directory);
+	snprintf(thread->journal_path, sizeof thread->journal_path, "%s/journal-%u", thread->config.data_directory,
+		 thread->config.shard.index);
+	snprintf(thread->snapshot_path, sizeof thread->snapshot_path, "%s/snapshots", thread->config.data_directory);
 	return shard_disk_init(&thread->disk, &config, &thread->segments, &thread->segment_count);
 }
 

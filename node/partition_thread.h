@@ -47,6 +47,8 @@ struct partition_thread {
 	uint16_t port;
 	struct inbox inbox;
 	struct shard_disk disk;
+	char journal_path[CONFIG_PATH_BYTES + 32]; /* the disk borrows them */
+	char snapshot_path[CONFIG_PATH_BYTES + 32];
 	struct disk_segment *segments; /* found at start; freed once the shard has them */
 	uint32_t segment_count;
 

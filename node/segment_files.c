@@ -27,6 +27,7 @@ static bool parse_segment(const char *name, uint32_t *number)
 {
 	int size = 0;
 
+	/* NOLINTNEXTLINE(cert-err34-c): read back and compared below */
 	return sscanf(name, "%8" SCNu32 ".segment%n", number, &size) == 1 && size == 16 && name[16] == '\0';
 }
 
@@ -34,6 +35,7 @@ static bool parse_spare(const char *name, uint32_t *number)
 {
 	int size = 0;
 
+	/* NOLINTNEXTLINE(cert-err34-c): read back and compared below */
 	return sscanf(name, "spare-%9" SCNu32 "%n", number, &size) == 1 && size > 0 && name[size] == '\0';
 }
 

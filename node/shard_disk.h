@@ -16,7 +16,7 @@
 
 struct shard_disk_config {
 	const struct logging *log;
-	const char *journal_path;
+	const char *journal_path; /* both borrowed for the disk's life */
 	const char *snapshot_path;
 	uint64_t segment_bytes;
 	uint64_t reserve_bytes;

@@ -14,8 +14,8 @@ bool lease_holds(const struct partition *partition);
 /* Alone in the maximal ISR and without the controller for a fence time: nothing more is acknowledged (rule 7). */
 bool lease_alone_and_cut_off(const struct partition *partition);
 
-/* A new row takes the primacy from `former` (0: not known, so from any of `holders`), whose lease this node's answers may
- * have fed. */
+/* A new row takes the primacy from `former` (0: not known, so from any of `holders`), whose lease this node's
+ * answers may have fed. */
 void lease_note_row(struct partition *partition, uint32_t former, node_set holders);
 void lease_note_turn(struct partition *partition);     /* the turn after the row */
 void lease_note_contacts(struct partition *partition); /* contacts of after the row: they tell when it was */

@@ -3,9 +3,9 @@
  * Invariants
  *  P1 applied <= commit <= end, durable_end <= end; commit never falls in one life of the log (but by rule 10).
  *  P2 Only a row of a new epoch begins a role; within an epoch the row changes the sets only (design.md 2, epoch).
- *  P3 A partition is deleted only by a row that does not name this node, and the journal bears a record of it (L15, J9).
+ *  P3 A partition is deleted only by a row that does not name this node; the journal bears a record of it (L15, J9).
  *  P4 The state is the fold of the committed log; what the tail changes lies in the overlay of a primary (X2).
- *  P5 A failure that is no function of the log stops the partition here, and asks to be taken out (design.md 8, 6.9). */
+ *  P5 A failure that is no function of the log stops the partition here; it asks to be taken out (design.md 8, 6.9). */
 #include "partition/partition.h"
 
 #include <assert.h>

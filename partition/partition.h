@@ -89,8 +89,8 @@ struct replica {
 	uint64_t asked_ms;
 	bool ack_wanted;
 	bool misfit;
-	uint32_t starved_bytes; /* size of a batch dropped for want of room: asked for again when there is room; 0: none */
-	uint64_t acked_end; /* last told */
+	uint32_t starved_bytes; /* of a batch dropped for want of room: asked for again once there is room */
+	uint64_t acked_end;     /* last told */
 	uint64_t told_applied;
 	uint64_t report_at_ms; /* 0: none due */
 };

@@ -12,8 +12,8 @@ void pipeline_fail_all(struct partition *partition, enum error error); /* a lost
 void pipeline_client_gone(struct partition *partition, uint64_t client);
 void pipeline_free(struct shard *shard);
 
-/* pipeline_check.c: stage 2's decisions that rest on the log's end. Appends faults to `faults`, counts them. 0; the error
- * of the first fault; negative: memory. */
+/* pipeline_check.c: stage 2's decisions that rest on the log's end. Appends faults to `faults`, counts them. 0; the
+ * error of the first fault; negative: memory. */
 int check_streams(struct partition *partition, struct span records, uint32_t count, struct buffer *faults,
 		  uint16_t *fault_count);
 int check_versions(struct partition *partition, struct span records, uint32_t count, const struct append_item *item,

@@ -3,8 +3,8 @@
  *   begin: overlay rebuilt over the tail -> epoch start appended -> committed and applied, leases expired -> ACTIVE
  *
  * 1. The first record of an epoch is its start; sequences rise above the log's greatest, tail included.
- * 2. Until that record is committed nothing is completed and nothing fresh is answered (R16): appends are not taken, and
- *    what was pending in the epoch before waits.
+ * 2. Until that record is committed nothing is completed and nothing fresh is answered (R16): appends are not taken,
+ *    and what was pending in the epoch before waits.
  * 3. The commit offset is the smallest acknowledged end over the maximal ISR, while the committed ISR has its minimum;
  *    an acknowledgement counts in this epoch and from the replica's present process only (R5, R6).
  * 4. Definitions of the map that the log lacks are appended before the appends that need them: streams, then views,

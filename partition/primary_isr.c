@@ -1,16 +1,18 @@
 /* The in-sync set, as its primary keeps it, and planned hand-over (design.md 6.5, 6.7).
  *
- * 1. A change is a proposal under the expected version; until a higher version is seen a removed member still counts for
- *    the commit offset, and a proposed addition counts already (rule 4, maximal ISR).
+ * 1. A change is a proposal under the expected version; until a higher version is seen a removed member still counts
+ *    for the commit offset, and a proposed addition counts already (rule 4, maximal ISR).
  * 2. Shrink: a member that the map shows fenced or gone, or whose acknowledgement lags by more than the fence time.
  * 3. Grow: a live replica or learner that acknowledged in this epoch, from its present process, up to the commit offset
  *    and past the epoch's start; named with the node epoch that gave the acknowledgement (R6). Not before the epoch
- *    start is committed (rule 2), but for a committed ISR below its minimum: there it could never be committed otherwise,
- *    and past the epoch's start means that the replica holds all that this log, which is complete, held at election.
+ *    start is committed (rule 2), but for a committed ISR below its minimum: there it could never be committed
+ *    otherwise, and past the epoch's start means that the replica holds all that this log, which is complete, held
+ *    at election.
  * 4. A proposal that no longer suits is withdrawn by proposing the committed ISR under the same version: one of the two
  *    is taken, and either raises the version.
- * 5. Hand-over: sealed first, then the target's acknowledgement of the end, then the proposal, repeated; sealed until the
- *    version changes (L8). Below the minimum for two fence times, to a live ELR member that is not won back (R19). */
+ * 5. Hand-over: sealed first, then the target's acknowledgement of the end, then the proposal, repeated; sealed
+ *    until the version changes (L8). Below the minimum for two fence times, to a live ELR member that is not won
+ *    back (R19). */
 #include <assert.h>
 
 #include "partition/lease.h"

@@ -1,13 +1,14 @@
 /* Pushing the log to the replicas (design.md 6.3, 6.4), over links that lose, repeat and reorder.
  *
- *   unjoined: greeted now and then with an empty message at the log's end; a replica that fits joins by it, another asks
- *   joined:   everything from `next` on is sent as the window allows; acknowledgements slide the window; no progress in
- *             resend_ms: back to what is acknowledged, little at a time, doubling the wait (probing)
+ *   unjoined: greeted now and then with an empty message at the log's end; a replica that fits joins by it, another
+ *   asks joined:   everything from `next` on is sent as the window allows; acknowledgements slide the window; no
+ *   progress in resend_ms: back to what is acknowledged, little at a time, doubling the wait (probing)
  *
  * 1. The message bears the present epoch, the batches the one they were first written in (R12).
  * 2. Neither JOIN_ASK nor a misfit is an acknowledgement: they move `next`, never acked_end of a peer that counts (R5).
  * 3. An acknowledgement is taken from the node epoch that the map gives the node; another process begins anew (R6).
- * 4. The commit offset is sent on whenever it advances, data or not, and again until the replica has applied it (R18). */
+ * 4. The commit offset is sent on whenever it advances, data or not, and again until the replica has applied it
+ *    (R18). */
 #include <assert.h>
 
 #include "partition/primary.h"

@@ -2,8 +2,8 @@
  *
  * 1. Linearizable: only an active primary that holds the lease at the moment of answering, by the clock of this turn,
  *    which was read after the request arrived (L6). Without a lease it waits for a renewed contact until its deadline.
- * 2. At least as new as an offset: from any replica once it has applied that offset; else NOT_YET at the deadline, never
- *    a false "not found" (design.md 9).
+ * 2. At least as new as an offset: from any replica once it has applied that offset; else NOT_YET at the deadline,
+ *    never a false "not found" (design.md 9).
  * 3. Every answer bears what was applied when it was given.
  * 4. Waiting reads are bounded in number; beyond it BUSY. */
 #include "partition/read.h"

@@ -10,7 +10,8 @@
  * 3. Cutting: only while JOINING, only by an answer that repeats the present question (R2, R4), never below the commit
  *    offset unless the row's history is above the log's (rule 10). The truncation stands in the journal before what is
  *    accepted behind it, and acknowledgements name durable blocks only, so the record is durable before they count.
- * 4. The commit offset of a message of this epoch is good for the own log as far as it reaches, since it is a prefix. */
+ * 4. The commit offset of a message of this epoch is good for the own log as far as it reaches, since it is a
+ *    prefix. */
 #include "partition/replica.h"
 
 #include <assert.h>

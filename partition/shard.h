@@ -129,8 +129,8 @@ uint32_t shard_quarantined(const struct shard *shard);
 void shard_register(struct shard *shard, uint32_t node_id, uint64_t node_epoch);
 
 /* The newest map. The pointer must stay valid until the next shard_map or shard_free. Hand in the
- * contacts of that moment right behind it: a new primary's wait for leases is counted from them, and as long as none come
- * after a map it is counted from the map. */
+ * contacts of that moment right behind it: a new primary's wait for leases is counted from them, and as long as none
+ * come after a map it is counted from the map. */
 void shard_map(struct shard *shard, const struct cluster_map *map);
 void shard_contacts(struct shard *shard, const struct contact_table *contacts); /* copied */
 

@@ -1,3 +1,4 @@
+/* The commands that clients may propose: creating streams, applying views; the same bytes as raft/command.h reads. */
 #include "proto/admin.h"
 
 #include <assert.h>

@@ -56,7 +56,9 @@ struct cluster_config {
 	char control_address[ADDRESS_MAX_BYTES + 1];
 	uint16_t shard_count;
 	uint16_t shard_ports[SHARDS_MAX];
-	bool interval_sync;                         /* the mode of this run */
+	bool interval_sync;         /* the mode of this run */
+	uint8_t replication_factor; /* of the cluster if this node forms it; 0: 3, or as many as there are founders */
+	uint8_t minimum_isr;        /* the same; 0: 2 of 3 and more replicas, else 1 */
 	struct cluster_founder founders[NODES_MAX]; /* the same list, in the same order, on all; holds this node */
 	uint32_t founder_count;
 	uint64_t incarnation;   /* random, not 0, new at every start */

@@ -33,8 +33,12 @@ static void duty_form(struct cluster *cluster)
 		return;
 	formation_founders(cluster, list);
 	memcpy(form.cluster_id, config->cluster_id, sizeof(form.cluster_id));
-	form.replication_factor = config->founder_count >= 3 ? 3 : (uint8_t)config->founder_count;
-	form.minimum_isr = config->founder_count >= 3 ? 2 : 1;
+	form.replication_factor = config->replication_factor;
+	if (form.replication_factor == 0)
+		form.replication_factor = config->founder_count >= 3 ? 3 : (uint8_t)config->founder_count;
+	form.minimum_isr = config->minimum_isr;
+	if (form.minimum_isr == 0)
+		form.minimum_isr = form.replication_factor >= 3 ? 2 : 1;
 	for (uint32_t i = 0; i < config->founder_count; i++) {
 		form.founders[i].name = span_of_text(config->founders[i].name);
 		form.founders[i].control_address = span_of_text(config->founders[i].control_address);

@@ -1,7 +1,7 @@
-"""Waiting in tests of whole processes, for Python: imported, never run; with tests/wait.sh the one place where tests sleep.
+"""Waiting in tests of whole processes, for Python: imported, never run. With tests/wait.sh the one place of sleep.
 
-wait_until tries a condition every 20 ms with a bound; pause is for pacing a load, not for hoping; Witness tells afterwards
-when this machine itself stood still (design.md, "Timing figures")."""
+wait_until tries a condition every 20 ms with a bound; pause is for pacing a load, not for hoping; Witness tells
+afterwards when this machine itself stood still (design.md, "Timing figures")."""
 import threading
 import time
 

@@ -1,5 +1,5 @@
-/* bench publish: made-up events, as fast as the window lets them (closed loop) or at a fixed rate (open loop: times count
- * from when an event was due, so a stall is not hidden by the events that it kept from being sent). */
+/* bench publish: made-up events, as fast as the window lets them (closed loop) or at a fixed rate (open loop: times
+ * count from when an event was due, so a stall is not hidden by the events that it kept from being sent). */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -51,7 +51,7 @@ struct bench {
 	struct progress progress;
 };
 
-/* --- events ---------------------------------------------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------------------------------------------------- */
 
 /* splitmix64: the same keys for the same seed on every machine. */
 static uint64_t bench_random(struct bench *bench)
@@ -156,7 +156,7 @@ static int bench_send(struct bench *bench, uint64_t number)
 	return error;
 }
 
-/* --- the run --------------------------------------------------------------------------------------------------------- */
+/* --- the run ------------------------------------------------------------------------------------------------------ */
 
 static int bench_closed_loop(struct bench *bench)
 {

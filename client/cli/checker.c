@@ -8,7 +8,7 @@
 #include "proto/checksum.h"
 #include "proto/msgpack.h"
 
-struct identity { /* all that was told of one (source, id) */
+struct identity {      /* all that was told of one (source, id) */
 	uint64_t hash; /* 0: free */
 	uint64_t key;
 	uint64_t number;
@@ -18,7 +18,7 @@ struct identity { /* all that was told of one (source, id) */
 	uint32_t found;
 };
 
-struct last { /* the last number found of a key */
+struct last {         /* the last number found of a key */
 	uint64_t key; /* 0: free */
 	uint64_t number;
 };
@@ -30,7 +30,7 @@ struct checker {
 	struct last *keys;
 	size_t key_capacity;
 	size_t key_count;
-	uint64_t stored; /* events replayed */
+	uint64_t stored;    /* events replayed */
 	uint64_t strangers; /* of which no history tells */
 	uint64_t disorder;
 };
@@ -59,7 +59,7 @@ struct checker *checker_free(struct checker *checker)
 	return NULL;
 }
 
-/* --- tables ---------------------------------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------------------------------- */
 
 static struct identity *identity_place(struct identity *table, size_t capacity, uint64_t hash)
 {
@@ -131,7 +131,7 @@ int checker_add(struct checker *checker, const struct checker_event *event)
 	return 0;
 }
 
-/* --- comparing ------------------------------------------------------------------------------------------------------- */
+/* --- comparing ---------------------------------------------------------------------------------------------------- */
 
 /* Only events that were published once and acknowledged have a place in their key's order. */
 static int check_order(struct checker *checker, const struct identity *identity)
@@ -220,7 +220,8 @@ static void find_identity(const struct identity *identity, struct findings *find
 	findings->unknown += unknown;
 	findings->found += identity->found < least ? identity->found : least;
 	findings->lost += identity->found < least ? least - identity->found : 0;
-	findings->unknown_found += identity->found > least ? (identity->found < most ? identity->found : most) - least : 0;
+	findings->unknown_found +=
+		identity->found > least ? (identity->found < most ? identity->found : most) - least : 0;
 	if (identity->found > most && most == 0)
 		findings->refused_found += identity->found;
 	else if (identity->found > most)
@@ -250,10 +251,11 @@ int checker_cells(const struct checker *checker, struct table *table)
 	cell(table, "unknown_found", findings.unknown_found);
 	cell(table, "stored", checker->stored);
 	cell(table, "of_others", checker->strangers);
-	return findings.lost + findings.doubled + findings.refused_found + checker->disorder > 0 ? EXIT_VERIFICATION : 0;
+	return findings.lost + findings.doubled + findings.refused_found + checker->disorder > 0 ? EXIT_VERIFICATION
+												 : 0;
 }
 
-/* --- history check --------------------------------------------------------------------------------------------------- */
+/* --- history check ------------------------------------------------------------------------------------------------ */
 
 static struct span text_member(struct span map, const char *name)
 {

@@ -1,7 +1,7 @@
 /* The evgrid command: what its verbs share. One table of verbs (main.c) gives parsing, help and dispatch.
  *
- * Rules: stdout holds data only, everything for people goes to stderr; every verb that prints knows -o table and -o json;
- * 64-bit numbers are strings in JSON; exit codes are those of exit.h. */
+ * Rules: stdout holds data only, everything for people goes to stderr; every verb that prints knows -o table and -o
+ * json; 64-bit numbers are strings in JSON; exit codes are those of exit.h. */
 #ifndef EVGRID_CLIENT_CLI_H
 #define EVGRID_CLIENT_CLI_H
 
@@ -98,7 +98,7 @@ int cli_fail(int error, const char *format, ...) __attribute__((format(printf, 2
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int exit_code_of(int error);
 
-/* --- output ---------------------------------------------------------------------------------------------------------- */
+/* --- output ------------------------------------------------------------------------------------------------------- */
 
 enum cell_kind {
 	CELL_TEXT,
@@ -130,9 +130,10 @@ int table_print(const struct table *table, bool json);     /* 0 or EXIT_FAILED *
 int table_print_one(const struct table *table, bool json); /* its one row: "key: value" lines or one object */
 void table_deinit(struct table *table);
 
-/* --- history --------------------------------------------------------------------------------------------------------- */
+/* --- history ------------------------------------------------------------------------------------------------------ */
 
-/* One JSON line per published event: docs/reference/cli.md. NULL file: nothing is written. Safe from several threads. */
+/* One JSON line per published event: docs/reference/cli.md. NULL file: nothing is written. Safe from several
+ * threads. */
 struct history_event {
 	uint64_t number; /* line of the input, or number in the run */
 	struct span id;
@@ -146,7 +147,7 @@ struct history_event {
 };
 void history_write(FILE *file, const struct history_event *event);
 
-/* --- figures --------------------------------------------------------------------------------------------------------- */
+/* --- figures ------------------------------------------------------------------------------------------------------ */
 
 /* A histogram of microseconds: 64 buckets to each doubling, so within 1.6 %. */
 #define HISTOGRAM_BUCKETS (64u * 36)
@@ -167,8 +168,8 @@ struct tally {
 	uint64_t not_applied;
 	uint64_t unknown;
 	uint64_t duplicates;
-	uint64_t payload_bytes; /* of the applied ones */
-	uint64_t longest_gap_us; /* without a completion, from the first event on */
+	uint64_t payload_bytes;     /* of the applied ones */
+	uint64_t longest_gap_us;    /* without a completion, from the first event on */
 	uint64_t longest_gap_at_us; /* when it ended, from the beginning */
 	int first_error;
 	struct histogram total;
@@ -195,7 +196,7 @@ void progress_begin(struct progress *progress, const char *what, uint64_t total)
 void progress_update(struct progress *progress, uint64_t done);
 void progress_end(struct progress *progress);
 
-/* --- what was told, against what is stored ------------------------------------------------------------------------------ */
+/* --- what was told, against what is stored ------------------------------------------------------------------------ */
 
 struct checker;
 
@@ -218,7 +219,7 @@ uint64_t identity_hash(struct span source, struct span id);
 extern volatile int cli_interrupted; /* set by SIGINT and SIGTERM once cli_catch_signals was called */
 void cli_catch_signals(void);
 
-/* --- status of all replicas ------------------------------------------------------------------------------------------ */
+/* --- status of all replicas --------------------------------------------------------------------------------------- */
 
 struct replica_row {
 	uint32_t node_id;
@@ -234,8 +235,8 @@ struct replica_rows {
 /* Asks every shard of every live node. 0 or an error code; free rows. */
 int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_ms, struct replica_rows *rows);
 
-/* Whether replicas at equal offsets have equal digests: waits until, of every partition, all in-sync replicas are at one
- * offset, or the time is up. */
+/* Whether replicas at equal offsets have equal digests: waits until, of every partition, all in-sync replicas are at
+ * one offset, or the time is up. */
 struct digest_verdict {
 	uint32_t compared; /* partitions all of whose in-sync replicas stood at one offset */
 	uint32_t different;
@@ -244,7 +245,7 @@ struct digest_verdict {
 };
 int digests_compare(evg *grid, uint32_t timeout_ms, struct digest_verdict *verdict);
 
-/* --- verbs ----------------------------------------------------------------------------------------------------------- */
+/* --- verbs -------------------------------------------------------------------------------------------------------- */
 
 int run_cluster_status(struct cli *cli);
 int run_cluster_wait(struct cli *cli);

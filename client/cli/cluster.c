@@ -11,8 +11,7 @@ const struct cli_option cluster_status_options[] = {
 };
 
 const struct cli_option cluster_wait_options[] = {
-	{"for", "STATE", "serving: every partition takes writes; healthy (default): and all replicas are in sync, all\n"
-			 "                                     members live; balanced: and every primary is the preferred one"},
+	{"for", "STATE", "serving, healthy (default) or balanced"},
 	{"nodes", "N", "and at least N members are live"},
 	{"in-sync", NULL, "and all replicas of each partition have applied the same"},
 	{NULL, NULL, NULL},
@@ -24,7 +23,7 @@ const struct cli_option partition_ls_options[] = {
 	{NULL, NULL, NULL},
 };
 
-/* --- what the map says ------------------------------------------------------------------------------------------------- */
+/* --- what the map says -------------------------------------------------------------------------------------------- */
 
 struct health {
 	bool controlled; /* some node leads; else the map may be old, and nothing of it changes */
@@ -62,7 +61,7 @@ static const char *node_name(const struct cluster_map *map, uint32_t id)
 	return node == NULL ? "-" : node->name;
 }
 
-/* --- cluster status ------------------------------------------------------------------------------------------------------ */
+/* --- cluster status ----------------------------------------------------------------------------------------------- */
 
 static void cell_cluster_id(struct table *table, const uint8_t id[16])
 {
@@ -81,9 +80,10 @@ static bool takes_writes(const struct health *health)
 static void status_row(struct table *table, const struct cluster_map *map, const struct health *health)
 {
 	table_column(table, "state", CELL_TEXT);
-	table_cell(table, "%s", !takes_writes(health) ? "unhealthy"
-				: health->full < PARTITION_COUNT || health->live < health->members ? "degraded"
-												   : "healthy");
+	table_cell(table, "%s",
+		   !takes_writes(health)                                              ? "unhealthy"
+		   : health->full < PARTITION_COUNT || health->live < health->members ? "degraded"
+										      : "healthy");
 	table_column(table, "cluster_id", CELL_TEXT);
 	cell_cluster_id(table, map->cluster_id);
 	table_column(table, "controller", CELL_TEXT);
@@ -124,7 +124,8 @@ static void digest_row(struct table *table, const struct digest_verdict *verdict
 static int digest_code(const struct digest_verdict *verdict)
 {
 	if (verdict->different > 0) {
-		cli_say("replicas of partition %u stand at one offset with different digests", verdict->first_different);
+		cli_say("replicas of partition %u stand at one offset with different digests",
+			verdict->first_different);
 		return EXIT_VERIFICATION;
 	}
 	if (verdict->open == 0)
@@ -163,7 +164,7 @@ int run_cluster_status(struct cli *cli)
 	return rv == 0 && !takes_writes(&health) ? EXIT_UNHEALTHY : rv;
 }
 
-/* --- cluster wait -------------------------------------------------------------------------------------------------------- */
+/* --- cluster wait ------------------------------------------------------------------------------------------------- */
 
 enum wait_state { WAIT_SERVING, WAIT_HEALTHY, WAIT_BALANCED };
 
@@ -239,15 +240,15 @@ int run_cluster_wait(struct cli *cli)
 	rv = grid_wait_map(cli->grid, wait_is_over, &wait, left_ms(deadline_ms));
 	if (rv == 0)
 		return cli_has(cli, "in-sync") ? wait_in_sync(cli, deadline_ms) : 0;
-	cli_say("not in time: %s; %u of %u members live; of %u partitions %u take writes, %u are fully replicated, %u have "
+	cli_say("not in time: %s; %u of %u members live; of %u partitions %u take writes, %u are fully replicated, %u "
+		"have "
 		"their preferred primary",
 		wait.last.controlled ? "a controller leads" : "no controller is known", wait.last.live,
-		wait.last.members, PARTITION_COUNT, wait.last.writable, wait.last.full,
-		wait.last.preferred);
+		wait.last.members, PARTITION_COUNT, wait.last.writable, wait.last.full, wait.last.preferred);
 	return EXIT_UNHEALTHY;
 }
 
-/* --- node ls ------------------------------------------------------------------------------------------------------------- */
+/* --- node ls ------------------------------------------------------------------------------------------------------ */
 
 static void node_row(struct table *table, const struct cluster_map *map, const struct map_node *node)
 {
@@ -311,7 +312,7 @@ int run_node_ls(struct cli *cli)
 	return rv;
 }
 
-/* --- partition ls -------------------------------------------------------------------------------------------------------- */
+/* --- partition ls ------------------------------------------------------------------------------------------------- */
 
 static const char *role_name(uint8_t role)
 {

@@ -1,4 +1,5 @@
-/* journal verify and journal dump: a stopped node's files, read-only. DIR is a node's data directory, or one journal's. */
+/* journal verify and journal dump: a stopped node's files, read-only. DIR is a node's data directory, or one
+ * journal's. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +32,7 @@ struct found { /* in one journal */
 	uint64_t tail_bytes;
 };
 
-/* --- files ----------------------------------------------------------------------------------------------------------- */
+/* --- files -------------------------------------------------------------------------------------------------------- */
 
 static void segment_name(uint32_t number, char name[32])
 {
@@ -135,7 +136,7 @@ static bool files_identify(const struct files *files, uint64_t *journal_id)
 	return false;
 }
 
-/* --- lines ----------------------------------------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------------------------------------- */
 
 static void print_line(const struct found *found, const struct journal_dump_line *line)
 {
@@ -196,7 +197,7 @@ static void take_line(void *data, const struct journal_dump_line *line)
 		print_line(found, line);
 }
 
-/* --- one journal ------------------------------------------------------------------------------------------------------ */
+/* --- one journal -------------------------------------------------------------------------------------------------- */
 
 static int walk(const struct files *files, struct journal_dump *dump)
 {

@@ -7,7 +7,7 @@
 #include "client/cli/cli.h"
 #include "client/json.h"
 
-/* --- tables ---------------------------------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------------------------------- */
 
 void table_column(struct table *table, const char *key, enum cell_kind kind)
 {
@@ -105,8 +105,8 @@ static void print_text(const struct table *table, size_t rows)
 	}
 	for (size_t r = 0; r <= rows; r++) {
 		for (uint32_t c = 0; c < table->column_count; c++) {
-			const char *text = r == 0 ? table->columns[c].key
-						  : shown(table->cells[(r - 1) * table->column_count + c]);
+			const char *text =
+				r == 0 ? table->columns[c].key : shown(table->cells[(r - 1) * table->column_count + c]);
 			bool last = c + 1 == table->column_count;
 			(void)printf("%*s%s", last ? 0 : -widths[c], text, last ? "\n" : "  ");
 		}
@@ -146,7 +146,7 @@ int table_print_one(const struct table *table, bool json)
 	return 0;
 }
 
-/* --- history --------------------------------------------------------------------------------------------------------- */
+/* --- history ------------------------------------------------------------------------------------------------------ */
 
 static const char *outcome_name(evg_outcome outcome)
 {
@@ -208,7 +208,7 @@ void history_write(FILE *file, const struct history_event *event)
 	buffer_deinit(&line);
 }
 
-/* --- histograms ------------------------------------------------------------------------------------------------------ */
+/* --- histograms --------------------------------------------------------------------------------------------------- */
 
 /* Exact below 64; above, the 6 bits behind the highest one choose the bucket. */
 static uint32_t bucket_of(uint64_t us)
@@ -246,7 +246,7 @@ uint64_t histogram_at(const struct histogram *histogram, double share)
 	return histogram->most;
 }
 
-/* --- progress -------------------------------------------------------------------------------------------------------- */
+/* --- progress ----------------------------------------------------------------------------------------------------- */
 
 #define PROGRESS_EVERY_US 200000u
 
@@ -269,8 +269,8 @@ void progress_update(struct progress *progress, uint64_t done)
 	seconds = (double)(now_us - progress->began_us) / 1e6;
 	rate = (double)done / seconds;
 	if (progress->total > 0 && rate > 0)
-		(void)fprintf(stderr, "\r%s %" PRIu64 " of %" PRIu64 ", %.0f/s, %.0f s left \033[K", progress->what, done,
-			      progress->total, rate, (double)(progress->total - done) / rate);
+		(void)fprintf(stderr, "\r%s %" PRIu64 " of %" PRIu64 ", %.0f/s, %.0f s left \033[K", progress->what,
+			      done, progress->total, rate, (double)(progress->total - done) / rate);
 	else
 		(void)fprintf(stderr, "\r%s %" PRIu64 ", %.0f/s \033[K", progress->what, done, rate);
 	(void)fflush(stderr);

@@ -16,7 +16,7 @@ static const struct cli_option common_options[] = {
 	{NULL, NULL, NULL},
 };
 
-/* --- words ----------------------------------------------------------------------------------------------------------- */
+/* --- words -------------------------------------------------------------------------------------------------------- */
 
 static uint32_t least(uint32_t a, uint32_t b)
 {
@@ -60,14 +60,14 @@ const char *nearest_word(const char *word, const char *const *words, size_t coun
 	return nearest;
 }
 
-static int unknown_word(const char *what, const char *word, const char *const *words, size_t count)
+static int unknown_word(const char *what, const char *dashes, const char *word, const char *const *words, size_t count)
 {
 	const char *nearest = nearest_word(word, words, count);
 
 	if (nearest == NULL)
-		cli_say("no %s '%s'; see evgrid help", what, word);
+		cli_say("no %s '%s%s'; see evgrid help", what, dashes, word);
 	else
-		cli_say("no %s '%s'; did you mean '%s'?", what, word, nearest);
+		cli_say("no %s '%s%s'; did you mean '%s%s'?", what, dashes, word, dashes, nearest);
 	return EXIT_USAGE;
 }
 
@@ -110,7 +110,7 @@ bool text_to_ms(const char *text, uint32_t *ms)
 	return false;
 }
 
-/* --- help ------------------------------------------------------------------------------------------------------------ */
+/* --- help --------------------------------------------------------------------------------------------------------- */
 
 static void print_options(FILE *to, const struct cli_option *options)
 {
@@ -126,8 +126,8 @@ static void print_verb_line(FILE *to, const struct verb *verb)
 {
 	char left[80];
 
-	(void)snprintf(left, sizeof left, "%s%s%s %s", verb->noun == NULL ? "" : verb->noun, verb->noun == NULL ? "" : " ",
-		       verb->name, verb->arguments);
+	(void)snprintf(left, sizeof left, "%s%s%s %s", verb->noun == NULL ? "" : verb->noun,
+		       verb->noun == NULL ? "" : " ", verb->name, verb->arguments);
 	(void)fprintf(to, "  %-34s %s\n", left, verb->summary);
 }
 
@@ -173,7 +173,8 @@ void cli_help(FILE *to, const char *noun, const char *name)
 	}
 	(void)fprintf(to, "\n");
 	print_options(to, common_options);
-	(void)fprintf(to, "\nevgrid help COMMAND tells more; evgrid help exit-codes lists what a script may rely on.\n");
+	(void)fprintf(to,
+		      "\nevgrid help COMMAND tells more; evgrid help exit-codes lists what a script may rely on.\n");
 }
 
 int cli_help_topic(FILE *to, const char *topic)
@@ -196,7 +197,7 @@ int cli_help_topic(FILE *to, const char *topic)
 	return 0;
 }
 
-/* --- options --------------------------------------------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------------------------------------------------ */
 
 static const struct cli_option *find_option(const struct cli_option *options, const char *name, size_t size)
 {
@@ -216,7 +217,7 @@ static int unknown_option(const struct cli *cli, const char *name)
 		words[count++] = o->name;
 	for (const struct cli_option *o = common_options; o->name != NULL && count < WORDS_MAX; o++)
 		words[count++] = o->name;
-	return unknown_word("option --", name, words, count);
+	return unknown_word("option", "--", name, words, count);
 }
 
 /* Takes the option and its value, which may be argv[*i + 1]. */
@@ -276,7 +277,7 @@ int cli_number(const struct cli *cli, const char *name, uint64_t lowest, uint64_
 	return EXIT_USAGE;
 }
 
-/* --- parsing --------------------------------------------------------------------------------------------------------- */
+/* --- parsing ------------------------------------------------------------------------------------------------------ */
 
 /* -o and -s and -h are the long ones. */
 static const char *long_form(const char *argument)
@@ -292,9 +293,9 @@ static const struct verb *find_verb(const char *first, const char *second, int *
 {
 	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
 		*used = verb->noun == NULL ? 1 : 2;
-		if (verb->noun == NULL ? strcmp(verb->name, first) == 0
-				       : second != NULL && strcmp(verb->noun, first) == 0 &&
-						 strcmp(verb->name, second) == 0)
+		if (verb->noun == NULL
+			    ? strcmp(verb->name, first) == 0
+			    : second != NULL && strcmp(verb->noun, first) == 0 && strcmp(verb->name, second) == 0)
 			return verb;
 	}
 	return NULL;
@@ -321,7 +322,7 @@ static int no_such_verb(const char *first, const char *second)
 		else if (!noun)
 			words[count++] = verb->noun == NULL ? verb->name : verb->noun;
 	}
-	return unknown_word("command", noun ? second : first, words, count);
+	return unknown_word("command", "", noun ? second : first, words, count);
 }
 
 static bool asks_for_help(int argc, char **argv)
@@ -415,7 +416,7 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 	return rv == 0 ? take_common(cli) : rv;
 }
 
-/* --- messages -------------------------------------------------------------------------------------------------------- */
+/* --- messages ----------------------------------------------------------------------------------------------------- */
 
 void cli_say(const char *format, ...)
 {

@@ -45,7 +45,7 @@ struct sent {
 	uint8_t bytes[];
 };
 
-/* --- completions ----------------------------------------------------------------------------------------------------- */
+/* --- completions -------------------------------------------------------------------------------------------------- */
 
 static void sent_told(void *user, const evg_completion *completion)
 {
@@ -107,7 +107,7 @@ static struct sent *sent_new(struct publish *publish, const struct event *event,
 	return sent;
 }
 
-/* --- lines ----------------------------------------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------------------------------------- */
 
 static int publish_event(struct publish *publish, const char *stream)
 {
@@ -181,7 +181,7 @@ static void publish_lines(struct publish *publish, FILE *file)
 	free(line);
 }
 
-/* --- the run --------------------------------------------------------------------------------------------------------- */
+/* --- the run ------------------------------------------------------------------------------------------------------ */
 
 static int publish_code(const struct publish *publish)
 {

@@ -101,7 +101,7 @@ int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_
 	return 0;
 }
 
-/* --- digests --------------------------------------------------------------------------------------------------------- */
+/* --- digests ------------------------------------------------------------------------------------------------------ */
 
 enum comparison { COMPARED_EQUAL, COMPARED_DIFFERENT, COMPARED_OPEN };
 

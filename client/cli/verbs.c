@@ -5,7 +5,10 @@ const struct verb cli_verbs[] = {
 	{"cluster", "status", "", 0, 0, "is the cluster well?", cluster_status_options,
 	 "Exit code 9 when some partition takes no writes, 11 when digests differ.", run_cluster_status},
 	{"cluster", "wait", "", 0, 0, "wait for a state of the cluster", cluster_wait_options,
-	 "Exit code 9 when the state is not reached within --timeout.", run_cluster_wait},
+	 "serving: every partition takes writes. healthy: and all members are live, all replicas in sync. balanced: "
+	 "and every\n"
+	 "primary is the preferred one. Exit code 9 when the state is not reached within --timeout.",
+	 run_cluster_wait},
 	{"node", "ls", "", 0, 0, "the members", NULL, NULL, run_node_ls},
 	{"partition", "ls", "", 0, 0, "every replica: role, epoch, offsets, digest", partition_ls_options,
 	 "Asks every live node; replicas that did not answer have no offsets.", run_partition_ls},
@@ -18,16 +21,20 @@ const struct verb cli_verbs[] = {
 	{"view", "ls", "", 0, 0, "the views", NULL, NULL, run_view_ls},
 	{"view", "describe", "NAME", 1, 1, "one view and its definition", NULL, NULL, run_view_describe},
 	{"view", "get", "VIEW [KEY]", 1, 2, "the state of one key, or of many", view_get_options,
-	 "Without --partition-key the key itself is taken for it: a key that was published with another partition key is\n"
-	 "not found so. --keys-from reads one key a line, KEY or KEY<Tab>PARTITION-KEY, and prints one JSON line for each.",
+	 "Without --partition-key the key itself is taken for it: a key that was published with another partition key "
+	 "is\n"
+	 "not found so. --keys-from reads one key a line, KEY or KEY<Tab>PARTITION-KEY, and prints one JSON line for "
+	 "each.",
 	 run_view_get},
 	{NULL, "publish", "[FILE]", 0, 1, "publish CloudEvents, one JSON object a line", publish_options,
-	 "Reads standard input without FILE. A line that is no event is named on stderr and the rest goes on (exit code 8).",
+	 "Reads standard input without FILE. A line that is no event is named on stderr and the rest goes on (exit "
+	 "code 8).",
 	 run_publish},
 	{NULL, "replay", "", 0, 0, "print the events that are stored", replay_options,
 	 "One CloudEvents JSON object a line, in each partition in the order of its log.", run_replay},
 	{"history", "check", "FILE...", 1, 8, "compare histories of publishing with what is stored", NULL,
-	 "Replays the streams named in the files and counts acknowledged events that are lost or doubled, refused ones that\n"
+	 "Replays the streams named in the files and counts acknowledged events that are lost or doubled, refused ones "
+	 "that\n"
 	 "are there, and events of a key out of order. Exit code 11 if there are any.",
 	 run_history_check},
 	{"bench", "publish", "", 0, 0, "publish made-up events and measure", bench_publish_options,

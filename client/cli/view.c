@@ -8,7 +8,7 @@
 #include "partition/view_definition.h"
 #include "proto/admin.h"
 
-/* --- view apply ------------------------------------------------------------------------------------------------------ */
+/* --- view apply --------------------------------------------------------------------------------------------------- */
 
 static int read_file(const char *path, struct buffer *out)
 {
@@ -57,7 +57,8 @@ static int check_definition(const char *path, struct span yaml, struct span defi
 
 static int send_definition(struct cli *cli, struct span definition)
 {
-	struct admin admin = {.kind = ADMIN_VIEW_APPLY, .expected_version = ADMIN_VERSION_ANY, .definition = definition};
+	struct admin admin = {
+		.kind = ADMIN_VIEW_APPLY, .expected_version = ADMIN_VERSION_ANY, .definition = definition};
 	struct span name = view_definition_name(definition);
 	struct buffer command = BUFFER_NULL;
 	char *why = NULL;
@@ -69,8 +70,8 @@ static int send_definition(struct cli *cli, struct span definition)
 		error = grid_propose(cli->grid, buffer_span(&command), cli->timeout_ms, &why);
 	buffer_deinit(&command);
 	if (error == 0)
-		cli_say("view %.*s is defined; evgrid view get %.*s KEY reads it", (int)name.size, (const char *)name.data,
-			(int)name.size, (const char *)name.data);
+		cli_say("view %.*s is defined; evgrid view get %.*s KEY reads it", (int)name.size,
+			(const char *)name.data, (int)name.size, (const char *)name.data);
 	else if (why != NULL)
 		cli_say("%s", why);
 	free(why);
@@ -105,7 +106,7 @@ int run_view_apply(struct cli *cli)
 	return rv;
 }
 
-/* --- view ls, view describe -------------------------------------------------------------------------------------------- */
+/* --- view ls, view describe --------------------------------------------------------------------------------------- */
 
 static void view_columns(struct table *table, bool whole)
 {

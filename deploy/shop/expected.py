@@ -2,8 +2,8 @@
 """What the shop's views must hold, worked out from the events alone; knows nothing of Evgrid.
 
   expected.py EVENTS.ndjson... --keys VIEW             every key of the view's stream, "key<TAB>partition key" a line
-  expected.py EVENTS.ndjson... --compare VIEW < ROWS   ROWS: NDJSON {"key": ..., "state": {...} or null} as the grid answers;
-                                                       prints "VIEW: N entries equal" and exits 0, or the differences and 1
+  expected.py EVENTS.ndjson... --compare VIEW < ROWS   ROWS: NDJSON {"key": ..., "state": {...} or null} as answered;
+                                                       prints "VIEW: N entries equal", or the differences (status 1)
 
 Members of a state that begin with an underscore are the grid's own (times) and are not compared."""
 import argparse

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes a shop's events as NDJSON of CloudEvents JSON: generate.py --events N [--seed S] [--skip K].
 
-The same seed gives the same events on every machine, and the first N events of a longer run are those of a shorter one:
---skip K leaves out the first K, so that a later phase goes on where an earlier one stopped. Orders and payments bear the
-customer's id as partition key; amounts are integers (cents)."""
+The same seed gives the same events on every machine, and the first N events of a longer run are those of a shorter
+one: --skip K leaves out the first K, so that a later phase goes on where an earlier one stopped. Orders and payments
+bear the customer's id as partition key; amounts are integers (cents)."""
 import argparse
 import json
 import random
@@ -85,12 +85,13 @@ class Shop:
     def product_created(self):
         self.products += 1
         key = f"p-{self.products:06d}"
-        data = {"name": self.random.choice(WORDS), "sku": f"SKU-{self.products}", "price": self.random.randrange(99, 99999),
-                "available": 1000, "reserved": 0}
+        data = {"name": self.random.choice(WORDS), "sku": f"SKU-{self.products}",
+                "price": self.random.randrange(99, 99999), "available": 1000, "reserved": 0}
         return self.event("Product", "ProductCreated", key, data)
 
     def stock_replenished(self):
-        return self.event("Product", "StockReplenished", self.any_product(), {"quantity": self.random.randrange(1, 500)})
+        data = {"quantity": self.random.randrange(1, 500)}
+        return self.event("Product", "StockReplenished", self.any_product(), data)
 
     def reservation_failed(self):
         data = {"lastFailure": "OUT_OF_STOCK", "quantity": self.random.randrange(1, 9)}
@@ -108,9 +109,10 @@ class Shop:
     def order_goes_on(self):
         at = self.random.randrange(len(self.open_orders))
         order, customer, product, quantity, total, state = self.open_orders[at]
+        lines = {"quantity": quantity, "orderId": order}
         if state == "CREATED":
             self.open_orders[at][5] = "RESERVED"
-            return self.event("Product", "StockReserved", product, {"quantity": quantity, "orderId": order}, None, order)
+            return self.event("Product", "StockReserved", product, lines, None, order)
         if state == "RESERVED":
             return self.pay(at)
         self.open_orders[at] = self.open_orders[-1]
@@ -119,7 +121,7 @@ class Shop:
             return self.event("Order", "OrderConfirmed", order, {"status": "CONFIRMED"}, customer, order)
         if state == "REFUSED":
             self.open_orders.append([order, customer, product, quantity, total, "RELEASED"])
-            return self.event("Product", "StockReleased", product, {"quantity": quantity, "orderId": order}, None, order)
+            return self.event("Product", "StockReleased", product, lines, None, order)
         return self.event("Order", "OrderCancelled", order, {"reason": "payment failed"}, customer, order)
 
     def pay(self, at):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All three nodes are killed (-9) at once under load and started again: everything acknowledged is there, once, in order,
-# and every node's views are what the stored events say. The publisher goes on through it by itself.
+# All three nodes are killed (-9) at once under load and started again: everything acknowledged is there, once, in
+# order, and every node's views are what the stored events say. The publisher goes on through it by itself.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=/dev/null

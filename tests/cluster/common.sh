@@ -31,13 +31,15 @@ in_background() {
 clean_up() { :; }
 
 end_test() {
-    local status=$? child log
+    local status=$? child node log
     trap - EXIT
     set +e
     for child in "${children[@]}"; do
         kill "$child" 2>/dev/null
     done
-    [ ! -f "$work/cluster/count" ] || cluster down >/dev/null 2>&1
+    for node in "$work"/cluster/n*; do # a clean stop of all at once waits for a majority that is leaving too
+        cluster kill "${node##*/n}" >/dev/null 2>&1
+    done
     if [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
         for log in "$work"/cluster/n*/log; do
             [ ! -f "$log" ] || { printf -- '-- %s\n' "$log" && tail -n 15 "$log"; } >&2
@@ -59,12 +61,17 @@ start_cluster() {
     export EVGRID_SERVER=${server#EVGRID_SERVER=}
 }
 
+# What is done on the way, told only when it fails.
+quietly() { "$@" >"$work/quietly" 2>&1 || fail "$* ended with $?: $(cat "$work/quietly")"; }
+
 # Streams and views of the shop.
 define_shop() {
     local one
-    for one in Customer Product Order Payment; do evgrid stream create "$one" >/dev/null; done
-    for one in customers products orders payments; do evgrid view apply "deploy/shop/views/$one.yaml" >/dev/null; done
+    for one in Customer Product Order Payment; do quietly evgrid stream create "$one"; done
+    for one in customers products orders payments; do quietly evgrid view apply "deploy/shop/views/$one.yaml"; done
 }
+
+live_nodes_are() { [ "$(evgrid cluster status | grep -c "^nodes_live: $1\$")" -eq 1 ]; }
 
 # compare_shop NODES EVENTS...: the views of every node against what the events alone say.
 compare_shop() {
@@ -73,15 +80,11 @@ compare_shop() {
     for view in customers products orders payments; do
         deploy/shop/expected.py "$@" --keys "$view" >"$work/keys"
         for node in $nodes; do
-            evgrid view get "$view" --keys-from "$work/keys" --node "$node" >"$work/rows" 2>"$work/get.err" || {
-                cat "$work/get.err" >&2
-                fail "view $view of $node cannot be read"
-            }
-            deploy/shop/expected.py "$@" --compare "$view" <"$work/rows" >"$work/compared" || {
-                cat "$work/compared" >&2
-                fail "view $view of $node differs from its events"
-            }
+            evgrid view get "$view" --keys-from "$work/keys" --node "$node" >"$work/rows" 2>"$work/errors" ||
+                fail "view $view of $node cannot be read: $(cat "$work/errors")"
+            deploy/shop/expected.py "$@" --compare "$view" <"$work/rows" >"$work/compared" ||
+                fail "view $view of $node differs from its events: $(cat "$work/compared")"
         done
-        cat "$work/compared"
+        printf '%s, on %s\n' "$(cat "$work/compared")" "$nodes"
     done
 }

@@ -23,6 +23,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from wait import wait_until  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAGIC = b'EVG1'
 HELLO, WELCOME, MAP_REQUEST, MAP = 1, 3, 16, 17
@@ -188,12 +191,12 @@ class Node:
         self.process = subprocess.Popen(
             [str(build / 'evgridd'), '--dev', f'--data.dir={work}/data', '--listen.control=0', '--ports-file',
              str(ports_file)], stderr=self.log.open('w'), stdin=subprocess.DEVNULL)
-        wait_until(lambda: ports_file.exists() or self.process.wait_until() is not None, 'the node listens')
-        if self.process.wait_until() is not None:
+        wait_until(30, 'the node listens', lambda: ports_file.exists() or self.process.poll() is not None)
+        if self.process.poll() is not None:
             sys.exit('the node did not start:\n' + self.log.read_text())
         ports = json.loads(ports_file.read_text())
         self.ports = [ports['control'], *ports['shards']]
-        wait_until(lambda: 'event=node.serving' in self.log.read_text(), 'the node serves')
+        wait_until(30, 'the node serves', lambda: 'event=node.serving' in self.log.read_text())
 
     def resident_bytes(self):
         for line in pathlib.Path(f'/proc/{self.process.pid}/status').read_text().splitlines():
@@ -219,7 +222,7 @@ def answers(port, control):
 
 
 def counted(node):
-    """The garbage counted so far. A kind's next line is due a second after its last one: one more piece brings it out."""
+    """The garbage counted so far. A kind's next line is due a second after its last: one more piece brings it out."""
     kinds = ('control', 'shard')
 
     def told(kind):
@@ -233,13 +236,13 @@ def counted(node):
                 connection.sendall(frame(b'not a message') + frame(hello()))
                 receive(connection)
         return all(len(told(kind)) > before[kind] for kind in kinds)
-    wait_until(has_told_again, 'the log tells of garbage again')
+    wait_until(30, 'the log tells of garbage again', has_told_again)
     return {kind: max(told(kind)) for kind in kinds}
 
 
 def check(node, before, seconds, silent):
     faults = []
-    if node.process.wait_until() is not None:
+    if node.process.poll() is not None:
         return [f'the node ended with {node.process.returncode}:\n' + node.log.read_text()[-3000:]]
     for place, port in enumerate(node.ports):
         if not answers(port, place == 0):
@@ -266,7 +269,7 @@ def throw_all(node, rng, rounds):
                     throw(rng, port)
                 except (ConnectionError, socket.timeout, BrokenPipeError):
                     pass  # to be thrown out is what garbage deserves
-                if node.process.wait_until() is not None:
+                if node.process.poll() is not None:
                     print(f'the node ended after {throw.__name__}', file=sys.stderr)
                     return
 
@@ -288,7 +291,7 @@ def main():
         if not faults and node.stop() != 0:
             faults.append('the node did not stop cleanly')
     finally:
-        if node.process.wait_until() is None:
+        if node.process.poll() is None:
             node.process.kill()
             node.process.wait()
         shutil.rmtree(work)

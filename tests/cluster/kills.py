@@ -1,7 +1,8 @@
 """The part of tests/cluster/kills.sh that kills, waits and works out the figures; run by it, with the cluster up.
 
-A pause is the time from just before kill -9 to the acknowledgement of the first event that was published to the partition
-after the process was gone: what the dead node could still have answered does not count, and the probe's interval is in it.
+A pause is the time from just before kill -9 to the acknowledgement of the first event that was published to the
+partition after the process was gone: what the dead node could still have answered does not count, and the probe's
+interval is in it.
 A sample during which the witness overslept by 50 ms or more is counted apart, and shown."""
 import argparse
 import bisect
@@ -28,16 +29,18 @@ def evgrid(*arguments, check=True):
     done = subprocess.run([os.path.join(os.environ["EVGRID_BUILD"], "evgrid"), *arguments], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if check and done.returncode != 0:
-        raise SystemExit(f"failed: evgrid {' '.join(arguments)} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        said = done.stdout + done.stderr
+        raise SystemExit(f"failed: evgrid {' '.join(arguments)} ended with {done.returncode}: {said}")
     return done
 
 
 def process_state(pid):
     """(state letter, start time), or None when there is no such process."""
     try:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
+    fields = text.rsplit(")", 1)[1].split()
     return fields[0], fields[19]
 
 
@@ -75,8 +78,8 @@ class Run:
         print(f"kill {len(self.kills)}: {node} ({kind}), primary of {len(led)} partitions", flush=True)
 
     def start_again(self):
-        subprocess.run(["deploy/local/cluster", "--dir", str(self.cluster), "start", self.kills[-1].node[1:]], check=True,
-                       stdout=subprocess.DEVNULL)
+        subprocess.run(["deploy/local/cluster", "--dir", str(self.cluster), "start", self.kills[-1].node[1:]],
+                       check=True, stdout=subprocess.DEVNULL)
         began = now_us()
         self.wait_balanced()
         print(f"        balanced {(now_us() - began) / 1e6:.1f} s after it listened", flush=True)
@@ -107,7 +110,8 @@ class Run:
                     process.kill()
                 process.wait()
         if status not in (0, 8):
-            raise SystemExit(f"failed: publish ended with {status}: {(self.directory / 'publish.err').read_text()[-2000:]}")
+            said = (self.directory / "publish.err").read_text(encoding="utf-8")[-2000:]
+            raise SystemExit(f"failed: publish ended with {status}: {said}")
 
 
 def events(path):
@@ -161,6 +165,12 @@ def share(values, part):
     return sorted(values)[min(len(values) - 1, int(part * len(values)))]
 
 
+def print_row(name, kills, values):
+    if values:
+        print(f"{name:<26}{kills:>6}{len(values):>12}{share(values, .5):>9.0f}{share(values, .9):>9.0f}"
+              f"{max(values):>9.0f}")
+
+
 def print_pauses(run, figures, witness):
     """The table; returns whether all partitions went on, and whether the times were kept."""
     samples = collections.defaultdict(list)
@@ -180,14 +190,11 @@ def print_pauses(run, figures, witness):
     rows += [(f"{kind}, stalled", apart[kind]) for kind in ("controller", "other") if apart[kind]]
     print(f"{'pause from the kill, ms':<26}{'kills':>6}{'partitions':>12}{'median':>9}{'p90':>9}{'max':>9}")
     for name, values in rows:
-        kinds = [kill for kill in run.kills if name == "all" or name.startswith(kill.kind)]
-        if values:
-            print(f"{name:<26}{len(kinds):>6}{len(values):>12}{share(values, .5):>9.0f}{share(values, .9):>9.0f}"
-                  f"{max(values):>9.0f}")
+        kills = sum(name == "all" or name.startswith(kill.kind) for kill in run.kills)
+        print_row(name, kills, values)
     gaps = [max(after - before for before, after in zip(times, times[1:])) / 1000
             for times in map(sorted, figures.quiet.values()) if len(times) > 1]
-    if gaps:
-        print(f"{'quiet: longest gap':<26}{0:>6}{len(gaps):>12}{share(gaps, .5):>9.0f}{share(gaps, .9):>9.0f}{max(gaps):>9.0f}")
+    print_row("quiet: longest gap", 0, gaps)
     return progress, rows[2][1]
 
 
@@ -234,8 +241,8 @@ def main():
     run.wait_balanced()
     figures = Figures(run)
     slowest = min(figures.sent.values()) / figures.seconds
-    print(f"{sum(figures.sent.values())} events in {figures.seconds:.0f} s to {len(figures.sent)} partitions, each at least "
-          f"{slowest:.1f} a second: {dict(figures.outcomes)}")
+    print(f"{sum(figures.sent.values())} events in {figures.seconds:.0f} s to {len(figures.sent)} partitions, each at "
+          f"least {slowest:.1f} a second: {dict(figures.outcomes)}")
     if slowest < 20:
         print("MISSED: the probe wrote less than 20 a second")
     print(witness)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# All three nodes lose power at once under load, for real: each data directory is on a loop-mounted ext4 image of its own,
-# which is shut down without flushing anything. What was acknowledged is there after mounting and starting again.
+# All three nodes lose power at once under load, for real: each data directory is on a loop-mounted ext4 image of its
+# own, which is shut down without flushing anything. What was acknowledged is there after mounting and starting again.
 # Needs root and loop devices; says so and ends with 77 where they are missing.
+# shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=/dev/null
@@ -21,7 +22,7 @@ clean_up() {
     done
 }
 
-# On each disk a file that is synced and one that is not, then EXT4_IOC_SHUTDOWN without a flush of the log, then the kill.
+# On each disk a file that is synced and one that is not, EXT4_IOC_SHUTDOWN without a flush of the log, then the kill.
 lose_everything() {
     local node
     say 'power loss on all three nodes'

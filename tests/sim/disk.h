@@ -1,5 +1,5 @@
 /* One journal's disk: segments and snapshots that outlive the process, and the one write in flight that may not.
- * A read or write takes its latency; what was answered as durable survives everything but a fault that says otherwise. */
+ * A read or write takes its latency; what was answered as durable survives. */
 #ifndef EVGRID_TESTS_SIM_DISK_H
 #define EVGRID_TESTS_SIM_DISK_H
 

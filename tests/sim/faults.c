@@ -34,7 +34,7 @@ static uint32_t controller_or_any(struct sim *sim)
 	return any_host(sim);
 }
 
-/* --- death and restart ------------------------------------------------------------------------------------------------ */
+/* --- death and restart ------------------------------------------------------------------------------------------ */
 
 static void restart(void *owner, struct appointment *appointment)
 {
@@ -147,7 +147,7 @@ static void fault_kill_repeatedly(struct sim *sim)
 	}
 }
 
-/* --- network -------------------------------------------------------------------------------------------------------------- */
+/* --- network ---------------------------------------------------------------------------------------------------- */
 
 static void heal_pair(void *owner, struct appointment *appointment)
 {
@@ -226,7 +226,7 @@ static void fault_storm(struct sim *sim)
 	at(sim, random_between(&sim->random, 300000, 4000000), calm, 0, 0);
 }
 
-/* --- machines ------------------------------------------------------------------------------------------------------------- */
+/* --- machines --------------------------------------------------------------------------------------------------- */
 
 static void fault_pause(struct sim *sim)
 {
@@ -260,7 +260,7 @@ static void fault_full_disk(struct sim *sim)
 	at(sim, random_between(&sim->random, 300000, 3000000), disk_quick, index, 0);
 }
 
-/* --- the plan ------------------------------------------------------------------------------------------------------------- */
+/* --- the plan --------------------------------------------------------------------------------------------------- */
 
 struct fault_kind {
 	void (*hurt)(struct sim *sim);

@@ -79,7 +79,7 @@ bool host_may_run(struct host *host, struct appointment *appointment)
 	return false;
 }
 
-/* --- shards ---------------------------------------------------------------------------------------------------------- */
+/* --- shards ----------------------------------------------------------------------------------------------------- */
 
 static void part_disk_done(void *owner, struct appointment *appointment)
 {
@@ -252,7 +252,7 @@ static void part_start(struct part *part)
 	part_wake(part);
 }
 
-/* --- the process ------------------------------------------------------------------------------------------------------ */
+/* --- the process ------------------------------------------------------------------------------------------------ */
 
 void host_start(struct host *host)
 {

@@ -82,7 +82,7 @@ void host_control_deinit(struct host *host)
 	host->control = NULL;
 }
 
-/* --- sending ------------------------------------------------------------------------------------------------------------ */
+/* --- sending ---------------------------------------------------------------------------------------------------- */
 
 static struct sender control_sender(const struct host *host)
 {
@@ -122,7 +122,7 @@ static void push_map(struct host *host, uint32_t client)
 	buffer_deinit(&body);
 }
 
-/* --- outputs of the cluster core ---------------------------------------------------------------------------------------- */
+/* --- outputs of the cluster core -------------------------------------------------------------------------------- */
 
 static void part_take_map(void *owner, struct appointment *appointment)
 {
@@ -275,7 +275,7 @@ static void expect_store(struct host *host)
 		host_later(host, host, control_store, next > now ? (next - now) * 1000 : 1, 0);
 }
 
-/* --- the process -------------------------------------------------------------------------------------------------------- */
+/* --- the process ------------------------------------------------------------------------------------------------ */
 
 static struct cluster_config cluster_config_of(struct host *host)
 {
@@ -344,7 +344,7 @@ void host_control_kill(struct host *host, bool power_loss)
 	control->cluster = cluster_free(control->cluster);
 }
 
-/* --- what shards and clients ask ------------------------------------------------------------------------------------------ */
+/* --- what shards and clients ask -------------------------------------------------------------------------------- */
 
 static uint64_t forward(struct host *host, struct endpoint client, uint64_t ticket)
 {

@@ -1,5 +1,5 @@
-/* The virtual network. Between nodes every message takes its own time, so disorder comes by itself, and it may be lost or
- * doubled. A client's connection is what TCP makes of it: in order, never doubled; but messages may be lost (with a
+/* The virtual network. Between nodes every message takes its own time, so disorder comes by itself, and it may be lost
+ * or doubled. A client's connection is what TCP makes of it: in order, never doubled; but messages may be lost (with a
  * connection that broke), and what a client sends again travels as another message, on any connection. */
 #include "proto/message.h"
 #include "tests/sim/host.h"

@@ -1,4 +1,4 @@
-/* One run: form a cluster, let clients work while faults happen, heal everything, wait until all is quiet, look at all. */
+/* One run: form a cluster, let clients work while faults happen, heal everything, wait until it is quiet, look. */
 #include "tests/sim/sim.h"
 
 #include "tests/sim/faults.h"

@@ -80,7 +80,7 @@ void workload_event_id(const struct sim *sim, uint64_t operation, uint8_t id[WOR
 
 static void client_wake(struct client *client, uint64_t delay_us);
 
-/* --- what comes out of the core --------------------------------------------------------------------------------------- */
+/* --- what comes out of the core --------------------------------------------------------------------------------- */
 
 static struct endpoint party_of(const struct client *client, const struct core_endpoint *endpoint)
 {
@@ -225,7 +225,7 @@ static void client_wake(struct client *client, uint64_t delay_us)
 							    .a = client->timer_ms});
 }
 
-/* --- what the users of the clients do ----------------------------------------------------------------------------------- */
+/* --- what the users of the clients do --------------------------------------------------------------------------- */
 
 static struct operation *operation_new(struct workload *workload)
 {
@@ -390,7 +390,7 @@ static void client_act(void *owner, struct appointment *appointment)
 							    .owner = client});
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------------------------- */
 
 struct workload *workload_new(struct sim *sim)
 {

@@ -1,11 +1,12 @@
-#include "client_model.h"
+/* A node as the client core sees it, scripted: takes batches by the rules of producers, answers as told. */
+#include "tests/unit/client_model.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/checksum.h"
-#include "random.h"
+#include "tests/unit/random.h"
 
 static struct sender node_sender(uint32_t node)
 {
@@ -17,7 +18,7 @@ static bool model_chance(struct model *model, uint32_t per_thousand)
 	return random_below(&model->random, 1000) < per_thousand;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------ */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 static void model_make_map(struct model *model)
 {
@@ -69,7 +70,7 @@ struct model *model_free(struct model *model)
 	return NULL;
 }
 
-/* --- network --------------------------------------------------------------------------------------------------------- */
+/* --- network ------------------------------------------------------------------------------------------------------ */
 
 static void model_queue(struct model *model, bool to_core, uint32_t endpoint, struct buffer bytes, uint64_t due_ms)
 {
@@ -110,7 +111,7 @@ static void model_answer(struct model *model, uint32_t node, uint32_t endpoint, 
 	model_carry(model, true, endpoint, frame);
 }
 
-/* --- logs ------------------------------------------------------------------------------------------------------------ */
+/* --- logs --------------------------------------------------------------------------------------------------------- */
 
 static void model_done(struct model *model, const struct model_waiter *waiter, const struct append_done *done)
 {
@@ -209,7 +210,7 @@ static uint64_t model_version(const struct model_log *log, uint64_t key)
 	return version;
 }
 
-/* --- an append ------------------------------------------------------------------------------------------------------- */
+/* --- an append ---------------------------------------------------------------------------------------------------- */
 
 static bool check_holds(const struct check *check, uint64_t version)
 {
@@ -382,7 +383,7 @@ static void model_take_appends(struct model *model, uint32_t node, uint32_t endp
 	assert(reader_done(&in));
 }
 
-/* --- other messages -------------------------------------------------------------------------------------------------- */
+/* --- other messages ----------------------------------------------------------------------------------------------- */
 
 static void model_welcome(struct model *model, uint32_t node, uint32_t endpoint)
 {
@@ -473,7 +474,7 @@ static void model_take(struct model *model, struct core *core, uint32_t endpoint
 	}
 }
 
-/* --- steps ----------------------------------------------------------------------------------------------------------- */
+/* --- steps -------------------------------------------------------------------------------------------------------- */
 
 static void model_deliver(struct model *model, struct core *core)
 {

@@ -1,6 +1,6 @@
-/* A cluster of three make-believe nodes behind a bad network, for tests of the client core: frames are lost, repeated and
- * delayed at will; primaries move, tails are truncated, nodes restart and forget who said HELLO, producers expire. The logs
- * follow the rules of design.md section 8 (numbers, duplicates, refusals) in their simplest form. */
+/* A cluster of three make-believe nodes behind a bad network, for tests of the client core: frames are lost, repeated
+ * and delayed at will; primaries move, tails are truncated, nodes restart and forget who said HELLO, producers
+ * expire. The logs follow the rules of design.md section 8 (numbers, duplicates, refusals) in their simplest form. */
 #ifndef EVGRID_TESTS_UNIT_CLIENT_MODEL_H
 #define EVGRID_TESTS_UNIT_CLIENT_MODEL_H
 
@@ -53,9 +53,9 @@ struct model_frame {
 struct model_faults {
 	uint32_t lost;
 	uint32_t repeated; /* answers only: the core is promised that a node takes a frame at most once */
-	uint32_t delayed; /* by up to 3 s, past everything later */
+	uint32_t delayed;  /* by up to 3 s, past everything later */
 	uint32_t busy;
-	uint32_t commit_ms; /* up to so long from append to commit */
+	uint32_t commit_ms;        /* up to so long from append to commit */
 	uint32_t move_every_ms;    /* a random primary moves; 0: never */
 	uint32_t restart_every_ms; /* a random node forgets who said HELLO */
 	uint32_t expire_every_ms;  /* a random producer is forgotten for good */

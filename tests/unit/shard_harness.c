@@ -1,3 +1,4 @@
+/* The harness of the shard's tests: see its header. Disks answer in the round after, packets arrive in the next. */
 #include "tests/unit/shard_harness.h"
 
 #include <assert.h>

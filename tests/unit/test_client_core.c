@@ -7,8 +7,9 @@
 
 #include <cmocka.h>
 
-#include "client_model.h"
-#include "random.h"
+#include "tests/unit/client_model.h"
+#include "tests/unit/memory_fault.h"
+#include "tests/unit/random.h"
 
 #define EVENTS_MAX 3000u
 #define KEYS 5u
@@ -31,7 +32,7 @@ struct fixture {
 	struct core_result last; /* without its bytes */
 };
 
-/* --- fixture --------------------------------------------------------------------------------------------------------- */
+/* --- fixture ------------------------------------------------------------------------------------------------------ */
 
 static struct fixture *fixture_new(uint64_t seed, const struct model_faults *faults, const struct core_config *config)
 {
@@ -135,7 +136,7 @@ static const struct told *told(const struct fixture *fixture, uint64_t tag)
 	return &fixture->told[tag];
 }
 
-/* --- what must be true ----------------------------------------------------------------------------------------------- */
+/* --- what must be true -------------------------------------------------------------------------------------------- */
 
 static void assert_told_truly(const struct fixture *fixture, uint64_t tag)
 {
@@ -190,7 +191,7 @@ static uint32_t count_outcome(const struct fixture *fixture, enum core_outcome o
 	return count;
 }
 
-/* --- quiet ----------------------------------------------------------------------------------------------------------- */
+/* --- quiet -------------------------------------------------------------------------------------------------------- */
 
 static const struct model_faults quiet = {0};
 static const struct core_config plain = {.below_minimum_ms = 300, .deadline_ms = 5000};
@@ -254,7 +255,7 @@ static void wrong_events_are_refused_at_once(void **state)
 	fixture_free(fixture);
 }
 
-/* --- refusals -------------------------------------------------------------------------------------------------------- */
+/* --- refusals ----------------------------------------------------------------------------------------------------- */
 
 static void fault_ends_its_event_and_the_others_go_on_in_order(void **state)
 {
@@ -342,7 +343,51 @@ static void busy_is_tried_again_until_the_deadline(void **state)
 	fixture_free(fixture);
 }
 
-/* --- losses ---------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+static void publish_without_memory_says_so_and_can_be_repeated(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+	bool reached = true;
+
+	(void)state;
+	for (size_t n = 1; reached; n++) {
+		int rv;
+		memory_fault_at(n);
+		rv = publish_to(fixture, "k", "good", NULL);
+		reached = memory_fault_off();
+		assert_true(rv == 0 || (reached && rv == ERROR_MEMORY));
+	}
+	assert_int_equal(publish_to(fixture, "k", "good", NULL), 0);
+	step_until_told(fixture, 100);
+	assert_all_true(fixture);
+	fixture_free(fixture);
+}
+
+static void turn_without_memory_loses_nothing(void **state)
+{
+	(void)state;
+	for (size_t n = 1; n < 60; n++) {
+		struct fixture *fixture = fixture_new(1, &quiet, &plain);
+		int rv;
+		for (int i = 0; i < 70; i++)
+			assert_int_equal(publish_to(fixture, i % 2 == 0 ? "k" : "other", "good", NULL), 0);
+		for (int i = 0; i < 10; i++) {
+			memory_fault_at(n);
+			rv = core_turn(fixture->core, fixture->model->now_ms, &fixture->out);
+			(void)memory_fault_off();
+			assert_true(rv == 0 || rv == ERROR_MEMORY); /* frames of this turn are lost on the way */
+			take_outbox(fixture);
+			step(fixture);
+		}
+		step_until_told(fixture, 4000);
+		assert_int_equal(count_outcome(fixture, CORE_APPLIED), 70);
+		assert_all_true(fixture);
+		fixture_free(fixture);
+	}
+}
+
+/* --- losses ------------------------------------------------------------------------------------------------------- */
 
 static void unreachable_cluster_ends_in_not_applied(void **state)
 {
@@ -389,7 +434,8 @@ static void moved_primary_is_followed_at_once(void **state)
 	(void)state;
 	publish_to(fixture, "k", "good", NULL);
 	step_until_told(fixture, 100);
-	model_move(fixture->model, partition, 1 + fixture->model->map.partitions[partition].primary % MODEL_NODES, false);
+	model_move(fixture->model, partition, 1 + fixture->model->map.partitions[partition].primary % MODEL_NODES,
+		   false);
 	publish_to(fixture, "k", "good", NULL);
 	step_until_told(fixture, 400);
 	assert_all_true(fixture);
@@ -430,7 +476,7 @@ static void closing_tells_every_event(void **state)
 	fixture_free(fixture);
 }
 
-/* --- requests -------------------------------------------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------------------------------------------------- */
 
 static void read_follows_the_primary(void **state)
 {
@@ -481,7 +527,7 @@ static void garbage_is_dropped_and_counted(void **state)
 	fixture_free(fixture);
 }
 
-/* --- storms ---------------------------------------------------------------------------------------------------------- */
+/* --- storms ------------------------------------------------------------------------------------------------------- */
 
 struct storm {
 	struct model_faults faults;
@@ -523,8 +569,9 @@ static void run_storms(const struct storm *storm, uint64_t seeds)
 		seeds = strtoull(more, NULL, 10);
 	for (uint64_t seed = 1; seed <= seeds; seed++)
 		run_storm(seed, storm, marks);
-	print_message("applied %lu, not applied %lu, unknown %lu, truncated %lu, duplicates %lu, gaps %lu, producers %lu\n",
-		      marks[0], marks[1], marks[2], marks[3], marks[4], marks[5], marks[6]);
+	print_message(
+		"applied %lu, not applied %lu, unknown %lu, truncated %lu, duplicates %lu, gaps %lu, producers %lu\n",
+		marks[0], marks[1], marks[2], marks[3], marks[4], marks[5], marks[6]);
 	assert_true(marks[0] > 0);
 }
 
@@ -581,6 +628,8 @@ int main(void)
 		cmocka_unit_test(refused_batch_in_mid_window_frees_its_number),
 		cmocka_unit_test(below_minimum_is_told_soon_and_is_not_applied),
 		cmocka_unit_test(busy_is_tried_again_until_the_deadline),
+		cmocka_unit_test(publish_without_memory_says_so_and_can_be_repeated),
+		cmocka_unit_test(turn_without_memory_loses_nothing),
 		cmocka_unit_test(unreachable_cluster_ends_in_not_applied),
 		cmocka_unit_test(lost_answer_ends_in_unknown_and_later_events_go_on),
 		cmocka_unit_test(moved_primary_is_followed_at_once),

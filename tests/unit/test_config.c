@@ -74,7 +74,7 @@ static char *printed(const struct config *config)
 	return text;
 }
 
-/* --- sources ------------------------------------------------------------------------------------------------------- */
+/* --- sources ------------------------------------------------------------------------------------------------- */
 
 static void a_file_gives_values_and_remembers_their_places(void **state)
 {
@@ -145,7 +145,7 @@ static void a_member_takes_host_and_port_from_the_list(void **state)
 	assert_int_equal(config->values.minimum_isr, 2);
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------------- */
+/* --- values ---------------------------------------------------------------------------------------------------- */
 
 static void sync_is_commit_or_a_duration(void **state)
 {
@@ -189,7 +189,7 @@ static void members_want_name_host_and_port(void **state)
 	assert_int_equal(config->values.members.count, 0);
 }
 
-/* --- errors ---------------------------------------------------------------------------------------------------------- */
+/* --- errors ---------------------------------------------------------------------------------------------------- */
 
 static void unknown_keys_are_told_with_place_and_nearest_key(void **state)
 {
@@ -297,7 +297,7 @@ static void members_must_be_distinct_and_hold_this_node(void **state)
 	expect_error(config, 2, "cluster.members: node.name 'dev' is not among them");
 }
 
-/* --- printing -------------------------------------------------------------------------------------------------------- */
+/* --- printing -------------------------------------------------------------------------------------------------- */
 
 static void what_is_printed_reads_back_the_same(void **state)
 {

@@ -1,5 +1,5 @@
-/* Three nodes: epochs, the in-sync set, leases, hand-over. Names R, L, X are those of the schedules that break a careless
- * implementation. */
+/* Three nodes: epochs, the in-sync set, leases, hand-over. Names R, L, X are those of the schedules that break a
+ * careless implementation. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -189,7 +189,8 @@ static void a_new_primary_below_the_minimum_answers_nothing_fresh(void **state)
 	harness_expect(harness, append, ERROR_NOT_READY);
 }
 
-/* Rules 2 and 5: an epoch that began below the minimum comes out of it when a replica has acknowledged past its start. */
+/* Rules 2 and 5: an epoch that began below the minimum comes out of it when a replica has acknowledged past its
+ * start. */
 static void below_the_minimum_a_returning_replica_is_won_back(void **state)
 {
 	struct harness *harness = *state;
@@ -268,7 +269,8 @@ static void a_lost_primacy_makes_it_unknown(void **state)
 	harness_expect(harness, parked, ERROR_OUTCOME_UNKNOWN);
 }
 
-/* A new epoch of the same primary (its replicas changed) keeps what is pending: it is in its log and will be committed. */
+/* A new epoch of the same primary (its replicas changed) keeps what is pending: it is in its log and will be
+ * committed. */
 static void the_same_primary_keeps_its_pending_answers(void **state)
 {
 	struct harness *harness = *state;

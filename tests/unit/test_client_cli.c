@@ -1,0 +1,226 @@
+/* The evgrid command line: what is parsed, what is refused, what exit codes come of errors; figures; histories. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "client/cli/cli.h"
+
+#define ARGUMENTS_MAX 16
+
+static int parse(struct cli *cli, const char *line)
+{
+	static char text[512];
+	char *argv[ARGUMENTS_MAX] = {NULL};
+	char *rest = NULL;
+	int argc = 0;
+
+	*cli = (struct cli){0};
+	(void)snprintf(text, sizeof text, "evgrid %s", line);
+	for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
+		argv[argc++] = word;
+	return cli_parse(cli, argc, argv);
+}
+
+static void options_stand_anywhere(void **state)
+{
+	struct cli cli;
+
+	(void)state;
+	assert_int_equal(parse(&cli, "view get --node n2 orders -o json k --partition-key=p --timeout 250ms --local"),
+			 0);
+	assert_string_equal(cli.verb->name, "get");
+	assert_int_equal(cli.positional_count, 2);
+	assert_string_equal(cli.positionals[1], "k");
+	assert_string_equal(cli_value(&cli, "node"), "n2");
+	assert_string_equal(cli_value(&cli, "partition-key"), "p");
+	assert_true(cli_has(&cli, "local"));
+	assert_false(cli_has(&cli, "all"));
+	assert_true(cli.json);
+	assert_int_equal(cli.timeout_ms, 250);
+}
+
+static void words_behind_two_dashes_are_no_options(void **state)
+{
+	struct cli cli;
+
+	(void)state;
+	assert_int_equal(parse(&cli, "view get orders -- --local"), 0);
+	assert_string_equal(cli.positionals[1], "--local");
+	assert_int_equal(parse(&cli, "publish -"), 0);
+	assert_string_equal(cli.positionals[0], "-");
+}
+
+static void server_comes_from_option_environment_or_default(void **state)
+{
+	struct cli cli;
+
+	(void)state;
+	assert_int_equal(unsetenv("EVGRID_SERVER"), 0);
+	assert_int_equal(parse(&cli, "node ls"), 0);
+	assert_string_equal(cli.server, CLI_DEFAULT_SERVER);
+	assert_int_equal(setenv("EVGRID_SERVER", "a:1,b:2", 1), 0);
+	assert_int_equal(parse(&cli, "node ls"), 0);
+	assert_string_equal(cli.server, "a:1,b:2");
+	assert_int_equal(parse(&cli, "node ls -s c:3"), 0);
+	assert_string_equal(cli.server, "c:3");
+	assert_int_equal(unsetenv("EVGRID_SERVER"), 0);
+}
+
+static void wrong_use_is_refused(void **state)
+{
+	static const char *const lines[] = {
+		"clustr status",
+		"cluster statsu",
+		"node ls extra",
+		"stream create",
+		"stream create a b",
+		"node ls --nod",
+		"node ls --output",
+		"node ls -o xml",
+		"node ls --timeout 5x",
+		"node ls --json=1",
+		"node ls -z",
+		"view get --local=1 a b",
+		"node ls -o json -o table",
+		"node ls --timeout 99999999h",
+	};
+	struct cli cli;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+		assert_int_equal(parse(&cli, lines[i]), EXIT_USAGE);
+}
+
+static void every_verb_has_help(void **state)
+{
+	struct cli cli;
+	char line[120];
+
+	(void)state;
+	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
+		uint32_t options = 0;
+		(void)snprintf(line, sizeof line, "%s %s --help", verb->noun == NULL ? "" : verb->noun, verb->name);
+		assert_int_equal(parse(&cli, line), -1);
+		assert_non_null(verb->summary);
+		assert_true(verb->positionals_max <= CLI_POSITIONALS_MAX);
+		for (const struct cli_option *o = verb->options; o != NULL && o->name != NULL; o++)
+			options++;
+		assert_true(options + 4 <= CLI_VALUES_MAX);
+	}
+	assert_int_equal(parse(&cli, "cluster"), -1);
+	assert_int_equal(parse(&cli, "-h"), -1);
+}
+
+static void near_words_are_found(void **state)
+{
+	static const char *const words[] = {"status", "wait", "publish"};
+
+	(void)state;
+	assert_string_equal(nearest_word("statsu", words, 3), "status");
+	assert_string_equal(nearest_word("publsh", words, 3), "publish");
+	assert_null(nearest_word("entirely", words, 3));
+}
+
+static void numbers_and_times_are_read(void **state)
+{
+	uint64_t value;
+	uint32_t ms;
+
+	(void)state;
+	assert_true(text_to_u64("18446744073709551615", &value));
+	assert_int_equal(value, UINT64_MAX);
+	assert_false(text_to_u64("18446744073709551616", &value));
+	assert_false(text_to_u64("", &value));
+	assert_false(text_to_u64("-1", &value));
+	assert_true(text_to_ms("90", &ms) && ms == 90000);
+	assert_true(text_to_ms("2m", &ms) && ms == 120000);
+	assert_false(text_to_ms("ms", &ms));
+	assert_false(text_to_ms("1.5s", &ms));
+}
+
+static void errors_have_their_exit_codes(void **state)
+{
+	(void)state;
+	assert_int_equal(exit_code_of(0), EXIT_DONE);
+	assert_int_equal(exit_code_of(EVG_CONNECT), EXIT_CONNECT);
+	assert_int_equal(exit_code_of(EVG_NOT_FOUND), EXIT_NOT_FOUND);
+	assert_int_equal(exit_code_of(EVG_CHECK_FAILED), EXIT_PRECONDITION);
+	assert_int_equal(exit_code_of(EVG_OUTCOME_UNKNOWN), EXIT_TIMED_OUT);
+	assert_int_equal(exit_code_of(EVG_NOT_ENOUGH_REPLICAS), EXIT_UNHEALTHY);
+	assert_int_equal(exit_code_of(ERROR_BAD_VIEW), EXIT_USAGE);
+	assert_int_equal(exit_code_of(ERROR_VERSION), EXIT_VERSION);
+}
+
+static void histogram_is_within_two_percent(void **state)
+{
+	struct histogram *histogram = calloc(1, sizeof *histogram);
+
+	(void)state;
+	assert_non_null(histogram);
+	assert_int_equal(histogram_at(histogram, 0.5), 0);
+	for (uint64_t us = 1; us <= 100000; us++)
+		histogram_add(histogram, us);
+	assert_in_range(histogram_at(histogram, 0.5), 49000, 51000);
+	assert_in_range(histogram_at(histogram, 0.999), 98000, 100100);
+	histogram_add(histogram, UINT64_MAX);
+	assert_true(histogram->most == UINT64_MAX);
+	free(histogram);
+}
+
+/* --- the checker -------------------------------------------------------------------------------------------------- */
+
+static void tell(struct checker *checker, const char *id, evg_outcome outcome)
+{
+	struct checker_event event = {.key = 1, .number = 1, .outcome = outcome};
+
+	event.identity = identity_hash(span_of_text("s"), span_of_text(id));
+	assert_int_equal(checker_add(checker, &event), 0);
+}
+
+static const char *cell_of(const struct table *table, const char *key)
+{
+	for (uint32_t i = 0; i < table->column_count; i++) {
+		if (strcmp(table->columns[i].key, key) == 0)
+			return table->cells[i];
+	}
+	return "";
+}
+
+/* Nothing was replayed: what was acknowledged is lost, what was refused or unknown is not. */
+static void acknowledged_and_not_stored_is_lost(void **state)
+{
+	struct checker *checker = checker_new();
+	struct table table = {0};
+
+	(void)state;
+	tell(checker, "a", EVG_APPLIED);
+	tell(checker, "b", EVG_NOT_APPLIED);
+	tell(checker, "c", EVG_UNKNOWN);
+	tell(checker, "c", EVG_APPLIED);
+	assert_int_equal(checker_cells(checker, &table), EXIT_VERIFICATION);
+	assert_string_equal(cell_of(&table, "acknowledged"), "2");
+	assert_string_equal(cell_of(&table, "lost"), "2");
+	assert_string_equal(cell_of(&table, "doubled"), "0");
+	table_deinit(&table);
+	checker_free(checker);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(options_stand_anywhere),
+		cmocka_unit_test(words_behind_two_dashes_are_no_options),
+		cmocka_unit_test(server_comes_from_option_environment_or_default),
+		cmocka_unit_test(wrong_use_is_refused),
+		cmocka_unit_test(every_verb_has_help),
+		cmocka_unit_test(near_words_are_found),
+		cmocka_unit_test(numbers_and_times_are_read),
+		cmocka_unit_test(errors_have_their_exit_codes),
+		cmocka_unit_test(histogram_is_within_two_percent),
+		cmocka_unit_test(acknowledged_and_not_stored_is_lost),
+	};
+
+	return cmocka_run_group_tests_name("client_cli", tests, NULL, NULL);
+}
