@@ -210,8 +210,8 @@ uint32_t session_partition(struct core *core, uint16_t partition);           /* 
 bool session_up(struct core *core, uint32_t endpoint);                       /* begins greeting where it is not */
 uint32_t session_control(struct core *core, uint32_t turn); /* a control port that is up, or ENDPOINT_NONE */
 uint32_t session_control_of(struct core *core, uint32_t node_id);
-void session_receive(struct core *core, uint32_t endpoint, const struct message *message);
-void session_lost(struct core *core, uint32_t endpoint);
+void session_receive(struct core *core, uint32_t endpoint_index, const struct message *message);
+void session_lost(struct core *core, uint32_t endpoint_index);
 void session_turn(struct core *core);   /* control ports, map, producer */
 void session_hellos(struct core *core); /* last in a turn */
 uint64_t session_next_ms(const struct core *core);

@@ -153,6 +153,7 @@ typedef struct evg_completion {
 	uint32_t history;              /* with partition and offset: the position that evg_read.at_least takes */
 	uint32_t stage_us[EVG_STAGES]; /* time spent in each stage on the primary */
 	uint64_t total_us;             /* from evg_publish to here */
+	uint64_t told_us;              /* when: microseconds of CLOCK_MONOTONIC */
 } evg_completion;
 
 typedef void (*evg_done)(void *user, const evg_completion *completion);

@@ -92,7 +92,7 @@ int grid_wait_map(struct evg *grid, bool (*wanted)(void *data, const struct clus
 		  uint32_t timeout_ms);
 
 /* grid_thread.c */
-void *grid_run(void *grid);
+void *grid_run(void *grid_data);
 int grid_open_sockets(struct evg *grid); /* epoll, eventfd, ZeroMQ's context */
 void grid_close_sockets(struct evg *grid);
 

@@ -144,23 +144,23 @@ static int publish_locked(struct evg *grid, const char *stream, struct event *ev
 	return 0;
 }
 
-int evg_publish(evg *grid, const evg_event *from, const evg_expect *expect, evg_done done, void *user)
+int evg_publish(evg *grid, const evg_event *from_event, const evg_expect *expect, evg_done done, void *user)
 {
-	struct event event = event_from(from);
+	struct event event = event_from(from_event);
 	struct check check = check_from(expect);
 	struct buffer headers = BUFFER_NULL;
 	uint8_t uuid[UUID_BYTES];
 	int rv = 0;
 
-	if (from->stream == NULL || check.kind > CHECK_VERSION)
+	if (from_event->stream == NULL || check.kind > CHECK_VERSION)
 		return EVG_USAGE;
-	id_from(from->id, &event, uuid);
-	if (from->header_count > 0)
-		rv = headers_encode(from, &headers);
+	id_from(from_event->id, &event, uuid);
+	if (from_event->header_count > 0)
+		rv = headers_encode(from_event, &headers);
 	event.headers = buffer_span(&headers);
 	if (rv == 0) {
 		pthread_mutex_lock(&grid->lock);
-		rv = publish_locked(grid, from->stream, &event, &check, done, user);
+		rv = publish_locked(grid, from_event->stream, &event, &check, done, user);
 		pthread_mutex_unlock(&grid->lock);
 	}
 	buffer_deinit(&headers);

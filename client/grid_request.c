@@ -212,18 +212,18 @@ static int read_sync(evg *grid, struct named *named, evg_entry *entry)
 	return entry->error;
 }
 
-int evg_view_get(evg *grid, const char *view, const evg_read *from, evg_entry *entry)
+int evg_view_get(evg *grid, const char *view, const evg_read *from_read, evg_entry *entry)
 {
-	struct core_read read = read_from(from);
-	struct named named = {.view = span_of_text(view), .node = from->node, .read = &read};
+	struct core_read read = read_from(from_read);
+	struct named named = {.view = span_of_text(view), .node = from_read->node, .read = &read};
 
 	return read_sync(grid, &named, entry);
 }
 
-int evg_key_version(evg *grid, const char *stream, const evg_read *from, uint64_t *version)
+int evg_key_version(evg *grid, const char *stream, const evg_read *from_read, uint64_t *version)
 {
-	struct core_read read = read_from(from);
-	struct named named = {.stream = span_of_text(stream), .node = from->node, .read = &read};
+	struct core_read read = read_from(from_read);
+	struct named named = {.stream = span_of_text(stream), .node = from_read->node, .read = &read};
 	evg_entry entry;
 	int rv = read_sync(grid, &named, &entry);
 
@@ -255,15 +255,15 @@ static void got_told(void *user, struct core_result *result)
 	free(got);
 }
 
-int evg_view_get_async(evg *grid, const char *view, const evg_read *from, evg_got callback, void *user)
+int evg_view_get_async(evg *grid, const char *view, const evg_read *from_read, evg_got got_callback, void *user)
 {
-	struct core_read read = read_from(from);
-	struct named named = {.view = span_of_text(view), .node = from->node, .read = &read};
+	struct core_read read = read_from(from_read);
+	struct named named = {.view = span_of_text(view), .node = from_read->node, .read = &read};
 	struct got *got = malloc(sizeof *got);
 	int rv = got == NULL ? ERROR_MEMORY : read_resolve(grid, &named, !grid_is_own_thread(grid));
 
 	if (rv == 0) {
-		*got = (struct got){callback, user};
+		*got = (struct got){got_callback, user};
 		rv = grid_read(grid, &read, got_told, got);
 	}
 	if (rv != 0)

@@ -302,6 +302,7 @@ static void tell_completion(const struct slot *slot, const struct core_completio
 		.actual_version = from->actual_version,
 		.history = from->history,
 		.total_us = now_us - slot->began_us,
+		.told_us = now_us,
 	};
 
 	memcpy(completion.stage_us, from->stage_us, sizeof completion.stage_us);

@@ -121,7 +121,7 @@ static int replay_places(struct evg_replay *replay, const evg_replay_options *op
 	return replay->part_count == 0 ? ERROR_USAGE : 0;
 }
 
-int evg_replay_open(evg *grid, const evg_replay_options *options, evg_replay **out)
+int evg_replay_open(evg *grid, const evg_replay_options *options, evg_replay **out_replay)
 {
 	static const evg_replay_options all = {.partition = EVG_ALL_PARTITIONS};
 	struct evg_replay *replay;
@@ -146,7 +146,7 @@ int evg_replay_open(evg *grid, const evg_replay_options *options, evg_replay **o
 		replay_free(replay);
 		return rv;
 	}
-	*out = replay;
+	*out_replay = replay;
 	return EVG_OK;
 }
 

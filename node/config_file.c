@@ -67,12 +67,13 @@ static void take_value(struct place *place, const char *name, const yaml_node_t 
 	char text[NODES_MAX * (NAME_MAX_BYTES + ADDRESS_MAX_BYTES + 3)];
 	char why[CONFIG_TEXT_BYTES], line[2 * CONFIG_TEXT_BYTES + 64];
 	size_t count, index = config_schema_find(name);
-	const struct config_key *key = config_schema(&count) + index;
+	const struct config_key *key;
 
 	if (index == SIZE_MAX) {
 		unknown_key(place, key_node, name);
 		return;
 	}
+	key = config_schema(&count) + index;
 	if (place->config->origins[index].source == CONFIG_FILE) {
 		snprintf(line, sizeof line, "key '%s' stands twice, first in line %u", name,
 			 place->config->origins[index].line);

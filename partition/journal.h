@@ -134,6 +134,6 @@ void journal_drop(struct journal *journal, struct journal_place place, uint32_t 
  * segments that count go oldest first, the next only after journal_delete_done for the one before. */
 uint32_t journal_next_delete(struct journal *journal);
 /* Its DISK_DELETE has been answered: it is gone, and stays gone after a loss of power. */
-void journal_delete_done(struct journal *journal, uint32_t segment);
+void journal_delete_done(struct journal *journal, uint32_t segment_number);
 
 #endif

@@ -236,7 +236,7 @@ void members_write_state(const struct members *members, uint64_t updated_at_us, 
 		const struct member *member = &members->list[i];
 		struct span whole = member_run(member);
 
-		if (whole.size > 0 && whole.data == run.data + run.size) {
+		if (whole.size > 0 && run.data != NULL && whole.data == run.data + run.size) {
 			run.size += whole.size;
 			continue;
 		}

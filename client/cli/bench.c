@@ -28,7 +28,7 @@ const struct cli_option bench_publish_options[] = {
 
 struct bench_event {
 	struct bench *bench;
-	uint64_t invoked_us; /* since 1970; with a rate: when it was due */
+	uint64_t due_us; /* with a rate: when, by CLOCK_MONOTONIC */
 	uint32_t key;
 	uint8_t outcome;
 	bool told;
@@ -44,6 +44,7 @@ struct bench {
 	uint64_t rate;
 	uint64_t random;
 	uint64_t run_id;
+	uint64_t unix_ahead_us; /* of CLOCK_MONOTONIC */
 	struct bench_event *sent;
 	struct tally *tally;
 	struct buffer payload;
@@ -106,8 +107,7 @@ static void bench_told(void *user, const evg_completion *completion)
 	struct bench_event *sent = user;
 	struct bench *bench = sent->bench;
 	uint64_t number = (uint64_t)(sent - bench->sent);
-	uint64_t now_us = grid_unix_us();
-	uint64_t total_us = bench->rate == 0 ? completion->total_us : now_us - sent->invoked_us;
+	uint64_t total_us = bench->rate == 0 ? completion->total_us : completion->told_us - sent->due_us;
 	uint8_t id[UUID_BYTES];
 	char text[UUID_TEXT_BYTES];
 	char key[16];
@@ -122,8 +122,8 @@ static void bench_told(void *user, const evg_completion *completion)
 		event.id = span_of_text(text);
 		event.stream = span_of_text(bench->stream);
 		event.key = event_key(sent->key, key);
-		event.invoked_us = sent->invoked_us;
-		event.completed_us = sent->invoked_us + total_us;
+		event.completed_us = completion->told_us + bench->unix_ahead_us;
+		event.invoked_us = event.completed_us - total_us;
 		event.completion = completion;
 		history_write(bench->history, &event);
 	}
@@ -163,28 +163,29 @@ static int bench_closed_loop(struct bench *bench)
 	int error = 0;
 
 	for (uint64_t i = 0; i < bench->events && error == 0 && cli_interrupted == 0; i++) {
-		bench->sent[i].invoked_us = grid_unix_us();
 		error = bench_send(bench, i);
 		if (bench->progress.shown)
-			progress_update(&bench->progress, tally_count(bench->tally));
+			progress_update(&bench->progress,
+					atomic_load_explicit(&bench->tally->told, memory_order_relaxed));
 	}
 	return error;
 }
 
 static int bench_open_loop(struct bench *bench)
 {
-	uint64_t began_us = grid_unix_us();
+	uint64_t began_us = grid_now_us();
 	int error = 0;
 
 	for (uint64_t i = 0; i < bench->events && error == 0 && cli_interrupted == 0; i++) {
 		uint64_t due_us = began_us + i * 1000000u / bench->rate;
-		uint64_t now_us = grid_unix_us();
+		uint64_t now_us = grid_now_us();
 		if (due_us > now_us)
 			(void)usleep((useconds_t)(due_us - now_us < PACE_US ? PACE_US : due_us - now_us));
-		bench->sent[i].invoked_us = due_us;
+		bench->sent[i].due_us = due_us;
 		error = bench_send(bench, i);
 		if (bench->progress.shown)
-			progress_update(&bench->progress, tally_count(bench->tally));
+			progress_update(&bench->progress,
+					atomic_load_explicit(&bench->tally->told, memory_order_relaxed));
 	}
 	return error;
 }
@@ -277,6 +278,7 @@ static int bench_open(struct cli *cli, struct bench *bench)
 	error = evg_stream_create(cli->grid, bench->stream, cli->timeout_ms);
 	if (error != 0)
 		return cli_fail(error, "stream %s", bench->stream);
+	bench->unix_ahead_us = grid_unix_us() - grid_now_us();
 	bench->tally = tally_new();
 	return bench->tally == NULL ? cli_fail(EVG_MEMORY, "bench") : 0;
 }

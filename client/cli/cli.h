@@ -77,7 +77,7 @@ static inline bool cli_has(const struct cli *cli, const char *name)
 }
 
 /* A number from the option or `otherwise`. 0, or EXIT_USAGE after saying why. */
-int cli_number(const struct cli *cli, const char *name, uint64_t least, uint64_t most, uint64_t otherwise,
+int cli_number(const struct cli *cli, const char *name, uint64_t lowest, uint64_t most, uint64_t otherwise,
 	       uint64_t *number);
 bool text_to_u64(const char *text, uint64_t *value);
 /* "10s", "500ms", "2m", or plain seconds. */
@@ -159,9 +159,9 @@ struct histogram {
 void histogram_add(struct histogram *histogram, uint64_t us);
 uint64_t histogram_at(const struct histogram *histogram, double share); /* 0.5: the median; 0 when empty */
 
-/* What became of many events: counts, times, gaps. Several threads may add. */
+/* What became of many events: counts, times, gaps. The handle's thread adds; the rest is read when it is idle. */
 struct tally {
-	pthread_mutex_t lock;
+	atomic_uint_least64_t told; /* may be read at any time */
 	uint64_t began_us;
 	uint64_t ended_us; /* of the last completion */
 	uint64_t applied;
@@ -180,7 +180,6 @@ struct tally {
 struct tally *tally_new(void); /* NULL: no memory */
 struct tally *tally_free(struct tally *tally);
 void tally_add(struct tally *tally, const evg_completion *completion, uint64_t total_us, uint64_t payload_bytes);
-uint64_t tally_count(struct tally *tally);
 /* Appends columns and cells to a table of one row. */
 void tally_cells(struct tally *tally, struct table *table);
 

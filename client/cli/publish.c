@@ -176,7 +176,8 @@ static void publish_lines(struct publish *publish, FILE *file)
 		if (size > 0)
 			publish_line(publish, line, (size_t)size);
 		if (publish->progress.shown)
-			progress_update(&publish->progress, tally_count(publish->tally));
+			progress_update(&publish->progress,
+					atomic_load_explicit(&publish->tally->told, memory_order_relaxed));
 	}
 	free(line);
 }

@@ -28,10 +28,8 @@ struct tally *tally_new(void)
 {
 	struct tally *tally = calloc(1, sizeof *tally);
 
-	if (tally == NULL || pthread_mutex_init(&tally->lock, NULL) != 0) {
-		free(tally);
+	if (tally == NULL)
 		return NULL;
-	}
 	tally->began_us = grid_now_us();
 	tally->ended_us = tally->began_us;
 	return tally;
@@ -40,7 +38,6 @@ struct tally *tally_new(void)
 struct tally *tally_free(struct tally *tally)
 {
 	if (tally != NULL) {
-		(void)pthread_mutex_destroy(&tally->lock);
 		free(tally->per_second);
 		free(tally);
 	}
@@ -79,9 +76,8 @@ static void tally_gap(struct tally *tally, uint64_t now_us)
 
 void tally_add(struct tally *tally, const evg_completion *completion, uint64_t total_us, uint64_t payload_bytes)
 {
-	uint64_t now_us = grid_now_us();
+	uint64_t now_us = completion->told_us;
 
-	pthread_mutex_lock(&tally->lock);
 	tally->applied += completion->outcome == EVG_APPLIED;
 	tally->not_applied += completion->outcome == EVG_NOT_APPLIED;
 	tally->unknown += completion->outcome == EVG_UNKNOWN;
@@ -96,17 +92,7 @@ void tally_add(struct tally *tally, const evg_completion *completion, uint64_t t
 		tally_second(tally, now_us);
 		tally_gap(tally, now_us);
 	}
-	pthread_mutex_unlock(&tally->lock);
-}
-
-uint64_t tally_count(struct tally *tally)
-{
-	uint64_t count;
-
-	pthread_mutex_lock(&tally->lock);
-	count = tally->applied + tally->not_applied + tally->unknown;
-	pthread_mutex_unlock(&tally->lock);
-	return count;
+	(void)atomic_fetch_add_explicit(&tally->told, 1, memory_order_relaxed);
 }
 
 static void cell_u64(struct table *table, const char *key, uint64_t value)
@@ -146,7 +132,6 @@ void tally_cells(struct tally *tally, struct table *table)
 	};
 	double seconds = (double)(tally->ended_us - tally->began_us) / 1e6;
 
-	pthread_mutex_lock(&tally->lock);
 	cell_u64(table, "applied", tally->applied);
 	cell_u64(table, "not_applied", tally->not_applied);
 	cell_u64(table, "unknown", tally->unknown);
@@ -163,5 +148,4 @@ void tally_cells(struct tally *tally, struct table *table)
 	cell_u64(table, "longest_gap_us", tally->longest_gap_us);
 	cell_u64(table, "longest_gap_at_us", tally->longest_gap_at_us);
 	cell_seconds(tally, table);
-	pthread_mutex_unlock(&tally->lock);
 }

@@ -65,8 +65,8 @@ def main():
     if waits:
         longest = sorted(waits.values())
         whose = "of all partitions" if led is None else "that the killed node led"
-        print(f"fail-over, {len(longest)} partitions {whose}: an event waited at most {share(longest, .5) / 1000:.0f} ms "
-              f"in the median, {longest[-1] / 1000:.0f} ms in the worst")
+        print(f"fail-over, {len(longest)} partitions {whose}: an event waited at most "
+              f"{share(longest, .5) / 1000:.0f} ms in the median, {longest[-1] / 1000:.0f} ms in the worst")
 
 
 if __name__ == "__main__":

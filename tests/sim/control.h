@@ -57,11 +57,11 @@ struct control {
 void control_init(struct control *control, uint64_t seed, uint32_t count, bool interval_sync);
 void control_deinit(struct control *control);
 
-void control_start(struct control *control, uint32_t node);        /* a process on its disk as it is */
-void control_kill(struct control *control, uint32_t node);         /* unsynced writes are lost */
-void control_replace_disk(struct control *control, uint32_t node); /* while dead: an empty directory, a new identity */
-void control_pause(struct control *control, uint32_t node, uint64_t ms);
-void control_isolate(struct control *control, uint32_t node, bool cut); /* both directions, to all */
+void control_start(struct control *control, uint32_t index);        /* a process on its disk as it is */
+void control_kill(struct control *control, uint32_t index);         /* unsynced writes are lost */
+void control_replace_disk(struct control *control, uint32_t index); /* while dead: an empty directory, a new identity */
+void control_pause(struct control *control, uint32_t index, uint64_t ms);
+void control_isolate(struct control *control, uint32_t index, bool cut); /* both directions, to all */
 
 void control_step(struct control *control); /* one millisecond */
 void control_run(struct control *control, uint64_t ms);
@@ -73,7 +73,7 @@ uint64_t control_until(struct control *control, control_condition condition, uin
 uint64_t control_random(struct control *control, uint64_t below);
 
 /* Asks through this node for the next stream; whether it was told to be there shows in stream_done. */
-void control_create_stream(struct control *control, uint32_t node);
+void control_create_stream(struct control *control, uint32_t index);
 
 /* The active controller's place, UINT32_MAX: none. */
 uint32_t control_controller(const struct control *control);

@@ -44,7 +44,7 @@ void workload_stop(struct workload *workload);
 bool workload_quiet(const struct workload *workload); /* nothing pending */
 
 /* `at`: the client's own endpoint, its port being the client core's number of the connection. */
-void workload_receive(struct workload *workload, uint32_t client, struct endpoint at, struct span bytes);
+void workload_receive(struct workload *workload, uint32_t client_index, struct endpoint at, struct span bytes);
 
 struct operation *workload_operations(struct workload *workload, size_t *count);
 uint64_t workload_acknowledged(const struct workload *workload);

@@ -167,12 +167,31 @@ static void model_truncate(struct model *model, uint16_t partition)
 	}
 }
 
+/* The former primary does not know what becomes of its tail; here it is committed later. */
+static void model_depose(struct model *model, uint16_t partition)
+{
+	struct model_log *log = &model->logs[partition];
+	struct append_done done = {.partition = partition, .error = ERROR_OUTCOME_UNKNOWN};
+
+	for (uint32_t i = 0; i < log->entry_count; i++) {
+		struct model_entry *entry = &log->entries[i];
+		for (uint32_t w = 0; !entry->committed && w < entry->waiter_count; w++)
+			model_done(model, &entry->waiters[w], &done);
+		if (!entry->committed) {
+			entry->waiter_count = 0;
+			entry->commit_ms = model->now_ms + random_below(&model->random, 200);
+		}
+	}
+}
+
 void model_move(struct model *model, uint16_t partition, uint32_t primary, bool truncate)
 {
 	struct map_partition *row = &model->map.partitions[partition];
 
 	if (truncate)
 		model_truncate(model, partition);
+	else
+		model_depose(model, partition);
 	row->primary = primary;
 	row->epoch++;
 	row->version++;

@@ -111,6 +111,7 @@ static void server_start(struct world *world, uint32_t i)
 	struct raft_node_config config;
 	char address[32];
 	char addresses[SERVERS][32];
+	bool pristine;
 
 	server->world = world;
 	server->sum = 0;
@@ -129,8 +130,8 @@ static void server_start(struct world *world, uint32_t i)
 					   .callbacks = &host,
 					   .host = server};
 	assert_int_equal(raft_node_init(&server->node, &server->io.io, &config, world->now_ms), 0);
-	assert_int_equal(raft_node_bootstrap(&server->node, list, world->count),
-			 sim_raft_disk_empty(&server->disk) ? 0 : 1);
+	pristine = sim_raft_disk_empty(&server->disk);
+	assert_int_equal(raft_node_bootstrap(&server->node, list, world->count), pristine ? 0 : 1);
 	assert_int_equal(raft_node_start(&server->node, world->now_ms), 0);
 	server->runs = true;
 }
