@@ -2,6 +2,7 @@
 # One node without configuration: evgridd --dev comes up, publishes and replays; kill -9 and a restart keep everything;
 # a clean stop ends with 0 and leaves its proof; the wrong uses of a data directory are refused with exit code 3; the
 # reference page of the configuration is the one that the program prints.
+# shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=/dev/null
