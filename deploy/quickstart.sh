@@ -91,6 +91,7 @@ victim=$("$evgrid" partition ls -o json | python3 -c '
 import collections, json, sys
 rows = json.load(sys.stdin)
 print(collections.Counter(row["node"] for row in rows if row["role"] == "primary").most_common(1)[0][0][1:])')
+"$evgrid" partition ls -o json --node "n$victim" >"$work/led"
 deploy/shop/pace.py "$rate" <"$work/second.ndjson" |
 	"$evgrid" publish - --history "$work/second.history" >"$work/second.out" 2>"$work/second.err" &
 publisher=$!
@@ -105,7 +106,7 @@ status=0
 wait "$publisher" || status=$?
 cat "$work/second.out" "$work/second.err"
 [ "$status" -eq 0 ] || { echo "publish ended with $status" >&2; exit 1; }
-python3 deploy/shop/figures.py "$work/second.history" "$killed_at"
+python3 deploy/shop/figures.py "$work/second.history" "$killed_at" --led "$work/led"
 compare_views "$work/first.ndjson" "$work/second.ndjson"
 
 say "nothing lost, nothing doubled"

@@ -34,6 +34,20 @@ static bool contact_counts(const struct shard *shard, uint32_t node_id)
 	       contact->answer_node_epoch == shard_node_epoch(shard, node_id);
 }
 
+bool lease_minimum_heard(const struct partition *partition)
+{
+	const struct shard *shard = partition->shard;
+	node_set others = partition->row.isr & ~node_bit(shard->sender.node_id);
+	uint32_t heard = 1;
+
+	for (; others != 0; others &= others - 1) {
+		const struct contact *contact = &shard->contacts.nodes[__builtin_ctzll(others)];
+
+		heard += contact->sent_ms != 0 && shard->time.now_ms < contact->sent_ms + FENCE_TIMEOUT_MS;
+	}
+	return heard >= partition->row.minimum_isr;
+}
+
 bool lease_holds(const struct partition *partition)
 {
 	const struct shard *shard = partition->shard;

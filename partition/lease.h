@@ -7,6 +7,10 @@
 /* The in-sync set at its largest: committed, and proposed additions (rule 4). */
 node_set lease_maximal_isr(const struct partition *partition);
 
+/* As many of the ISR as its minimum wants, this node included, were heard within a fence time. Without a controller a
+ * dead member stays in the row; new writes are refused all the same (design.md 6.8). */
+bool lease_minimum_heard(const struct partition *partition);
+
 /* Every other member of the maximal ISR answered a heartbeat sent less than L ago under a metadata version not above
  * ours; the committed ISR has its minimum; a primary alone has heard of the controller. */
 bool lease_holds(const struct partition *partition);

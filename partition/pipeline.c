@@ -264,7 +264,7 @@ static bool admit_limits(struct partition *partition, uint64_t client, const str
 	struct shard *shard = partition->shard;
 	enum error error = ERROR_NONE;
 
-	if (node_set_count(partition->row.isr) < partition->row.minimum_isr)
+	if (node_set_count(partition->row.isr) < partition->row.minimum_isr || !lease_minimum_heard(partition))
 		error = ERROR_NOT_ENOUGH_REPLICAS; /* rule 8: at once */
 	else if (shard->disk_full)
 		error = ERROR_DISK_FULL;

@@ -207,9 +207,35 @@ static void below_the_minimum_a_returning_replica_is_won_back(void **state)
 	harness_settle(harness, 1);
 	assert_int_equal(harness_row(harness)->isr, 6);
 	assert_int_equal(harness_row(harness)->elr, 0);
+	harness_run(harness, HEARTBEAT_INTERVAL_MS); /* until it is heard */
 	ticket = harness_append_next(harness, 1, "k");
 	harness_run(harness, 20);
 	harness_expect(harness, ticket, ERROR_NONE);
+}
+
+/* Rule 8 when no controller is left to shrink the row: who was not heard for a fence time does not count. */
+static void without_a_controller_the_unheard_do_not_count(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t ticket;
+
+	harness->apply_proposals = false;
+	(void)harness_append_next(harness, 0, "k");
+	harness_run(harness, 50);
+	harness_kill(harness, 1);
+	harness_kill(harness, 2);
+	harness_run(harness, FENCE_TIMEOUT_MS + HEARTBEAT_INTERVAL_MS);
+	assert_int_equal(harness_row(harness)->isr, 7);
+	ticket = harness_append_next(harness, 0, "k");
+	harness_run(harness, 20);
+	harness_expect(harness, ticket, ERROR_NOT_ENOUGH_REPLICAS);
+	harness_start(harness, 1);
+	harness_settle(harness, 0);
+	harness_run(harness, HEARTBEAT_INTERVAL_MS);
+	ticket = harness_append_next(harness, 0, "k");
+	harness_run(harness, 20);
+	assert_true(harness_answer(harness, ticket) == NULL ||
+		    harness_answer(harness, ticket)->append.error != ERROR_NOT_ENOUGH_REPLICAS);
 }
 
 /* Rule 5: acknowledging what was there before the epoch is not enough. */
@@ -502,6 +528,7 @@ int main(void)
 		CASE(the_maximal_isr_commits),
 		CASE(a_new_primary_below_the_minimum_answers_nothing_fresh),
 		CASE(below_the_minimum_a_returning_replica_is_won_back),
+		CASE(without_a_controller_the_unheard_do_not_count),
 		CASE(nobody_is_added_before_the_epochs_start),
 		CASE(journalled_writes_are_never_told_not_applied),
 		CASE(a_lost_primacy_makes_it_unknown),
