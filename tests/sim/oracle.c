@@ -295,6 +295,7 @@ bool oracle_settled(struct oracle *oracle)
 			struct shard *shard = host_shard(sim->hosts[i], p);
 			uint32_t id = host_node_id(sim->hosts[i]);
 			struct partition_status status;
+			uint64_t from;
 
 			if (shard == NULL || id == 0)
 				return false;
@@ -302,7 +303,8 @@ bool oracle_settled(struct oracle *oracle)
 				if (map->partitions[p].replicas[r] == id &&
 				    (!node_set_has(map->partitions[p].isr, id) ||
 				     shard_status(shard, p, &status) != 0 ||
-				     status.applied != oracle->partitions[p].committed || status.end != status.applied))
+				     status.applied != oracle->partitions[p].committed ||
+				     status.end != status.applied || state_wants_fill(shard_state(shard, p), &from)))
 					return false;
 		}
 	}
