@@ -9,8 +9,9 @@
 # "N passed, N failed"; the exit status is 0 only if something passed and nothing failed. What cannot run here
 # is skipped in so many words and counts nothing, as does what does not exist.
 #
-# Builds: build/ (gcc), build-clang/, build-asan/ (clang: ASan, UBSan, libFuzzer). A script run from here finds the
-# one to use in EVGRID_BUILD. What is run is data: unit tests and fuzz targets are the lists in tests/unit/meson.build
+# Builds: build/ (gcc), build-clang/, build-asan/ (clang: ASan, UBSan, libFuzzer), build-sanitized/ (gcc: ASan, UBSan;
+# the simulator alone, which libFuzzer's coverage would slow down threefold). A script run from here finds the one to use
+# in EVGRID_BUILD. What is run is data: unit tests and fuzz targets are the lists in tests/unit/meson.build
 # and tests/fuzz/meson.build; tests/sim/run takes --seeds 1-N; tests/cluster/suite and tests/chaos/suite hold one
 # command a line (`nightly COMMAND`: only then), run from the root: exit status 0 passed, 77 skipped.
 set -euo pipefail
@@ -22,7 +23,7 @@ logs=$root/build/logs
 jobs=${JOBS:-$(nproc)}
 werror=false
 nightly=no
-seeds=200 sanitized_seeds=10 fuzz_seconds=10 suite_seconds=600
+seeds=200 sanitized_seeds=40 fuzz_seconds=10 suite_seconds=600
 
 usage() {
     sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -73,6 +74,10 @@ build() {
 build_gcc() { build build gcc; }
 build_clang() { build build-clang clang; }
 build_asan() { build build-asan clang -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true; }
+build_sanitized() {
+    configure build-sanitized gcc -Db_sanitize=address,undefined &&
+        ninja -k 0 -j "$jobs" -C build-sanitized evgrid-sim
+}
 
 # The tests of a build directory's suites, each a check.
 meson_tests() {
@@ -166,14 +171,15 @@ section_unit() {
 section_sanitizers() {
     build_asan || { failed 'the build'; return; }
     meson_tests build-asan unit fuzz
-    [ ! -x tests/sim/run ] || EVGRID_BUILD=$root/build-asan check "simulator, seeds 1-$sanitized_seeds" \
-        tests/sim/run --seeds "1-$sanitized_seeds"
 }
 
 section_sim() {
     [ -x tests/sim/run ] || { none 'tests/sim/run'; return; }
     build_gcc || { failed 'the build'; return; }
     EVGRID_BUILD=$root/build check "seeds 1-$seeds" tests/sim/run --seeds "1-$seeds"
+    build_sanitized || { failed 'the sanitized build'; return; }
+    EVGRID_BUILD=$root/build-sanitized check "seeds 1-$sanitized_seeds, ASan and UBSan" \
+        tests/sim/run --seeds "1-$sanitized_seeds"
 }
 
 section_cluster() { suite tests/cluster/suite; }
@@ -237,7 +243,7 @@ sections=()
 for argument in "$@"; do
     case "$argument" in
         --werror) werror=true ;;
-        --nightly) nightly=yes seeds=20000 sanitized_seeds=500 fuzz_seconds=900 suite_seconds=14400 ;;
+        --nightly) nightly=yes seeds=20000 sanitized_seeds=1000 fuzz_seconds=900 suite_seconds=14400 ;;
         -h | --help) usage; exit 0 ;;
         *)
             [[ " ${ALL[*]} " == *" $argument "* ]] || { usage >&2; exit 2; }
