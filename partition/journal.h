@@ -27,7 +27,8 @@
  *  J3 What a start has read is synced by the driver before it counts; an old segment is never written on.
  *  J4 A batch whose epoch is above the log's last and whose base lies below the partition's end truncates, on recovery
  *     as when running.
- *  J5 Truncation and leave items live until every segment they reach into is gone.
+ *  J5 Truncation and leave items live until every segment they reach into is gone: a full segment goes only after it
+ *     has been sealed (sealed.h), oldest first, and a sealed one's index says what they said.
  *
  * docs/reference/journal-format.md tells it to users. */
 #ifndef EVGRID_PARTITION_JOURNAL_H
@@ -126,14 +127,30 @@ uint64_t journal_pending_bytes(const struct journal *journal);
  * DISK_READ(segment, place, size). Valid until the next append or write_done. */
 struct span journal_cached(const struct journal *journal, struct journal_place place, uint32_t size);
 
-/* --- space -------------------------------------------------------------------------------------------------------- */
+/* --- space: sealing, rewriting, deleting (policy: shard_seal.c) --------------------------------------------------- */
 
-/* The log no longer needs this batch (truncated, departed): counts towards its segment's dead share. */
+/* At start, before recovery: sealed segments are known by number and generation; live bytes are added as logs take
+ * them (journal_keep). Segments of the journal not above the greatest sealed one do not count: they are deleted. */
+int journal_add_sealed(struct journal *journal, uint32_t segment, uint32_t generation, uint64_t total_bytes); /* 0, -1 */
+void journal_keep(struct journal *journal, uint32_t segment, uint64_t bytes);
+
+/* The log no longer needs these bytes (truncated, departed): counts towards the segment's dead share. Items of the
+ * journal count with their item header, sealed batches without. */
 void journal_drop(struct journal *journal, struct journal_place place, uint32_t size);
-/* A segment in which nothing lives any more and that may be deleted (J5), 0: none. Each is given once per start;
- * segments that count go oldest first, the next only after journal_delete_done for the one before. */
-uint32_t journal_next_delete(struct journal *journal);
-/* Its DISK_DELETE has been answered: it is gone, and stays gone after a loss of power. */
-void journal_delete_done(struct journal *journal, uint32_t segment_number);
+void journal_drop_sealed(struct journal *journal, uint32_t segment, uint64_t bytes);
+
+/* The oldest segment of the journal's own, if it is full and all it holds is durable, else 0. `block`: once this block
+ * is durable too, nothing that was dropped from it can come back. damaged: corrupt blocks were found in it. */
+uint32_t journal_oldest_full(const struct journal *journal, bool *damaged);
+/* It has been sealed: its live bytes are now those of generation 1. The journal's own file is to be deleted. */
+void journal_sealed(struct journal *journal, uint32_t segment, uint64_t total_bytes);
+/* A sealed segment of which less than half lives, 0: none; *generation: the present one. */
+uint32_t journal_next_rewrite(const struct journal *journal, uint32_t *generation);
+void journal_rewritten(struct journal *journal, uint32_t segment, uint64_t total_bytes);
+
+/* A file that may be deleted: one that no longer counts, the former generation of a sealed one, or the oldest sealed
+ * one when nothing lives in it. False: none. Each is given once per start. keep: it is damaged, set it aside. */
+bool journal_next_delete(struct journal *journal, uint32_t *segment, uint32_t *generation, bool *keep);
+void journal_delete_done(struct journal *journal, uint32_t segment, uint32_t generation);
 
 #endif
