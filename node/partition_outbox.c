@@ -211,7 +211,7 @@ static void tell_out(struct partition_thread *thread, const struct shard_proposa
 
 static void submit(struct partition_thread *thread, const struct disk_request *request)
 {
-	if (request->verb != DISK_READ && request->verb != DISK_SNAPSHOT_GET)
+	if (partition_waits_for(request))
 		thread->disk_outstanding++;
 	shard_disk_submit(&thread->disk, request);
 }
