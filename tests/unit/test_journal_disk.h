@@ -216,7 +216,8 @@ static inline int test_recover(struct journal *journal, struct test_disk *disk, 
 	int rv;
 
 	for (size_t i = 0; i < disk->count; i++)
-		segments[i] = (struct disk_segment){disk->files[i].segment, disk->files[i].size};
+		segments[i] =
+			(struct disk_segment){.segment = disk->files[i].segment, .size_bytes = disk->files[i].size};
 	items->disk = disk;
 	rv = journal_recover_begin(journal, segments, (uint32_t)disk->count, &visitor);
 	while (rv == 0 && journal_recover_next(journal, &read)) {
