@@ -2,7 +2,8 @@
  * against what it has seen before. It reads logs and disks, never asks the code under test for its opinion.
  *
  * After every turn
- *   O1 what a replica calls committed is, batch for batch, what every other replica has called committed there;
+ *   O1 what a replica calls committed is, batch for batch, what every other replica has called committed there; what
+ *      is sealed was committed, and is the same bytes;
  *   O2 equal applied offsets have equal digests;
  *   O3 a partition has one active primary per epoch;
  *   O4 an acknowledgement names a batch that is committed.
