@@ -23,9 +23,11 @@ struct fetch {
 	uint32_t segment;
 	uint32_t generation;
 	uint32_t place;
+	uint32_t asked;      /* bytes */
 	struct buffer bytes; /* of the last read, from (segment, generation, place) */
 	uint64_t next_base;  /* sealed: the batch of this base ... */
-	uint32_t next_at;    /* ... stands here in bytes; 0 0: at the front, whatever its base */
+	uint32_t next_at;    /* ... stands here in bytes ... */
+	bool verified;       /* ... and is good: it was given before */
 };
 
 #define FETCH_NULL ((struct fetch){0})

@@ -31,7 +31,7 @@ struct log_extent { /* [from, to) of the log lies in a sealed segment, back to b
 	uint32_t segment;
 	uint32_t generation;
 	uint32_t place; /* of the first batch, from the file's start */
-	uint32_t size;  /* bytes of all batches in the file; what a cut took off the end is no longer counted in `to` */
+	uint32_t size;  /* bytes of its batches; after a cut between two marks up to the next mark */
 	uint32_t mark_count;
 	struct log_mark *marks; /* owned; NULL when mark_count is 0 */
 };
@@ -41,8 +41,9 @@ struct log_place {
 	uint32_t segment;
 	uint32_t generation;
 	uint32_t place;  /* of a batch's header */
-	uint32_t length; /* bytes from there that belong to this partition's log, back to back */
+	uint32_t length; /* bytes from there on that are this partition's, back to back */
 	uint64_t base;   /* offset of the batch at `place` */
+	uint64_t to;     /* the log's records end there, though batches that were cut may follow within length */
 	bool exact;      /* it is the one that holds the offset; else one of those that follow within length */
 };
 
@@ -62,11 +63,12 @@ struct log {
 	struct log_extent *extents; /* ascending, dense from 0 */
 	size_t extent_count;
 	size_t extent_capacity;
-	uint64_t sealed;          /* the extents' end */
-	uint64_t sealed_sequence; /* of the record before it */
+	uint64_t sealed;                /* the extents' end */
+	uint64_t sealed_sequence;       /* of the record before it */
 	struct log_chunk_place *chunks; /* growth copies these, entries never move */
 	size_t chunk_count;
 	size_t chunk_capacity;
+	size_t head; /* entries of the first chunk that are sealed and no more counted */
 	size_t entry_count;
 	struct log_epoch *epochs;
 	size_t epoch_count;
@@ -84,16 +86,18 @@ void log_deinit(struct log *log);
 /* What of the oldest unsealed part lies in journal segment `segment`, a segment from which everything older is sealed:
  * [log->sealed, *to) in *batches batches; *to == log->sealed: nothing. */
 void log_unsealed(const struct log *log, uint32_t segment, uint64_t *to, uint32_t *batches);
-/* While running: the entries of [log->sealed, extent->to) give way to the extent, which begins at log->sealed (an
- * extent with to == from only if nothing lies there). Takes the marks. last_sequence: of the record before `to`.
- * 0 or ERROR_MEMORY (nothing changed, the marks stay the caller's). */
-int log_seal(struct log *log, const struct log_extent *extent, uint64_t last_sequence);
-/* At start, sealed segments oldest first, before any entry: cuts to extent->from, then adds the extent; a gap
- * (extent->from above the end) adds nothing: the log ends there. Epochs as sealed.h gives them. commit follows.
- * 0, or ERROR_MEMORY. *added tells. */
+/* While running: the entries of [log->sealed, extent->to) give way to the extent, which begins at log->sealed and holds
+ * something. Its size is set to what these entries are long. Takes the marks. 0 or ERROR_MEMORY (nothing changed, the
+ * marks stay the caller's). */
+int log_seal(struct log *log, const struct log_extent *extent);
+/* At start, sealed segments oldest first, before any entry: cuts to extent->from, then adds the extent, if it holds
+ * something; a gap (extent->from above the end) adds nothing: the log ends there. Epochs as sealed.h gives them; the
+ * commit offset is the log's end. *added: it was taken, with its marks. last_sequence: of the record before extent->to.
+ * 0, or ERROR_MEMORY. */
 int log_extend(struct log *log, const struct log_extent *extent, const struct log_epoch *epochs, uint32_t epoch_count,
-	       uint64_t last_sequence, bool *added);
-/* A sealed segment was rewritten: the extent of that segment now lies elsewhere. Takes the marks. */
+	       uint64_t last_sequence, struct journal *journal, bool *added);
+/* A sealed segment was rewritten: its extent now lies in the next generation, and is cut there as it was here. Takes the
+ * marks. The bytes that the cut leaves out are for the caller to drop: new size - the extent's size then. */
 void log_move_extent(struct log *log, const struct log_extent *extent);
 /* The extent in this sealed segment, NULL: none. */
 const struct log_extent *log_extent_in(const struct log *log, uint32_t segment);
@@ -104,9 +108,8 @@ void log_clear(struct log *log, struct journal *journal);
 /* Appends right behind the end. The caller has checked base == end and epoch >= last epoch. 0 or ERROR_MEMORY. */
 int log_append(struct log *log, const struct log_entry *entry);
 
-/* Cuts to `offset`, which must be a batch's base, or the end, and not below commit (log_lower_commit first, rule 10).
- * In the sealed part it must be an extent's from or one of its marks (log_cut_base gives such a place). Reports what
- * is dropped to the journal. */
+/* Cuts to `offset`, which must be a batch's base, or the end, and not below commit (in the sealed part the caller has
+ * lowered that by rule 10; log_cut_base gives a base). Reports what is dropped to the journal. */
 void log_truncate(struct log *log, uint64_t offset, struct journal *journal);
 
 void log_advance_commit(struct log *log, uint64_t commit); /* never falls; <= end */
