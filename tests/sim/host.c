@@ -252,7 +252,12 @@ static void part_start(struct part *part)
 	};
 	struct disk_segment *segments = calloc(part->disk.file_count + 1, sizeof *segments);
 	uint32_t count = sim_disk_list(&part->disk, segments);
+	bool sealed = false;
 
+	for (uint32_t i = 0; i < count; i++)
+		sealed = sealed || segments[i].generation > 0;
+	if (sealed)
+		marks_reach(&host->sim->marks, MARK_SEALED_RESTART);
 	part->shard = shard_new(&config);
 	part->recovered = false;
 	part->awake = false;

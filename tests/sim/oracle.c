@@ -129,15 +129,25 @@ static void compare_digest(struct oracle *oracle, uint32_t host, uint16_t partit
 	chronicle->digest_count++;
 }
 
-/* What the journal's index says, and the bytes if they have reached the disk. */
-static struct fact fact_of_entry(const struct sim_disk *disk, uint32_t host, const struct log_entry *entry)
+/* The batch's checksum if its bytes are on the disk or on their way; 0 when what stands there is an older life's. */
+static uint64_t checksum_on_disk(const struct sim_disk *disk, uint16_t partition, const struct log_entry *entry)
 {
 	struct span bytes = sim_disk_bytes(disk, entry->place.segment, 0, entry->place.place, entry->size);
 	struct batch batch;
 
+	if (bytes.data == NULL || batch_decode_trusted(bytes, &batch) != 0 || batch.partition != partition ||
+	    batch.base_offset != entry->base || batch.epoch != entry->epoch || batch.size != entry->size)
+		return 0;
+	return batch.checksum;
+}
+
+/* What the journal's index says. */
+static struct fact fact_of_entry(const struct sim_disk *disk, uint32_t host, uint16_t partition,
+				 const struct log_entry *entry)
+{
 	return (struct fact){
 		.base = entry->base,
-		.checksum = bytes.data != NULL && batch_decode_trusted(bytes, &batch) == 0 ? batch.checksum : 0,
+		.checksum = checksum_on_disk(disk, partition, entry),
 		.last_sequence = entry->last_sequence,
 		.epoch = entry->epoch,
 		.size = entry->size,
@@ -199,7 +209,7 @@ static void watch_log(struct oracle *oracle, uint32_t host, uint16_t partition, 
 		return;
 	for (const struct log_entry *entry = log_find(log, chronicle->seen[host]);
 	     entry != NULL && entry->base + entry->count <= log->commit; entry = log_next(log, entry)) {
-		struct fact fact = fact_of_entry(disk, host, entry);
+		struct fact fact = fact_of_entry(disk, host, partition, entry);
 
 		compare_fact(oracle, partition, &fact);
 		chronicle->seen[host] = entry->base + entry->count;

@@ -1,4 +1,4 @@
-/* The oracle's last look: O6 to O8, from the disks of every replica. */
+/* The oracle's last look: O6 to O9, from the disks of every replica. */
 #include "partition/log.h"
 #include "partition/state.h"
 #include "proto/batch.h"
@@ -235,4 +235,6 @@ void oracle_final(struct oracle *oracle)
 				 (unsigned long long)operation->offset);
 	}
 	buffer_deinit(&inspection.scratch);
+	if (!sim->failed)
+		oracle_verify_journals(oracle);
 }

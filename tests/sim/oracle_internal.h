@@ -50,4 +50,7 @@ struct oracle {
 bool oracle_walk_sealed(const struct log *log, const struct sim_disk *disk, uint64_t from,
 			bool (*visit)(void *data, const struct batch *batch), void *data, uint64_t *at);
 
+/* O9, for every journal of every host. */
+void oracle_verify_journals(struct oracle *oracle);
+
 #endif
