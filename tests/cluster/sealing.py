@@ -4,11 +4,22 @@
   sealing.py blobs FIRST COUNT       COUNT events of stream Blob with numbers from FIRST: 3000 bytes each that LZ4
                                      cannot make smaller
   sealing.py compare FILE... < JSON  every event of the files is in the replay once, as published, in the files' order
-                                     for each partition key, and nothing else is"""
+                                     for each partition key, and nothing else is
+  sealing.py kill PID FOLDER         kill -9 of the process as soon as a file of the folder is half sealed"""
 import base64
 import json
+import os
+import pathlib
 import random
+import signal
 import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from wait import pause  # noqa: E402
+
+LOOK_SECONDS = 0.0005  # a seal takes some 50 ms
+KILL_SECONDS = 60
 
 BLOB_BYTES = 3000
 KEYS = 400
@@ -54,8 +65,18 @@ def compare(paths):
         last[key] = number
         found.add(name)
     if len(found) != len(published):
-        sys.exit(f"{len(published) - len(found)} events are gone, one is {next(n for n in published if n not in found)}")
+        gone = [name for name in published if name not in found]
+        sys.exit(f"{len(gone)} events are gone, one is {gone[0]}")
     print(f"{len(found)} events replayed as they were published")
+
+
+def kill(pid, folder):
+    end = time.monotonic() + KILL_SECONDS
+    while not any(name.endswith(".sealing") for name in os.listdir(folder)):
+        if time.monotonic() > end:
+            sys.exit(f"nothing was sealed in {folder} for {KILL_SECONDS} s")
+        pause(LOOK_SECONDS)
+    os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":
@@ -63,5 +84,7 @@ if __name__ == "__main__":
         blobs(int(sys.argv[2]), int(sys.argv[3]))
     elif sys.argv[1:2] == ["compare"] and len(sys.argv) > 2:
         compare(sys.argv[2:])
+    elif sys.argv[1:2] == ["kill"] and len(sys.argv) == 4:
+        kill(int(sys.argv[2]), sys.argv[3])
     else:
         sys.exit(__doc__)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sealed segments in whole processes: three nodes with the smallest segments take enough to seal many. What is replayed
-# is what was published, also after a kill -9 in the midst of sealing and a restart; views are right; the journals' folders
-# stay near what lives in them; `evgrid journal verify` finds nothing, and finds a byte that is changed.
+# is what was published, also after a kill -9 in the midst of sealing and a restart; views are right; the journals'
+# folders stay near what lives in them; `evgrid journal verify` finds nothing, and finds a byte that is changed.
 #
 #   tests/cluster/sealing.sh [--megabytes N]      published, of what cannot be compressed; default: 72
 # shellcheck disable=SC2154 # what common.sh sets
@@ -22,6 +22,7 @@ seals=$((megabytes * 3 / 4 / 8))    # the very least that a journal must have se
 journal() { printf '%s\n' "$work/cluster/n$1/data/journal-0"; }
 sealed() { find "$(journal "$1")" -name '*.sealed' | wc -l; }
 own_segments() { find "$(journal "$1")" -name '*.segment' | wc -l; }
+is_gone() { ! kill -0 "$(node_pid "$1")"; }
 has_sealed() { [ "$(sealed "$1")" -ge "$2" ]; }
 is_sealing() { compgen -G "$(journal "$1")/*.sealing" >/dev/null; }
 # All that is full has been sealed: what is left is being written, or was when the node started.
@@ -56,8 +57,8 @@ replay_equals "$work/shop1" "$work/blobs1"
 say "the second half, and kill -9 of n$VICTIM while it seals"
 in_background publish_all "$work/shop2" "$work/blobs2"
 publisher=${children[-1]}
-wait_until 60 "n$VICTIM is sealing" is_sealing "$VICTIM"
-cluster kill "$VICTIM"
+tests/cluster/sealing.py kill "$(node_pid "$VICTIM")" "$(journal "$VICTIM")"
+wait_until 10 "n$VICTIM is gone" is_gone "$VICTIM"
 echo "left by n$VICTIM: $(sealed "$VICTIM") sealed segments, $(own_segments "$VICTIM") of its own, $(
     find "$(journal "$VICTIM")" -name '*.sealing' | wc -l) half sealed"
 cluster start "$VICTIM"
@@ -96,8 +97,8 @@ except ValueError:
 row = rows[0] if isinstance(rows, list) else rows
 live = int(row["batch_bytes"])
 bound = live * 9 // 8 + beside
-print(f"n{node}: {row['sealed']} sealed segments of {int(row['sealed_bytes']) >> 20} MiB, {live >> 20} MiB of batches in all, "
-      f"{used >> 20} MiB on the disk, at most {bound >> 20} are allowed")
+print(f"n{node}: {row['sealed']} sealed segments of {int(row['sealed_bytes']) >> 20} MiB, {live >> 20} MiB of batches "
+      f"in all, {used >> 20} MiB on the disk, at most {bound >> 20} are allowed")
 if used > bound:
     sys.exit("the journal's folder is too large")
 if int(row["corrupt_blocks"]) + int(row["sealed_faults"]) != 0:
