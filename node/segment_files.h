@@ -3,10 +3,14 @@
  *
  * A write must never hit unwritten space (performance-budget.md F4: that doubles a sync), so the keeper thread writes
  * zeros ahead, in slices, into the segment being written and then into a spare; each slice is synced before it counts.
- * Invariants: 1 a write ends at or before prepared_bytes of its file; 2 a segment's directory entry is durable before a
- * write to it is told done; 3 a file found at start is never written again, spares excepted; 4 when less than the
- * reserve is free on the file system nothing is prepared, and writers are told so (DISK_FULL) instead of waiting; 5 what
- * was deleted stays gone once it is answered; 6 a sealed segment's file is never written again.
+ * Invariants
+ *  1 A write ends at or before prepared_bytes of its file.
+ *  2 A segment's directory entry is durable before a write to it is told done.
+ *  3 A file found at start is never written again, spares excepted.
+ *  4 When less than the reserve is free on the file system nothing is prepared, and writers are told so (DISK_FULL)
+ *    instead of waiting.
+ *  5 What was deleted stays gone once it is answered.
+ *  6 A sealed segment's file is never written again.
  * A deleted segment's file is reused, whole, as a spare: while segments are sealed about as fast as they are filled no
  * zeros are written at all.
  * Writer and keeper thread of the journal, under the lock; scan and sync at start on the main thread. */

@@ -5,7 +5,8 @@
  *   sealer: DISK_SEAL, with less of the processor than the others when all want it.
  * Every request is answered once, through `done` on one of these threads. Lack of space is an answer; any other
  * error of a write or a sync ends the process at once and is never retried (design.md section 7): after a failed
- * fdatasync nobody knows what is on the disk. A seal under way when the disk stops is given up, and answered DISK_FULL. */
+ * fdatasync nobody knows what is on the disk. A seal under way when the disk stops is given up, and answered
+ * DISK_FULL. */
 #ifndef EVGRID_NODE_SHARD_DISK_H
 #define EVGRID_NODE_SHARD_DISK_H
 

@@ -1,5 +1,5 @@
-/* A whole sealed file held against everything its format promises (sealed.h): for `evgrid journal verify`, tests, and the
- * simulator's oracle. It computes anew what the index says, and does not use the code that wrote it. */
+/* A whole sealed file held against everything its format promises (sealed.h): for `evgrid journal verify`, tests, and
+ * the simulator's oracle. It computes anew what the index says, and does not use the code that wrote it. */
 #ifndef EVGRID_PARTITION_SEALED_VERIFY_H
 #define EVGRID_PARTITION_SEALED_VERIFY_H
 

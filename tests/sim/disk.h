@@ -1,6 +1,6 @@
-/* One journal's disk: segments and snapshots that outlive the process, and the one write and the one seal in flight that
- * may not. What is asked takes its latency; what was answered as durable survives. A deleted segment's bytes are what
- * the next new one is made of, as node/segment_files.c reuses files. */
+/* One journal's disk: segments and snapshots that outlive the process, and the one write and the one seal in flight
+ * that may not. What is asked takes its latency; what was answered as durable survives. A deleted segment's bytes are
+ * what the next new one is made of, as node/segment_files.c reuses files. */
 #ifndef EVGRID_TESTS_SIM_DISK_H
 #define EVGRID_TESTS_SIM_DISK_H
 

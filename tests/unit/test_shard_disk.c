@@ -542,8 +542,8 @@ static bool is_zero(struct fixture *fixture, uint32_t segment, uint64_t place)
 	return zero;
 }
 
-/* As sealing goes: each segment is deleted when the next one has been begun. The same few files go round: what stands in
- * a new segment where it has not been written yet is an older one's. */
+/* As sealing goes: each segment is deleted when the next one has been begun. The same few files go round: what stands
+ * in a new segment where it has not been written yet is an older one's. */
 static void deleted_segments_are_used_again_instead_of_new_zeros(void **state)
 {
 	struct fixture *fixture = *state;
