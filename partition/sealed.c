@@ -182,7 +182,7 @@ static bool entry_sound(const struct sealed_entry *entry, uint16_t flags)
 		return false;
 	if (entry->from > entry->to || records > UINT32_MAX)
 		return false;
-	if (entry->batches > records || (entry->batches == 0) != (records == 0))
+	if (entry->batches > records || records > (uint64_t)entry->batches * BATCH_MAX_RECORDS)
 		return false;
 	if (entry->size < (uint64_t)entry->batches * (BATCH_HEADER_BYTES + 1) ||
 	    (entry->batches == 0 && (entry->size != 0 || entry->last_sequence != 0)))

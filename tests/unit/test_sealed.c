@@ -207,7 +207,7 @@ static void an_entry_must_agree_with_the_rest(void **state)
 		uint32_t width;
 	} fields[] = {{2, 2},  {4, 4},  {8, 8},  {16, 8}, {32, 8}, {40, 8}, {48, 8},
 		      {56, 4}, {60, 4}, {64, 4}, {68, 4}, {84, 8}, {96, 8}, {80 + 36, 4}};
-	static const uint64_t adds[] = {1ull << 63, UINT64_MAX / 2, 300, 1ull << 31};
+	static const uint64_t adds[] = {1ull << 63, UINT64_MAX / 2, 30000, 1ull << 31};
 	struct fixture *f = *state;
 
 	assert_int_equal(first_entry(f).epoch_count, 3);
