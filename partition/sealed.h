@@ -32,10 +32,10 @@
  *      marks:  u32 offset - from, u32 place - place: a batch begins there; one for each SEALED_MARK_BYTES or so, none
  *              for the first batch
  *
- * Key index of a partition: `keys` entries of 16 bytes, ascending by hash: u64 hash (sealed_key_hash), u32 count, u32 at;
- * then `occurrences` x u32. count 1: `at` is the record's offset - from. Else `at` is the place, in u32s, in the list of
- * occurrences where `count` offsets - from stand, ascending. Two keys may share a hash: whoever looks compares keys.
- * Records of all streams are listed under their (key, partition key); control records are not.
+ * Key index of a partition: `keys` entries of 16 bytes, ascending by hash: u64 hash (sealed_key_hash), u32 count,
+ * u32 at; then `occurrences` x u32. count 1: `at` is the record's offset - from. Else `at` is the place, in u32s, in
+ * the list of occurrences where `count` offsets - from stand, ascending. Two keys may share a hash: whoever looks
+ * compares keys. Records of all streams are listed under their (key, partition key); control records are not.
  *
  * Invariants
  *  1 A batch stands here as the journal had it: its checksums are its own and are verified by whoever reads it.
@@ -68,7 +68,8 @@ struct sealed_footer {
 	uint64_t index_checksum;
 };
 
-/* The last SEALED_FOOTER_BYTES of a file of file_size bytes: checksum, and the index's extent in the file. 0, ERROR_MALFORMED, ERROR_CHECKSUM, ERROR_VERSION. */
+/* The last SEALED_FOOTER_BYTES of a file of file_size bytes: checksum, and the index's extent in the file. 0,
+ * ERROR_MALFORMED, ERROR_CHECKSUM, ERROR_VERSION. */
 int sealed_footer_decode(struct span bytes, uint64_t file_size, struct sealed_footer *footer);
 /* The first SEALED_HEADER_BYTES of the same file. 0, ERROR_MALFORMED, ERROR_CHECKSUM, ERROR_VERSION. */
 int sealed_header_check(struct span bytes, const struct sealed_footer *footer);
@@ -93,7 +94,8 @@ struct sealed_entry {
 };
 
 /* The index's bytes against its footer: checksum, and every entry in the place that the ones before it leave, with
- * marks and epochs ascending. 0, ERROR_MALFORMED, ERROR_CHECKSUM. Then sealed_entry_next gives the entries one by one. */
+ * marks and epochs ascending. 0, ERROR_MALFORMED, ERROR_CHECKSUM. Then sealed_entry_next gives the entries one by
+ * one. */
 int sealed_index_check(struct span index, const struct sealed_footer *footer);
 bool sealed_entry_next(struct reader *reader, struct sealed_entry *entry); /* false: at the end */
 /* i < epoch_count, i < mark_count. `place` is counted from the file's start. */
@@ -132,18 +134,18 @@ struct sealer;
 /* Reads the whole source (the file of the plan's segment and generation; a journal file may be followed by zeros or old
  * content behind its last block) and lays the result out. `source` must stay valid and unchanged until sealer_free.
  *
- * Blocks of the journal count as in recovery: magic, id, segment, place, checksum, number and chain; a bad one is passed
- * over only when a mark behind it in this file proves that it was on the disk (J2), else the segment ends there. A
- * truncate, a left item and a batch of a higher epoch below the end cut what stands before. A partition that left or was
- * truncated, and of which the plan names nothing, gets an entry with from == to: 0 after a left, else the lowest cut.
- * Of a sealed file every entry stays, with its flag and its `from`; its range ends where the plan's ends.
+ * Blocks of the journal count as in recovery: magic, id, segment, place, checksum, number and chain; a bad one is
+ * passed over only when a mark behind it in this file proves that it was on the disk (J2), else the segment ends
+ * there. A truncate, a left item and a batch of a higher epoch below the end cut what stands before. A partition that
+ * left or was truncated, and of which the plan names nothing, gets an entry with from == to: 0 after a left, else the
+ * lowest cut. Of a sealed file every entry stays, with its flag and its `from`; its range ends where the plan's ends.
  *
  * NULL with *error: ERROR_MEMORY; ERROR_VERSION; ERROR_MALFORMED or ERROR_CHECKSUM: the source does not hold what the
  * plan says, or a cut that the plan contradicts, so nothing may be sealed.
  *
- * Memory, beside the source: 16 bytes a batch, 32 bytes a record of the partition with the most records while it is laid
- * out, and at most 48 bytes a record for the keys of the result. Events of 100 bytes: at most the source's size; of
- * events that LZ4 makes k times smaller, k times that. */
+ * Memory, beside the source: 16 bytes a batch, 32 bytes a record of the partition with the most records while it is
+ * laid out, and at most 48 bytes a record for the keys of the result. Events of 100 bytes: at most the source's size;
+ * of events that LZ4 makes k times smaller, k times that. */
 struct sealer *sealer_new(struct span plan, struct span source, int *error);
 struct sealer *sealer_free(struct sealer *sealer);
 /* The next bytes of the new file, at most capacity (> 0); 0: complete. */

@@ -1,7 +1,7 @@
 /* A partition's key index: one pass over its records, each decoded once, then a sort by hash.
  *
- * The sort goes byte by byte from the lowest (LSD radix): it keeps the order of equal hashes, so offsets stay ascending,
- * and its time does not depend on the keys. */
+ * The sort goes byte by byte from the lowest (LSD radix): it keeps the order of equal hashes, so offsets stay
+ * ascending, and its time does not depend on the keys. */
 
 #include "partition/sealed_internal.h"
 

@@ -1,13 +1,13 @@
 /* Which batches of the source count, by partition (design.md 7, Sealing).
  *
- * A journal file is walked as recovery walks it (journal_recover.c): a block counts when it is good in itself and follows
- * the one before by number and chain. Behind a bad place the walk goes on only if a good block's `synced` mark proves
- * that the missing one was on the disk (J2): without a mark recovery took it for the torn tail, cut it, and gave its
- * number to a block of the next segment. What stands behind such a place must not count: a left item or a cut there
- * would kill records that live.
+ * A journal file is walked as recovery walks it (journal_recover.c): a block counts when it is good in itself and
+ * follows the one before by number and chain. Behind a bad place the walk goes on only if a good block's `synced`
+ * mark proves that the missing one was on the disk (J2): without a mark recovery took it for the torn tail, cut it,
+ * and gave its number to a block of the next segment. What stands behind such a place must not count: a left item or
+ * a cut there would kill records that live.
  *
- * What a block's items do to a partition is what they do on a start (shard_recovery.c), as far as this segment shows it:
- * a batch that neither continues what is held nor cuts it is not the log's. */
+ * What a block's items do to a partition is what they do on a start (shard_recovery.c), as far as this segment shows
+ * it: a batch that neither continues what is held nor cuts it is not the log's. */
 
 #include "partition/sealed_internal.h"
 

@@ -5,8 +5,8 @@
  *   3  the same plan, and a source made of recipes: blocks of a journal with right checksums
  * Whatever can be sealed gives the same bytes again, and is read back, and sealed again as its next generation.
  *
- * Recipe of a block: u8 page (low 5 bits), u8 number, u8 synced, u8 items; each: u8 kind, u8 partition, u8 base, u8 epoch,
- * u8 records. */
+ * Recipe of a block: u8 page (low 5 bits), u8 number, u8 synced, u8 items; each: u8 kind, u8 partition, u8 base, u8
+ * epoch, u8 records. */
 #include <assert.h>
 #include <stdlib.h>
 

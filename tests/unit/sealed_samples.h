@@ -118,4 +118,41 @@ static inline struct span sample_keys(struct span file, const struct sealed_entr
 	return span_of(file.data + entry->keys_place, (size_t)sealed_keys_size(entry));
 }
 
+/* Every event's (offset, key, partition key), found by reading everything. */
+struct seen {
+	uint64_t hash;
+	uint64_t offset;
+};
+
+static inline size_t sample_scan(struct span file, const struct sealed_entry *entry, struct seen *seen)
+{
+	struct buffer scratch = BUFFER_NULL;
+	size_t count = 0;
+	uint64_t at = entry->place;
+	int rv;
+
+	while (at < entry->place + entry->size) {
+		struct batch batch;
+		struct span records;
+		struct reader reader;
+
+		rv = batch_decode_stamped(span_of(file.data + at, entry->size), &batch);
+		assert(rv == 0);
+		rv = batch_records(&batch, &scratch, &records);
+		assert(rv == 0);
+		reader = reader_of(records);
+		for (uint32_t i = 0; (batch.flags & BATCH_CONTROL) == 0 && i < batch.record_count; i++) {
+			struct event event;
+
+			rv = event_decode(&reader, &event);
+			assert(rv == 0);
+			seen[count].hash = sealed_key_hash(event.key, event.partition_key);
+			seen[count++].offset = batch.base_offset + i;
+		}
+		at += batch.size;
+	}
+	buffer_deinit(&scratch);
+	return count;
+}
+
 #endif

@@ -167,7 +167,7 @@ static void a_file_cut_short_is_refused(void **state)
 	assert_int_equal(open_again(f), 0);
 }
 
-/* --- lies: right checksums over wrong numbers ---------------------------------------------------------------------- */
+/* --- lies: right checksums over wrong numbers -------- */
 
 static void a_footer_must_describe_its_file(void **state)
 {

@@ -274,45 +274,12 @@ static void check_data(struct fixture *f, const struct model_part *part, const s
 	assert_int_equal(sequence, entry->last_sequence);
 }
 
-/* Every event's (offset, key, partition key), found by reading everything. */
-struct seen {
-	uint64_t hash;
-	uint64_t offset;
-};
-
-static size_t scan(struct fixture *f, const struct sealed_entry *entry, struct seen *seen)
-{
-	struct buffer scratch = BUFFER_NULL;
-	size_t count = 0;
-	uint64_t at = entry->place;
-
-	while (at < entry->place + entry->size) {
-		struct batch batch;
-		struct span records;
-		struct reader reader;
-
-		assert_int_equal(batch_decode_stamped(span_of(f->file.data + at, entry->size), &batch), 0);
-		assert_int_equal(batch_records(&batch, &scratch, &records), 0);
-		reader = reader_of(records);
-		for (uint32_t i = 0; (batch.flags & BATCH_CONTROL) == 0 && i < batch.record_count; i++) {
-			struct event event;
-
-			assert_int_equal(event_decode(&reader, &event), 0);
-			seen[count].hash = sealed_key_hash(event.key, event.partition_key);
-			seen[count++].offset = batch.base_offset + i;
-		}
-		at += batch.size;
-	}
-	buffer_deinit(&scratch);
-	return count;
-}
-
 static void check_keys(struct fixture *f, const struct sealed_entry *entry)
 {
 	static struct seen seen[RECORDS_MAX];
 	struct span keys = sample_keys(buffer_span(&f->file), entry);
 	struct buffer offsets = BUFFER_NULL;
-	size_t count = scan(f, entry, seen);
+	size_t count = sample_scan(buffer_span(&f->file), entry, seen);
 	size_t listed = 0;
 	uint64_t before = 0;
 
