@@ -488,6 +488,11 @@ static void define(struct harness *harness)
 
 struct harness *harness_new(uint32_t nodes)
 {
+	return harness_new_sized(nodes, HARNESS_SEGMENT_BYTES * 16);
+}
+
+struct harness *harness_new_sized(uint32_t nodes, uint32_t segment_bytes)
+{
 	struct harness *harness = calloc(1, sizeof *harness);
 	struct map_partition *row;
 
@@ -495,7 +500,7 @@ struct harness *harness_new(uint32_t nodes)
 	harness->count = nodes;
 	harness->now_ms = 10000;
 	harness->pending_limit_bytes = 16 * 1024 * 1024;
-	harness->segment_bytes = HARNESS_SEGMENT_BYTES * 16;
+	harness->segment_bytes = segment_bytes;
 	harness->apply_proposals = true;
 	harness->partition = partition_of(span_of_text("k"));
 	harness->producer = producer_id_make(1700000000000ull, 1, 1);

@@ -93,6 +93,7 @@ struct harness {
 };
 
 struct harness *harness_new(uint32_t nodes);
+struct harness *harness_new_sized(uint32_t nodes, uint32_t segment_bytes); /* of the journals */
 struct harness *harness_free(struct harness *harness);
 
 /* --- the controller ----------------------------------------------------------------------------------------------- */
