@@ -226,9 +226,10 @@ static void wake_keeper(void *owner)
 static void be_polite(void)
 {
 	const struct sched_param none = {0};
+	id_t self = (id_t)gettid();
 
 	(void)sched_setscheduler(0, SCHED_BATCH, &none);
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), DISK_SEALER_NICE);
+	(void)setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + DISK_SEALER_NICE);
 }
 
 static void tell_refused(const struct shard_disk *disk, const struct disk_request *request, int why)

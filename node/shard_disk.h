@@ -17,7 +17,7 @@
 #include <stdatomic.h>
 
 #define DISK_RETRY_MS 500u  /* between tries to prepare space when there was none */
-#define DISK_SEALER_NICE 10 /* sealing is never urgent */
+#define DISK_SEALER_NICE 10 /* more than the process has: sealing is never urgent */
 
 struct shard_disk_config {
 	const struct logging *log;

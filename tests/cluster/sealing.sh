@@ -49,6 +49,14 @@ deploy/shop/generate.py --events "$SHOP" --skip "$SHOP" >"$work/shop2"
 tests/cluster/sealing.py blobs 0 "$blobs" >"$work/blobs1"
 tests/cluster/sealing.py blobs "$blobs" "$blobs" >"$work/blobs2"
 
+# The thread that seals, one a shard, stands back behind all others (node/shard_disk.h).
+for node in 1 2 3; do
+    process=/proc/$(node_pid "$node")
+    nice=$(cut -d' ' -f19 "$process/stat") # at most 19: nothing stands behind that
+    [ "$nice" -ge 19 ] || [ "$(awk -v nice="$nice" '$19 > nice' "$process"/task/*/stat | wc -l)" -eq 1 ] ||
+        fail "n$node has no polite sealer"
+done
+
 say "the first half: $blobs blobs, $SHOP events of the shop"
 publish_all "$work/shop1" "$work/blobs1"
 for node in 1 2 3; do wait_until 60 "n$node has sealed" has_sealed "$node" 2; done
