@@ -179,6 +179,10 @@ static const struct event_line event_lines[] = {
 	[SHARD_EVENT_DIGEST_DIFFERS] = {"partition.digest_differs", LOGGING_ERROR},
 	[SHARD_EVENT_STATE_FAILED] = {"partition.state_failed", LOGGING_ERROR},
 	[SHARD_EVENT_REFUSED_GARBAGE] = {"shard.garbage", LOGGING_WARN},
+	[SHARD_EVENT_SEALED_SEGMENT] = {"journal.segment_sealed", LOGGING_DEBUG},
+	[SHARD_EVENT_REWRITTEN_SEGMENT] = {"journal.segment_rewritten", LOGGING_DEBUG},
+	[SHARD_EVENT_SEAL_FAILED] = {"journal.seal_failed", LOGGING_ERROR},
+	[SHARD_EVENT_SEALED_DAMAGED] = {"journal.sealed_damaged", LOGGING_ERROR},
 };
 
 static void tell_event(struct partition_thread *thread, const struct shard_event *event)
@@ -211,7 +215,7 @@ static void tell_out(struct partition_thread *thread, const struct shard_proposa
 
 static void submit(struct partition_thread *thread, const struct disk_request *request)
 {
-	if (request->verb != DISK_READ && request->verb != DISK_SNAPSHOT_GET)
+	if (partition_waits_for(request))
 		thread->disk_outstanding++;
 	shard_disk_submit(&thread->disk, request);
 }

@@ -26,9 +26,9 @@ static void disk_done(void *owner, struct disk_job *job)
 	inbox_put_job_take(&thread->inbox, job);
 }
 
-static bool is_waited_for(const struct disk_request *request)
+bool partition_waits_for(const struct disk_request *request)
 {
-	return request->verb != DISK_READ && request->verb != DISK_SNAPSHOT_GET;
+	return request->verb != DISK_READ && request->verb != DISK_SNAPSHOT_GET && request->verb != DISK_SEAL;
 }
 
 static void take_jobs(struct partition_thread *thread, struct disk_job *jobs)
@@ -37,7 +37,7 @@ static void take_jobs(struct partition_thread *thread, struct disk_job *jobs)
 		struct disk_job *job = jobs;
 
 		jobs = job->next;
-		if (is_waited_for(&job->request)) {
+		if (partition_waits_for(&job->request)) {
 			assert(thread->disk_outstanding > 0);
 			thread->disk_outstanding--;
 		}

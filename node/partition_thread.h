@@ -81,8 +81,9 @@ void partition_thread_deinit(struct partition_thread *thread);
 
 /* --- for the files of this thread only ---------------------------------------------------------------------------- */
 
-size_t partition_receive(struct partition_thread *thread); /* messages of one turn; their count */
-void partition_carry_out(struct partition_thread *thread); /* the shard's outbox */
+bool partition_waits_for(const struct disk_request *request); /* a clean stop does */
+size_t partition_receive(struct partition_thread *thread);    /* messages of one turn; their count */
+void partition_carry_out(struct partition_thread *thread);    /* the shard's outbox */
 void partition_upkeep(struct partition_thread *thread);
 _Noreturn void partition_fatal(const struct partition_thread *thread, const char *why);
 

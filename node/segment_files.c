@@ -5,39 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #define SEGMENT_FILE_NULL ((struct segment_file){.fd = -1})
-
-static void segment_name(uint32_t number, char name[32])
-{
-	snprintf(name, 32, "%08" PRIu32 ".segment", number);
-}
-
-static void spare_name(uint32_t number, char name[32])
-{
-	snprintf(name, 32, "spare-%" PRIu32, number);
-}
-
-static bool parse_segment(const char *name, uint32_t *number)
-{
-	int size = 0;
-
-	/* NOLINTNEXTLINE(cert-err34-c): read back and compared below */
-	return sscanf(name, "%8" SCNu32 ".segment%n", number, &size) == 1 && size == 16 && name[16] == '\0';
-}
-
-static bool parse_spare(const char *name, uint32_t *number)
-{
-	int size = 0;
-
-	/* NOLINTNEXTLINE(cert-err34-c): read back and compared below */
-	return sscanf(name, "spare-%9" SCNu32 "%n", number, &size) == 1 && size > 0 && name[size] == '\0';
-}
 
 static void file_close(struct segment_file *file)
 {
@@ -109,10 +82,12 @@ void segment_files_deinit(struct segment_files *files)
 
 static int by_number(const void *a, const void *b)
 {
-	uint32_t first = ((const struct disk_segment *)a)->segment;
-	uint32_t second = ((const struct disk_segment *)b)->segment;
+	const struct disk_segment *first = a;
+	const struct disk_segment *second = b;
 
-	return first < second ? -1 : first > second;
+	if (first->segment != second->segment)
+		return first->segment < second->segment ? -1 : 1;
+	return first->generation < second->generation ? -1 : first->generation > second->generation;
 }
 
 static int sync_found(const struct segment_files *files, const char *name, uint64_t *size_bytes)
@@ -131,16 +106,11 @@ static int sync_found(const struct segment_files *files, const char *name, uint6
 	return rv;
 }
 
-static int scan_entry(struct segment_files *files, const char *name, struct disk_segment **segments, uint32_t *count,
-		      uint32_t *capacity)
+static int segment_found(const struct segment_files *files, const char *text, const struct segment_name *name,
+			 struct disk_segment **segments, uint32_t *count, uint32_t *capacity)
 {
-	uint32_t number;
 	struct disk_segment *grown;
 
-	if (parse_spare(name, &number))
-		return take_spare(files, name, number);
-	if (!parse_segment(name, &number) || number == 0)
-		return 0; /* not ours: left alone */
 	if (*count == *capacity) {
 		*capacity = *capacity * 2 + 64;
 		grown = reallocarray(*segments, *capacity, sizeof *grown);
@@ -148,8 +118,24 @@ static int scan_entry(struct segment_files *files, const char *name, struct disk
 			return ENOMEM;
 		*segments = grown;
 	}
-	(*segments)[*count].segment = number;
-	return sync_found(files, name, &(*segments)[(*count)++].size_bytes);
+	grown = &(*segments)[(*count)++];
+	*grown = (struct disk_segment){.segment = name->segment, .generation = name->generation};
+	return sync_found(files, text, &grown->size_bytes);
+}
+
+static int scan_entry(struct segment_files *files, const char *text, struct disk_segment **segments, uint32_t *count,
+		      uint32_t *capacity)
+{
+	struct segment_name name = segment_name_parse(text);
+
+	switch (name.kind) {
+	case SEGMENT_NAME_SEGMENT: return segment_found(files, text, &name, segments, count, capacity);
+	case SEGMENT_NAME_SPARE: return take_spare(files, text, name.segment);
+	case SEGMENT_NAME_SEALING: return unlinkat(files->folder, text, 0) == 0 ? 0 : errno;
+	case SEGMENT_NAME_DAMAGED:
+	case SEGMENT_NAME_FOREIGN: break; /* left alone */
+	}
+	return 0;
 }
 
 int segment_files_scan(struct segment_files *files, struct disk_segment **segments, uint32_t *count)
@@ -189,13 +175,13 @@ static uint64_t ahead_bytes(const struct segment_files *files)
 	return ahead;
 }
 
-static bool has_spare(const struct segment_files *files)
+static uint32_t spare_count(const struct segment_files *files)
 {
-	for (size_t i = 0; i < SEGMENT_SPARES_MAX; i++) {
-		if (files->spares[i].fd >= 0)
-			return true;
-	}
-	return false;
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < SEGMENT_SPARES_MAX; i++)
+		count += files->spares[i].fd >= 0;
+	return count;
 }
 
 static bool wants(const struct segment_files *files)
@@ -203,7 +189,7 @@ static bool wants(const struct segment_files *files)
 	bool begun = files->current.fd < 0 || is_prepared(files, &files->current) ||
 		     files->current.prepared_bytes - files->position >= SEGMENT_AHEAD_BYTES / 2;
 
-	return !files->stopped && (ahead_bytes(files) < SEGMENT_AHEAD_BYTES || !has_spare(files) || !begun);
+	return !files->stopped && (ahead_bytes(files) < SEGMENT_AHEAD_BYTES || spare_count(files) == 0 || !begun);
 }
 
 bool segment_files_wants(struct segment_files *files)
@@ -218,9 +204,9 @@ bool segment_files_wants(struct segment_files *files)
 
 static int make_spare(struct segment_files *files, struct segment_file *spare)
 {
-	char name[32];
+	char name[SEGMENT_NAME_BYTES];
 
-	spare_name(files->next_spare, name);
+	segment_name_print(SEGMENT_NAME_SPARE, files->next_spare, 0, name);
 	spare->fd = openat(files->folder, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (spare->fd < 0)
 		return errno;
@@ -241,7 +227,8 @@ static int next_file(struct segment_files *files, struct segment_file **file)
 		if (files->spares[i].fd >= 0 && !is_prepared(files, &files->spares[i]))
 			*file = &files->spares[i];
 	}
-	if (*file == NULL && (*file = free_spare(files)) != NULL) {
+	if (*file == NULL && spare_count(files) < SEGMENT_SPARES_MADE) {
+		*file = free_spare(files);
 		rv = make_spare(files, *file);
 		*file = rv == 0 ? *file : NULL;
 	}
@@ -267,7 +254,7 @@ static int write_zeros(int fd, uint64_t from, uint64_t size)
 	return fdatasync(fd) == 0 ? 0 : errno;
 }
 
-static bool has_room(const struct segment_files *files, uint64_t size)
+bool segment_files_have_room(const struct segment_files *files, uint64_t size)
 {
 	struct statvfs status;
 
@@ -303,7 +290,7 @@ int segment_files_prepare(struct segment_files *files)
 	file->busy = true; /* a spare may become current meanwhile: it is found again by its descriptor */
 	pthread_mutex_unlock(&files->lock);
 
-	rv = has_room(files, size) ? write_zeros(fd, from, size) : ENOSPC;
+	rv = segment_files_have_room(files, size) ? write_zeros(fd, from, size) : ENOSPC;
 
 	pthread_mutex_lock(&files->lock);
 	if (files->current.fd == fd)
@@ -344,10 +331,10 @@ static struct segment_file *best_spare(struct segment_files *files)
 /* The keeper has nothing of the current file in hand when this is called. */
 static int switch_to(struct segment_files *files, struct segment_file *spare, uint32_t segment)
 {
-	char from[32], to[32];
+	char from[SEGMENT_NAME_BYTES], to[SEGMENT_NAME_BYTES];
 
-	spare_name(spare->number, from);
-	segment_name(segment, to);
+	segment_name_print(SEGMENT_NAME_SPARE, spare->number, 0, from);
+	segment_name_print(SEGMENT_NAME_SEGMENT, segment, 0, to);
 	if (renameat(files->folder, from, files->folder, to) != 0 || fsync(files->folder) != 0)
 		return errno;
 	file_close(&files->current);
@@ -413,43 +400,63 @@ void segment_files_written(struct segment_files *files, uint64_t end)
 
 /* --- deleting and reading ------------------------------------------------------------------------------- */
 
-int segment_files_delete(struct segment_files *files, uint32_t segment)
+/* A spare more than may soon be needed would only hold space. */
+static bool wants_reuse(struct segment_files *files, uint64_t size_bytes)
 {
-	char name[32], spare_to[32];
-	uint32_t number;
+	return size_bytes == files->segment_bytes && free_spare(files) != NULL &&
+	       ahead_bytes(files) < SEGMENT_AHEAD_BYTES + files->segment_bytes;
+}
+
+/* Under the lock: a spare may become the next segment at once. */
+static int reuse(struct segment_files *files, const char *name)
+{
+	char spare[SEGMENT_NAME_BYTES];
+	uint32_t number = files->next_spare;
+
+	segment_name_print(SEGMENT_NAME_SPARE, number, 0, spare);
+	return renameat(files->folder, name, files->folder, spare) == 0 ? take_spare(files, spare, number) : errno;
+}
+
+static int set_aside(const struct segment_files *files, const char *name, uint32_t segment, uint32_t generation)
+{
+	char aside[SEGMENT_NAME_BYTES];
+
+	segment_name_print(SEGMENT_NAME_DAMAGED, segment, generation, aside);
+	return renameat(files->folder, name, files->folder, aside) == 0 ? 0 : errno;
+}
+
+int segment_files_delete(struct segment_files *files, uint32_t segment, uint32_t generation, bool keep)
+{
+	char name[SEGMENT_NAME_BYTES];
 	struct stat status;
 	int rv = 0;
 
-	segment_name(segment, name);
+	segment_name_print(SEGMENT_NAME_SEGMENT, segment, generation, name);
 	pthread_mutex_lock(&files->lock);
-	number = files->next_spare;
-	spare_name(number, spare_to);
-	if (files->current.fd >= 0 && files->current.number == segment) {
+	if (generation == 0 && files->current.fd >= 0 && files->current.number == segment)
 		rv = EBUSY;
-	} else if (fstatat(files->folder, name, &status, 0) != 0) {
+	else if (fstatat(files->folder, name, &status, 0) != 0)
 		rv = errno == ENOENT ? 0 : errno;
-	} else if (free_spare(files) != NULL && (uint64_t)status.st_size == files->segment_bytes) {
-		if (renameat(files->folder, name, files->folder, spare_to) != 0)
-			rv = errno;
-		else
-			rv = take_spare(files, spare_to, number);
-	} else if (unlinkat(files->folder, name, 0) != 0) {
+	else if (keep)
+		rv = set_aside(files, name, segment, generation);
+	else if (generation == 0 && wants_reuse(files, (uint64_t)status.st_size))
+		rv = reuse(files, name);
+	else if (unlinkat(files->folder, name, 0) != 0)
 		rv = errno;
-	}
 	pthread_cond_broadcast(&files->changed);
 	pthread_mutex_unlock(&files->lock);
-	return rv;
+	return rv == 0 && fsync(files->folder) != 0 ? errno : rv;
 }
 
-ssize_t segment_files_read(const struct segment_files *files, uint32_t segment, uint64_t place, uint8_t *bytes,
-			   size_t size)
+ssize_t segment_files_read(const struct segment_files *files, uint32_t segment, uint32_t generation, uint64_t place,
+			   uint8_t *bytes, size_t size)
 {
-	char name[32];
+	char name[SEGMENT_NAME_BYTES];
 	size_t done = 0;
 	ssize_t got = 0;
 	int fd, saved;
 
-	segment_name(segment, name);
+	segment_name_print(SEGMENT_NAME_SEGMENT, segment, generation, name);
 	fd = openat(files->folder, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;

@@ -1,22 +1,32 @@
-/* The files of one journal: DIR/journal-I/NNNNNNNN.segment, and spare-N, which become segments by a rename.
+/* The files of one journal, in DIR/journal-I: segments, sealed segments, and spares, which become segments by a rename
+ * (segment_names.h).
  *
  * A write must never hit unwritten space (performance-budget.md F4: that doubles a sync), so the keeper thread writes
  * zeros ahead, in slices, into the segment being written and then into a spare; each slice is synced before it counts.
- * Invariants: 1 a write ends at or before prepared_bytes of its file; 2 a segment's directory entry is durable before a
- * write to it is told done; 3 a file found at start is never written again, spares excepted; 4 when less than the
- * reserve is free on the file system nothing is prepared, and writers are told so (DISK_FULL) instead of waiting.
+ * Invariants
+ *  1 A write ends at or before prepared_bytes of its file.
+ *  2 A segment's directory entry is durable before a write to it is told done.
+ *  3 A file found at start is never written again, spares excepted.
+ *  4 When less than the reserve is free on the file system nothing is prepared, and writers are told so (DISK_FULL)
+ *    instead of waiting.
+ *  5 What was deleted stays gone once it is answered.
+ *  6 A sealed segment's file is never written again.
+ * A deleted segment's file is reused, whole, as a spare: while segments are sealed about as fast as they are filled no
+ * zeros are written at all.
  * Writer and keeper thread of the journal, under the lock; scan and sync at start on the main thread. */
 #ifndef EVGRID_NODE_SEGMENT_FILES_H
 #define EVGRID_NODE_SEGMENT_FILES_H
 
 #include "node/config.h"
+#include "node/segment_names.h"
 #include "partition/disk.h"
 
 #include <pthread.h>
 
 #define SEGMENT_SLICE_BYTES (2u * 1024 * 1024)  /* one step of preparing: a few milliseconds of the disk */
 #define SEGMENT_AHEAD_BYTES (32u * 1024 * 1024) /* prepared ahead of the write position */
-#define SEGMENT_SPARES_MAX 2u
+#define SEGMENT_SPARES_MADE 2u                  /* the keeper makes no more; beyond it only files are reused */
+#define SEGMENT_SPARES_MAX 4u
 #define SEGMENT_PATH_BYTES (CONFIG_PATH_BYTES + 64)
 
 struct segment_file {
@@ -47,8 +57,8 @@ struct segment_files {
 int segment_files_init(struct segment_files *files, const char *path, uint64_t segment_bytes, uint64_t reserve_bytes);
 void segment_files_deinit(struct segment_files *files);
 
-/* The segments found, by number, each synced first (what was read counts only when it is durable). The caller frees.
- * 0, or an errno value. */
+/* The segments found, by number and generation, each synced first (what was read counts only when it is durable). The
+ * caller frees. What a crash left half sealed is removed. 0, or an errno value. */
 int segment_files_scan(struct segment_files *files, struct disk_segment **segments, uint32_t *count);
 
 /* The file for a write that ends at `end`: switches to a new segment when asked for one, waits for prepared space.
@@ -63,11 +73,15 @@ int segment_files_prepare(struct segment_files *files);
 bool segment_files_wants(struct segment_files *files);
 void segment_files_stop(struct segment_files *files); /* wakes a waiting writer: DISK_FULL */
 
-/* The segment's file becomes a spare, or goes. 0, or an errno value. */
-int segment_files_delete(struct segment_files *files, uint32_t segment);
+/* Generation 0: the file becomes a spare, or goes; else it goes. keep: it is set aside under another name. Durable when
+ * this returns. 0, or an errno value. */
+int segment_files_delete(struct segment_files *files, uint32_t segment, uint32_t generation, bool keep);
 
 /* Reads up to `size` bytes. The count, or -1 with errno set. */
-ssize_t segment_files_read(const struct segment_files *files, uint32_t segment, uint64_t place, uint8_t *bytes,
-			   size_t size);
+ssize_t segment_files_read(const struct segment_files *files, uint32_t segment, uint32_t generation, uint64_t place,
+			   uint8_t *bytes, size_t size);
+
+/* Is so much free beside the reserve? */
+bool segment_files_have_room(const struct segment_files *files, uint64_t size);
 
 #endif

@@ -1,12 +1,16 @@
-/* The three disk threads of a shard. */
+/* The four disk threads of a shard. */
 #include "node/shard_disk.h"
 
 #include "node/clock.h"
+#include "node/segment_seal.h"
 #include "node/snapshot_files.h"
+#include "proto/error.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static _Noreturn void disk_fatal(const struct shard_disk *disk, const char *what, int error)
@@ -119,8 +123,8 @@ static void carry_out_read(struct shard_disk *disk, struct disk_job *job)
 	job->bytes = malloc(job->request.length + 1u);
 	if (job->bytes == NULL)
 		disk_fatal(disk, "memory for a read", ENOMEM);
-	size = segment_files_read(&disk->files, job->request.segment, job->request.place, job->bytes,
-				  job->request.length);
+	size = segment_files_read(&disk->files, job->request.segment, job->request.generation, job->request.place,
+				  job->bytes, job->request.length);
 	if (size < 0 && errno != ENOENT)
 		disk_fatal(disk, "pread", errno);
 	job->size_bytes = size < 0 ? 0 : (size_t)size;
@@ -163,7 +167,7 @@ static void carry_out_keep(struct shard_disk *disk, struct disk_job *job)
 	int rv;
 
 	if (request->verb == DISK_DELETE)
-		rv = segment_files_delete(&disk->files, request->segment);
+		rv = segment_files_delete(&disk->files, request->segment, request->generation, request->keep);
 	else
 		rv = snapshot_file_put(disk->config.snapshot_path, request->partition, request->slot, request->bytes);
 	if (is_no_space(rv))
@@ -215,6 +219,54 @@ static void wake_keeper(void *owner)
 	disk_queue_wake(&disk->keeps);
 }
 
+/* --- sealer ------------------------------------------------------------------------------------------------------ */
+
+/* Less of the processor than the threads that others wait for; the kernel's share of the disk follows the nice value.
+ * Lowering oneself needs no privilege; where it is refused all the same, sealing is merely less polite. */
+static void be_polite(void)
+{
+	const struct sched_param none = {0};
+	id_t self = (id_t)gettid();
+
+	(void)sched_setscheduler(0, SCHED_BATCH, &none);
+	(void)setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + DISK_SEALER_NICE);
+}
+
+static void tell_refused(const struct shard_disk *disk, const struct disk_request *request, int why)
+{
+	logging_event(disk->config.log, LOGGING_ERROR, "segment.not_sealed",
+		      FIELDS(FIELD_TEXT("journal", disk->config.journal_path),
+			     FIELD_NUMBER("segment", request->segment), FIELD_NUMBER("generation", request->generation),
+			     FIELD_TEXT("why", error_name(why))));
+}
+
+static void carry_out_seal(struct shard_disk *disk, struct disk_job *job)
+{
+	int why = 0;
+
+	switch (segment_seal(&disk->files, &job->request, &disk->stopped, &job->bytes, &job->size_bytes, &why)) {
+	case SEGMENT_SEALED: break;
+	case SEGMENT_SEAL_REFUSED: tell_refused(disk, &job->request, why); break;
+	case SEGMENT_SEAL_FULL:
+	case SEGMENT_SEAL_STOPPED: job->outcome = DISK_FULL; break;
+	case SEGMENT_SEAL_FAILED: disk_fatal(disk, "sealing a segment", why);
+	}
+	disk->config.done(disk->config.owner, job);
+}
+
+static void *sealer_run(void *argument)
+{
+	struct shard_disk *disk = argument;
+	struct disk_job *job;
+
+	be_polite();
+	while (disk_queue_take(&disk->seals, UINT64_MAX, &job) != DISK_QUEUE_CLOSED) {
+		if (job != NULL)
+			carry_out_seal(disk, job);
+	}
+	return NULL;
+}
+
 /* --- the whole --------------------------------------------------------------------------------------------------- */
 
 int shard_disk_init(struct shard_disk *disk, const struct shard_disk_config *config, struct disk_segment **segments,
@@ -228,6 +280,7 @@ int shard_disk_init(struct shard_disk *disk, const struct shard_disk_config *con
 	disk_queue_init(&disk->writes);
 	disk_queue_init(&disk->reads);
 	disk_queue_init(&disk->keeps);
+	disk_queue_init(&disk->seals);
 	rv = segment_files_init(&disk->files, config->journal_path, config->segment_bytes, config->reserve_bytes);
 	disk->files.wake_keeper = wake_keeper;
 	disk->files.owner = disk;
@@ -242,6 +295,8 @@ int shard_disk_start(struct shard_disk *disk)
 		rv = pthread_create(&disk->reader, NULL, reader_run, disk);
 	if (rv == 0)
 		rv = pthread_create(&disk->keeper, NULL, keeper_run, disk);
+	if (rv == 0)
+		rv = pthread_create(&disk->sealer, NULL, sealer_run, disk);
 	return rv;
 }
 
@@ -257,14 +312,18 @@ void shard_disk_submit(struct shard_disk *disk, const struct disk_request *reque
 	case DISK_SNAPSHOT_GET: disk_queue_put_take(&disk->reads, job); break;
 	case DISK_DELETE:
 	case DISK_SNAPSHOT_PUT: disk_queue_put_take(&disk->keeps, job); break;
+	case DISK_SEAL: disk_queue_put_take(&disk->seals, job); break;
 	}
 }
 
 /* The writer may wait for space that only the keeper prepares, so the keeper ends last. */
 void shard_disk_stop(struct shard_disk *disk)
 {
+	atomic_store(&disk->stopped, true);
+	disk_queue_close(&disk->seals);
 	disk_queue_close(&disk->writes);
 	disk_queue_close(&disk->reads);
+	pthread_join(disk->sealer, NULL);
 	pthread_join(disk->writer, NULL);
 	pthread_join(disk->reader, NULL);
 	segment_files_stop(&disk->files);
@@ -278,4 +337,5 @@ void shard_disk_deinit(struct shard_disk *disk)
 	disk_queue_deinit(&disk->writes);
 	disk_queue_deinit(&disk->reads);
 	disk_queue_deinit(&disk->keeps);
+	disk_queue_deinit(&disk->seals);
 }

@@ -1,10 +1,12 @@
-/* A shard's disk: carries out its disk requests on three threads, so that a turn never waits.
+/* A shard's disk: carries out its disk requests on four threads, so that a turn never waits.
  *   writer: DISK_WRITE, one after the other: pwrite and, when durable, fdatasync; with interval sync also the interval.
  *   reader: DISK_READ and DISK_SNAPSHOT_GET.
  *   keeper: DISK_DELETE, DISK_SNAPSHOT_PUT, and between them zeros ahead of the writer.
+ *   sealer: DISK_SEAL, with less of the processor than the others when all want it.
  * Every request is answered once, through `done` on one of these threads. Lack of space is an answer; any other
  * error of a write or a sync ends the process at once and is never retried (design.md section 7): after a failed
- * fdatasync nobody knows what is on the disk. */
+ * fdatasync nobody knows what is on the disk. A seal under way when the disk stops is given up, and answered
+ * DISK_FULL. */
 #ifndef EVGRID_NODE_SHARD_DISK_H
 #define EVGRID_NODE_SHARD_DISK_H
 
@@ -12,7 +14,10 @@
 #include "node/logging.h"
 #include "node/segment_files.h"
 
-#define DISK_RETRY_MS 500u /* between tries to prepare space when there was none */
+#include <stdatomic.h>
+
+#define DISK_RETRY_MS 500u  /* between tries to prepare space when there was none */
+#define DISK_SEALER_NICE 10 /* more than the process has: sealing is never urgent */
 
 struct shard_disk_config {
 	const struct logging *log;
@@ -31,10 +36,13 @@ struct shard_disk {
 	struct disk_queue writes;
 	struct disk_queue reads;
 	struct disk_queue keeps;
+	struct disk_queue seals;
 	pthread_t writer;
 	pthread_t reader;
 	pthread_t keeper;
-	int dirty; /* writer: descriptor with unsynced writes, -1: none */
+	pthread_t sealer;
+	atomic_bool stopped; /* the sealer gives up */
+	int dirty;           /* writer: descriptor with unsynced writes, -1: none */
 	uint64_t sync_due_ms;
 };
 
@@ -43,7 +51,7 @@ int shard_disk_init(struct shard_disk *disk, const struct shard_disk_config *con
 		    uint32_t *count);
 int shard_disk_start(struct shard_disk *disk); /* 0, or an errno value */
 void shard_disk_submit(struct shard_disk *disk, const struct disk_request *request);
-/* Finishes what was submitted, syncs what is unsynced, ends the threads. */
+/* Finishes what was submitted but a seal, syncs what is unsynced, ends the threads. */
 void shard_disk_stop(struct shard_disk *disk);
 void shard_disk_deinit(struct shard_disk *disk);
 

@@ -1,5 +1,6 @@
-/* Batches of a log, by entry: from the journal's memory, or from the disk by a read under way. One fetch serves one
- * reader (apply, view fill, one replica's catch-up, one replay) and has one read outstanding. */
+/* Batches of a log, by offset: from the journal's memory, or from the disk, journal or sealed segment, by a read under
+ * way. One fetch serves one reader (apply, view fill, one replica's catch-up, one replay) and has one read outstanding.
+ * Made for reading on: the batch behind the one given last costs no search. */
 #ifndef EVGRID_PARTITION_FETCH_H
 #define EVGRID_PARTITION_FETCH_H
 
@@ -20,18 +21,25 @@ struct fetch {
 	uint64_t ticket; /* of the read under way; 0: none */
 	bool answered;   /* bytes is what (segment, place) gave, however short */
 	uint32_t segment;
+	uint32_t generation;
 	uint32_t place;
-	struct buffer bytes; /* of the last read, from (segment, place) */
+	uint32_t asked;      /* bytes */
+	struct buffer bytes; /* of the last read, from (segment, generation, place) */
+	uint64_t next_base;  /* sealed: the batch of this base ... */
+	uint32_t next_at;    /* ... stands here in bytes ... */
+	bool verified;       /* ... and is good: it was given before */
 };
 
 #define FETCH_NULL ((struct fetch){0})
 
 void fetch_deinit(struct fetch *fetch);
 
-/* owner: the upper half of the ticket (ticket_owner), so that the answer finds its way. The batch's spans are valid
+/* The batch that holds `offset`, which is below the log's end. A segment sealed or rewritten while a read of its former
+ * file was under way is no fault: it is asked for again where it lies now.
+ * owner: the upper half of the ticket (ticket_owner), so that the answer finds its way. The batch's spans are valid
  * until the next call with this fetch, the next append and the next disk answer. */
 enum fetch_result fetch_batch(struct shard *shard, struct fetch *fetch, uint32_t owner, const struct log *log,
-			      const struct log_entry *entry, struct batch *batch);
+			      uint64_t offset, struct batch *batch);
 
 /* The read's answer. true: it was this fetch's. Memory failure leaves the fetch empty: it will ask again. */
 bool fetch_done(struct fetch *fetch, uint64_t ticket, struct span bytes);

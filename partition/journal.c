@@ -55,7 +55,10 @@ void journal_recovered(struct journal *journal)
 	const struct recovery *recovery = &journal->recovery;
 	size_t count = recovery->count;
 
-	journal->segment = count > 0 ? recovery->segments[count - 1].segment + 1 : 1;
+	journal->segment = journal_segments_greatest_sealed(&journal->segments) + 1;
+	if (count > 0)
+		journal->segment = recovery->segments[count - 1].segment + 1;
+	journal->synced_below = journal->segment;
 	journal->place = 0;
 	journal->last = recovery->kept;
 	journal->previous = recovery->previous;
@@ -305,6 +308,11 @@ void journal_write_done(struct journal *journal, enum disk_outcome outcome)
 		journal->synced = flight->number;
 	else if (flight->place == 0)
 		journal->synced = flight->number - 1; /* the driver syncs a segment before it goes on to the next */
+	if (flight->place == 0 && journal->config.durable)
+		journal->synced_below = flight->segment;
+	else if (flight->place == 0 && journal->written > 0)
+		journal->synced_below = journal->written;
+	journal->written = flight->segment;
 	*flight = (struct journal_flight){0};
 }
 

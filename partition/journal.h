@@ -27,7 +27,8 @@
  *  J3 What a start has read is synced by the driver before it counts; an old segment is never written on.
  *  J4 A batch whose epoch is above the log's last and whose base lies below the partition's end truncates, on recovery
  *     as when running.
- *  J5 Truncation and leave items live until every segment they reach into is gone.
+ *  J5 Truncation and leave items live until every segment they reach into is gone: a full segment goes only after it
+ *     has been sealed (sealed.h), oldest first, and a sealed one's index says what they said.
  *
  * docs/reference/journal-format.md tells it to users. */
 #ifndef EVGRID_PARTITION_JOURNAL_H
@@ -86,7 +87,7 @@ struct journal *journal_free(struct journal *journal);            /* returns NUL
 
 /* --- recovery: one machine, fed read by read ---------------------------------------------------------------------- */
 
-/* segments: what the driver found, any order. 0, or as for feed. */
+/* segments: the journal's own files that the driver found (generation 0), any order. 0, or as for feed. */
 int journal_recover_begin(struct journal *journal, const struct disk_segment *segments, uint32_t count,
 			  const struct journal_visitor *visitor);
 /* The next read wanted (ticket left to the caller). true: carry it out and feed; false: recovery is complete. */
@@ -126,14 +127,43 @@ uint64_t journal_pending_bytes(const struct journal *journal);
  * DISK_READ(segment, place, size). Valid until the next append or write_done. */
 struct span journal_cached(const struct journal *journal, struct journal_place place, uint32_t size);
 
-/* --- space -------------------------------------------------------------------------------------------------------- */
+/* --- space: sealing, rewriting, deleting (policy: shard_seal.c) --------------------------------------------------- */
 
-/* The log no longer needs this batch (truncated, departed): counts towards its segment's dead share. */
+/* At start, before recovery, ascending: sealed segments are known by number and generation; live bytes are added as
+ * logs take them (journal_keep). Segments of the journal not above the greatest sealed one do not count in recovery:
+ * they are deleted. 0, -1: no memory. */
+int journal_add_sealed(struct journal *journal, uint32_t segment, uint32_t generation, uint64_t total_bytes);
+/* A file that is there and does not count: to be deleted, or with `keep` to be set aside; then what it held may be
+ * missed, and in this run sealed files are set aside only, too. 0, -1. */
+int journal_add_stale(struct journal *journal, uint32_t segment, uint32_t generation, bool keep);
+void journal_keep(struct journal *journal, uint32_t segment, uint64_t bytes);
+
+/* The log no longer needs these bytes (truncated, departed): counts towards the segment's dead share. Items of the
+ * journal count with their item header, sealed batches without. */
 void journal_drop(struct journal *journal, struct journal_place place, uint32_t size);
-/* A segment in which nothing lives any more and that may be deleted (J5), 0: none. Each is given once per start;
- * segments that count go oldest first, the next only after journal_delete_done for the one before. */
-uint32_t journal_next_delete(struct journal *journal);
+void journal_drop_sealed(struct journal *journal, uint32_t segment, uint64_t bytes);
+
+/* The oldest segment of the journal's own, if it is full, all it holds is durable, and so is the reason of all that was
+ * dropped from it; else 0. Nothing is given before this run's first block is durable, so there is always a segment
+ * that bears the numbers on. */
+uint32_t journal_oldest_full(const struct journal *journal);
+/* Generation 1 stands: all of it lives; the journal's own file is to be deleted, or set aside if corrupt blocks were
+ * found in it. 0, -1: no memory. */
+int journal_sealed(struct journal *journal, uint32_t segment, uint64_t total_bytes);
+/* A sealed segment of which less than half lives, 0: none; *generation: the present one. */
+uint32_t journal_next_rewrite(const struct journal *journal, uint32_t *generation);
+/* The next generation stands: all of it lives; the former is to be deleted. 0, -1. */
+int journal_rewritten(struct journal *journal, uint32_t segment, uint64_t total_bytes);
+/* It is being sealed or rewritten: it is not deleted until that has ended, by the above or by failure. again: it is
+ * offered again, else not in this run. */
+void journal_seal_begin(struct journal *journal, uint32_t segment);
+void journal_seal_failed(struct journal *journal, uint32_t segment, bool again);
+
+/* A file that may be deleted: one that no longer counts, the former generation of a sealed one, or the oldest sealed
+ * one when nothing lives in it and no other file is left to be deleted (until then it tells that older ones do not
+ * count). False: none. Each is given once per start. keep: it is damaged, set it aside. */
+bool journal_next_delete(struct journal *journal, uint32_t *segment, uint32_t *generation, bool *keep);
 /* Its DISK_DELETE has been answered: it is gone, and stays gone after a loss of power. */
-void journal_delete_done(struct journal *journal, uint32_t segment_number);
+void journal_delete_done(struct journal *journal, uint32_t segment, uint32_t generation);
 
 #endif

@@ -110,31 +110,44 @@ struct span journal_ring_find(const struct journal_ring *ring, struct journal_pl
 /* --- segments (journal_segment.c) ------------------------------------------------------------------------------- */
 
 enum journal_segment_state {
-	SEGMENT_COUNTS,   /* holds blocks of this journal */
-	SEGMENT_VOID,     /* a later segment's start says that nothing in it counts */
-	SEGMENT_PINNED,   /* holds corrupt blocks, or was never recognised: kept for a person to look at */
-	SEGMENT_DELETING, /* handed out by journal_next_delete */
+	SEGMENT_COUNTS, /* the journal's own, holds blocks that count */
+	SEGMENT_PINNED, /* the journal's own, holds corrupt blocks, or was never recognised: set aside once it is sealed */
+	SEGMENT_SEALED,
 };
 
 struct journal_segment {
-	uint64_t live_bytes;  /* items of batches that the logs still need */
-	uint64_t total_bytes; /* items of batches */
+	uint64_t live_bytes;  /* that the logs still need: items of batches, in a sealed one batches */
+	uint64_t total_bytes; /* of the same */
 	uint64_t free_after;  /* once this block is durable, the last drop is */
 	uint32_t segment;
+	uint32_t generation; /* sealed: the present one; else 0 */
 	enum journal_segment_state state;
+	bool sealing;
+	bool seal_failed;
 };
 
-struct journal_segments { /* ascending by number */
+struct journal_stale { /* a file that no longer counts */
+	uint32_t segment;
+	uint32_t generation;
+	bool keep;
+	bool given; /* by journal_next_delete */
+};
+
+struct journal_segments { /* ascending by number: the sealed ones, then the journal's own */
 	struct journal_segment *list;
 	size_t count;
 	size_t capacity;
-	size_t void_count;
+	size_t sealed_count;
+	struct journal_stale *stale;
+	size_t stale_count;
+	size_t stale_capacity;
 };
 
 int journal_segments_add(struct journal_segments *segments, uint32_t segment); /* 0 or -1 */
 struct journal_segment *journal_segments_find(const struct journal_segments *segments, uint32_t segment);
-void journal_segments_set(struct journal_segments *segments, struct journal_segment *segment,
-			  enum journal_segment_state state);
+/* It does not count after all: a stale file of its generation. 0 or -1. */
+int journal_segments_void(struct journal_segments *segments, uint32_t segment);
+uint32_t journal_segments_greatest_sealed(const struct journal_segments *segments); /* 0: none */
 void journal_segments_deinit(struct journal_segments *segments);
 
 /* --- recovery (journal_scan.c, _recover.c, _visit.c) -------------------------------------------------------------- */
@@ -266,9 +279,12 @@ struct journal {
 	uint64_t durable;          /* blocks answered */
 	uint64_t synced;           /* blocks known to be on the disk */
 	uint64_t first_of_run;
+	uint32_t written;      /* segment of the last block answered in this run; 0: none */
+	uint32_t synced_below; /* segments before this one are on the disk, and a block behind them is, too */
 	uint32_t run;
 	struct recovery recovery;
 	struct journal_damage damage;
+	bool careful; /* a sealed file was damaged: sealed ones are set aside, not deleted */
 };
 
 /* Ends a recovery: appending begins behind recovery.kept. */

@@ -263,7 +263,7 @@ static void pin_damaged(struct journal *journal)
 		bool damaged = i < r->found_index || r->found_place > 0;
 
 		if (r->segments[i].counts && damaged)
-			journal_segments_set(&journal->segments, &journal->segments.list[i], SEGMENT_PINNED);
+			journal_segments_find(&journal->segments, r->segments[i].segment)->state = SEGMENT_PINNED;
 	}
 }
 
@@ -362,7 +362,7 @@ static uint64_t claimed_bytes(struct span page)
 
 /* Segments that later ones do not name, from before the present end of the chain, may go; those that never held a good
  * block and are named by nobody are kept. */
-static void settle_segments(struct journal *journal)
+static int settle_segments(struct journal *journal)
 {
 	const struct recovery *r = &journal->recovery;
 	uint32_t first = 0;
@@ -372,14 +372,18 @@ static void settle_segments(struct journal *journal)
 			first = r->segments[i - 1].segment;
 	}
 	for (size_t i = 0; i < r->count; i++) {
-		struct journal_segment *segment = &journal->segments.list[i];
-		bool kept = r->segments[i].counts && segment->segment <= r->kept.segment;
+		uint32_t number = r->segments[i].segment;
+		struct journal_segment *segment = journal_segments_find(&journal->segments, number);
+		bool kept = r->segments[i].counts && number <= r->kept.segment;
 
 		if (kept || segment->state == SEGMENT_PINNED)
 			continue;
-		journal_segments_set(&journal->segments, segment,
-				     first != 0 && segment->segment > first ? SEGMENT_VOID : SEGMENT_PINNED);
+		if (first == 0 || number <= first)
+			segment->state = SEGMENT_PINNED;
+		else if (journal_segments_void(&journal->segments, number) != 0)
+			return -ERROR_MEMORY;
 	}
+	return 0;
 }
 
 static int tail_end(struct journal *journal)
@@ -396,7 +400,8 @@ static int tail_end(struct journal *journal)
 	if (r->watch != NULL && journal->damage.tail_cut)
 		r->watch->tail(r->watch->data, r->bad_index < r->count ? r->segments[r->bad_index].segment : 0,
 			       r->bad_place, journal->damage.cut_bytes);
-	settle_segments(journal);
+	if (settle_segments(journal) != 0)
+		return -ERROR_MEMORY;
 	journal_recovered(journal);
 	free(r->window.memory);
 	free(r->segments);
@@ -453,26 +458,40 @@ static int by_number(const void *a, const void *b)
 	return (left->segment > right->segment) - (left->segment < right->segment);
 }
 
+/* Files of segments that have been sealed since are stale. */
+static int segment_take(struct journal *journal, const struct disk_segment *segment)
+{
+	struct recovery *r = &journal->recovery;
+
+	assert(segment->generation == 0);
+	if (segment->segment == 0 || segment->segment == UINT32_MAX)
+		return -ERROR_LIMIT;
+	if (segment->segment <= journal_segments_greatest_sealed(&journal->segments))
+		return journal_add_stale(journal, segment->segment, 0, false) != 0 ? -ERROR_MEMORY : 0;
+	r->segments[r->count] = (struct recovery_segment){
+		.segment = segment->segment,
+		.size = segment->size_bytes < UINT32_MAX ? segment->size_bytes : UINT32_MAX,
+		.last = UINT64_MAX,
+	};
+	r->segments[r->count].end = r->segments[r->count].size;
+	r->count++;
+	return 0;
+}
+
 static int segments_take(struct journal *journal, const struct disk_segment *segments, uint32_t count)
 {
 	struct recovery *r = &journal->recovery;
+	int rv = 0;
 
 	r->segments = calloc(count > 0 ? count : 1, sizeof *r->segments);
 	if (r->segments == NULL)
 		return -ERROR_MEMORY;
-	for (uint32_t i = 0; i < count; i++) {
-		if (segments[i].segment == 0 || segments[i].segment == UINT32_MAX)
-			return -ERROR_LIMIT;
-		r->segments[i] = (struct recovery_segment){
-			.segment = segments[i].segment,
-			.size = segments[i].size_bytes < UINT32_MAX ? segments[i].size_bytes : UINT32_MAX,
-			.last = UINT64_MAX,
-		};
-		r->segments[i].end = r->segments[i].size;
-	}
-	r->count = count;
-	qsort(r->segments, count, sizeof *r->segments, by_number);
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count && rv == 0; i++)
+		rv = segment_take(journal, &segments[i]);
+	if (rv != 0)
+		return rv;
+	qsort(r->segments, r->count, sizeof *r->segments, by_number);
+	for (size_t i = 0; i < r->count; i++) {
 		if (i > 0 && r->segments[i].segment == r->segments[i - 1].segment)
 			return -ERROR_MALFORMED;
 		if (journal_segments_add(&journal->segments, r->segments[i].segment) != 0)
@@ -505,7 +524,7 @@ int journal_recover_begin(struct journal *journal, const struct disk_segment *se
 	int rv;
 
 	assert(journal->phase == JOURNAL_READY && journal->next_number == 1);
-	assert(journal->segments.count == 0 && r->segments == NULL);
+	assert(journal->segments.count == journal->segments.sealed_count && r->segments == NULL);
 	journal->phase = JOURNAL_RECOVERING;
 	*r = (struct recovery){.phase = RECOVERY_STARTS, .visitor = *visitor, .watch = r->watch};
 	rv = segments_take(journal, segments, count);

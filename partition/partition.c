@@ -42,6 +42,7 @@ void partition_deinit(struct partition *partition)
 	read_drop_all(partition);
 	fetch_deinit(&partition->apply);
 	fetch_deinit(&partition->fill);
+	fetch_deinit(&partition->look);
 	buffer_deinit(&partition->held);
 	log_deinit(&partition->log);
 	partition->state = state_free(partition->state);
@@ -149,6 +150,8 @@ static void advance_durable(struct partition *partition)
 	uint64_t block = journal_durable_block(partition->shard->journal);
 	const struct log_entry *entry;
 
+	if (partition->durable_end < partition->log.sealed)
+		partition->durable_end = partition->log.sealed;
 	if (partition->durable_end == partition->log.end)
 		return;
 	entry = log_find(&partition->log, partition->durable_end);
@@ -191,7 +194,7 @@ void partition_stop(struct partition *partition, enum shard_event_kind kind, uin
 
 /* --- applying ----------------------------------------------------------------------------------------------------- */
 
-/* Committed batches that lie in memory, for one group over all partitions of the turn. */
+/* Committed batches that lie in memory, for one group over all partitions of the turn; sealed ones never do. */
 static void gather(struct partition *partition)
 {
 	struct shard *shard = partition->shard;
@@ -237,22 +240,18 @@ static void apply_committed(struct partition *partition)
 {
 	struct shard *shard = partition->shard;
 	uint32_t owner = ticket_owner(TICKET_APPLY, partition->id, 0);
-	const struct log_entry *entry = NULL;
 	enum fetch_result result = FETCH_READY;
 	struct batch batch;
 
-	while (result == FETCH_READY && state_applied(partition->state) < partition->log.commit &&
-	       shard->apply_left > 0) {
-		entry = entry == NULL ? log_find(&partition->log, state_applied(partition->state))
-				      : log_next(&partition->log, entry);
-		assert(entry != NULL);
-		assert(entry->base == state_applied(partition->state));
-		result = fetch_batch(shard, &partition->apply, owner, &partition->log, entry, &batch);
+	while (state_applied(partition->state) < partition->log.commit && shard->apply_left > 0) {
+		result = fetch_batch(shard, &partition->apply, owner, &partition->log, state_applied(partition->state),
+				     &batch);
 		if (result != FETCH_READY)
 			break;
+		assert(batch.base_offset == state_applied(partition->state));
 		shard->apply_left -= batch.record_count;
 		if (state_apply(partition->state, &batch) != 0) {
-			partition_stop(partition, SHARD_EVENT_STATE_FAILED, entry->base, 0);
+			partition_stop(partition, SHARD_EVENT_STATE_FAILED, batch.base_offset, 0);
 			return;
 		}
 	}
@@ -272,19 +271,16 @@ static void fill_views(struct partition *partition)
 
 	while (partition->role != PARTITION_STARTING && state_wants_fill(partition->state, &from) &&
 	       from < state_applied(partition->state)) {
-		const struct log_entry *entry = log_find(&partition->log, from);
-
 		if (shard->fill_left <= 0) {
 			shard_touch_again(partition);
 			return;
 		}
-		assert(entry != NULL);
-		result = fetch_batch(shard, &partition->fill, owner, &partition->log, entry, &batch);
+		result = fetch_batch(shard, &partition->fill, owner, &partition->log, from, &batch);
 		if (result != FETCH_READY)
 			break;
 		shard->fill_left -= batch.record_count;
 		if (state_fill(partition->state, &batch) != 0) {
-			partition_stop(partition, SHARD_EVENT_STATE_FAILED, entry->base, 1);
+			partition_stop(partition, SHARD_EVENT_STATE_FAILED, batch.base_offset, 1);
 			return;
 		}
 	}

@@ -128,7 +128,7 @@ struct partition {
 	struct state *state;
 	uint64_t durable_end;
 	uint64_t hint;           /* commit offset that the journal bears */
-	uint32_t history;        /* of the newest epoch start seen in the log */
+	uint32_t history;        /* of the newest epoch start seen in the log's unsealed part, or looked up */
 	uint64_t lease_until_ms; /* leases that this node's answers fed may live until then */
 	node_set lease_holders;  /* and those whose answers before lease_row_ms are not known yet */
 	uint64_t lease_row_ms;   /* 0: the turn after the row has not come yet */
@@ -137,6 +137,7 @@ struct partition {
 	uint64_t deadline_ms;
 	struct fetch apply;
 	struct fetch fill;
+	struct fetch look; /* for the newest epoch start, when the log's history is asked for */
 	struct primary primary;
 	struct replica replica;
 	struct pending *pending_first;

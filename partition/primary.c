@@ -164,13 +164,10 @@ static int build_overlay(struct partition *partition)
 	if (primary->overlay_end < state_applied(partition->state))
 		primary->overlay_end = state_applied(partition->state);
 	while (primary->overlay_end < partition->log.end) {
-		const struct log_entry *entry = log_find(&partition->log, primary->overlay_end);
-
-		assert(entry != NULL);
 		result = fetch_batch(shard, &partition->fill, ticket_owner(TICKET_FILL, partition->id, 0),
-				     &partition->log, entry, &batch);
+				     &partition->log, primary->overlay_end, &batch);
 		if (result == FETCH_BROKEN)
-			partition_stop(partition, SHARD_EVENT_QUARANTINED, entry->base, 2);
+			partition_stop(partition, SHARD_EVENT_QUARANTINED, primary->overlay_end, 2);
 		if (result != FETCH_READY)
 			return 1;
 		if (state_overlay_add(partition->state, &batch) != 0)

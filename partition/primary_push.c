@@ -117,11 +117,15 @@ static void send_empty(struct partition *partition, struct peer *peer, const str
 	(void)begin_item(partition, peer, node, base, 0);
 }
 
-/* How many bytes of batches from `entry` on one item takes: at least one batch, else what limit permits. */
-static size_t measure(const struct log *log, const struct log_entry *entry, size_t limit_bytes)
+/* How many bytes of batches from this one on an item may take: at least this one, else what limit permits. In the
+ * sealed part a bound; sizes show as batches are read. */
+static size_t measure(const struct log *log, const struct batch *first, size_t limit_bytes)
 {
-	size_t total = entry->size;
+	const struct log_entry *entry = log_find(log, first->base_offset);
+	size_t total = first->size;
 
+	if (entry == NULL)
+		return total > limit_bytes ? total : limit_bytes;
 	for (entry = log_next(log, entry); entry != NULL && total + entry->size <= limit_bytes;
 	     entry = log_next(log, entry))
 		total += entry->size;
@@ -144,32 +148,30 @@ static bool push_batches(struct partition *partition, struct peer *peer, const s
 {
 	struct shard *shard = partition->shard;
 	uint32_t owner = ticket_owner(TICKET_PEER, partition->id, (uint8_t)peer->node_id);
-	const struct log_entry *entry = log_find(&partition->log, peer->next);
 	struct buffer *out = NULL;
-	size_t total, size = 0, begin = 0;
+	size_t total = 0, size = 0, begin = 0;
 	struct batch batch;
 	enum fetch_result result;
 
-	assert(entry != NULL);
-	total = measure(&partition->log, entry, limit_bytes);
-	while (entry != NULL && size < total) {
-		result = fetch_batch(shard, &peer->fetch, owner, &partition->log, entry, &batch);
+	assert(peer->next < partition->log.end);
+	while (peer->next < partition->log.end) {
+		result = fetch_batch(shard, &peer->fetch, owner, &partition->log, peer->next, &batch);
 		if (result == FETCH_BROKEN)
-			partition_stop(partition, SHARD_EVENT_QUARANTINED, entry->base, 3);
+			partition_stop(partition, SHARD_EVENT_QUARANTINED, peer->next, 3);
 		if (result == FETCH_BROKEN)
 			return false; /* stopping has freed the peer */
-		if (result == FETCH_WAITING)
+		if (result == FETCH_WAITING || (size > 0 && size + batch.size > total))
 			break;
 		if (out == NULL) {
-			out = begin_item(partition, peer, node, entry->base, total);
+			total = measure(&partition->log, &batch, limit_bytes);
+			out = begin_item(partition, peer, node, batch.base_offset, total);
 			if (out == NULL)
 				return false;
 			begin = out->size;
 		}
 		buffer_bytes(out, batch.bytes.data, batch.bytes.size);
-		size += entry->size;
+		size += batch.size;
 		peer->next = batch_end_offset(&batch);
-		entry = log_next(&partition->log, entry);
 	}
 	if (size == 0)
 		return false;

@@ -48,30 +48,28 @@ static bool gather(struct shard *shard, struct replay_job *job, struct partition
 {
 	uint32_t slot = (uint32_t)(job - shard->replays);
 	uint32_t owner = ticket_owner(TICKET_REPLAY, partition->id, (uint8_t)slot);
-	const struct log_entry *entry = log_find(&partition->log, job->next);
 	struct batch batch;
 
-	while (entry != NULL && entry->base < partition->log.commit) {
+	while (job->next < partition->log.commit) {
 		enum fetch_result result;
 
-		if (job->batches.size > 0 && job->batches.size + entry->size > job->request.max_bytes)
-			return true;
 		if (shard->replay_left <= 0)
 			return false;
-		result = fetch_batch(shard, &job->fetch, owner, &partition->log, entry, &batch);
+		result = fetch_batch(shard, &job->fetch, owner, &partition->log, job->next, &batch);
 		if (result == FETCH_WAITING)
 			return false;
 		if (result == FETCH_BROKEN) {
-			partition_stop(partition, SHARD_EVENT_QUARANTINED, entry->base, 4);
+			partition_stop(partition, SHARD_EVENT_QUARANTINED, job->next, 4);
 			*error = ERROR_NOT_PRIMARY;
 			return true;
 		}
+		if (job->batches.size > 0 && job->batches.size + batch.size > job->request.max_bytes)
+			return true;
 		if (job->batches.size == 0)
-			job->request.from = entry->base;
+			job->request.from = batch.base_offset;
 		buffer_bytes(&job->batches, batch.bytes.data, batch.bytes.size);
 		job->next = batch_end_offset(&batch);
 		shard->replay_left -= batch.size;
-		entry = log_next(&partition->log, entry);
 	}
 	return true;
 }

@@ -124,15 +124,32 @@ int replica_receive(struct partition *partition, uint32_t from, const struct rep
 /* Where to cut: the smaller of the answer's end and the own end of that epoch, at a batch's base. */
 static uint64_t cut_point(const struct partition *partition, const struct join_item *answer)
 {
-	const struct log_entry *entry;
 	uint32_t own_epoch = 0;
 	uint64_t own_end = 0;
-	uint64_t cut;
 
 	log_epoch_end(&partition->log, answer->answer_epoch, &own_epoch, &own_end);
-	cut = answer->answer_end < own_end ? answer->answer_end : own_end;
-	entry = log_find(&partition->log, cut);
-	return entry == NULL ? cut : entry->base;
+	return log_cut_base(&partition->log, answer->answer_end < own_end ? answer->answer_end : own_end);
+}
+
+/* The log's history stands in its newest epoch start, which may have been sealed before this start and so not be known.
+ * false: it is being read, or is no good. */
+static bool look_up_history(struct partition *partition)
+{
+	const struct log *log = &partition->log;
+	enum fetch_result result;
+	struct batch batch;
+
+	if (log->epoch_count == 0)
+		return true;
+	result = fetch_batch(partition->shard, &partition->look, ticket_owner(TICKET_LOOK, partition->id, 0), log,
+			     log->epochs[log->epoch_count - 1].start, &batch);
+	if (result == FETCH_BROKEN)
+		partition_stop(partition, SHARD_EVENT_QUARANTINED, log->epochs[log->epoch_count - 1].start, 5);
+	if (result != FETCH_READY)
+		return false;
+	partition_note_history(partition, &batch);
+	fetch_deinit(&partition->look);
+	return true;
 }
 
 static int cut_tail(struct partition *partition, uint64_t cut)
@@ -143,6 +160,8 @@ static int cut_tail(struct partition *partition, uint64_t cut)
 	int result;
 
 	assert(partition->role == PARTITION_JOINING);
+	if (cut < partition->log.commit && !look_up_history(partition))
+		return 0; /* asked again */
 	if (cut < partition->log.commit && partition->row.history <= partition->history) {
 		partition_stop(partition, SHARD_EVENT_BELOW_COMMIT, partition->log.commit, cut);
 		return 0;

@@ -72,6 +72,8 @@ struct shard *shard_free(struct shard *shard)
 		return NULL;
 	pipeline_free(shard);
 	replay_free(shard);
+	shard_seal_deinit(shard);
+	shard->start = sealed_start_free(shard->start);
 	for (uint32_t i = 0; i < shard->partition_count; i++)
 		partition_deinit(&shard->partitions[i]);
 	free(shard->partitions);
@@ -107,7 +109,9 @@ bool shard_cut_tail(const struct shard *shard)
 
 uint32_t shard_quarantined(const struct shard *shard)
 {
-	return journal_damage(shard->journal)->quarantined;
+	uint32_t blocks = journal_damage(shard->journal)->quarantined;
+
+	return blocks < UINT32_MAX - shard->rotten ? blocks + shard->rotten : UINT32_MAX;
 }
 
 /* --- looking up --------------------------------------------------------------------------------------------------- */
@@ -405,6 +409,7 @@ static void fetched(struct shard *shard, uint64_t ticket, struct span bytes)
 	switch (ticket >> 56) {
 	case TICKET_APPLY: (void)fetch_done(&partition->apply, ticket, bytes); break;
 	case TICKET_FILL: (void)fetch_done(&partition->fill, ticket, bytes); break;
+	case TICKET_LOOK: (void)fetch_done(&partition->look, ticket, bytes); break;
 	default:
 		peer = push_peer(partition, (uint8_t)(ticket >> 32));
 		if (peer != NULL)
@@ -426,8 +431,12 @@ int shard_disk_done(struct shard *shard, uint64_t ticket, enum disk_outcome outc
 	case TICKET_REPLAY: replay_disk_done(shard, ticket, bytes); return 0;
 	case TICKET_APPLY:
 	case TICKET_FILL:
+	case TICKET_LOOK:
 	case TICKET_PEER: fetched(shard, ticket, bytes); return 0;
-	case TICKET_DELETE: journal_delete_done(shard->journal, (uint32_t)ticket); return 0;
+	case TICKET_SEAL: return shard_seal_done(shard, ticket, outcome, bytes);
+	case TICKET_DELETE:
+		journal_delete_done(shard->journal, (uint32_t)ticket, (uint32_t)(ticket >> 32) & 0xffffff);
+		return 0;
 	default: return 0;
 	}
 }
@@ -479,18 +488,22 @@ static int write_block(struct shard *shard)
 	return 0;
 }
 
-static void delete_segments(struct shard *shard)
+static void delete_files(struct shard *shard)
 {
 	uint32_t segment;
+	uint32_t generation;
+	bool keep;
 
-	while ((segment = journal_next_delete(shard->journal)) != 0) {
+	while (journal_next_delete(shard->journal, &segment, &generation, &keep)) {
 		struct disk_request *request = outbox_disk(&shard->outbox);
 
 		if (request == NULL)
 			return;
 		request->verb = DISK_DELETE;
-		request->ticket = (uint64_t)ticket_owner(TICKET_DELETE, 0, 0) << 32 | segment;
+		request->ticket = (uint64_t)TICKET_DELETE << 56 | (uint64_t)(generation & 0xffffff) << 32 | segment;
 		request->segment = segment;
+		request->generation = generation;
+		request->keep = keep;
 	}
 }
 
@@ -573,7 +586,8 @@ static int run(struct shard *shard)
 		return result;
 	replay_turn(shard);
 	shard_snapshot_turn(shard);
-	delete_segments(shard);
+	shard_seal_turn(shard);
+	delete_files(shard);
 	return write_block(shard);
 }
 
@@ -583,7 +597,7 @@ static uint64_t next_timer(const struct shard *shard)
 	bool snapshots = shard->snapshot.round < shard->partition_count && !shard->snapshot.in_flight;
 
 	if (shard->phase != SHARD_RUNNING)
-		return shard->phase == SHARD_JOURNAL && shard->recovery_ticket == 0 ? shard->time.now_ms : UINT64_MAX;
+		return shard->phase > SHARD_SNAPSHOTS && shard->recovery_ticket == 0 ? shard->time.now_ms : UINT64_MAX;
 	if (any(shard->touched) || any(shard->again) || snapshots)
 		return shard->time.now_ms;
 	for (uint32_t i = 0; shard->replays_open > 0 && i < REPLAYS_MAX; i++)
@@ -594,6 +608,8 @@ static uint64_t next_timer(const struct shard *shard)
 			next_ms = shard->partitions[i].deadline_ms;
 	if (shard->rewrite && shard->disk_retry_ms < next_ms)
 		next_ms = shard->disk_retry_ms;
+	if (shard_seal_timer(shard) < next_ms)
+		next_ms = shard_seal_timer(shard);
 	return next_ms;
 }
 

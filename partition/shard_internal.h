@@ -5,6 +5,7 @@
 #include "partition/journal.h"
 #include "partition/outbox.h"
 #include "partition/partition.h"
+#include "partition/sealed.h"
 
 #define TOUCH_WORDS ((PARTITION_COUNT + 63u) / 64u)
 #define PENDINGS_MAX 262144u     /* answers under way in one shard */
@@ -22,6 +23,7 @@
 #define SNAPSHOT_GETS_MAX 8u               /* reads of snapshots under way at start */
 #define DISK_FULL_RETRY_MS 200u
 #define RETRY_SOON_MS 10u
+#define SEAL_LOOK_MS 100u /* between looks whether a segment can be sealed */
 
 enum ticket_use {
 	TICKET_JOURNAL = 1,
@@ -34,6 +36,8 @@ enum ticket_use {
 	TICKET_SNAPSHOT_GET,
 	TICKET_SNAPSHOT_DROP,
 	TICKET_DELETE,
+	TICKET_LOOK,
+	TICKET_SEAL,
 };
 
 /* The upper half of a ticket; the lower is a count, so that an answer for a former use is known. */
@@ -45,6 +49,7 @@ static inline uint32_t ticket_owner(enum ticket_use use, uint16_t partition, uin
 enum shard_phase {
 	SHARD_NEW,
 	SHARD_SNAPSHOTS, /* reading snapshots */
+	SHARD_INDEXES,   /* reading the indexes of sealed segments */
 	SHARD_JOURNAL,   /* reading the journal */
 	SHARD_RUNNING,
 };
@@ -65,6 +70,8 @@ struct replay_job {
 	struct buffer batches;
 	struct fetch fetch;
 };
+
+struct sealed_start; /* shard_indexes.c's */
 
 struct key_count { /* pipeline: how often a key stood before in this batch */
 	uint32_t stream_id;
@@ -143,6 +150,19 @@ struct shard {
 		uint32_t gets_open;
 	} snapshot;
 
+	struct {                 /* sealing (shard_seal.c) */
+		uint64_t ticket; /* 0: nothing under way */
+		uint32_t segment;
+		uint32_t generation; /* of the source */
+		struct buffer plan;
+		struct seal_range *ranges; /* PARTITION_COUNT at most, ascending */
+		uint32_t range_count;
+		uint64_t look_ms; /* not before */
+		bool look_wanted;
+	} seal;
+
+	struct sealed_start *start; /* recovery: sealed files (shard_indexes.c); NULL afterwards */
+	uint32_t rotten;            /* sealed files that are damaged */
 	uint64_t recovery_ticket;
 	uint64_t held_bytes;
 };
@@ -191,6 +211,27 @@ int shard_recovery_begin(struct shard *shard, const struct disk_segment *segment
 int shard_recovery_turn(struct shard *shard);
 int shard_recovery_done(struct shard *shard, uint64_t ticket, struct span bytes);
 int shard_snapshot_got(struct shard *shard, uint64_t ticket, struct span bytes);
+
+/* --- sealed segments at start (shard_indexes.c) ------------------------------------------------------------------- */
+
+struct sealed_start *sealed_start_free(struct sealed_start *start); /* returns NULL */
+/* Takes what the driver found, the journal's own files too. 0 or -ERROR_MEMORY. */
+int sealed_start_begin(struct shard *shard, const struct disk_segment *segments, uint32_t count);
+/* 1: *read is wanted next; 0: all has been taken; negative: the start has failed. */
+int sealed_start_next(struct shard *shard, struct disk_request *read);
+int sealed_start_feed(struct shard *shard, struct span bytes); /* 0, or negative: the start has failed */
+/* The journal's own files, valid until sealed_start_free. */
+const struct disk_segment *sealed_start_own(const struct shard *shard, uint32_t *count);
+
+/* The extent that an index entry tells of, with its marks. 0 or ERROR_MEMORY. */
+int shard_extent_of(const struct sealed_entry *entry, uint32_t segment, uint32_t generation, struct log_extent *extent);
+
+/* --- sealing while running (shard_seal.c) ------------------------------------------------------------------------- */
+
+void shard_seal_turn(struct shard *shard);
+int shard_seal_done(struct shard *shard, uint64_t ticket, enum disk_outcome outcome, struct span bytes); /* 0, -1 */
+uint64_t shard_seal_timer(const struct shard *shard); /* when a look is due; UINT64_MAX: none */
+void shard_seal_deinit(struct shard *shard);
 
 /* --- snapshots (shard_snapshot.c) --------------------------------------------------------------------------------- */
 

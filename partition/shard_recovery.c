@@ -1,12 +1,14 @@
 /* A shard's start: snapshots, then the journal block by block, as reads carried out by the driver.
  *
  *   SNAPSHOTS: both slots of each partition, some at a time; the newest that is whole becomes the state
+ *   INDEXES:   what sealed segments hold of each log (shard_indexes.c)
  *   JOURNAL:   one read at a time; batches become log entries; what a commit item covers is applied at once
  *   RUNNING:   what is known committed and not applied yet is applied by the turns to come
  *
  * 1. A batch of a higher epoch that begins below the end truncates, as when running (J4, journal.h).
  * 2. Behind a gap (a quarantined block) nothing is taken: the log ends there; the node is a suspect anyway (6.6).
- * 3. The commit offset is a hint: what the journal and snapshots say was committed, never more than the log's end. A
+ * 3. The commit offset is a hint: what the journal and snapshots say was committed, and all that is sealed, never more
+ *    than the log's end. A
  *    snapshot beyond the log's end is of a journal that is gone: it is not used.
  * 4. Batches read are kept only until their commit item, within HELD_MAX_BYTES; beyond it they are read again later. */
 #include <assert.h>
@@ -86,9 +88,10 @@ static int cut(struct partition *partition, uint64_t offset)
 {
 	const struct log_entry *entry = log_find(&partition->log, offset);
 
-	if (entry == NULL)
+	if (offset >= partition->log.end)
 		return 0;
-	offset = entry->base;
+	if (entry != NULL)
+		offset = entry->base; /* in the sealed part it is one: that is where it was cut */
 	partition_cut(partition, offset);
 	return partition->shard->fatal ? -1 : cut_held(partition, offset);
 }
@@ -211,11 +214,22 @@ int shard_snapshot_got(struct shard *shard, uint64_t ticket, struct span bytes)
 
 int shard_recovery_begin(struct shard *shard, const struct disk_segment *segments, uint32_t count)
 {
-	const struct journal_visitor visitor = {shard, visit_batch, visit_truncate, visit_left, visit_commit};
-
 	assert(shard->phase == SHARD_NEW);
-	shard->phase = shard->config.snapshot_interval_bytes > 0 ? SHARD_SNAPSHOTS : SHARD_JOURNAL;
-	return journal_recover_begin(shard->journal, segments, count, &visitor);
+	shard->phase = shard->config.snapshot_interval_bytes > 0 ? SHARD_SNAPSHOTS : SHARD_INDEXES;
+	return sealed_start_begin(shard, segments, count);
+}
+
+static int begin_journal(struct shard *shard)
+{
+	const struct journal_visitor visitor = {shard, visit_batch, visit_truncate, visit_left, visit_commit};
+	uint32_t count;
+	const struct disk_segment *own = sealed_start_own(shard, &count);
+	int rv;
+
+	shard->phase = SHARD_JOURNAL;
+	rv = journal_recover_begin(shard->journal, own, count, &visitor);
+	shard->start = sealed_start_free(shard->start);
+	return rv;
 }
 
 static void finish_partition(struct partition *partition)
@@ -244,19 +258,38 @@ static void finish(struct shard *shard)
 	outbox_event(&shard->outbox, SHARD_EVENT_RECOVERED, UINT16_MAX, 0, damage->last_block, 0);
 }
 
+/* 1: *read is wanted next; 0: all has been read; negative: the start has failed. */
+static int next_read(struct shard *shard, struct disk_request *read)
+{
+	int rv = 0;
+
+	if (shard->phase == SHARD_INDEXES) {
+		rv = sealed_start_next(shard, read);
+		if (rv == 0)
+			rv = begin_journal(shard);
+	}
+	if (rv == 0 && journal_recover_next(shard->journal, read))
+		rv = 1;
+	return rv;
+}
+
 int shard_recovery_turn(struct shard *shard)
 {
 	struct disk_request read;
 	struct disk_request *request;
+	int rv;
 
 	if (shard->phase == SHARD_SNAPSHOTS) {
 		ask_snapshots(shard);
 		if (shard->snapshot.gets_open == 0 && !shard->outbox.failed)
-			shard->phase = SHARD_JOURNAL;
+			shard->phase = SHARD_INDEXES;
 	}
-	if (shard->phase != SHARD_JOURNAL || shard->recovery_ticket != 0)
+	if (shard->phase == SHARD_SNAPSHOTS || shard->recovery_ticket != 0)
 		return 0;
-	if (!journal_recover_next(shard->journal, &read)) {
+	rv = next_read(shard, &read);
+	if (rv < 0)
+		return rv;
+	if (rv == 0) {
 		finish(shard);
 		return shard->fatal ? -1 : 0;
 	}
@@ -271,7 +304,10 @@ int shard_recovery_turn(struct shard *shard)
 
 int shard_recovery_done(struct shard *shard, uint64_t ticket, struct span bytes)
 {
-	assert(shard->phase == SHARD_JOURNAL && ticket == shard->recovery_ticket);
+	assert(ticket == shard->recovery_ticket);
 	shard->recovery_ticket = 0;
+	if (shard->phase == SHARD_INDEXES)
+		return sealed_start_feed(shard, bytes) != 0 ? -1 : 0;
+	assert(shard->phase == SHARD_JOURNAL);
 	return journal_recover_feed(shard->journal, bytes) != 0 ? -1 : 0;
 }

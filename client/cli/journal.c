@@ -12,6 +12,7 @@
 #include "partition/journal_dump.h"
 
 #define IDENTIFY_BYTES 4096u
+#define NAME_BYTES 40u
 
 struct files { /* of one journal */
 	int folder;
@@ -30,40 +31,65 @@ struct found { /* in one journal */
 	uint64_t truncations;
 	uint64_t corrupt;
 	uint64_t tail_bytes;
+	uint64_t sealed;
+	uint64_t sealed_bytes;
+	uint64_t faults;
+	uint64_t needless; /* files that do not count: what a start deletes */
 };
 
 /* --- files -------------------------------------------------------------------------------------------------------- */
 
-static void segment_name(uint32_t number, char name[32])
+static void segment_name(uint32_t number, uint32_t generation, char name[NAME_BYTES])
 {
-	(void)snprintf(name, 32, "%08" PRIu32 ".segment", number);
+	if (generation == 0)
+		(void)snprintf(name, NAME_BYTES, "%08" PRIu32 ".segment", number);
+	else
+		(void)snprintf(name, NAME_BYTES, "%08" PRIu32 "-%03" PRIu32 ".sealed", number, generation);
 }
 
-static bool parse_segment(const char *name, uint32_t *number)
+/* The decimal digits at *text. */
+static bool take_number(const char **text, uint32_t *number)
 {
-	char again[32];
+	char digits[16] = "";
+	size_t size = strspn(*text, "0123456789");
 	uint64_t value;
-	char digits[9];
 
-	if (strlen(name) != 16)
+	if (size >= sizeof digits)
 		return false;
-	memcpy(digits, name, 8);
-	digits[8] = '\0';
-	if (!text_to_u64(digits, &value))
+	memcpy(digits, *text, size);
+	*text += size;
+	if (!text_to_u64(digits, &value) || value > UINT32_MAX)
 		return false;
 	*number = (uint32_t)value;
-	segment_name(*number, again);
+	return true;
+}
+
+/* A journal's own segment, or a sealed one; nothing else, and only as a node writes its name. */
+static bool parse_segment(const char *name, uint32_t *number, uint32_t *generation)
+{
+	const char *at = name;
+	char again[NAME_BYTES];
+
+	*generation = 0;
+	if (!take_number(&at, number))
+		return false;
+	if (*at == '-') {
+		at++;
+		if (!take_number(&at, generation))
+			return false;
+	}
+	segment_name(*number, *generation, again);
 	return strcmp(name, again) == 0;
 }
 
-static int add_segment(struct files *files, uint32_t number, uint64_t size_bytes)
+static int add_segment(struct files *files, uint32_t number, uint32_t generation, uint64_t size_bytes)
 {
 	struct disk_segment *grown = realloc(files->segments, (files->count + 1) * sizeof *grown);
 
 	if (grown == NULL)
 		return ERROR_MEMORY;
 	files->segments = grown;
-	grown[files->count++] = (struct disk_segment){number, size_bytes};
+	grown[files->count++] = (struct disk_segment){number, generation, size_bytes};
 	return 0;
 }
 
@@ -86,9 +112,10 @@ static int files_open(struct files *files, const char *path)
 		return ERROR_IO;
 	while (rv == 0 && (entry = readdir(folder)) != NULL) {
 		struct stat status;
-		uint32_t number;
-		if (parse_segment(entry->d_name, &number) && fstatat(dirfd(folder), entry->d_name, &status, 0) == 0)
-			rv = add_segment(files, number, (uint64_t)status.st_size);
+		uint32_t number, generation;
+		if (parse_segment(entry->d_name, &number, &generation) &&
+		    fstatat(dirfd(folder), entry->d_name, &status, 0) == 0)
+			rv = add_segment(files, number, generation, (uint64_t)status.st_size);
 	}
 	if (rv == 0 && (files->folder = dup(dirfd(folder))) < 0)
 		rv = ERROR_IO;
@@ -99,20 +126,19 @@ static int files_open(struct files *files, const char *path)
 }
 
 /* As many bytes as are there; *size tells. */
-static int files_read(const struct files *files, uint32_t segment, uint64_t place, uint32_t length, uint8_t *bytes,
-		      size_t *size)
+static int files_read(const struct files *files, const struct disk_request *read, uint8_t *bytes, size_t *size)
 {
-	char name[32];
+	char name[NAME_BYTES];
 	ssize_t got = 0;
 	int file;
 
-	segment_name(segment, name);
+	segment_name(read->segment, read->generation, name);
 	file = openat(files->folder, name, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
 		return ERROR_IO;
 	*size = 0;
-	while (*size < length) {
-		got = pread(file, bytes + *size, length - *size, (off_t)(place + *size));
+	while (*size < read->length) {
+		got = pread(file, bytes + *size, read->length - *size, (off_t)(read->place + *size));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
@@ -129,7 +155,11 @@ static bool files_identify(const struct files *files, uint64_t *journal_id)
 	size_t size;
 
 	for (uint32_t i = 0; i < files->count; i++) {
-		if (files_read(files, files->segments[i].segment, 0, sizeof bytes, bytes, &size) == 0 &&
+		const struct disk_request front = {.segment = files->segments[i].segment,
+						   .generation = files->segments[i].generation,
+						   .length = sizeof bytes};
+
+		if (files_read(files, &front, bytes, &size) == 0 &&
 		    journal_dump_identify(span_of(bytes, size), journal_id))
 			return true;
 	}
@@ -140,6 +170,7 @@ static bool files_identify(const struct files *files, uint64_t *journal_id)
 
 static void print_line(const struct found *found, const struct journal_dump_line *line)
 {
+	bool is_file = line->kind == DUMP_SEGMENT || line->kind == DUMP_SEALED;
 	struct table table = {0};
 
 	table_column(&table, "journal", CELL_TEXT);
@@ -168,6 +199,18 @@ static void print_line(const struct found *found, const struct journal_dump_line
 	table_cell(&table, "%" PRIu64, line->kind == DUMP_BATCH ? line->batch.producer_id : (uint64_t)0);
 	table_column(&table, "batch_number", CELL_NUMBER);
 	table_cell(&table, "%u", line->kind == DUMP_BATCH ? line->batch.number : 0u);
+	table_column(&table, "generation", CELL_NUMBER);
+	table_cell(&table, "%u", line->generation);
+	table_column(&table, "counts", CELL_BOOL);
+	table_cell(&table, "%s", line->counts || !is_file ? "true" : "false");
+	table_column(&table, "end", CELL_WIDE);
+	table_cell(&table, "%" PRIu64, line->end);
+	table_column(&table, "keys", CELL_NUMBER);
+	table_cell(&table, "%u", line->keys);
+	table_column(&table, "left", CELL_BOOL);
+	table_cell(&table, "%s", line->left ? "true" : "false");
+	table_column(&table, "fault", CELL_TEXT);
+	table_cell(&table, "%s", line->what == NULL ? "" : line->what);
 	if (found->cli->json) {
 		(void)table_print_one(&table, true);
 	} else {
@@ -189,6 +232,12 @@ static void take_line(void *data, const struct journal_dump_line *line)
 		found->records += line->batch.record_count;
 		found->bytes += line->batch.size;
 	}
+	if (line->kind == DUMP_SEALED && line->counts) {
+		found->sealed++;
+		found->sealed_bytes += line->size_bytes;
+	}
+	found->faults += line->kind == DUMP_FAULT;
+	found->needless += (line->kind == DUMP_SEALED || line->kind == DUMP_SEGMENT) && !line->counts;
 	if (line->kind == DUMP_CORRUPT)
 		found->corrupt += line->items;
 	if (line->kind == DUMP_TAIL)
@@ -209,7 +258,7 @@ static int walk(const struct files *files, struct journal_dump *dump)
 		size_t size = 0;
 		if (bytes == NULL)
 			return ERROR_MEMORY;
-		rv = files_read(files, read.segment, read.place, read.length, bytes, &size);
+		rv = files_read(files, &read, bytes, &size);
 		if (rv == 0)
 			rv = journal_dump_feed(dump, span_of(bytes, size));
 		free(bytes);
@@ -229,6 +278,10 @@ static void summary_row(struct table *table, const struct found *found, const st
 	table_cell(table, "%" PRIu64, found->truncations);
 	table_cell(table, "%" PRIu64, found->corrupt);
 	table_cell(table, "%" PRIu64, found->tail_bytes);
+	table_cell(table, "%" PRIu64, found->sealed);
+	table_cell(table, "%" PRIu64, found->sealed_bytes);
+	table_cell(table, "%" PRIu64, found->faults);
+	table_cell(table, "%" PRIu64, found->needless);
 }
 
 static void summary_columns(struct table *table)
@@ -243,6 +296,10 @@ static void summary_columns(struct table *table)
 	table_column(table, "truncations", CELL_WIDE);
 	table_column(table, "corrupt_blocks", CELL_WIDE);
 	table_column(table, "torn_tail_bytes", CELL_WIDE);
+	table_column(table, "sealed", CELL_WIDE);
+	table_column(table, "sealed_bytes", CELL_WIDE);
+	table_column(table, "sealed_faults", CELL_WIDE);
+	table_column(table, "needless_files", CELL_WIDE);
 }
 
 /* 0, EXIT_VERIFICATION, or another exit code after saying why. */
@@ -257,7 +314,7 @@ static int journal_walk(struct cli *cli, const char *path, const char *name, boo
 	if (error != 0)
 		return cli_fail(error, "%s", path);
 	if (files.count > 0 && !files_identify(&files, &id)) {
-		cli_say("%s: no segment of it begins with a block", path);
+		cli_say("%s: no file of it begins as a segment does", path);
 		files_deinit(&files);
 		return EXIT_VERIFICATION;
 	}
@@ -269,7 +326,7 @@ static int journal_walk(struct cli *cli, const char *path, const char *name, boo
 	files_deinit(&files);
 	if (error != 0)
 		return cli_fail(error, "%s", path);
-	return found.corrupt > 0 ? EXIT_VERIFICATION : 0;
+	return found.corrupt > 0 || found.faults > 0 ? EXIT_VERIFICATION : 0;
 }
 
 static bool has_segments(const char *path)

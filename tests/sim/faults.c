@@ -9,6 +9,8 @@
 #define QUIET_US 1000u
 #define WRITE_WATCH_US 40u
 #define WRITE_WATCHES 2000u
+#define SEAL_WATCH_US 500u
+#define SEAL_WATCHES 2000u
 
 static uint64_t now_us(const struct sim *sim)
 {
@@ -88,12 +90,27 @@ static void kill_in_a_write(void *owner, struct appointment *appointment)
 		at(sim, WRITE_WATCH_US, kill_in_a_write, index, appointment->b - 1);
 }
 
+/* The same for a segment being sealed. */
+static void kill_in_a_seal(void *owner, struct appointment *appointment)
+{
+	struct sim *sim = owner;
+	uint32_t index = (uint32_t)appointment->a;
+
+	if (!sim->failed && (appointment->b == 0 || host_is_sealing(sim->hosts[index])))
+		kill_host(sim, index, random_chance(&sim->random, 500));
+	else if (!sim->failed)
+		at(sim, SEAL_WATCH_US, kill_in_a_seal, index, appointment->b - 1);
+}
+
 static void fault_kill(struct sim *sim)
 {
 	uint32_t index = controller_or_any(sim);
+	uint64_t drawn = random_between(&sim->random, 1, 10);
 
-	if (random_chance(&sim->random, 400))
+	if (drawn <= 3)
 		at(sim, 0, kill_in_a_write, index, WRITE_WATCHES);
+	else if (drawn <= 5)
+		at(sim, 0, kill_in_a_seal, index, SEAL_WATCHES);
 	else
 		kill_host(sim, index, random_chance(&sim->random, 500));
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SEGMENT_BYTES (256u * 1024)
+#define SEAL_SLOWNESS 20u /* a seal takes so many times as long as a read */
 #define TURN_MIN_US 10u
 #define TURN_MAX_US 60u
 
@@ -81,6 +81,19 @@ bool host_may_run(struct host *host, struct appointment *appointment)
 
 /* --- shards ----------------------------------------------------------------------------------------------------- */
 
+static void mark_disk(const struct part *part, const struct disk_request *request, enum disk_outcome outcome,
+		      bool answered)
+{
+	struct marks *marks = &part->host->sim->marks;
+
+	if (outcome == DISK_FULL)
+		marks_reach(marks, MARK_DISK_FULL);
+	if (request->verb == DISK_SEAL && answered)
+		marks_reach(marks, MARK_SEGMENT_SEALED);
+	if (request->verb == DISK_READ && request->generation != 0 && answered && part->recovered)
+		marks_reach(marks, MARK_SEALED_READ);
+}
+
 static void part_disk_done(void *owner, struct appointment *appointment)
 {
 	struct part *part = owner;
@@ -94,8 +107,7 @@ static void part_disk_done(void *owner, struct appointment *appointment)
 	assert(appointment->bytes.size == sizeof request);
 	memcpy(&request, appointment->bytes.data, sizeof request);
 	outcome = sim_disk_finish(&part->disk, &request, &answer);
-	if (outcome == DISK_FULL)
-		marks_reach(&host->sim->marks, MARK_DISK_FULL);
+	mark_disk(part, &request, outcome, answer.size > 0);
 	if (shard_disk_done(part->shard, request.ticket, outcome, buffer_span(&answer)) < 0)
 		sim_fail(host->sim, "host %u shard %u: disk answer is fatal", host->index, part->index);
 	buffer_deinit(&answer);
@@ -105,9 +117,10 @@ static void part_disk_done(void *owner, struct appointment *appointment)
 static void part_disk(struct part *part, const struct disk_request *request)
 {
 	struct host *host = part->host;
+	uint64_t latency_us = random_between(&host->sim->random, host->disk_min_us, host->disk_max_us);
 	struct appointment done = {
 		.at_us = host->sim->clockwork.now_us +
-			 random_between(&host->sim->random, host->disk_min_us, host->disk_max_us),
+			 (request->verb == DISK_SEAL ? latency_us * SEAL_SLOWNESS : latency_us),
 		.run = part_disk_done,
 		.owner = part,
 		.generation = host->generation,
@@ -230,7 +243,7 @@ static void part_start(struct part *part)
 		.shard_count = (uint16_t)host->sim->options.shards,
 		.incarnation = host->incarnation,
 		.journal_id = host->directory.journal_id[part->index],
-		.segment_bytes = SEGMENT_BYTES,
+		.segment_bytes = host->sim->segment_bytes,
 		.cache_bytes = 256 * 1024,
 		.durable = true,
 		.pending_limit_bytes = 1024 * 1024,
@@ -239,7 +252,12 @@ static void part_start(struct part *part)
 	};
 	struct disk_segment *segments = calloc(part->disk.file_count + 1, sizeof *segments);
 	uint32_t count = sim_disk_list(&part->disk, segments);
+	bool sealed = false;
 
+	for (uint32_t i = 0; i < count; i++)
+		sealed = sealed || segments[i].generation > 0;
+	if (sealed)
+		marks_reach(&host->sim->marks, MARK_SEALED_RESTART);
 	part->shard = shard_new(&config);
 	part->recovered = false;
 	part->awake = false;
@@ -279,6 +297,8 @@ void host_kill(struct host *host, bool power_loss)
 		struct part *part = &host->parts[i];
 
 		part->shard = shard_free(part->shard);
+		if (part->disk.sealing)
+			marks_reach(&host->sim->marks, MARK_SEAL_INTERRUPTED);
 		sim_disk_crash(&part->disk, &host->sim->random, power_loss);
 		cluster_map_deinit(&part->maps[0]);
 		cluster_map_deinit(&part->maps[1]);
@@ -306,6 +326,14 @@ bool host_is_writing(const struct host *host)
 {
 	for (uint32_t i = 0; i < host->sim->options.shards; i++)
 		if (host->parts[i].disk.writing)
+			return true;
+	return false;
+}
+
+bool host_is_sealing(const struct host *host)
+{
+	for (uint32_t i = 0; i < host->sim->options.shards; i++)
+		if (host->parts[i].disk.sealing)
 			return true;
 	return false;
 }

@@ -27,6 +27,7 @@ void host_set_disk_full(struct host *host, bool full);
 void host_set_disk_latency(struct host *host, uint32_t min_us, uint32_t max_us);
 
 bool host_is_writing(const struct host *host); /* a journal write is in flight */
+bool host_is_sealing(const struct host *host); /* a segment is being sealed */
 bool host_up(const struct host *host);
 uint64_t host_generation(const struct host *host); /* counts starts: messages name whom they mean */
 uint32_t host_node_id(const struct host *host);    /* 0 before registration */

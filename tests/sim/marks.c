@@ -23,6 +23,10 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_DISK_FULL] = "disk full",
 	[MARK_CHECK_FAILED] = "expected version refused",
 	[MARK_STALE_PRIMARY_REFUSED] = "read refused for want of a lease",
+	[MARK_SEGMENT_SEALED] = "segment sealed",
+	[MARK_SEALED_RESTART] = "restart over sealed segments",
+	[MARK_SEALED_READ] = "read from a sealed segment",
+	[MARK_SEAL_INTERRUPTED] = "seal interrupted by a crash",
 };
 
 const char *mark_name(enum mark mark)

@@ -28,6 +28,10 @@ enum mark {
 	MARK_DISK_FULL,
 	MARK_CHECK_FAILED,          /* an expected version did not hold */
 	MARK_STALE_PRIMARY_REFUSED, /* a read was refused for want of a lease */
+	MARK_SEGMENT_SEALED,
+	MARK_SEALED_RESTART,   /* a restart found sealed segments */
+	MARK_SEALED_READ,      /* catch-up, replay or fill read from one */
+	MARK_SEAL_INTERRUPTED, /* the process died while one was under way */
 	MARK_COUNT,
 };
 

@@ -42,11 +42,12 @@ void oracle_restarted(struct oracle *oracle, uint32_t index)
 {
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		oracle->partitions[p].seen[index] = 0;
+		oracle->partitions[p].sealed[index] = 0;
 		oracle->partitions[p].applied[index] = 0;
 	}
 }
 
-static const struct fact *fact_at(const struct chronicle *chronicle, uint64_t base)
+static struct fact *fact_at(const struct chronicle *chronicle, uint64_t base)
 {
 	size_t low = 0;
 	size_t high = chronicle->fact_count;
@@ -62,43 +63,44 @@ static const struct fact *fact_at(const struct chronicle *chronicle, uint64_t ba
 	return low < chronicle->fact_count && chronicle->facts[low].base == base ? &chronicle->facts[low] : NULL;
 }
 
-static void chronicle_add(struct chronicle *chronicle, const struct log_entry *entry, uint32_t host)
+static void chronicle_add(struct chronicle *chronicle, const struct fact *fact)
 {
 	if (chronicle->fact_count == chronicle->fact_capacity) {
 		chronicle->fact_capacity = chronicle->fact_capacity == 0 ? 16 : chronicle->fact_capacity * 2;
 		chronicle->facts = realloc(chronicle->facts, chronicle->fact_capacity * sizeof *chronicle->facts);
 		assert(chronicle->facts != NULL);
 	}
-	chronicle->facts[chronicle->fact_count++] = (struct fact){
-		.base = entry->base,
-		.last_sequence = entry->last_sequence,
-		.epoch = entry->epoch,
-		.size = entry->size,
-		.count = entry->count,
-		.host = (uint8_t)host,
-	};
-	chronicle->committed = entry->base + entry->count;
+	chronicle->facts[chronicle->fact_count++] = *fact;
+	chronicle->committed = fact->base + fact->count;
+}
+
+static bool facts_agree(const struct fact *old, const struct fact *new)
+{
+	return old->epoch == new->epoch && old->count == new->count && old->size == new->size &&
+	       old->last_sequence == new->last_sequence &&
+	       (old->checksum == 0 || new->checksum == 0 || old->checksum == new->checksum);
 }
 
 /* O1 */
-static void compare_entry(struct oracle *oracle, uint32_t host, uint16_t partition, const struct log_entry *entry)
+static void compare_fact(struct oracle *oracle, uint16_t partition, const struct fact *new)
 {
 	struct chronicle *chronicle = &oracle->partitions[partition];
-	const struct fact *fact;
+	struct fact *fact;
 
-	if (entry->base == chronicle->committed) {
-		chronicle_add(chronicle, entry, host);
+	if (new->base == chronicle->committed) {
+		chronicle_add(chronicle, new);
 		return;
 	}
-	fact = fact_at(chronicle, entry->base);
-	if (fact == NULL || fact->epoch != entry->epoch || fact->count != entry->count || fact->size != entry->size ||
-	    fact->last_sequence != entry->last_sequence)
+	fact = fact_at(chronicle, new->base);
+	if (fact == NULL || !facts_agree(fact, new))
 		sim_fail(oracle->sim,
 			 "O1: host %u calls committed at partition %u offset %llu: epoch %u count %u; host %d: epoch "
 			 "%u count %u",
-			 host, partition, (unsigned long long)entry->base, entry->epoch, entry->count,
+			 new->host, partition, (unsigned long long)new->base, new->epoch, new->count,
 			 fact == NULL ? -1 : fact->host, fact == NULL ? 0 : fact->epoch,
 			 fact == NULL ? 0 : fact->count);
+	else if (fact->checksum == 0)
+		fact->checksum = new->checksum;
 }
 
 /* O2 */
@@ -127,6 +129,93 @@ static void compare_digest(struct oracle *oracle, uint32_t host, uint16_t partit
 	chronicle->digest_count++;
 }
 
+/* The batch's checksum if its bytes are on the disk or on their way; 0 when what stands there is an older life's. */
+static uint64_t checksum_on_disk(const struct sim_disk *disk, uint16_t partition, const struct log_entry *entry)
+{
+	struct span bytes = sim_disk_bytes(disk, entry->place.segment, 0, entry->place.place, entry->size);
+	struct batch batch;
+
+	if (bytes.data == NULL || batch_decode_trusted(bytes, &batch) != 0 || batch.partition != partition ||
+	    batch.base_offset != entry->base || batch.epoch != entry->epoch || batch.size != entry->size)
+		return 0;
+	return batch.checksum;
+}
+
+/* What the journal's index says. */
+static struct fact fact_of_entry(const struct sim_disk *disk, uint32_t host, uint16_t partition,
+				 const struct log_entry *entry)
+{
+	return (struct fact){
+		.base = entry->base,
+		.checksum = checksum_on_disk(disk, partition, entry),
+		.last_sequence = entry->last_sequence,
+		.epoch = entry->epoch,
+		.size = entry->size,
+		.count = entry->count,
+		.host = (uint8_t)host,
+	};
+}
+
+struct sealed_watch {
+	struct oracle *oracle;
+	uint32_t host;
+	uint16_t partition;
+};
+
+static bool compare_sealed(void *data, const struct batch *batch)
+{
+	const struct sealed_watch *watch = data;
+	struct fact fact = {
+		.base = batch->base_offset,
+		.checksum = batch->checksum,
+		.last_sequence = batch->base_sequence + batch->record_count - 1,
+		.epoch = batch->epoch,
+		.size = batch->size,
+		.count = batch->record_count,
+		.host = (uint8_t)watch->host,
+	};
+
+	compare_fact(watch->oracle, watch->partition, &fact);
+	return !watch->oracle->sim->failed;
+}
+
+/* Whatever is sealed anew is read back and compared, byte by byte through its checksums. */
+static void watch_sealed(struct oracle *oracle, uint32_t host, uint16_t partition, const struct log *log)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	struct sealed_watch watch = {oracle, host, partition};
+	uint64_t at;
+
+	if (log->sealed > log->commit)
+		sim_fail(oracle->sim, "O1: host %u sealed partition %u up to %llu, committed is %llu", host, partition,
+			 (unsigned long long)log->sealed, (unsigned long long)log->commit);
+	if (!oracle_walk_sealed(log, host_disk(oracle->sim->hosts[host], partition), chronicle->sealed[host],
+				compare_sealed, &watch, &at))
+		sim_fail(oracle->sim, "O1: host %u partition %u offset %llu is not in its sealed segment", host,
+			 partition, (unsigned long long)at);
+	chronicle->sealed[host] = log->sealed;
+	if (chronicle->seen[host] < log->sealed)
+		chronicle->seen[host] = log->sealed;
+}
+
+static void watch_log(struct oracle *oracle, uint32_t host, uint16_t partition, const struct log *log)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	const struct sim_disk *disk = host_disk(oracle->sim->hosts[host], partition);
+
+	if (log->sealed != chronicle->sealed[host])
+		watch_sealed(oracle, host, partition, log);
+	if (log->commit <= chronicle->seen[host])
+		return;
+	for (const struct log_entry *entry = log_find(log, chronicle->seen[host]);
+	     entry != NULL && entry->base + entry->count <= log->commit; entry = log_next(log, entry)) {
+		struct fact fact = fact_of_entry(disk, host, partition, entry);
+
+		compare_fact(oracle, partition, &fact);
+		chronicle->seen[host] = entry->base + entry->count;
+	}
+}
+
 static void watch_partition(struct oracle *oracle, uint32_t host, struct shard *shard, uint16_t partition)
 {
 	struct chronicle *chronicle = &oracle->partitions[partition];
@@ -135,13 +224,7 @@ static void watch_partition(struct oracle *oracle, uint32_t host, struct shard *
 
 	if (log == NULL)
 		return;
-	if (log->commit > chronicle->seen[host]) {
-		for (const struct log_entry *entry = log_find(log, chronicle->seen[host]);
-		     entry != NULL && entry->base + entry->count <= log->commit; entry = log_next(log, entry)) {
-			compare_entry(oracle, host, partition, entry);
-			chronicle->seen[host] = entry->base + entry->count;
-		}
-	}
+	watch_log(oracle, host, partition, log);
 	if (state != NULL && state_applied(state) != chronicle->applied[host]) {
 		uint64_t from;
 

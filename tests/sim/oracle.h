@@ -2,7 +2,8 @@
  * against what it has seen before. It reads logs and disks, never asks the code under test for its opinion.
  *
  * After every turn
- *   O1 what a replica calls committed is, batch for batch, what every other replica has called committed there;
+ *   O1 what a replica calls committed is, batch for batch, what every other replica has called committed there; what
+ *      is sealed was committed, and is the same bytes;
  *   O2 equal applied offsets have equal digests;
  *   O3 a partition has one active primary per epoch;
  *   O4 an acknowledgement names a batch that is committed.
@@ -12,7 +13,8 @@
  *   O6 every acknowledged event is in the log once, at the place it was acknowledged for; no event is there twice; what
  *      was refused is not there at all; acknowledged events of one key stand in the order they were published;
  *   O7 all replicas have the same log and digest; a digest recomputed by a scan is the same;
- *   O8 views and key versions equal a fold of the log by the oracle's own few lines. */
+ *   O8 views and key versions equal a fold of the log by the oracle's own few lines;
+ *   O9 journals verify: no block is corrupt, no sealed segment says anything but what its records do. */
 #ifndef EVGRID_TESTS_SIM_ORACLE_H
 #define EVGRID_TESTS_SIM_ORACLE_H
 

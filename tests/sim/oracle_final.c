@@ -1,4 +1,4 @@
-/* The oracle's last look: O6 to O8, from the disks of every replica. */
+/* The oracle's last look: O6 to O9, from the disks of every replica. */
 #include "partition/log.h"
 #include "partition/state.h"
 #include "proto/batch.h"
@@ -106,16 +106,33 @@ static void inspect_batch(struct inspection *inspection, const struct batch *bat
 	}
 }
 
+static bool inspect_sealed(void *data, const struct batch *batch)
+{
+	inspect_batch(data, batch);
+	return true;
+}
+
+static bool pass_sealed(void *data, const struct batch *batch)
+{
+	(void)data;
+	(void)batch;
+	return true;
+}
+
 /* The replica's committed log, read from its disk; inspects it when `deep`, else only that it is readable. */
 static void inspect_log(struct inspection *inspection, struct host *host, bool deep)
 {
 	struct sim *sim = inspection->oracle->sim;
 	const struct log *log = shard_log(host_shard(host, inspection->partition), inspection->partition);
 	const struct sim_disk *disk = host_disk(host, inspection->partition);
+	uint64_t at;
 
-	for (const struct log_entry *entry = log_find(log, 0); entry != NULL && !sim->failed;
+	if (!oracle_walk_sealed(log, disk, 0, deep ? inspect_sealed : pass_sealed, inspection, &at))
+		sim_fail(sim, "O7: partition %u offset %llu is not in its sealed segment", inspection->partition,
+			 (unsigned long long)at);
+	for (const struct log_entry *entry = log_find(log, log->sealed); entry != NULL && !sim->failed;
 	     entry = log_next(log, entry)) {
-		struct span bytes = sim_disk_bytes(disk, entry->place.segment, entry->place.place, entry->size);
+		struct span bytes = sim_disk_bytes(disk, entry->place.segment, 0, entry->place.place, entry->size);
 		struct batch batch;
 
 		if (bytes.data == NULL || batch_decode_stamped(bytes, &batch) != 0 || batch.base_offset != entry->base)
@@ -218,4 +235,6 @@ void oracle_final(struct oracle *oracle)
 				 (unsigned long long)operation->offset);
 	}
 	buffer_deinit(&inspection.scratch);
+	if (!sim->failed)
+		oracle_verify_journals(oracle);
 }

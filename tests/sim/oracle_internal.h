@@ -2,10 +2,14 @@
 #ifndef EVGRID_TESTS_SIM_ORACLE_INTERNAL_H
 #define EVGRID_TESTS_SIM_ORACLE_INTERNAL_H
 
+#include "proto/batch.h"
 #include "tests/sim/oracle.h"
+
+struct sim_disk;
 
 struct fact { /* one committed batch */
 	uint64_t base;
+	uint64_t checksum; /* the client's, over the batch's bytes; 0: not read from a disk yet */
 	uint64_t last_sequence;
 	uint32_t epoch;
 	uint32_t size;
@@ -26,7 +30,8 @@ struct chronicle { /* of one partition */
 	struct digest_fact *digests; /* by applied */
 	size_t digest_count;
 	size_t digest_capacity;
-	uint64_t seen[SIM_HOSTS_MAX];    /* what has been compared of each host's log */
+	uint64_t seen[SIM_HOSTS_MAX];    /* what has been compared of each host's log ... */
+	uint64_t sealed[SIM_HOSTS_MAX];  /* ... and of it once more, when it was sealed */
 	uint64_t applied[SIM_HOSTS_MAX]; /* last digest compared */
 	uint32_t primary_epoch;
 	uint32_t primary_host;
@@ -39,5 +44,13 @@ struct oracle {
 	uint32_t controller; /* host index + 1; 0: none yet */
 	struct chronicle partitions[PARTITION_COUNT];
 };
+
+/* Reads [from, log->sealed) of a log from its sealed segments, batch by batch: verified, dense. False: the batch at
+ * *at is not there, or visit said so. */
+bool oracle_walk_sealed(const struct log *log, const struct sim_disk *disk, uint64_t from,
+			bool (*visit)(void *data, const struct batch *batch), void *data, uint64_t *at);
+
+/* O9, for every journal of every host. */
+void oracle_verify_journals(struct oracle *oracle);
 
 #endif

@@ -12,6 +12,7 @@
 #define SECOND_US 1000000ull
 #define FORMATION_LIMIT_US (20 * SECOND_US)
 #define SETTLE_LIMIT_US (60 * SECOND_US)
+#define SEGMENT_BYTES_MIN (64u * 1024) /* the largest batch that clients here build fits a quarter of it */
 
 void sim_fail(struct sim *sim, const char *format, ...)
 {
@@ -75,6 +76,7 @@ static void sim_init(struct sim *sim, const struct sim_options *options)
 	*sim = (struct sim){.options = *options, .random = {.state = options->seed * 0x2545f4914f6cdd1dull + 1}};
 	sim->network.delay_min_us = (uint32_t)random_between(&sim->random, 20, 200);
 	sim->network.delay_max_us = sim->network.delay_min_us + (uint32_t)random_between(&sim->random, 50, 3000);
+	sim->segment_bytes = SEGMENT_BYTES_MIN << random_between(&sim->random, 0, 2);
 	sim->oracle = oracle_new(sim);
 	for (uint32_t i = 0; i < options->hosts; i++)
 		sim->hosts[i] = host_new(sim, i);

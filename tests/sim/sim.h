@@ -66,7 +66,8 @@ struct sim {
 	struct workload *workload;
 	struct oracle *oracle;
 	struct marks marks;
-	uint64_t trace_hash; /* of every message delivered: equal for equal seeds */
+	uint32_t segment_bytes; /* of the journals: small, so that many are sealed */
+	uint64_t trace_hash;    /* of every message delivered: equal for equal seeds */
 	uint64_t messages;
 	bool failed;
 	char why[512];

@@ -1,6 +1,8 @@
 /* The harness of the shard's tests: see its header. Disks answer in the round after, packets arrive in the next. */
 #include "tests/unit/shard_harness.h"
 
+#include "partition/sealed.h"
+
 #include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -131,9 +133,49 @@ void harness_finish_write(struct harness *harness, uint32_t node)
 	at->touched = true;
 }
 
+static struct buffer *file_of(struct harness_disk *disk, uint32_t segment, uint32_t generation)
+{
+	assert(segment < HARNESS_SEGMENTS && generation < HARNESS_GENERATIONS);
+	return generation == 0 ? &disk->segments[segment] : &disk->sealed[segment][generation];
+}
+
+void harness_finish_seal(struct harness *harness, uint32_t node, bool answer)
+{
+	struct harness_node *at = &harness->nodes[node];
+	struct disk_request request = at->disk.seal.request;
+	struct buffer *file;
+	struct sealer *sealer;
+	uint8_t piece[8192];
+	size_t size;
+	int error;
+
+	if (!at->disk.seal.open)
+		return;
+	at->disk.seal.open = false;
+	sealer = at->disk.full
+			 ? NULL
+			 : sealer_new(request.bytes,
+				      buffer_span(file_of(&at->disk, request.segment, request.generation)), &error);
+	file = file_of(&at->disk, request.segment, request.generation + 1);
+	buffer_clear(file);
+	while (sealer != NULL && (size = sealer_next(sealer, piece, sizeof piece)) > 0)
+		buffer_bytes(file, piece, size);
+	if (answer)
+		assert(shard_disk_done(at->shard, request.ticket, at->disk.full ? DISK_FULL : DISK_DONE,
+				       sealer == NULL ? SPAN_NULL : sealer_result(sealer)) == 0);
+	sealer_free(sealer);
+	at->touched = true;
+}
+
+static void delete_file(struct harness_disk *disk, const struct disk_request *request)
+{
+	disk->set_aside += request->keep;
+	buffer_deinit(file_of(disk, request->segment, request->generation));
+}
+
 static struct span segment_bytes(struct harness_disk *disk, const struct disk_request *request)
 {
-	struct buffer *segment = &disk->segments[request->segment];
+	struct buffer *segment = file_of(disk, request->segment, request->generation);
 	size_t left = segment->size > request->place ? segment->size - (size_t)request->place : 0;
 
 	assert(request->segment < HARNESS_SEGMENTS);
@@ -153,7 +195,15 @@ static void disk_takes(struct harness *harness, uint32_t node, const struct disk
 		at->disk.write = (struct harness_write){true, *request};
 		return;
 	case DISK_READ: bytes = segment_bytes(&at->disk, request); break;
-	case DISK_DELETE: buffer_deinit(&at->disk.segments[request->segment]); break;
+	case DISK_SEAL:
+		assert(!at->disk.seal.open);
+		at->disk.seal = (struct harness_write){true, *request};
+		return;
+	case DISK_DELETE:
+		if (at->disk.hold_deletes)
+			return;
+		delete_file(&at->disk, request);
+		break;
 	case DISK_SNAPSHOT_PUT:
 		snapshot = &at->disk.snapshots[request->partition][request->slot];
 		buffer_clear(snapshot);
@@ -330,6 +380,8 @@ void harness_run(struct harness *harness, uint64_t duration_ms)
 				continue;
 			if (!node->disk.hold)
 				harness_finish_write(harness, i);
+			if (!node->disk.hold_seal)
+				harness_finish_seal(harness, i, true);
 			if (node->touched || shard_outbox(node->shard)->next_timer_ms <= harness->now_ms)
 				harness_turn(harness, i);
 		}
@@ -370,13 +422,13 @@ void harness_inject(struct harness *harness, uint32_t from, uint32_t to, enum me
 void harness_recover(struct harness *harness, uint32_t node)
 {
 	struct harness_node *at = &harness->nodes[node];
-	struct disk_segment segments[HARNESS_SEGMENTS];
+	struct disk_segment segments[HARNESS_SEGMENTS * HARNESS_GENERATIONS];
 	struct shard_config config = {
 		.index = 0,
 		.shard_count = 1,
 		.incarnation = ++at->incarnation,
 		.journal_id = at->journal_id,
-		.segment_bytes = HARNESS_SEGMENT_BYTES * 16,
+		.segment_bytes = harness->segment_bytes,
 		.cache_bytes = 1024 * 1024,
 		.durable = !harness->interval_sync,
 		.pending_limit_bytes = harness->pending_limit_bytes,
@@ -386,8 +438,9 @@ void harness_recover(struct harness *harness, uint32_t node)
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < HARNESS_SEGMENTS; i++)
-		if (at->disk.segments[i].size > 0)
-			segments[count++] = (struct disk_segment){i, at->disk.segments[i].size};
+		for (uint32_t k = 0; k < HARNESS_GENERATIONS; k++)
+			if (file_of(&at->disk, i, k)->size > 0)
+				segments[count++] = (struct disk_segment){i, k, file_of(&at->disk, i, k)->size};
 	at->shard = shard_new(&config);
 	assert(at->shard != NULL);
 	assert(shard_start(at->shard, segments, count) == 0);
@@ -421,6 +474,7 @@ void harness_kill(struct harness *harness, uint32_t node)
 
 	at->shard = shard_free(at->shard);
 	at->disk.write.open = false;
+	at->disk.seal.open = false;
 }
 
 static void define(struct harness *harness)
@@ -434,6 +488,11 @@ static void define(struct harness *harness)
 
 struct harness *harness_new(uint32_t nodes)
 {
+	return harness_new_sized(nodes, HARNESS_SEGMENT_BYTES * 16);
+}
+
+struct harness *harness_new_sized(uint32_t nodes, uint32_t segment_bytes)
+{
 	struct harness *harness = calloc(1, sizeof *harness);
 	struct map_partition *row;
 
@@ -441,6 +500,7 @@ struct harness *harness_new(uint32_t nodes)
 	harness->count = nodes;
 	harness->now_ms = 10000;
 	harness->pending_limit_bytes = 16 * 1024 * 1024;
+	harness->segment_bytes = segment_bytes;
 	harness->apply_proposals = true;
 	harness->partition = partition_of(span_of_text("k"));
 	harness->producer = producer_id_make(1700000000000ull, 1, 1);
@@ -469,7 +529,8 @@ struct harness *harness_free(struct harness *harness)
 		node->shard = shard_free(node->shard);
 		cluster_map_deinit(&node->map);
 		for (uint32_t k = 0; k < HARNESS_SEGMENTS; k++)
-			buffer_deinit(&node->disk.segments[k]);
+			for (uint32_t g = 0; g < HARNESS_GENERATIONS; g++)
+				buffer_deinit(file_of(&node->disk, k, g));
 		for (uint32_t k = 0; k < PARTITION_COUNT; k++) {
 			buffer_deinit(&node->disk.snapshots[k][0]);
 			buffer_deinit(&node->disk.snapshots[k][1]);

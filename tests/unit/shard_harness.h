@@ -9,6 +9,7 @@
 
 #define HARNESS_NODES 3u
 #define HARNESS_SEGMENTS 64u
+#define HARNESS_GENERATIONS 5u /* of a sealed segment: 1 and up */
 #define HARNESS_SEGMENT_BYTES (1024u * 1024)
 #define HARNESS_PACKETS 4096u
 #define HARNESS_ANSWERS 1024u
@@ -22,10 +23,15 @@ struct harness_write { /* the one in flight */
 
 struct harness_disk {
 	struct buffer segments[HARNESS_SEGMENTS];
+	struct buffer sealed[HARNESS_SEGMENTS][HARNESS_GENERATIONS];
+	uint32_t set_aside; /* files deleted with `keep` */
 	struct buffer snapshots[PARTITION_COUNT][2];
 	bool hold; /* writes are not answered */
 	bool full;
+	bool hold_seal;
+	bool hold_deletes; /* for ever: what a crash before them leaves */
 	struct harness_write write;
+	struct harness_write seal;
 };
 
 struct harness_node {
@@ -67,6 +73,7 @@ struct harness {
 	uint64_t now_ms;
 	uint64_t snapshot_interval_bytes;
 	uint64_t pending_limit_bytes;
+	uint32_t segment_bytes;
 	bool interval_sync;
 	struct cluster_map map;
 	uint16_t partition;
@@ -86,6 +93,7 @@ struct harness {
 };
 
 struct harness *harness_new(uint32_t nodes);
+struct harness *harness_new_sized(uint32_t nodes, uint32_t segment_bytes); /* of the journals */
 struct harness *harness_free(struct harness *harness);
 
 /* --- the controller ----------------------------------------------------------------------------------------------- */
@@ -102,6 +110,8 @@ void harness_recover(struct harness *harness, uint32_t node); /* recover only */
 void harness_kill(struct harness *harness, uint32_t node);    /* a write in flight is lost */
 void harness_turn(struct harness *harness, uint32_t node);
 void harness_finish_write(struct harness *harness, uint32_t node);
+/* The DISK_SEAL under way, if there is one: the file is made, and, unless the process is to die before, answered. */
+void harness_finish_seal(struct harness *harness, uint32_t node, bool answer);
 
 /* Delivers, answers disks, turns, in rounds of 1 ms. */
 void harness_run(struct harness *harness, uint64_t duration_ms);

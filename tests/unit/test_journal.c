@@ -374,35 +374,116 @@ static void fill_segments(struct fixture *f, size_t segments)
 	}
 }
 
-static void dead_segments_go_oldest_first(void **state)
+static void full_segments_are_sealed_oldest_first_then_their_files_go(void **state)
 {
 	struct fixture *f = *state;
 
-	fill_segments(f, 5);
-	assert_int_equal(journal_next_delete(f->journal), 0);
-	drop(f, 2, 6); /* segments 2 and 3 */
-	assert_int_equal(journal_next_delete(f->journal), 0);
-	drop(f, 0, 2);
-	assert_int_equal(journal_next_delete(f->journal), 1);
-	assert_int_equal(journal_next_delete(f->journal), 0); /* until it is gone for good */
-	journal_delete_done(f->journal, 1);
-	assert_int_equal(journal_next_delete(f->journal), 2);
-	journal_delete_done(f->journal, 2);
-	assert_int_equal(journal_next_delete(f->journal), 3);
-	journal_delete_done(f->journal, 3);
-	assert_int_equal(journal_next_delete(f->journal), 0);
+	fill_segments(f, 3);
+	assert_int_equal(test_delete(f->journal, &f->disk), 0);
+	drop(f, 2, 4); /* all of segment 2: that does not bring it forward */
+	assert_int_equal(test_seal(f->journal, &f->disk), 1);
+	assert_int_equal(test_seal(f->journal, &f->disk), 2);
+	assert_int_equal(test_seal(f->journal, &f->disk), 0); /* the present one never */
+	assert_int_equal(test_delete(f->journal, &f->disk), 1);
+	assert_int_equal(test_delete(f->journal, &f->disk), 2);
+	assert_null(test_disk_find(&f->disk, 1));
+	assert_null(test_disk_find(&f->disk, 2));
 }
 
-static void the_present_segment_never_goes(void **state)
+/* Generation 1 of three segments, each as large as told. */
+static void seal_three(struct fixture *f, const uint64_t total_bytes[3])
+{
+	fill_segments(f, 4);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(journal_oldest_full(f->journal), i + 1);
+		journal_seal_begin(f->journal, i + 1);
+		assert_int_equal(journal_sealed(f->journal, i + 1, total_bytes[i]), 0);
+		assert_int_equal(test_delete(f->journal, &f->disk), i + 1);
+	}
+}
+
+static void dead_sealed_segments_go_oldest_first(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t generation;
+	uint32_t segment;
+	bool keep;
+
+	seal_three(f, (const uint64_t[]){100, 100, 100});
+	journal_drop_sealed(f->journal, 2, 100);
+	assert_false(journal_next_delete(f->journal, &segment, &generation, &keep));
+	journal_drop_sealed(f->journal, 1, 100);
+	assert_true(journal_next_delete(f->journal, &segment, &generation, &keep));
+	assert_int_equal(segment, 1);
+	assert_int_equal(generation, 1);
+	assert_false(journal_next_delete(f->journal, &segment, &generation, &keep)); /* until it is gone for good */
+	journal_delete_done(f->journal, 1, 1);
+	assert_true(journal_next_delete(f->journal, &segment, &generation, &keep));
+	assert_int_equal(segment, 2);
+}
+
+static void what_lives_by_less_than_half_is_rewritten(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t generation = 0;
+	uint32_t segment;
+	bool keep;
+
+	seal_three(f, (const uint64_t[]){100, 100, 100});
+	journal_drop_sealed(f->journal, 2, 50);
+	assert_int_equal(journal_next_rewrite(f->journal, &generation), 0);
+	journal_drop_sealed(f->journal, 2, 1);
+	assert_int_equal(journal_next_rewrite(f->journal, &generation), 2);
+	assert_int_equal(generation, 1);
+	journal_seal_begin(f->journal, 2);
+	journal_seal_failed(f->journal, 2, true);
+	assert_int_equal(journal_next_rewrite(f->journal, &generation), 2);
+	journal_seal_begin(f->journal, 2);
+	assert_int_equal(journal_rewritten(f->journal, 2, 49), 0);
+	assert_true(journal_next_delete(f->journal, &segment, &generation, &keep));
+	assert_int_equal(segment, 2);
+	assert_int_equal(generation, 1);
+	assert_false(keep);
+	journal_drop_sealed(f->journal, 2, 25);
+	assert_int_equal(journal_next_rewrite(f->journal, &generation), 2);
+	assert_int_equal(generation, 2);
+	journal_seal_begin(f->journal, 2);
+	journal_seal_failed(f->journal, 2, false);
+	assert_int_equal(journal_next_rewrite(f->journal, &generation), 0);
+}
+
+static void nothing_is_deleted_under_its_rewriting(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t generation;
+	uint32_t segment;
+	bool keep;
+
+	seal_three(f, (const uint64_t[]){100, 100, 100});
+	journal_drop_sealed(f->journal, 1, 60);
+	journal_seal_begin(f->journal, 1);
+	journal_drop_sealed(f->journal, 1, 40);
+	assert_false(journal_next_delete(f->journal, &segment, &generation, &keep));
+	assert_int_equal(journal_rewritten(f->journal, 1, 40), 0);
+	journal_drop_sealed(f->journal, 1, 40);
+	assert_true(journal_next_delete(f->journal, &segment, &generation, &keep));
+	assert_int_equal(generation, 1);
+	journal_delete_done(f->journal, 1, 1);
+	assert_true(journal_next_delete(f->journal, &segment, &generation, &keep));
+	assert_int_equal(segment, 1);
+	assert_int_equal(generation, 2);
+}
+
+static void the_present_segment_is_never_sealed(void **state)
 {
 	struct fixture *f = *state;
 
 	fill_segments(f, 1);
 	drop(f, 0, 2);
-	assert_int_equal(journal_next_delete(f->journal), 0);
+	assert_int_equal(journal_oldest_full(f->journal), 0);
 }
 
-static void nothing_goes_before_the_reason_is_durable(void **state)
+static void nothing_is_sealed_before_the_reason_of_a_drop_is_durable(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t block;
@@ -410,10 +491,10 @@ static void nothing_goes_before_the_reason_is_durable(void **state)
 	fill_segments(f, 2);
 	assert_int_equal(journal_append_truncate(f->journal, 3, 2, 0, &block), 0);
 	drop(f, 0, 2);
-	assert_int_equal(journal_next_delete(f->journal), 0);
+	assert_int_equal(journal_oldest_full(f->journal), 0);
 	test_flush(f->journal, &f->disk);
 	assert_true(journal_durable_block(f->journal) >= block);
-	assert_int_equal(journal_next_delete(f->journal), 1);
+	assert_int_equal(journal_oldest_full(f->journal), 1);
 }
 
 int main(void)
@@ -432,9 +513,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_newest_blocks_stay_in_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_never_there_is_not_cached, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory_is_answered_and_changes_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(dead_segments_go_oldest_first, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_present_segment_never_goes, setup, teardown),
-		cmocka_unit_test_setup_teardown(nothing_goes_before_the_reason_is_durable, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_segments_are_sealed_oldest_first_then_their_files_go, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(dead_sealed_segments_go_oldest_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_lives_by_less_than_half_is_rewritten, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_deleted_under_its_rewriting, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_present_segment_is_never_sealed, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_sealed_before_the_reason_of_a_drop_is_durable, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);

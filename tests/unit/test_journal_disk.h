@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "partition/journal_internal.h"
+#include "proto/error.h"
 #include "proto/checksum.h"
 #include "tests/unit/random.h"
 
@@ -23,6 +24,8 @@ struct test_file {
 struct test_disk {
 	struct test_file files[256];
 	size_t count;
+	uint32_t sealed[256]; /* segments of which there is a sealed file, ascending */
+	size_t sealed_count;
 	uint32_t segment_bytes;
 	uint8_t *old; /* what the next file made holds: a deleted one's content; NULL: zeros */
 	uint32_t largest_read;
@@ -100,6 +103,8 @@ static inline void test_disk_copy(struct test_disk *to, const struct test_disk *
 {
 	test_disk_deinit(to);
 	to->segment_bytes = from->segment_bytes;
+	to->sealed_count = from->sealed_count;
+	memcpy(to->sealed, from->sealed, sizeof to->sealed);
 	for (size_t i = 0; i < from->count; i++) {
 		struct test_file *file = test_disk_make(to, from->files[i].segment);
 
@@ -206,6 +211,39 @@ static inline struct journal_config test_config(uint32_t segment_bytes)
 				       .durable = true};
 }
 
+/* Seals the oldest full segment: an empty file takes its place. Its number, 0: there is none. */
+static inline uint32_t test_seal(struct journal *journal, struct test_disk *disk)
+{
+	uint32_t segment = journal_oldest_full(journal);
+
+	if (segment == 0)
+		return 0;
+	journal_seal_begin(journal, segment);
+	assert(disk->sealed_count < sizeof disk->sealed / sizeof disk->sealed[0]);
+	disk->sealed[disk->sealed_count++] = segment;
+	assert(journal_sealed(journal, segment, 0) == 0);
+	return segment;
+}
+
+/* Deletes the next file that may go: its number, 0: there is none. */
+static inline uint32_t test_delete(struct journal *journal, struct test_disk *disk)
+{
+	uint32_t segment = 0;
+	uint32_t generation;
+	bool keep;
+
+	if (!journal_next_delete(journal, &segment, &generation, &keep))
+		return 0;
+	if (generation == 0) {
+		test_disk_delete(disk, segment);
+	} else {
+		assert(disk->sealed_count > 0 && disk->sealed[0] == segment);
+		memmove(disk->sealed, disk->sealed + 1, --disk->sealed_count * sizeof disk->sealed[0]);
+	}
+	journal_delete_done(journal, segment, generation);
+	return segment;
+}
+
 /* Feeds recovery from the disk until it is done or fails. */
 static inline int test_recover(struct journal *journal, struct test_disk *disk, struct test_items *items)
 {
@@ -216,8 +254,13 @@ static inline int test_recover(struct journal *journal, struct test_disk *disk, 
 	int rv;
 
 	for (size_t i = 0; i < disk->count; i++)
-		segments[i] = (struct disk_segment){disk->files[i].segment, disk->files[i].size};
+		segments[i] =
+			(struct disk_segment){.segment = disk->files[i].segment, .size_bytes = disk->files[i].size};
 	items->disk = disk;
+	for (size_t i = 0; i < disk->sealed_count; i++) {
+		if (journal_add_sealed(journal, disk->sealed[i], 1, 0) != 0)
+			return -ERROR_MEMORY;
+	}
 	rv = journal_recover_begin(journal, segments, (uint32_t)disk->count, &visitor);
 	while (rv == 0 && journal_recover_next(journal, &read)) {
 		struct test_file *file = test_disk_find(disk, read.segment);

@@ -31,7 +31,7 @@ struct world {
 	struct model_block *blocks;
 	uint64_t synced;      /* blocks that a loss of power cannot take */
 	uint64_t last_block;  /* the last one closed */
-	uint64_t first_block; /* all before it are deleted with their segments */
+	uint64_t first_block; /* all before it are in segments that have been sealed */
 	uint64_t random;
 	bool durable;
 	bool flips;
@@ -41,7 +41,7 @@ struct world {
 	/* a write of the former process that lands late */
 	struct disk_request late;
 	/* marks */
-	uint64_t torn, quarantined, deleted, full, landed_late, restarts, rolled;
+	uint64_t torn, quarantined, sealed, deleted, full, landed_late, restarts, rolled;
 };
 
 static uint64_t below(struct world *w, uint64_t limit)
@@ -183,23 +183,23 @@ static void drop_something(struct world *w)
 	}
 }
 
-static void delete_something(struct world *w)
+static void seal_something(struct world *w)
 {
-	uint32_t segment = journal_next_delete(w->journal);
+	uint32_t segment = test_seal(w->journal, &w->disk);
 
+	if (below(w, 2) == 0)
+		w->deleted += test_delete(w->journal, &w->disk) != 0;
 	if (segment == 0)
 		return;
 	for (size_t i = 0; i < w->items.count; i++) {
 		if (w->items.list[i].kind == JOURNAL_BATCH && w->items.list[i].place.segment == segment) {
-			assert_true(w->dropped_at[i] != 0);
+			assert_true(w->items.list[i].block <= w->synced);
 			assert_true(w->dropped_at[i] <= w->synced);
 		}
 	}
 	while (w->first_block <= w->last_block && w->blocks[w->first_block].segment == segment)
 		w->first_block++;
-	test_disk_delete(&w->disk, segment);
-	journal_delete_done(w->journal, segment);
-	w->deleted++;
+	w->sealed++;
 }
 
 /* --- losing power ----------------------------------------------------------------------------------------------- */
@@ -342,7 +342,7 @@ static void run(struct world *w, int steps)
 		else if (choice < 190)
 			drop_something(w);
 		else if (choice < 196)
-			delete_something(w);
+			seal_something(w);
 		else
 			crash(w);
 		if (w->pending_count == PENDING_MAX)
@@ -365,6 +365,7 @@ static void world_run(uint64_t seed, bool durable, bool flips, struct world *tot
 	run(&w, 1500);
 	total->torn += w.torn;
 	total->quarantined += w.quarantined;
+	total->sealed += w.sealed;
 	total->deleted += w.deleted;
 	total->full += w.full;
 	total->landed_late += w.landed_late;
@@ -390,8 +391,9 @@ static struct world worlds_run(bool durable, bool flips)
 	for (uint64_t i = first; i <= last; i++) {
 		world_run(i, durable, flips, &total);
 	}
-	printf("starts %lu, segments %lu, torn %lu, quarantined %lu, deleted %lu, full %lu, late %lu\n", total.restarts,
-	       total.rolled, total.torn, total.quarantined, total.deleted, total.full, total.landed_late);
+	printf("starts %lu, segments %lu, torn %lu, quarantined %lu, sealed %lu, deleted %lu, full %lu, late %lu\n",
+	       total.restarts, total.rolled, total.torn, total.quarantined, total.sealed, total.deleted, total.full,
+	       total.landed_late);
 	return total;
 }
 

@@ -375,14 +375,10 @@ static void a_reused_file_is_no_torn_tail(void **state)
 				f->items.list[i].kind = (enum journal_item)0;
 			}
 		}
-		for (;;) {
-			uint32_t segment = journal_next_delete(f->journal);
-
-			if (segment == 0)
-				break;
-			test_disk_delete(&f->disk, segment);
-			journal_delete_done(f->journal, segment);
-		}
+		while (test_seal(f->journal, &f->disk) != 0)
+			continue;
+		while (test_delete(f->journal, &f->disk) != 0)
+			continue;
 		assert_int_equal(restart(f), 0);
 		assert_unharmed(f);
 		assert_true(f->seen.count > 0);
@@ -589,7 +585,27 @@ static void a_foreign_journal_is_refused(void **state)
 	assert_int_equal(restart(f), -ERROR_FOREIGN);
 }
 
-static void segments_nobody_knows_are_never_deleted(void **state)
+/* The next file to go. */
+static void assert_next(struct fixture *f, uint32_t segment, uint32_t generation, bool keep)
+{
+	uint32_t got[2];
+	bool kept;
+
+	assert_true(journal_next_delete(f->journal, &got[0], &got[1], &kept));
+	assert_int_equal(got[0], segment);
+	assert_int_equal(got[1], generation);
+	assert_int_equal(kept, keep);
+}
+
+static bool deletes_nothing(struct fixture *f)
+{
+	uint32_t got[2];
+	bool keep;
+
+	return !journal_next_delete(f->journal, &got[0], &got[1], &keep);
+}
+
+static void segments_nobody_knows_are_set_aside_never_deleted(void **state)
 {
 	struct fixture *f = *state;
 
@@ -599,20 +615,26 @@ static void segments_nobody_knows_are_never_deleted(void **state)
 	assert_int_equal(restart(f), 0);
 	assert_int_equal(f->seen.count, 0);
 	write_blocks(f, 40, 300);
-	assert_int_equal(journal_next_delete(f->journal), 0);
+	assert_true(deletes_nothing(f));
+	assert_int_equal(test_seal(f->journal, &f->disk), 1);
+	assert_next(f, 1, 0, true);
+	assert_true(deletes_nothing(f));
 }
 
-static void a_damaged_segment_is_never_deleted(void **state)
+static void a_damaged_segment_is_sealed_and_set_aside(void **state)
 {
 	struct fixture *f = *state;
 
 	write_blocks(f, 40, 300);
 	damage_block(f, 1, 4);
 	assert_int_equal(restart(f), 0);
-	for (size_t i = 0; i < f->seen.count; i++)
-		journal_drop(f->journal, f->seen.list[i].place, f->seen.list[i].size);
+	assert_int_equal(test_seal(f->journal, &f->disk), 0); /* not before this run has a block of its own */
 	write_blocks(f, 1, 300);
-	assert_int_equal(journal_next_delete(f->journal), 0);
+	assert_true(deletes_nothing(f));
+	assert_int_equal(test_seal(f->journal, &f->disk), 1);
+	assert_next(f, 1, 0, true);
+	assert_int_equal(test_seal(f->journal, &f->disk), 2);
+	assert_next(f, 2, 0, false);
 }
 
 static void empty_segments_of_earlier_starts_may_go(void **state)
@@ -624,12 +646,54 @@ static void empty_segments_of_earlier_starts_may_go(void **state)
 	test_disk_make(&f->disk, 5);
 	assert_int_equal(restart(f), 0);
 	assert_unharmed(f);
-	assert_int_equal(journal_next_delete(f->journal), 0);
+	assert_true(deletes_nothing(f));
 	write_blocks(f, 1, 300);
 	assert_int_equal(f->items.list[3].place.segment, 6);
-	assert_int_equal(journal_next_delete(f->journal), 2);
-	assert_int_equal(journal_next_delete(f->journal), 5);
-	assert_int_equal(journal_next_delete(f->journal), 0);
+	assert_next(f, 2, 0, false);
+	assert_next(f, 5, 0, false);
+	assert_true(deletes_nothing(f));
+}
+
+/* The process died between sealing and deleting. */
+static void a_sealed_segments_own_file_does_not_count_and_goes(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t last;
+
+	write_blocks(f, 40, 300);
+	last = f->items.list[39].place.segment;
+	assert_true(last > 2);
+	f->disk.sealed[0] = 1;
+	f->disk.sealed[1] = 2;
+	f->disk.sealed_count = 2;
+	assert_int_equal(restart(f), 0);
+	assert_unharmed(f);
+	assert_int_equal(f->seen.list[0].place.segment, 3);
+	assert_int_equal(f->seen.list[f->seen.count - 1].block, 0);
+	assert_true(deletes_nothing(f));
+	write_blocks(f, 1, 300);
+	assert_int_equal(f->items.list[40].place.segment, last + 1);
+	assert_next(f, 1, 0, false);
+	assert_next(f, 2, 0, false);
+	assert_true(deletes_nothing(f)); /* the sealed ones not before both are gone, though nothing lives in them */
+	journal_delete_done(f->journal, 1, 0);
+	assert_true(deletes_nothing(f));
+	journal_delete_done(f->journal, 2, 0);
+	assert_next(f, 1, 1, false);
+	journal_delete_done(f->journal, 1, 1);
+	assert_next(f, 2, 1, false);
+}
+
+/* Nothing of the journal's own is left: numbers go on above the sealed ones. */
+static void new_segments_stand_above_the_sealed_ones(void **state)
+{
+	struct fixture *f = *state;
+
+	f->disk.sealed[0] = 7;
+	f->disk.sealed_count = 1;
+	assert_int_equal(restart(f), 0);
+	write_blocks(f, 1, 300);
+	assert_int_equal(f->items.list[0].place.segment, 8);
 }
 
 int main(void)
@@ -660,9 +724,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_sync_a_bad_block_in_a_finished_segment_is_corruption, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_foreign_journal_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(segments_nobody_knows_are_never_deleted, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_damaged_segment_is_never_deleted, setup, teardown),
+		cmocka_unit_test_setup_teardown(segments_nobody_knows_are_set_aside_never_deleted, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_segment_is_sealed_and_set_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(empty_segments_of_earlier_starts_may_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_sealed_segments_own_file_does_not_count_and_goes, setup, teardown),
+		cmocka_unit_test_setup_teardown(new_segments_stand_above_the_sealed_ones, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("journal_recover", tests, NULL, NULL);
