@@ -136,6 +136,29 @@ static void propose_handover(struct partition_thread *thread, const struct shard
 	control_inbox_put_command_take(thread->config.control, thread->config.shard.index, &bytes);
 }
 
+static void propose_out(struct partition_thread *thread, const struct shard_outbox *outbox)
+{
+	struct command_out items[PARTITION_COUNT];
+	struct buffer bytes = BUFFER_NULL;
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < outbox->proposal_count && count < PARTITION_COUNT; i++) {
+		const struct shard_proposal *proposal = &outbox->proposals[i];
+
+		if (proposal->kind == PROPOSE_OUT)
+			items[count++] = (struct command_out){
+				.partition = proposal->partition,
+				.expected_version = proposal->version,
+				.node_id = thread->self.sender.node_id,
+				.node_epoch = proposal->node_epoch,
+			};
+	}
+	if (count == 0)
+		return;
+	command_out_encode(items, count, &bytes);
+	control_inbox_put_command_take(thread->config.control, thread->config.shard.index, &bytes);
+}
+
 static void propose_ends(struct partition_thread *thread, const struct shard_outbox *outbox)
 {
 	struct command_ends ends = {.node_id = thread->self.sender.node_id,
@@ -179,6 +202,8 @@ static const struct event_line event_lines[] = {
 	[SHARD_EVENT_DIGEST_DIFFERS] = {"partition.digest_differs", LOGGING_ERROR},
 	[SHARD_EVENT_STATE_FAILED] = {"partition.state_failed", LOGGING_ERROR},
 	[SHARD_EVENT_REFUSED_GARBAGE] = {"shard.garbage", LOGGING_WARN},
+	[SHARD_EVENT_REBUILD] = {"partition.rebuild", LOGGING_ERROR},
+	[SHARD_EVENT_REBUILT] = {"partition.rebuilt", LOGGING_WARN},
 };
 
 static void tell_event(struct partition_thread *thread, const struct shard_event *event)
@@ -235,6 +260,7 @@ void partition_carry_out(struct partition_thread *thread)
 		propose_isr(thread, outbox);
 		propose_handover(thread, outbox);
 		propose_ends(thread, outbox);
+		propose_out(thread, outbox);
 	}
 	for (size_t i = 0; i < outbox->event_count; i++)
 		tell_event(thread, &outbox->events[i]);

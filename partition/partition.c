@@ -14,6 +14,7 @@
 #include "partition/pipeline.h"
 #include "partition/primary.h"
 #include "partition/read.h"
+#include "partition/rebuild.h"
 #include "partition/replica.h"
 #include "partition/shard_internal.h"
 
@@ -26,7 +27,7 @@ static const unsigned allowed_moves[PARTITION_ROLE_COUNT] = {
 	[PARTITION_STARTING] = MAY(STARTING) | MAY(ACTIVE) | MAY(SEALED) | MAY(JOINING) | MAY(NONE) | MAY(STOPPED),
 	[PARTITION_ACTIVE] = MAY(SEALED) | MAY(STARTING) | MAY(JOINING) | MAY(NONE) | MAY(STOPPED),
 	[PARTITION_SEALED] = MAY(ACTIVE) | MAY(STARTING) | MAY(JOINING) | MAY(NONE) | MAY(STOPPED),
-	[PARTITION_STOPPED] = MAY(NONE) | MAY(STOPPED),
+	[PARTITION_STOPPED] = MAY(NONE) | MAY(STOPPED) | MAY(JOINING) | MAY(STARTING),
 };
 
 int partition_init(struct partition *partition, struct shard *shard, uint16_t id)
@@ -186,7 +187,7 @@ void partition_stop(struct partition *partition, enum shard_event_kind kind, uin
 	primary_end(partition);
 	read_fail_all(partition, ERROR_NOT_PRIMARY);
 	partition_move(partition, PARTITION_STOPPED);
-	partition->reported_ms = 0;
+	rebuild_note_stop(partition, kind);
 }
 
 /* --- applying ----------------------------------------------------------------------------------------------------- */
@@ -347,7 +348,7 @@ static int new_epoch(struct partition *partition, const struct map_partition *fo
 		partition_move(partition, PARTITION_NONE);
 		return 0; /* partition_prepare writes the record and forgets */
 	}
-	if (partition->role == PARTITION_STOPPED)
+	if (partition->role == PARTITION_STOPPED && !rebuild_history_permits(partition))
 		return 0;
 	if (partition->row.primary == me)
 		return primary_begin(partition, stays);
@@ -363,6 +364,7 @@ int partition_row(struct partition *partition, const struct map_partition *row)
 		return 0;
 	partition->row = *row;
 	partition->reported_ms = 0;
+	rebuild_note_row(partition);
 	shard_touch(partition);
 	if (former.version == 0 || row->epoch != former.epoch)
 		return new_epoch(partition, &former);
@@ -378,31 +380,11 @@ int partition_prepare(struct partition *partition)
 	lease_note_turn(partition);
 	if (partition->role == PARTITION_NONE && partition->row.version != 0)
 		return leave(partition);
+	if (partition->role == PARTITION_STOPPED)
+		return rebuild_prepare(partition);
 	if (partition_is_primary(partition))
 		return primary_prepare(partition);
 	return 0;
-}
-
-/* Rule 6.9: whose state or journal is not sound leaves the ISR. */
-static void ask_to_be_taken_out(struct partition *partition)
-{
-	struct shard *shard = partition->shard;
-	uint32_t me = shard->sender.node_id;
-	struct shard_proposal *proposal;
-
-	if (!node_set_has(partition->row.isr | partition->row.elr, me))
-		return;
-	if (partition->reported_ms == 0 || shard->time.now_ms >= partition->reported_ms + REPORT_REPEAT_MS) {
-		partition->reported_ms = shard->time.now_ms;
-		proposal = outbox_proposal(&shard->outbox);
-		if (proposal == NULL)
-			return;
-		proposal->kind = PROPOSE_OUT;
-		proposal->partition = partition->id;
-		proposal->version = partition->row.version;
-		proposal->node_epoch = shard->sender.node_epoch;
-	}
-	partition_deadline(partition, partition->reported_ms + REPORT_REPEAT_MS);
 }
 
 int partition_step(struct partition *partition)
@@ -413,7 +395,7 @@ int partition_step(struct partition *partition)
 	if (partition->shard->map == NULL && partition->role != PARTITION_NONE)
 		return 0; /* another process is this node now (6.6) */
 	if (partition->role == PARTITION_STOPPED) {
-		ask_to_be_taken_out(partition);
+		rebuild_step(partition);
 		return 0;
 	}
 	apply_committed(partition);

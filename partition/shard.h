@@ -49,7 +49,7 @@ enum shard_proposal_kind {
 	PROPOSE_ISR,            /* the new maximal ISR: rule 5 */
 	PROPOSE_HANDOVER,       /* to `target`; the primary is sealed */
 	PROPOSE_SUSPECT_REPORT, /* rule 10: last epoch and end of this suspect replica */
-	PROPOSE_OUT, /* this replica is no longer sound (state differs from its journal): remove it from ISR and ELR */
+	PROPOSE_OUT,            /* this replica is unsound: out of ISR and ELR, in a new epoch (rebuild.h) */
 };
 
 struct shard_proposal {
@@ -89,6 +89,8 @@ enum shard_event_kind {
 	SHARD_EVENT_DIGEST_DIFFERS,  /* alarm */
 	SHARD_EVENT_STATE_FAILED,    /* alarm */
 	SHARD_EVENT_REFUSED_GARBAGE, /* a message that does not decode or does not belong here */
+	SHARD_EVENT_REBUILD,         /* alarm: taken out as unsound; begins anew: why (event kind), end of its log */
+	SHARD_EVENT_REBUILT,         /* and is in the ISR again */
 };
 
 struct shard_event {

@@ -18,6 +18,7 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 	[REFUSAL_EXISTS] = "it exists already with other contents",
 	[REFUSAL_LIMIT] = "a limit is exceeded",
 	[REFUSAL_REGISTERED] = "this incarnation has registered before",
+	[REFUSAL_LAST_COMPLETE] = "no other replica is complete: this copy stays, unsound as it is",
 };
 
 static const char *const kind_names[] = {
@@ -33,6 +34,7 @@ static const char *const kind_names[] = {
 	[COMMAND_STREAM_CREATE] = "STREAM_CREATE",
 	[COMMAND_VIEW_APPLY] = "VIEW_APPLY",
 	[COMMAND_MINIMUM_ISR] = "MINIMUM_ISR",
+	[COMMAND_REPLICA_OUT] = "REPLICA_OUT",
 };
 
 #define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -287,6 +289,28 @@ int command_handover_decode(struct reader *in, struct command_handover *item)
 	return in->failed ? ERROR_MALFORMED : 0;
 }
 
+void command_out_encode(const struct command_out *items, uint32_t count, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_REPLICA_OUT, out);
+
+	for (uint32_t i = 0; i < count; i++) {
+		buffer_u16(out, items[i].partition);
+		buffer_u64(out, items[i].expected_version);
+		buffer_u8(out, (uint8_t)items[i].node_id);
+		buffer_u64(out, items[i].node_epoch);
+	}
+	command_end(begin, out);
+}
+
+int command_out_decode(struct reader *in, struct command_out *item)
+{
+	item->partition = partition_decode(in);
+	item->expected_version = reader_u64(in);
+	item->node_id = node_id_decode(in);
+	item->node_epoch = reader_u64(in);
+	return in->failed ? ERROR_MALFORMED : 0;
+}
+
 void command_place_encode(const struct command_place *items, uint32_t count, struct buffer *out)
 {
 	size_t begin = command_begin(COMMAND_PLACE, out);
@@ -422,6 +446,7 @@ union any_item {
 	struct command_isr isr;
 	struct command_handover handover;
 	struct command_place place;
+	struct command_out out;
 };
 
 /* A list: at least one item, each sound, nothing left. */
@@ -440,6 +465,8 @@ static int list_check(enum command_kind kind, struct span body)
 			result = command_handover_decode(&in, &item.handover);
 		else if (kind == COMMAND_PLACE)
 			result = command_place_decode(&in, &item.place);
+		else if (kind == COMMAND_REPLICA_OUT)
+			result = command_out_decode(&in, &item.out);
 		else
 			result = command_node_decode(&in, &item.node);
 	}
@@ -471,6 +498,7 @@ static int body_check(const struct command *command)
 	case COMMAND_NODE_STOPPED:
 	case COMMAND_ISR_CHANGE:
 	case COMMAND_HANDOVER:
+	case COMMAND_REPLICA_OUT:
 	case COMMAND_PLACE: return list_check(command->kind, command->body);
 	}
 	return ERROR_VERSION;
@@ -506,6 +534,7 @@ bool command_from_node(struct span bytes)
 	case COMMAND_NODE_STOPPED:
 	case COMMAND_ISR_CHANGE:
 	case COMMAND_HANDOVER:
+	case COMMAND_REPLICA_OUT:
 	case COMMAND_REPORT_ENDS: return true;
 	default: return command_from_client(bytes);
 	}

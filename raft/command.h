@@ -27,6 +27,7 @@ enum command_kind {
 	COMMAND_STREAM_CREATE = 10, /* struct command_stream */
 	COMMAND_VIEW_APPLY = 11,    /* struct command_view */
 	COMMAND_MINIMUM_ISR = 12,   /* struct command_minimum: an operator's */
+	COMMAND_REPLICA_OUT = 13,   /* items: struct command_out */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -44,7 +45,8 @@ enum refusal {
 	REFUSAL_BELOW_MINIMUM,
 	REFUSAL_EXISTS,
 	REFUSAL_LIMIT,
-	REFUSAL_REGISTERED, /* this incarnation has registered before: nothing is changed */
+	REFUSAL_REGISTERED,    /* this incarnation has registered before: nothing is changed */
+	REFUSAL_LAST_COMPLETE, /* nobody else is in ISR or ELR: it is the best copy there is */
 	REFUSAL_COUNT,
 };
 
@@ -112,6 +114,15 @@ struct command_handover {
 	uint32_t to;
 };
 
+/* A replica says that its own copy is unsound (rule 9): it leaves ISR and ELR, and the epoch rises, so that nothing it
+ * acknowledged before counts when it comes back empty. */
+struct command_out {
+	uint16_t partition;
+	uint64_t expected_version;
+	uint32_t node_id;
+	uint64_t node_epoch;
+};
+
 struct command_place {
 	uint16_t partition;
 	uint64_t expected_version; /* 0: the row is empty */
@@ -155,6 +166,7 @@ void command_register_encode(const struct command_register *reg, struct buffer *
 void command_nodes_encode(enum command_kind kind, const struct command_node *nodes, uint32_t count, struct buffer *out);
 void command_isr_encode(const struct command_isr *items, uint32_t count, struct buffer *out);
 void command_handover_encode(const struct command_handover *items, uint32_t count, struct buffer *out);
+void command_out_encode(const struct command_out *items, uint32_t count, struct buffer *out);
 void command_place_encode(const struct command_place *items, uint32_t count, struct buffer *out);
 void command_ends_encode(const struct command_ends *ends, struct buffer *out);
 void command_stream_encode(const struct command_stream *stream, struct buffer *out);
@@ -177,6 +189,7 @@ int command_register_decode(struct span body, struct command_register *reg);
 int command_node_decode(struct reader *in, struct command_node *node);
 int command_isr_decode(struct reader *in, struct command_isr *item);
 int command_handover_decode(struct reader *in, struct command_handover *item);
+int command_out_decode(struct reader *in, struct command_out *item);
 int command_place_decode(struct reader *in, struct command_place *item);
 int command_ends_decode(struct span body, struct command_ends *ends);
 int command_stream_decode(struct span body, struct command_stream *stream);

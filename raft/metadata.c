@@ -19,6 +19,7 @@ static const command_verb verbs[] = {
 	[COMMAND_STREAM_CREATE] = metadata_stream_create,
 	[COMMAND_VIEW_APPLY] = metadata_view_apply,
 	[COMMAND_MINIMUM_ISR] = metadata_minimum,
+	[COMMAND_REPLICA_OUT] = metadata_replica_out,
 };
 
 void metadata_init(struct metadata *metadata)

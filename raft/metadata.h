@@ -94,6 +94,7 @@ int metadata_unfence(struct metadata *metadata, struct span body, struct command
 int metadata_stopped(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_isr_change(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_handover(struct metadata *metadata, struct span body, struct command_result *result);
+int metadata_replica_out(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_place(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_report_ends(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_minimum(struct metadata *metadata, struct span body, struct command_result *result);

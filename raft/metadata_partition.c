@@ -145,6 +145,54 @@ int metadata_handover(struct metadata *metadata, struct span body, struct comman
 	return 0;
 }
 
+/* --- an unsound replica ------------------------------------------------------------------------------------------- */
+
+static enum refusal out_refusal(const struct metadata *metadata, const struct map_partition *row,
+				const struct command_out *item)
+{
+	struct command_node node = {.node_id = item->node_id, .node_epoch = item->node_epoch};
+	node_set complete = row->isr | row->elr;
+
+	if (!row_is_at(metadata, item->partition, item->expected_version))
+		return REFUSAL_PARTITION_VERSION;
+	if (!metadata_has_node(metadata, &node))
+		return REFUSAL_NODE_EPOCH;
+	if (!node_set_has(row_replicas(row) | row->learners, item->node_id))
+		return REFUSAL_NOT_REPLICA;
+	return (complete & ~node_bit(item->node_id)) == 0 ? REFUSAL_LAST_COMPLETE : REFUSAL_NONE;
+}
+
+/* It is not complete any more, so it goes to no ELR; and no suspect either: rule 10 shall not choose it. */
+static void out_apply(struct metadata *metadata, const struct command_out *item, struct command_result *result)
+{
+	struct map_partition *row = row_of(metadata, item->partition);
+	enum refusal refusal = out_refusal(metadata, row, item);
+
+	if (refusal != REFUSAL_NONE) {
+		command_refuse(result, ERROR_REFUSED, refusal);
+		return;
+	}
+	if (row->primary == item->node_id)
+		row_depose(metadata, item->partition);
+	row->planned = false;
+	row_forget(metadata, item->partition, item->node_id);
+	row_touch(metadata, item->partition, TOUCH_EPOCH);
+}
+
+int metadata_replica_out(struct metadata *metadata, struct span body, struct command_result *result)
+{
+	struct reader in = reader_of(body);
+	struct command_out item;
+
+	while (!reader_done(&in)) {
+		if (command_out_decode(&in, &item) != 0)
+			return ERROR_MALFORMED;
+		out_apply(metadata, &item, result);
+	}
+	rows_elect(metadata);
+	return 0;
+}
+
 /* --- placement ---------------------------------------------------------------------------------------------------- */
 
 static node_set known_nodes(const struct metadata *metadata)

@@ -149,6 +149,9 @@ static void part_mark(struct part *part, const struct shard_event *event)
 	case SHARD_EVENT_TAIL_CUT: marks_reach(&sim->marks, MARK_TORN_TAIL); break;
 	case SHARD_EVENT_SNAPSHOT: marks_reach(&sim->marks, MARK_SNAPSHOT); break;
 	case SHARD_EVENT_SNAPSHOT_LOADED: marks_reach(&sim->marks, MARK_SNAPSHOT_RESTART); break;
+	case SHARD_EVENT_QUARANTINED: marks_reach(&sim->marks, MARK_QUARANTINED); break;
+	case SHARD_EVENT_REBUILD: oracle_rebuild(sim->oracle, part->host, event); break;
+	case SHARD_EVENT_REBUILT: marks_reach(&sim->marks, MARK_REBUILT); break;
 	case SHARD_EVENT_DUPLICATE: oracle_duplicate(sim->oracle, part->host, event); break;
 	case SHARD_EVENT_PRIMARY: oracle_primary(sim->oracle, part->host, event); break;
 	case SHARD_EVENT_BELOW_COMMIT:
@@ -296,6 +299,13 @@ void host_set_disk_full(struct host *host, bool full)
 		host->parts[i].disk.full = full;
 }
 
+bool host_rot(struct host *host)
+{
+	uint32_t shard = (uint32_t)random_between(&host->sim->random, 0, host->sim->options.shards - 1);
+
+	return sim_disk_rot(&host->parts[shard].disk, &host->sim->random);
+}
+
 void host_set_disk_latency(struct host *host, uint32_t min_us, uint32_t max_us)
 {
 	host->disk_min_us = min_us;
@@ -313,6 +323,11 @@ bool host_is_writing(const struct host *host)
 bool host_up(const struct host *host)
 {
 	return host->up;
+}
+
+uint64_t host_incarnation(const struct host *host)
+{
+	return host->incarnation;
 }
 
 uint64_t host_generation(const struct host *host)

@@ -220,7 +220,6 @@ static void take_output(struct host *host, const struct cluster_output *output)
 	case CLUSTER_REGISTERED_AS: host_later(host, host, registered, 300, output->node_epoch); break;
 	case CLUSTER_RESULT: proposal_result(host, &output->result); break;
 	case CLUSTER_WISH:
-		marks_reach(&host->sim->marks, MARK_HANDOVER);
 		shard_handover_wish(host->parts[output->partition % host->sim->options.shards].shard, output->partition,
 				    output->node_id);
 		part_wake(&host->parts[output->partition % host->sim->options.shards]);
@@ -389,6 +388,9 @@ void host_propose(struct host *host, const struct shard_proposal *proposal)
 		.primary_node_epoch = proposal->node_epoch,
 		.to = proposal->target,
 	};
+	struct command_out out = {.partition = proposal->partition,
+				  .expected_version = proposal->version,
+				  .node_epoch = proposal->node_epoch};
 
 	if (host->control->cluster == NULL)
 		return;
@@ -396,7 +398,10 @@ void host_propose(struct host *host, const struct shard_proposal *proposal)
 	case PROPOSE_ISR: isr_command(host, proposal, &command); break;
 	case PROPOSE_HANDOVER: command_handover_encode(&handover, 1, &command); break;
 	case PROPOSE_SUSPECT_REPORT: ends_command(host, proposal, &command); break;
-	case PROPOSE_OUT: sim_fail(host->sim, "partition %u wants out", proposal->partition); break;
+	case PROPOSE_OUT:
+		out.node_id = host_node_id(host);
+		command_out_encode(&out, 1, &command);
+		break;
 	}
 	if (command.size > 0)
 		cluster_propose(host->control->cluster, ++host->control->next_ticket, buffer_span(&command),

@@ -23,6 +23,10 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_DISK_FULL] = "disk full",
 	[MARK_CHECK_FAILED] = "expected version refused",
 	[MARK_STALE_PRIMARY_REFUSED] = "read refused for want of a lease",
+	[MARK_ROT] = "journal rotten",
+	[MARK_QUARANTINED] = "corrupt block found at start",
+	[MARK_TAKEN_OUT] = "replica taken out",
+	[MARK_REBUILT] = "replica rebuilt",
 };
 
 const char *mark_name(enum mark mark)

@@ -28,6 +28,10 @@ enum mark {
 	MARK_DISK_FULL,
 	MARK_CHECK_FAILED,          /* an expected version did not hold */
 	MARK_STALE_PRIMARY_REFUSED, /* a read was refused for want of a lease */
+	MARK_ROT,                   /* a bit of a journal on disk was flipped */
+	MARK_QUARANTINED,           /* a start found corrupt blocks */
+	MARK_TAKEN_OUT,             /* an unsound replica left ISR and ELR and began anew */
+	MARK_REBUILT,               /* and came back */
 	MARK_COUNT,
 };
 

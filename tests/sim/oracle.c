@@ -180,6 +180,21 @@ void oracle_primary(struct oracle *oracle, struct host *host, const struct shard
 	chronicle->primary_host = index;
 }
 
+/* It begins anew: what it calls committed from here on is compared again. */
+void oracle_rebuild(struct oracle *oracle, struct host *host, const struct shard_event *event)
+{
+	struct chronicle *chronicle = &oracle->partitions[event->partition];
+	uint32_t index = host_index(oracle, host);
+
+	marks_reach(&oracle->sim->marks, MARK_TAKEN_OUT);
+	if (node_set_has(chronicle->isr | chronicle->elr, host_node_id(host)) &&
+	    oracle->map_version == host_map(host)->version)
+		sim_fail(oracle->sim, "O5: host %u forgets partition %u and is in its ISR or ELR", index,
+			 event->partition);
+	chronicle->seen[index] = 0;
+	chronicle->applied[index] = 0;
+}
+
 void oracle_duplicate(struct oracle *oracle, struct host *host, const struct shard_event *event)
 {
 	const struct chronicle *chronicle = &oracle->partitions[event->partition];
@@ -229,7 +244,8 @@ static void check_member(struct oracle *oracle, const struct cluster_map *map, u
 		struct shard *shard = host_shard(sim->hosts[i], partition);
 		const struct log *log;
 
-		if (host_node_id(sim->hosts[i]) != node_id || shard == NULL || node == NULL || node->fenced)
+		if (host_node_id(sim->hosts[i]) != node_id || shard == NULL || node == NULL || node->fenced ||
+		    node->incarnation != host_incarnation(sim->hosts[i])) /* the one that is registered is dead */
 			continue;
 		log = shard_log(shard, partition);
 		if (log == NULL || log->end < chronicle->committed ||
@@ -252,14 +268,28 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map)
 			continue;
 		if (row->primary != 0 && (row->elr & node_bit(row->primary)) != 0)
 			sim_fail(oracle->sim, "metadata: the primary of partition %u is in its ELR", p);
+		if (row->planned)
+			marks_reach(&oracle->sim->marks, MARK_HANDOVER);
 		if (row->primary != 0 && node_set_has(oracle->partitions[p].elr, row->primary))
 			marks_reach(&oracle->sim->marks, MARK_ELECTED_FROM_ELR);
 		oracle->partitions[p].elr = row->elr;
+		oracle->partitions[p].isr = row->isr;
+		oracle->partitions[p].replicas = 0;
+		for (uint32_t i = 0; i < row->replica_count; i++)
+			oracle->partitions[p].replicas |= node_bit(row->replicas[i]);
 		for (uint32_t id = 1; id <= NODES_MAX; id++)
 			if (node_set_has(row->isr | row->elr, id))
 				check_member(oracle, map, p, id);
 	}
 	oracle->map_version = map->version;
+}
+
+bool oracle_in_sync_everywhere(const struct oracle *oracle, uint32_t node_id)
+{
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		if (node_set_has(oracle->partitions[p].replicas & ~oracle->partitions[p].isr, node_id))
+			return false;
+	return node_id != 0;
 }
 
 void oracle_controller(struct oracle *oracle, uint32_t host)

@@ -25,6 +25,7 @@ struct oracle *oracle_free(struct oracle *oracle);
 void oracle_restarted(struct oracle *oracle, uint32_t host_index);
 void oracle_turn(struct oracle *oracle, struct host *host, uint16_t shard_index);
 void oracle_primary(struct oracle *oracle, struct host *host, const struct shard_event *event);
+void oracle_rebuild(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_duplicate(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_answer(struct oracle *oracle, struct host *host, struct span frame);
 void oracle_controller(struct oracle *oracle, uint32_t host_index); /* it leads, and has applied all before its term */
@@ -33,6 +34,9 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map);
 /* Committed end of a partition as the oracle knows it, and over all partitions. */
 uint64_t oracle_committed(const struct oracle *oracle, uint16_t partition);
 uint64_t oracle_committed_events(const struct oracle *oracle);
+
+/* True when the node is in the ISR of every partition that it has a replica of, by the newest map seen. */
+bool oracle_in_sync_everywhere(const struct oracle *oracle, uint32_t node_id);
 
 /* True when every replica of every partition is up, in the ISR, and at the same applied offset. */
 bool oracle_settled(struct oracle *oracle);

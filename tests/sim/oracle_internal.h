@@ -31,6 +31,8 @@ struct chronicle { /* of one partition */
 	uint32_t primary_epoch;
 	uint32_t primary_host;
 	node_set elr; /* of the newest row seen */
+	node_set isr;
+	node_set replicas;
 };
 
 struct oracle {

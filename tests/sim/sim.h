@@ -66,6 +66,10 @@ struct sim {
 	struct workload *workload;
 	struct oracle *oracle;
 	struct marks marks;
+	struct rot {           /* one host at a time, until a start has read its journals and it is in sync again */
+		uint32_t host; /* index + 1; 0: none */
+		bool read;
+	} rot;
 	uint64_t trace_hash; /* of every message delivered: equal for equal seeds */
 	uint64_t messages;
 	bool failed;

@@ -83,6 +83,18 @@ static void apply_isr(struct harness *harness, const struct shard_proposal *prop
 	harness_publish(harness);
 }
 
+/* As raft/metadata_partition.c: never the last complete one; the lowest id is elected where the primary goes. */
+static void take_out(struct harness *harness, uint32_t node_id)
+{
+	struct map_partition *row = harness_row(harness);
+	node_set others = (row->isr | row->elr) & ~node_bit(node_id);
+
+	if (others == 0)
+		return;
+	harness_elect(harness, row->primary == node_id ? (uint32_t)__builtin_ctzll(others) + 1 : row->primary,
+		      row->isr & ~node_bit(node_id), row->elr & ~node_bit(node_id));
+}
+
 static void controller_takes(struct harness *harness, uint32_t node, const struct shard_proposal *proposal)
 {
 	struct map_partition *row = harness_row(harness);
@@ -93,6 +105,8 @@ static void controller_takes(struct harness *harness, uint32_t node, const struc
 		return;
 	if (proposal->kind == PROPOSE_ISR) {
 		apply_isr(harness, proposal);
+	} else if (proposal->kind == PROPOSE_OUT) {
+		take_out(harness, node + 1);
 	} else if (proposal->kind == PROPOSE_HANDOVER) {
 		row->primary = proposal->target;
 		row->isr |= node_bit(proposal->target);
