@@ -204,6 +204,8 @@ static const struct event_line event_lines[] = {
 	[SHARD_EVENT_REFUSED_GARBAGE] = {"shard.garbage", LOGGING_WARN},
 	[SHARD_EVENT_REBUILD] = {"partition.rebuild", LOGGING_ERROR},
 	[SHARD_EVENT_REBUILT] = {"partition.rebuilt", LOGGING_WARN},
+	[SHARD_EVENT_AUDITED] = {"partition.audited", LOGGING_WARN},
+	[SHARD_EVENT_STATE_DIFFERS] = {"partition.state_differs", LOGGING_ERROR},
 };
 
 static void tell_event(struct partition_thread *thread, const struct shard_event *event)

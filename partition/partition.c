@@ -40,6 +40,7 @@ int partition_init(struct partition *partition, struct shard *shard, uint16_t id
 void partition_deinit(struct partition *partition)
 {
 	primary_deinit(partition);
+	digests_deinit(partition);
 	read_drop_all(partition);
 	fetch_deinit(&partition->apply);
 	fetch_deinit(&partition->fill);
@@ -124,6 +125,7 @@ void partition_forget(struct partition *partition)
 	partition->durable_end = 0;
 	partition->hint = 0;
 	partition->history = 0;
+	digests_deinit(partition);
 	partition_forget_state(partition);
 }
 
@@ -134,6 +136,7 @@ void partition_cut(struct partition *partition, uint64_t offset)
 	if (partition->hint > offset)
 		partition->hint = 0;
 	log_truncate(&partition->log, offset, partition->shard->journal);
+	digests_cut(partition, offset);
 	if (partition->durable_end > offset)
 		partition->durable_end = offset;
 	if (state_applied(partition->state) > offset) {
@@ -208,6 +211,8 @@ static void gather(struct partition *partition)
 		shard->steps[shard->step_count] = (struct state_step){partition->state, batch, 0};
 		shard->step_owners[shard->step_count++] = partition;
 		shard->apply_left -= batch->record_count;
+		if (digest_is_due(partition, entry->base, entry->base + entry->count))
+			return; /* noted between two groups */
 		entry = log_next(&partition->log, entry);
 	}
 }
@@ -225,11 +230,16 @@ void partition_advance(struct partition *partition)
 
 void partition_apply_group(struct shard *shard)
 {
-	if (shard->step_count > 0 && state_apply_group(shard->steps, shard->step_count) != 0)
-		for (uint32_t i = 0; i < shard->step_count; i++)
-			if (shard->steps[i].result != 0)
-				partition_stop(shard->step_owners[i], SHARD_EVENT_STATE_FAILED,
-					       shard->steps[i].batch->base_offset, 0);
+	if (shard->step_count > 0)
+		(void)state_apply_group(shard->steps, shard->step_count);
+	for (uint32_t i = 0; i < shard->step_count; i++) {
+		const struct batch *batch = shard->steps[i].batch;
+
+		if (shard->steps[i].result != 0)
+			partition_stop(shard->step_owners[i], SHARD_EVENT_STATE_FAILED, batch->base_offset, 0);
+		else if (batch_end_offset(batch) == state_applied(shard->step_owners[i]->state))
+			digest_note(shard->step_owners[i], batch->base_offset);
+	}
 	shard->step_count = 0;
 }
 
@@ -256,6 +266,7 @@ static void apply_committed(struct partition *partition)
 			partition_stop(partition, SHARD_EVENT_STATE_FAILED, entry->base, 0);
 			return;
 		}
+		digest_note(partition, entry->base);
 	}
 	if (result == FETCH_BROKEN)
 		partition_stop(partition, SHARD_EVENT_QUARANTINED, state_applied(partition->state), 0);
@@ -401,6 +412,8 @@ int partition_step(struct partition *partition)
 	apply_committed(partition);
 	if (partition->role != PARTITION_STOPPED)
 		fill_views(partition);
+	if (partition->role != PARTITION_STOPPED)
+		digest_step(partition);
 	if (partition_is_primary(partition))
 		result = primary_step(partition);
 	else if (partition_is_replica(partition))

@@ -12,6 +12,7 @@
 #ifndef EVGRID_PARTITION_PARTITION_H
 #define EVGRID_PARTITION_PARTITION_H
 
+#include "partition/digest.h"
 #include "partition/fetch.h"
 #include "partition/shard.h"
 #include "partition/state.h"
@@ -66,6 +67,7 @@ struct peer {
 	uint64_t flight_bytes;
 	struct flight flights[FLIGHTS_MAX];
 	struct fetch fetch;
+	struct peer_digest digest;
 };
 
 struct primary {
@@ -147,6 +149,7 @@ struct partition {
 	uint64_t deadline_ms;
 	struct fetch apply;
 	struct fetch fill;
+	struct digests digests;
 	struct primary primary;
 	struct replica replica;
 	struct pending *pending_first;

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "partition/primary.h"
 #include "partition/replica.h"
 #include "partition/shard_internal.h"
 
@@ -63,12 +64,32 @@ static bool may_begin(const struct partition *partition)
 	       row->primary != partition->shard->sender.node_id;
 }
 
+/* The last complete replica with a sound log and the fold of it at hand: nobody could take its place. */
+static bool may_mend_in_place(const struct partition *partition)
+{
+	return partition->rebuild.reason == SHARD_EVENT_STATE_DIFFERS &&
+	       (partition->row.isr | partition->row.elr) == node_bit(partition->shard->sender.node_id);
+}
+
 /* A snapshot of the unsound state that lands behind the empty one would be taken for good at a start. */
 static bool snapshot_on_its_way(const struct partition *partition)
 {
 	const struct shard *shard = partition->shard;
 
 	return shard->snapshot.in_flight && shard->snapshot.partition == shard_slot(partition);
+}
+
+/* By the one that the audit made of the own log, or by none: then all of the log is applied again. */
+static void replace_state(struct partition *partition)
+{
+	struct state *fold = digest_take_state(partition);
+
+	if (fold == NULL) {
+		partition_forget_state(partition);
+		return;
+	}
+	partition->state = state_free(partition->state);
+	partition->state = fold;
 }
 
 /* 0; 1: no room in the journal now; negative: fatal. */
@@ -79,7 +100,7 @@ static int forget(struct partition *partition)
 	int result = 0;
 
 	if (partition->rebuild.reason != SHARD_EVENT_QUARANTINED) {
-		partition_forget_state(partition);
+		replace_state(partition);
 		return 0;
 	}
 	if (partition->log.end > 0)
@@ -98,7 +119,7 @@ int rebuild_prepare(struct partition *partition)
 	int result;
 
 	assert(partition->role == PARTITION_STOPPED);
-	if (!may_begin(partition))
+	if (!may_begin(partition) && !may_mend_in_place(partition))
 		return 0;
 	if (now_ms(partition) < partition->rebuild.at_ms || snapshot_on_its_way(partition))
 		return 0; /* rebuild_step comes back */
@@ -109,6 +130,8 @@ int rebuild_prepare(struct partition *partition)
 	partition->rebuild.under_way = true;
 	outbox_event(&shard->outbox, SHARD_EVENT_REBUILD, partition->id, partition->row.epoch,
 		     (uint64_t)partition->rebuild.reason, end);
+	if (partition->row.primary == shard->sender.node_id)
+		return primary_begin(partition, false);
 	replica_begin(partition);
 	return 0;
 }
@@ -134,7 +157,9 @@ void rebuild_step(struct partition *partition)
 	uint64_t soon_ms = now_ms(partition) + RETRY_SOON_MS;
 
 	assert(partition->role == PARTITION_STOPPED);
-	if (must_ask(partition)) {
+	if (may_mend_in_place(partition)) {
+		partition_deadline(partition, soon_ms);
+	} else if (must_ask(partition)) {
 		if (partition->reported_ms == 0 || now_ms(partition) >= partition->reported_ms + REPORT_REPEAT_MS)
 			ask(partition);
 		partition_deadline(partition, partition->reported_ms + REPORT_REPEAT_MS);

@@ -7,6 +7,7 @@
  *    never let go (raft/metadata_partition.c), so it keeps what it has.
  * 2. The epoch has risen since it stopped: no acknowledgement of before, and no proposal that rests on one, counts for
  *    the replica that it becomes (R7).
+ *    But a state alone it may replace where it is: the audit has made the right one.
  * 3. What is forgotten: log and state when the journal's bytes are not what the log says, by a LEFT item, as if the
  *    partition had left; only the state when that alone is unsound: then the own log is applied again.
  * 4. A log that would have to be cut below its commit offset is evidence, and maybe the only copy: it is never

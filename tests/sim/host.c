@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define SEGMENT_BYTES (256u * 1024)
+#define DIGEST_INTERVAL 8u
 #define TURN_MIN_US 10u
 #define TURN_MAX_US 60u
 
@@ -154,8 +155,9 @@ static void part_mark(struct part *part, const struct shard_event *event)
 	case SHARD_EVENT_REBUILT: marks_reach(&sim->marks, MARK_REBUILT); break;
 	case SHARD_EVENT_DUPLICATE: oracle_duplicate(sim->oracle, part->host, event); break;
 	case SHARD_EVENT_PRIMARY: oracle_primary(sim->oracle, part->host, event); break;
-	case SHARD_EVENT_BELOW_COMMIT:
 	case SHARD_EVENT_DIGEST_DIFFERS:
+	case SHARD_EVENT_STATE_DIFFERS: oracle_unsound(sim->oracle, part->host, event); break;
+	case SHARD_EVENT_BELOW_COMMIT:
 	case SHARD_EVENT_STATE_FAILED:
 		sim_fail(sim, "host %u partition %u: alarm %d in epoch %u (%llu, %llu)", part->host->index,
 			 event->partition, (int)event->kind, event->epoch, (unsigned long long)event->a,
@@ -239,6 +241,7 @@ static void part_start(struct part *part)
 		.pending_limit_bytes = 1024 * 1024,
 		.replica_window_bytes = 256 * 1024,
 		.snapshot_interval_bytes = 512 * 1024,
+		.digest_interval = DIGEST_INTERVAL,
 	};
 	struct disk_segment *segments = calloc(part->disk.file_count + 1, sizeof *segments);
 	uint32_t count = sim_disk_list(&part->disk, segments);

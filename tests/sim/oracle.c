@@ -101,6 +101,32 @@ static void compare_entry(struct oracle *oracle, uint32_t host, uint16_t partiti
 			 fact == NULL ? 0 : fact->count);
 }
 
+/* Whether this state is the one that a fault made wrong, and still differs from what others had at that offset. */
+static bool is_corrupted(struct oracle *oracle, uint32_t host, uint16_t partition, uint64_t applied, uint64_t digest)
+{
+	struct corruption *corruption = &oracle->sim->corruption;
+	const struct chronicle *chronicle = &oracle->partitions[partition];
+
+	if (corruption->host != host + 1 || corruption->partition != partition)
+		return false;
+	for (size_t at = chronicle->digest_count; at > 0 && chronicle->digests[at - 1].applied >= applied; at--)
+		if (chronicle->digests[at - 1].applied == applied && chronicle->digests[at - 1].digest == digest)
+			corruption->host = 0;
+	corruption->applied = applied;
+	corruption->digest = digest;
+	return corruption->host != 0;
+}
+
+/* Another has come to the same offset with the same digest. */
+static void note_agreement(struct oracle *oracle, uint16_t partition, uint64_t applied, uint64_t digest)
+{
+	struct corruption *corruption = &oracle->sim->corruption;
+
+	if (corruption->host != 0 && corruption->partition == partition && applied != 0 &&
+	    corruption->applied == applied && corruption->digest == digest)
+		corruption->host = 0;
+}
+
 /* O2 */
 static void compare_digest(struct oracle *oracle, uint32_t host, uint16_t partition, uint64_t applied, uint64_t digest)
 {
@@ -146,8 +172,11 @@ static void watch_partition(struct oracle *oracle, uint32_t host, struct shard *
 		uint64_t from;
 
 		chronicle->applied[host] = state_applied(state);
-		if (!state_wants_fill(state, &from))
-			compare_digest(oracle, host, partition, state_applied(state), state_digest(state));
+		if (state_wants_fill(state, &from) ||
+		    is_corrupted(oracle, host, partition, state_applied(state), state_digest(state)))
+			return;
+		note_agreement(oracle, partition, state_applied(state), state_digest(state));
+		compare_digest(oracle, host, partition, state_applied(state), state_digest(state));
 	}
 }
 
@@ -193,6 +222,20 @@ void oracle_rebuild(struct oracle *oracle, struct host *host, const struct shard
 			 event->partition);
 	chronicle->seen[index] = 0;
 	chronicle->applied[index] = 0;
+}
+
+/* O2: only what a fault has made wrong differs, and only its own node condemns it. */
+void oracle_unsound(struct oracle *oracle, struct host *host, const struct shard_event *event)
+{
+	struct sim *sim = oracle->sim;
+	bool condemned = event->kind == SHARD_EVENT_STATE_DIFFERS;
+
+	if (sim->corruption.host == 0 || sim->corruption.partition != event->partition ||
+	    (condemned && sim->corruption.host != host_index(oracle, host) + 1))
+		sim_fail(sim, "O2: host %u partition %u: alarm %d at offset %llu, and nothing was corrupted there",
+			 host_index(oracle, host), event->partition, (int)event->kind,
+			 (unsigned long long)(condemned ? event->a : event->b));
+	marks_reach(&sim->marks, condemned ? MARK_STATE_CONDEMNED : MARK_DIGEST_DIFFERED);
 }
 
 void oracle_duplicate(struct oracle *oracle, struct host *host, const struct shard_event *event)

@@ -3,7 +3,8 @@
  *
  * After every turn
  *   O1 what a replica calls committed is, batch for batch, what every other replica has called committed there;
- *   O2 equal applied offsets have equal digests;
+ *   O2 equal applied offsets have equal digests, but for a state that a fault has made wrong: that one is found, and
+ *      nobody else is accused;
  *   O3 a partition has one active primary per epoch;
  *   O4 an acknowledgement names a batch that is committed.
  * After every metadata change
@@ -26,6 +27,7 @@ void oracle_restarted(struct oracle *oracle, uint32_t host_index);
 void oracle_turn(struct oracle *oracle, struct host *host, uint16_t shard_index);
 void oracle_primary(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_rebuild(struct oracle *oracle, struct host *host, const struct shard_event *event);
+void oracle_unsound(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_duplicate(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_answer(struct oracle *oracle, struct host *host, struct span frame);
 void oracle_controller(struct oracle *oracle, uint32_t host_index); /* it leads, and has applied all before its term */

@@ -65,6 +65,11 @@ static bool all_have_primaries(struct sim *sim)
 	return true;
 }
 
+static bool is_sound(struct sim *sim)
+{
+	return sim->corruption.host == 0;
+}
+
 static bool is_settled(struct sim *sim)
 {
 	return workload_quiet(sim->workload) && oracle_settled(sim->oracle);
@@ -127,6 +132,9 @@ int sim_run(struct sim *sim, const struct sim_options *options)
 		faults_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + options->seconds * SECOND_US);
 	faults_heal(sim);
+	if (!sim->failed && !run_until(sim, is_sound, SETTLE_LIMIT_US))
+		sim_fail(sim, "O2: the corrupted state of partition %u on host %u was not mended",
+			 sim->corruption.partition, sim->corruption.host - 1);
 	workload_stop(sim->workload);
 	if (!sim->failed && !run_until(sim, is_settled, SETTLE_LIMIT_US))
 		explain_unsettled(sim);

@@ -66,6 +66,12 @@ struct sim {
 	struct workload *workload;
 	struct oracle *oracle;
 	struct marks marks;
+	struct corruption {    /* of one state in memory, until its digest is right again */
+		uint32_t host; /* index + 1; 0: none */
+		uint16_t partition;
+		uint64_t applied; /* what it showed last */
+		uint64_t digest;
+	} corruption;
 	struct rot {           /* one host at a time, until a start has read its journals and it is in sync again */
 		uint32_t host; /* index + 1; 0: none */
 		bool read;

@@ -396,6 +396,7 @@ void harness_recover(struct harness *harness, uint32_t node)
 		.pending_limit_bytes = harness->pending_limit_bytes,
 		.replica_window_bytes = 256 * 1024,
 		.snapshot_interval_bytes = harness->snapshot_interval_bytes,
+		.digest_interval = HARNESS_DIGEST_INTERVAL,
 	};
 	uint32_t count = 0;
 
