@@ -19,6 +19,8 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 	[REFUSAL_LIMIT] = "a limit is exceeded",
 	[REFUSAL_REGISTERED] = "this incarnation has registered before",
 	[REFUSAL_LAST_COMPLETE] = "no other replica is complete: this copy stays, unsound as it is",
+	[REFUSAL_HAS_PRIMARY] = "a complete replica is live: there is nothing to decide",
+	[REFUSAL_TOO_EARLY] = "the partition has lost its primary only now: ask again in two seconds",
 };
 
 static const char *const kind_names[] = {
@@ -35,6 +37,7 @@ static const char *const kind_names[] = {
 	[COMMAND_VIEW_APPLY] = "VIEW_APPLY",
 	[COMMAND_MINIMUM_ISR] = "MINIMUM_ISR",
 	[COMMAND_REPLICA_OUT] = "REPLICA_OUT",
+	[COMMAND_ELECT] = "ELECT",
 };
 
 #define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -421,6 +424,28 @@ int command_view_decode(struct span body, struct command_view *view)
 	return view->name.size == 0 ? ERROR_MALFORMED : whole(&in);
 }
 
+void command_elect_encode(const struct command_elect *elect, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_ELECT, out);
+
+	buffer_u16(out, elect->partition);
+	buffer_u64(out, elect->expected_version);
+	buffer_u8(out, (uint8_t)elect->node_id);
+	buffer_string(out, elect->reason);
+	command_end(begin, out);
+}
+
+int command_elect_decode(struct span body, struct command_elect *elect)
+{
+	struct reader in = reader_of(body);
+
+	elect->partition = partition_decode(&in);
+	elect->expected_version = reader_u64(&in);
+	elect->node_id = node_id_decode(&in);
+	elect->reason = text_decode(&in, NAME_MAX_BYTES);
+	return whole(&in);
+}
+
 void command_minimum_encode(const struct command_minimum *minimum, struct buffer *out)
 {
 	size_t begin = command_begin(COMMAND_MINIMUM_ISR, out);
@@ -480,6 +505,7 @@ union any_body {
 	struct command_stream stream;
 	struct command_view view;
 	struct command_minimum minimum;
+	struct command_elect elect;
 };
 
 static int body_check(const struct command *command)
@@ -493,6 +519,7 @@ static int body_check(const struct command *command)
 	case COMMAND_STREAM_CREATE: return command_stream_decode(command->body, &any.stream);
 	case COMMAND_VIEW_APPLY: return command_view_decode(command->body, &any.view);
 	case COMMAND_MINIMUM_ISR: return command_minimum_decode(command->body, &any.minimum);
+	case COMMAND_ELECT: return command_elect_decode(command->body, &any.elect);
 	case COMMAND_NODE_FENCE:
 	case COMMAND_NODE_UNFENCE:
 	case COMMAND_NODE_STOPPED:
@@ -522,7 +549,8 @@ bool command_from_client(struct span bytes)
 {
 	uint64_t kind = bytes.size < 2 ? 0 : load_little(bytes.data, 2);
 
-	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_MINIMUM_ISR;
+	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_MINIMUM_ISR ||
+	       kind == COMMAND_ELECT;
 }
 
 bool command_from_node(struct span bytes)

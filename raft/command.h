@@ -28,6 +28,7 @@ enum command_kind {
 	COMMAND_VIEW_APPLY = 11,    /* struct command_view */
 	COMMAND_MINIMUM_ISR = 12,   /* struct command_minimum: an operator's */
 	COMMAND_REPLICA_OUT = 13,   /* items: struct command_out */
+	COMMAND_ELECT = 14,         /* struct command_elect: an operator's */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -47,6 +48,8 @@ enum refusal {
 	REFUSAL_LIMIT,
 	REFUSAL_REGISTERED,    /* this incarnation has registered before: nothing is changed */
 	REFUSAL_LAST_COMPLETE, /* nobody else is in ISR or ELR: it is the best copy there is */
+	REFUSAL_HAS_PRIMARY,   /* somebody complete is there */
+	REFUSAL_TOO_EARLY,     /* the last primary may not know yet that it is none */
 	REFUSAL_COUNT,
 };
 
@@ -160,6 +163,14 @@ struct command_minimum {
 	uint8_t minimum_isr; /* of every row */
 };
 
+/* An operator's decision (rule 10): this replica becomes primary although others hold more. It raises the history. */
+struct command_elect {
+	uint16_t partition;
+	uint64_t expected_version;
+	uint32_t node_id;
+	struct span reason; /* for the log */
+};
+
 /* Writing: each appends one whole command. Failure shows in out->failed. */
 void command_form_encode(const struct command_form *form, struct buffer *out);
 void command_register_encode(const struct command_register *reg, struct buffer *out);
@@ -171,6 +182,7 @@ void command_place_encode(const struct command_place *items, uint32_t count, str
 void command_ends_encode(const struct command_ends *ends, struct buffer *out);
 void command_stream_encode(const struct command_stream *stream, struct buffer *out);
 void command_view_encode(const struct command_view *view, struct buffer *out);
+void command_elect_encode(const struct command_elect *elect, struct buffer *out);
 void command_minimum_encode(const struct command_minimum *minimum, struct buffer *out);
 
 /* Reading: the frame of the next command, then its body. Lists are read item by item until reader_done.
@@ -194,6 +206,7 @@ int command_place_decode(struct reader *in, struct command_place *item);
 int command_ends_decode(struct span body, struct command_ends *ends);
 int command_stream_decode(struct span body, struct command_stream *stream);
 int command_view_decode(struct span body, struct command_view *view);
+int command_elect_decode(struct span body, struct command_elect *elect);
 int command_minimum_decode(struct span body, struct command_minimum *minimum);
 
 /* Decodes the whole command and throws the result away: whether a peer's or client's bytes may be proposed at all. */

@@ -174,6 +174,7 @@ section_sim() {
     [ -x tests/sim/run ] || { none 'tests/sim/run'; return; }
     build_gcc || { failed 'the build'; return; }
     EVGRID_BUILD=$root/build check "seeds 1-$seeds" tests/sim/run --seeds "1-$seeds"
+    EVGRID_BUILD=$root/build check "forced elections" tests/sim/run --seeds 1-12 --marks-percent 0 --forced-election
 }
 
 section_cluster() { suite tests/cluster/suite; }

@@ -31,8 +31,10 @@ void host_set_disk_latency(struct host *host, uint32_t min_us, uint32_t max_us);
 bool host_is_writing(const struct host *host); /* a journal write is in flight */
 bool host_up(const struct host *host);
 uint64_t host_incarnation(const struct host *host);
-uint64_t host_generation(const struct host *host); /* counts starts: messages name whom they mean */
-uint32_t host_node_id(const struct host *host);    /* 0 before registration */
+uint64_t host_generation(const struct host *host);                 /* counts starts: messages name whom they mean */
+uint32_t host_node_id(const struct host *host);                    /* 0 before registration */
+uint32_t host_index_of(const struct host *host, uint32_t node_id); /* whose host has that id, by this one's map */
+void host_command(struct host *host, struct span command);         /* proposes it, as a client would */
 bool host_is_controller(const struct host *host);
 
 void host_receive(struct host *host, struct endpoint from, uint8_t port, uint64_t generation, struct span bytes);

@@ -53,6 +53,11 @@ uint32_t host_index_of_node(const struct host *host, uint32_t node_id)
 	return host->index; /* nobody: a message to oneself is dropped */
 }
 
+uint32_t host_index_of(const struct host *host, uint32_t node_id)
+{
+	return host_index_of_node(host, node_id);
+}
+
 const struct cluster_map *host_map(const struct host *host)
 {
 	return host->up && host->control->cluster != NULL ? cluster_map(host->control->cluster) : NULL;
@@ -407,6 +412,14 @@ void host_propose(struct host *host, const struct shard_proposal *proposal)
 		cluster_propose(host->control->cluster, ++host->control->next_ticket, buffer_span(&command),
 				host_now_ms(host));
 	buffer_deinit(&command);
+	drain(host);
+	expect_store(host);
+}
+
+void host_command(struct host *host, struct span command)
+{
+	assert(command_from_client(command));
+	cluster_propose(host->control->cluster, ++host->control->next_ticket, command, host_now_ms(host));
 	drain(host);
 	expect_store(host);
 }

@@ -159,8 +159,8 @@ static void watch_partition(struct oracle *oracle, uint32_t host, struct shard *
 	const struct log *log = shard_log(shard, partition);
 	struct state *state = shard_state(shard, partition);
 
-	if (log == NULL)
-		return;
+	if (log == NULL || (log->commit > chronicle->lost_from && log_last_epoch(log) < chronicle->history_epoch))
+		return; /* it has not learned yet that its tail was given up */
 	if (log->commit > chronicle->seen[host]) {
 		for (const struct log_entry *entry = log_find(log, chronicle->seen[host]);
 		     entry != NULL && entry->base + entry->count <= log->commit; entry = log_next(log, entry)) {
@@ -300,6 +300,44 @@ static void check_member(struct oracle *oracle, const struct cluster_map *map, u
 	}
 }
 
+static bool log_holds(const struct log *log, const struct fact *fact)
+{
+	const struct log_entry *entry = log_find(log, fact->base);
+
+	return entry != NULL && entry->base == fact->base && entry->epoch == fact->epoch &&
+	       entry->count == fact->count && entry->last_sequence == fact->last_sequence;
+}
+
+/* An operator elected a replica that may lack what was committed: where its log parts from it the chronicle begins
+ * anew. */
+static void note_history(struct oracle *oracle, uint16_t partition, const struct map_partition *row)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	struct sim *sim = oracle->sim;
+	const struct log *log = NULL;
+
+	for (uint32_t i = 0; i < sim->options.hosts; i++)
+		if (host_node_id(sim->hosts[i]) == row->primary && host_shard(sim->hosts[i], partition) != NULL)
+			log = shard_log(host_shard(sim->hosts[i], partition), partition);
+	assert(log != NULL && row->history == chronicle->history + 1);
+	chronicle->history = row->history;
+	chronicle->history_epoch = row->epoch;
+	while (chronicle->fact_count > 0 && !log_holds(log, &chronicle->facts[chronicle->fact_count - 1]))
+		chronicle->committed = chronicle->facts[--chronicle->fact_count].base;
+	chronicle->lost_from = chronicle->committed;
+	while (chronicle->digest_count > 0 &&
+	       chronicle->digests[chronicle->digest_count - 1].applied > chronicle->committed)
+		chronicle->digest_count--;
+	for (uint32_t i = 0; i < SIM_HOSTS_MAX; i++)
+		if (chronicle->seen[i] > chronicle->committed)
+			chronicle->seen[i] = chronicle->committed;
+}
+
+uint64_t oracle_lost(const struct oracle *oracle)
+{
+	return oracle->lost;
+}
+
 void oracle_map(struct oracle *oracle, const struct cluster_map *map)
 {
 	if (map->version <= oracle->map_version)
@@ -311,6 +349,8 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map)
 			continue;
 		if (row->primary != 0 && (row->elr & node_bit(row->primary)) != 0)
 			sim_fail(oracle->sim, "metadata: the primary of partition %u is in its ELR", p);
+		if (row->history > oracle->partitions[p].history)
+			note_history(oracle, p, row);
 		if (row->planned)
 			marks_reach(&oracle->sim->marks, MARK_HANDOVER);
 		if (row->primary != 0 && node_set_has(oracle->partitions[p].elr, row->primary))

@@ -11,7 +11,8 @@
  *   O5 every live member of ISR and ELR holds everything committed.
  * At the end, when all is healed and quiet
  *   O6 every acknowledged event is in the log once, at the place it was acknowledged for; no event is there twice; what
- *      was refused is not there at all; acknowledged events of one key stand in the order they were published;
+ *      was refused is not there at all; acknowledged events of one key stand in the order they were published (an
+ *      operator's forced election excuses what it gave up, nothing else);
  *   O7 all replicas have the same log and digest; a digest recomputed by a scan is the same;
  *   O8 views and key versions equal a fold of the log by the oracle's own few lines. */
 #ifndef EVGRID_TESTS_SIM_ORACLE_H
@@ -36,6 +37,9 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map);
 /* Committed end of a partition as the oracle knows it, and over all partitions. */
 uint64_t oracle_committed(const struct oracle *oracle, uint16_t partition);
 uint64_t oracle_committed_events(const struct oracle *oracle);
+
+/* Acknowledged events that are gone because an operator decided so; known after the last look. */
+uint64_t oracle_lost(const struct oracle *oracle);
 
 /* True when the node is in the ISR of every partition that it has a replica of, by the newest map seen. */
 bool oracle_in_sync_everywhere(const struct oracle *oracle, uint32_t node_id);

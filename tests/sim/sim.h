@@ -82,9 +82,18 @@ struct sim {
 	char why[512];
 };
 
+/* A scripted run: a cluster of five, a partition whose complete replicas die, an operator who elects the one that lacks
+ * what they acknowledged. 0: exactly that is lost, and all replicas are equal again; 1: sim->why. */
+int scenario_forced_election(struct sim *sim, uint64_t seed);
+
 /* Runs one seed. 0: all invariants held; 1: violated, sim->why says what. */
 int sim_run(struct sim *sim, const struct sim_options *options);
 void sim_deinit(struct sim *sim);
+
+/* The parts of a run, for scripts. */
+bool sim_form(struct sim *sim, const struct sim_options *options); /* hosts up, every partition has a primary */
+bool sim_run_until(struct sim *sim, bool (*done)(struct sim *sim), uint64_t limit_us); /* false: not in time */
+void sim_settle(struct sim *sim); /* until clients and replicas are quiet; the oracle's last look */
 
 /* The first violation stops the run. */
 void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -252,6 +252,117 @@ static void one_that_is_out_already_gets_its_new_epoch(void **state)
 	assert_int_equal(row(f)->isr, 3);
 }
 
+/* --- rule 10: an operator elects ---------------------------------------------------------------------------------- */
+
+static enum refusal elect_with(struct fixture *f, uint32_t id, uint64_t version)
+{
+	struct command_elect elect = {
+		.partition = P, .expected_version = version, .node_id = id, .reason = span_of_text("disks burnt")};
+	struct buffer bytes = BUFFER_NULL;
+
+	command_elect_encode(&elect, &bytes);
+	assert_true(command_from_client(buffer_span(&bytes)));
+	return apply(f, &bytes);
+}
+
+static enum refusal elect(struct fixture *f, uint32_t id)
+{
+	return elect_with(f, id, row(f)->version);
+}
+
+/* ISR {1, 2}, then both are dead; 3 lives and lacks what they acknowledged. */
+static void lose_the_complete(struct fixture *f)
+{
+	shrink(f, 3);
+	node_command(f, COMMAND_NODE_FENCE, 1);
+	node_command(f, COMMAND_NODE_FENCE, 2);
+	assert_int_equal(row(f)->primary, 0);
+	assert_int_equal(row(f)->elr, 3);
+}
+
+static void an_operator_elects_when_the_complete_are_dead(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t epoch;
+
+	lose_the_complete(f);
+	epoch = row(f)->epoch;
+	f->unix_ms += METADATA_HEADLESS_MS;
+	assert_int_equal(elect(f, 3), REFUSAL_NONE);
+	assert_int_equal(row(f)->primary, 3);
+	assert_int_equal(row(f)->isr, 4);
+	assert_int_equal(row(f)->elr | row(f)->suspects, 0);
+	assert_int_equal(row(f)->history, 1);
+	assert_int_equal(row(f)->epoch, epoch + 1);
+	assert_true(f->metadata.partitions[P].possible_loss_at == f->index);
+	assert_int_equal(f->metadata.forced_elections, 1);
+	node_command(f, COMMAND_NODE_UNFENCE, 1); /* back, but complete no more */
+	assert_int_equal(row(f)->primary, 3);
+	assert_int_equal(row(f)->isr, 4);
+}
+
+static void not_before_the_last_primary_has_stopped(void **state)
+{
+	struct fixture *f = *state;
+
+	lose_the_complete(f);
+	f->unix_ms += METADATA_HEADLESS_MS - 1;
+	assert_int_equal(elect(f, 3), REFUSAL_TOO_EARLY);
+	f->unix_ms += 1;
+	assert_int_equal(elect(f, 3), REFUSAL_NONE);
+}
+
+static void not_while_a_complete_one_lives(void **state)
+{
+	struct fixture *f = *state;
+
+	f->unix_ms += 10 * METADATA_HEADLESS_MS;
+	assert_int_equal(elect(f, 3), REFUSAL_HAS_PRIMARY);
+	lose_the_complete(f);
+	node_command(f, COMMAND_NODE_UNFENCE, 2);
+	f->unix_ms += METADATA_HEADLESS_MS;
+	assert_int_equal(elect(f, 3), REFUSAL_HAS_PRIMARY);
+	assert_int_equal(row(f)->history, 0);
+}
+
+static void only_live_replicas_and_the_row_as_it_was_seen(void **state)
+{
+	struct fixture *f = *state;
+
+	lose_the_complete(f);
+	f->unix_ms += METADATA_HEADLESS_MS;
+	assert_int_equal(elect(f, 9), REFUSAL_NOT_REPLICA);
+	assert_int_equal(elect(f, 1), REFUSAL_FENCED);
+	assert_int_equal(elect_with(f, 3, row(f)->version - 1), REFUSAL_PARTITION_VERSION);
+}
+
+/* Losing it again, the time begins anew. */
+static void the_wait_begins_with_each_loss(void **state)
+{
+	struct fixture *f = *state;
+
+	lose_the_complete(f);
+	f->unix_ms += METADATA_HEADLESS_MS;
+	node_command(f, COMMAND_NODE_UNFENCE, 1);
+	assert_int_equal(row(f)->primary, 1);
+	node_command(f, COMMAND_NODE_FENCE, 1);
+	assert_int_equal(elect(f, 3), REFUSAL_TOO_EARLY);
+}
+
+static void a_snapshot_keeps_the_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer bytes = BUFFER_NULL;
+
+	lose_the_complete(f);
+	assert_int_equal(metadata_encode(&f->metadata, &bytes), 0);
+	assert_int_equal(metadata_decode(&f->metadata, buffer_span(&bytes)), 0);
+	buffer_deinit(&bytes);
+	assert_int_equal(elect(f, 3), REFUSAL_TOO_EARLY);
+	f->unix_ms += METADATA_HEADLESS_MS;
+	assert_int_equal(elect(f, 3), REFUSAL_NONE);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -266,6 +377,12 @@ int main(void)
 		CASE(the_last_complete_replica_stays),
 		CASE(going_out_is_checked),
 		CASE(one_that_is_out_already_gets_its_new_epoch),
+		CASE(an_operator_elects_when_the_complete_are_dead),
+		CASE(not_before_the_last_primary_has_stopped),
+		CASE(not_while_a_complete_one_lives),
+		CASE(only_live_replicas_and_the_row_as_it_was_seen),
+		CASE(the_wait_begins_with_each_loss),
+		CASE(a_snapshot_keeps_the_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
