@@ -119,7 +119,8 @@ static void refuse(struct control *control, struct guest *guest, uint64_t ticket
 /* What a client may change; everything else is the nodes' own business. */
 static bool is_for_clients(enum command_kind kind)
 {
-	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_MINIMUM_ISR;
+	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_MINIMUM_ISR ||
+	       kind == COMMAND_ELECT;
 }
 
 static struct control_request *free_request(struct control *control)

@@ -100,6 +100,7 @@ static enum node_exit make_shard(struct node *node, uint16_t index)
 				.pending_limit_bytes = values->pending_bytes,
 				.replica_window_bytes = values->replica_window_bytes,
 				.snapshot_interval_bytes = values->snapshot_bytes,
+				.digest_interval = SHARD_DIGEST_INTERVAL,
 			},
 	};
 	uint16_t port = values->listen_control == 0 ? 0 : (uint16_t)(node->control->port + 1 + index);

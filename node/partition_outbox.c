@@ -136,6 +136,29 @@ static void propose_handover(struct partition_thread *thread, const struct shard
 	control_inbox_put_command_take(thread->config.control, thread->config.shard.index, &bytes);
 }
 
+static void propose_out(struct partition_thread *thread, const struct shard_outbox *outbox)
+{
+	struct command_out items[PARTITION_COUNT];
+	struct buffer bytes = BUFFER_NULL;
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < outbox->proposal_count && count < PARTITION_COUNT; i++) {
+		const struct shard_proposal *proposal = &outbox->proposals[i];
+
+		if (proposal->kind == PROPOSE_OUT)
+			items[count++] = (struct command_out){
+				.partition = proposal->partition,
+				.expected_version = proposal->version,
+				.node_id = thread->self.sender.node_id,
+				.node_epoch = proposal->node_epoch,
+			};
+	}
+	if (count == 0)
+		return;
+	command_out_encode(items, count, &bytes);
+	control_inbox_put_command_take(thread->config.control, thread->config.shard.index, &bytes);
+}
+
 static void propose_ends(struct partition_thread *thread, const struct shard_outbox *outbox)
 {
 	struct command_ends ends = {.node_id = thread->self.sender.node_id,
@@ -183,6 +206,10 @@ static const struct event_line event_lines[] = {
 	[SHARD_EVENT_REWRITTEN_SEGMENT] = {"journal.segment_rewritten", LOGGING_DEBUG},
 	[SHARD_EVENT_SEAL_FAILED] = {"journal.seal_failed", LOGGING_ERROR},
 	[SHARD_EVENT_SEALED_DAMAGED] = {"journal.sealed_damaged", LOGGING_ERROR},
+	[SHARD_EVENT_REBUILD] = {"partition.rebuild", LOGGING_ERROR},
+	[SHARD_EVENT_REBUILT] = {"partition.rebuilt", LOGGING_WARN},
+	[SHARD_EVENT_AUDITED] = {"partition.audited", LOGGING_WARN},
+	[SHARD_EVENT_STATE_DIFFERS] = {"partition.state_differs", LOGGING_ERROR},
 };
 
 static void tell_event(struct partition_thread *thread, const struct shard_event *event)
@@ -239,6 +266,7 @@ void partition_carry_out(struct partition_thread *thread)
 		propose_isr(thread, outbox);
 		propose_handover(thread, outbox);
 		propose_ends(thread, outbox);
+		propose_out(thread, outbox);
 	}
 	for (size_t i = 0; i < outbox->event_count; i++)
 		tell_event(thread, &outbox->events[i]);

@@ -79,7 +79,7 @@ static bool is_for_clients(enum message_kind kind)
 
 static bool is_for_peers(enum message_kind kind)
 {
-	return kind >= MESSAGE_REPLICATE && kind <= MESSAGE_JOIN_ANSWER;
+	return kind >= MESSAGE_REPLICATE && kind <= MESSAGE_AUDIT;
 }
 
 static void take_message(struct partition_thread *thread, struct guest *guest, const struct message *message)

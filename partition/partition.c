@@ -14,6 +14,7 @@
 #include "partition/pipeline.h"
 #include "partition/primary.h"
 #include "partition/read.h"
+#include "partition/rebuild.h"
 #include "partition/replica.h"
 #include "partition/shard_internal.h"
 
@@ -26,7 +27,7 @@ static const unsigned allowed_moves[PARTITION_ROLE_COUNT] = {
 	[PARTITION_STARTING] = MAY(STARTING) | MAY(ACTIVE) | MAY(SEALED) | MAY(JOINING) | MAY(NONE) | MAY(STOPPED),
 	[PARTITION_ACTIVE] = MAY(SEALED) | MAY(STARTING) | MAY(JOINING) | MAY(NONE) | MAY(STOPPED),
 	[PARTITION_SEALED] = MAY(ACTIVE) | MAY(STARTING) | MAY(JOINING) | MAY(NONE) | MAY(STOPPED),
-	[PARTITION_STOPPED] = MAY(NONE) | MAY(STOPPED),
+	[PARTITION_STOPPED] = MAY(NONE) | MAY(STOPPED) | MAY(JOINING) | MAY(STARTING),
 };
 
 int partition_init(struct partition *partition, struct shard *shard, uint16_t id)
@@ -39,6 +40,7 @@ int partition_init(struct partition *partition, struct shard *shard, uint16_t id
 void partition_deinit(struct partition *partition)
 {
 	primary_deinit(partition);
+	digests_deinit(partition);
 	read_drop_all(partition);
 	fetch_deinit(&partition->apply);
 	fetch_deinit(&partition->fill);
@@ -124,6 +126,7 @@ void partition_forget(struct partition *partition)
 	partition->durable_end = 0;
 	partition->hint = 0;
 	partition->history = 0;
+	digests_deinit(partition);
 	partition_forget_state(partition);
 }
 
@@ -134,6 +137,7 @@ void partition_cut(struct partition *partition, uint64_t offset)
 	if (partition->hint > offset)
 		partition->hint = 0;
 	log_truncate(&partition->log, offset, partition->shard->journal);
+	digests_cut(partition, offset);
 	if (partition->durable_end > offset)
 		partition->durable_end = offset;
 	if (state_applied(partition->state) > offset) {
@@ -189,7 +193,7 @@ void partition_stop(struct partition *partition, enum shard_event_kind kind, uin
 	primary_end(partition);
 	read_fail_all(partition, ERROR_NOT_PRIMARY);
 	partition_move(partition, PARTITION_STOPPED);
-	partition->reported_ms = 0;
+	rebuild_note_stop(partition, kind);
 }
 
 /* --- applying ----------------------------------------------------------------------------------------------------- */
@@ -210,6 +214,8 @@ static void gather(struct partition *partition)
 		shard->steps[shard->step_count] = (struct state_step){partition->state, batch, 0};
 		shard->step_owners[shard->step_count++] = partition;
 		shard->apply_left -= batch->record_count;
+		if (digest_is_due(partition, entry->base, entry->base + entry->count))
+			return; /* noted between two groups */
 		entry = log_next(&partition->log, entry);
 	}
 }
@@ -227,11 +233,16 @@ void partition_advance(struct partition *partition)
 
 void partition_apply_group(struct shard *shard)
 {
-	if (shard->step_count > 0 && state_apply_group(shard->steps, shard->step_count) != 0)
-		for (uint32_t i = 0; i < shard->step_count; i++)
-			if (shard->steps[i].result != 0)
-				partition_stop(shard->step_owners[i], SHARD_EVENT_STATE_FAILED,
-					       shard->steps[i].batch->base_offset, 0);
+	if (shard->step_count > 0)
+		(void)state_apply_group(shard->steps, shard->step_count);
+	for (uint32_t i = 0; i < shard->step_count; i++) {
+		const struct batch *batch = shard->steps[i].batch;
+
+		if (shard->steps[i].result != 0)
+			partition_stop(shard->step_owners[i], SHARD_EVENT_STATE_FAILED, batch->base_offset, 0);
+		else if (batch_end_offset(batch) == state_applied(shard->step_owners[i]->state))
+			digest_note(shard->step_owners[i], batch->base_offset);
+	}
 	shard->step_count = 0;
 }
 
@@ -254,6 +265,7 @@ static void apply_committed(struct partition *partition)
 			partition_stop(partition, SHARD_EVENT_STATE_FAILED, batch.base_offset, 0);
 			return;
 		}
+		digest_note(partition, batch.base_offset);
 	}
 	if (result == FETCH_BROKEN)
 		partition_stop(partition, SHARD_EVENT_QUARANTINED, state_applied(partition->state), 0);
@@ -343,7 +355,7 @@ static int new_epoch(struct partition *partition, const struct map_partition *fo
 		partition_move(partition, PARTITION_NONE);
 		return 0; /* partition_prepare writes the record and forgets */
 	}
-	if (partition->role == PARTITION_STOPPED)
+	if (partition->role == PARTITION_STOPPED && !rebuild_history_permits(partition))
 		return 0;
 	if (partition->row.primary == me)
 		return primary_begin(partition, stays);
@@ -359,6 +371,7 @@ int partition_row(struct partition *partition, const struct map_partition *row)
 		return 0;
 	partition->row = *row;
 	partition->reported_ms = 0;
+	rebuild_note_row(partition);
 	shard_touch(partition);
 	if (former.version == 0 || row->epoch != former.epoch)
 		return new_epoch(partition, &former);
@@ -374,31 +387,11 @@ int partition_prepare(struct partition *partition)
 	lease_note_turn(partition);
 	if (partition->role == PARTITION_NONE && partition->row.version != 0)
 		return leave(partition);
+	if (partition->role == PARTITION_STOPPED)
+		return rebuild_prepare(partition);
 	if (partition_is_primary(partition))
 		return primary_prepare(partition);
 	return 0;
-}
-
-/* Rule 6.9: whose state or journal is not sound leaves the ISR. */
-static void ask_to_be_taken_out(struct partition *partition)
-{
-	struct shard *shard = partition->shard;
-	uint32_t me = shard->sender.node_id;
-	struct shard_proposal *proposal;
-
-	if (!node_set_has(partition->row.isr | partition->row.elr, me))
-		return;
-	if (partition->reported_ms == 0 || shard->time.now_ms >= partition->reported_ms + REPORT_REPEAT_MS) {
-		partition->reported_ms = shard->time.now_ms;
-		proposal = outbox_proposal(&shard->outbox);
-		if (proposal == NULL)
-			return;
-		proposal->kind = PROPOSE_OUT;
-		proposal->partition = partition->id;
-		proposal->version = partition->row.version;
-		proposal->node_epoch = shard->sender.node_epoch;
-	}
-	partition_deadline(partition, partition->reported_ms + REPORT_REPEAT_MS);
 }
 
 int partition_step(struct partition *partition)
@@ -409,12 +402,14 @@ int partition_step(struct partition *partition)
 	if (partition->shard->map == NULL && partition->role != PARTITION_NONE)
 		return 0; /* another process is this node now (6.6) */
 	if (partition->role == PARTITION_STOPPED) {
-		ask_to_be_taken_out(partition);
+		rebuild_step(partition);
 		return 0;
 	}
 	apply_committed(partition);
 	if (partition->role != PARTITION_STOPPED)
 		fill_views(partition);
+	if (partition->role != PARTITION_STOPPED)
+		digest_step(partition);
 	if (partition_is_primary(partition))
 		result = primary_step(partition);
 	else if (partition_is_replica(partition))

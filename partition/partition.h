@@ -7,10 +7,12 @@
  *                            | epoch start committed and applied, leases of others expired (rules 2, 7)
  *                            v
  *                          ACTIVE <-> SEALED   (hand-over asked for, until the partition version changes)
- *   any -> NONE: the row no longer names this node; any -> STOPPED: an alarm, for ever (until the row drops it). */
+ *   any -> NONE: the row no longer names this node.
+ *   any -> STOPPED: an alarm; STOPPED -> JOINING: taken out of ISR and ELR, it begins anew (rebuild.h). */
 #ifndef EVGRID_PARTITION_PARTITION_H
 #define EVGRID_PARTITION_PARTITION_H
 
+#include "partition/digest.h"
 #include "partition/fetch.h"
 #include "partition/shard.h"
 #include "partition/state.h"
@@ -23,6 +25,8 @@
 #define PROBE_BYTES (64u * 1024) /* what is sent to a replica that did not answer the last time */
 #define PROPOSAL_REPEAT_MS 300u
 #define REPORT_REPEAT_MS 1000u
+#define REBUILD_WAIT_FIRST_MS 1000u /* before the second rebuild of one process, doubling */
+#define REBUILD_WAIT_LAST_MS 600000u
 #define LEASE_WAIT_MS (LEASE_MS + LEASE_MS / 10) /* 1.1 L */
 #define FLIGHTS_MAX 32u                          /* REPLICATE items under way to one replica */
 
@@ -63,6 +67,7 @@ struct peer {
 	uint64_t flight_bytes;
 	struct flight flights[FLIGHTS_MAX];
 	struct fetch fetch;
+	struct peer_digest digest;
 };
 
 struct primary {
@@ -127,17 +132,25 @@ struct partition {
 	struct log log;
 	struct state *state;
 	uint64_t durable_end;
-	uint64_t hint;           /* commit offset that the journal bears */
-	uint32_t history;        /* of the newest epoch start seen in the log's unsealed part, or looked up */
-	uint64_t lease_until_ms; /* leases that this node's answers fed may live until then */
-	node_set lease_holders;  /* and those whose answers before lease_row_ms are not known yet */
-	uint64_t lease_row_ms;   /* 0: the turn after the row has not come yet */
-	uint64_t committed_us;   /* when the commit offset advanced last */
-	uint64_t reported_ms;    /* PROPOSE_OUT, PROPOSE_SUSPECT_REPORT */
+	uint64_t hint;                        /* commit offset that the journal bears */
+	uint32_t history;                     /* of the newest epoch start seen in the log's unsealed part, or looked up */
+	uint64_t lease_until_ms;              /* leases that this node's answers fed may live until then */
+	node_set lease_holders;               /* and those whose answers before lease_row_ms are not known yet */
+	uint64_t lease_row_ms;                /* 0: the turn after the row has not come yet */
+	uint64_t committed_us;                /* when the commit offset advanced last */
+	uint64_t reported_ms;                 /* PROPOSE_OUT, PROPOSE_SUSPECT_REPORT */
+	struct {                              /* rebuild.h */
+		enum shard_event_kind reason; /* why it stopped */
+		uint32_t epoch;               /* the row's, then */
+		uint64_t at_ms;               /* not before */
+		uint64_t wait_ms;             /* the next time */
+		bool under_way;               /* begun, and not in the ISR again */
+	} rebuild;
 	uint64_t deadline_ms;
 	struct fetch apply;
 	struct fetch fill;
 	struct fetch look; /* for the newest epoch start, when the log's history is asked for */
+	struct digests digests;
 	struct primary primary;
 	struct replica replica;
 	struct pending *pending_first;

@@ -4,10 +4,10 @@
  *    for the commit offset, and a proposed addition counts already (rule 4, maximal ISR).
  * 2. Shrink: a member that the map shows fenced or gone, or whose acknowledgement lags by more than the fence time.
  * 3. Grow: a live replica or learner that acknowledged in this epoch, from its present process, up to the commit offset
- *    and past the epoch's start; named with the node epoch that gave the acknowledgement (R6). Not before the epoch
- *    start is committed (rule 2), but for a committed ISR below its minimum: there it could never be committed
- *    otherwise, and past the epoch's start means that the replica holds all that this log, which is complete, held
- *    at election.
+ *    and past the epoch's start, and that has applied past it, too (its state may be being made anew); named with the
+ *    node epoch that gave the acknowledgement (R6). Not before the epoch start is committed (rule 2), but for a
+ *    committed ISR below its minimum: there it could never be committed otherwise, and past the epoch's start means
+ *    that the replica holds all that this log, which is complete, held at election.
  * 4. A proposal that no longer suits is withdrawn by proposing the committed ISR under the same version: one of the two
  *    is taken, and either raises the version.
  * 5. Hand-over: sealed first, then the target's acknowledgement of the end, then the proposal, repeated; sealed
@@ -44,6 +44,8 @@ static bool may_grow(const struct partition *partition, const struct peer *peer)
 
 	if (partition->role == PARTITION_SEALED && !below_minimum(partition))
 		return false; /* it would void the hand-over */
+	if (started && peer->applied <= primary->epoch_start)
+		return false;
 	return primary->epoch_started && (started || below_minimum(partition)) && live(partition, peer->node_id) &&
 	       push_counts(partition, peer) && !lags(partition, peer) && peer->acked_end >= partition->log.commit &&
 	       peer->acked_end > primary->epoch_start;

@@ -55,6 +55,7 @@ static void reset(struct peer *peer, uint64_t node_epoch)
 	peer->acked_end = 0;
 	peer->applied = 0;
 	peer->sent_commit = 0;
+	peer->digest = (struct peer_digest){0};
 	rewind_to(peer, 0);
 	progress(peer);
 }
@@ -267,6 +268,7 @@ void push_step(struct partition *partition, struct peer *peer)
 		return;
 	}
 	watch(partition, peer, now_ms);
+	digest_peer_step(partition, peer);
 	push(partition, peer, node);
 	if (partition_is_primary(partition) && peer->joined && peer->resend_at_ms == 0 &&
 	    peer->next > peer->acked_end) {
@@ -316,6 +318,7 @@ void push_ack(struct partition *partition, uint32_t node_id, uint64_t node_epoch
 	}
 	if (item->applied > peer->applied)
 		peer->applied = item->applied;
+	digest_told(peer, item);
 	land_flights(peer);
 	if (peer->next < item->received)
 		peer->next = item->received;

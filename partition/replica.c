@@ -240,6 +240,7 @@ static void acknowledge(struct partition *partition)
 	};
 	struct buffer *out = to_primary(partition, MESSAGE_ACK);
 
+	digest_tell(partition, &item, replica->ack_wanted);
 	if (out != NULL)
 		ack_item_encode(&item, out);
 	replica->ack_wanted = false;

@@ -250,6 +250,20 @@ static int receive_ack(struct shard *shard, const struct message *message, struc
 	return 0;
 }
 
+static int receive_audit(struct shard *shard, const struct message *message, struct reader *body)
+{
+	struct partition *partition;
+	struct audit_item item;
+
+	if (audit_item_decode(body, &item) != 0)
+		return 1;
+	partition = shard_partition(shard, item.partition);
+	if (partition == NULL)
+		return 1;
+	digest_asked(partition, message->node_id, &item);
+	return 0;
+}
+
 static int receive_join(struct shard *shard, const struct message *message, struct reader *body)
 {
 	struct partition *partition;
@@ -281,6 +295,7 @@ int shard_receive_peer(struct shard *shard, const struct message *message)
 		case MESSAGE_ACK: result = receive_ack(shard, message, &body); break;
 		case MESSAGE_JOIN_ASK:
 		case MESSAGE_JOIN_ANSWER: result = receive_join(shard, message, &body); break;
+		case MESSAGE_AUDIT: result = receive_audit(shard, message, &body); break;
 		default: result = 1; break;
 		}
 	}
@@ -410,6 +425,7 @@ static void fetched(struct shard *shard, uint64_t ticket, struct span bytes)
 	case TICKET_APPLY: (void)fetch_done(&partition->apply, ticket, bytes); break;
 	case TICKET_FILL: (void)fetch_done(&partition->fill, ticket, bytes); break;
 	case TICKET_LOOK: (void)fetch_done(&partition->look, ticket, bytes); break;
+	case TICKET_AUDIT: digest_fetched(partition, ticket, bytes); break;
 	default:
 		peer = push_peer(partition, (uint8_t)(ticket >> 32));
 		if (peer != NULL)
@@ -432,6 +448,7 @@ int shard_disk_done(struct shard *shard, uint64_t ticket, enum disk_outcome outc
 	case TICKET_APPLY:
 	case TICKET_FILL:
 	case TICKET_LOOK:
+	case TICKET_AUDIT:
 	case TICKET_PEER: fetched(shard, ticket, bytes); return 0;
 	case TICKET_SEAL: return shard_seal_done(shard, ticket, outcome, bytes);
 	case TICKET_DELETE:
@@ -514,6 +531,7 @@ static void begin_turn(struct shard *shard, const struct shard_time *time)
 	shard->time = *time;
 	shard->apply_left = APPLY_TURN_RECORDS;
 	shard->fill_left = FILL_TURN_RECORDS;
+	shard->audit_left = AUDIT_TURN_RECORDS;
 	shard->push_left = PUSH_TURN_BYTES;
 	shard->replay_left = REPLAY_TURN_BYTES;
 	if (shard->register_time_wanted)

@@ -23,6 +23,8 @@
 #include "proto/cluster_map.h"
 #include "proto/message.h"
 
+#define SHARD_DIGEST_INTERVAL 4096u /* records; part of the protocol between nodes */
+
 struct shard_config {
 	uint32_t node_id; /* may be 0 until shard_register */
 	uint16_t index;
@@ -35,6 +37,7 @@ struct shard_config {
 	uint64_t pending_limit_bytes;     /* appended, not yet committed; beyond it BUSY */
 	uint64_t replica_window_bytes;    /* unacknowledged bytes per replica and partition */
 	uint64_t snapshot_interval_bytes; /* journal bytes between snapshots of all partitions; 0: none */
+	uint64_t digest_interval; /* records between digests that are compared: the same on all nodes; 0: none */
 };
 
 struct shard_time {
@@ -49,7 +52,7 @@ enum shard_proposal_kind {
 	PROPOSE_ISR,            /* the new maximal ISR: rule 5 */
 	PROPOSE_HANDOVER,       /* to `target`; the primary is sealed */
 	PROPOSE_SUSPECT_REPORT, /* rule 10: last epoch and end of this suspect replica */
-	PROPOSE_OUT, /* this replica is no longer sound (state differs from its journal): remove it from ISR and ELR */
+	PROPOSE_OUT,            /* this replica is unsound: out of ISR and ELR, in a new epoch (rebuild.h) */
 };
 
 struct shard_proposal {
@@ -85,14 +88,18 @@ enum shard_event_kind {
 	SHARD_EVENT_SNAPSHOT, /* written */
 	SHARD_EVENT_SNAPSHOT_LOADED,
 	SHARD_EVENT_DISK_FULL,
-	SHARD_EVENT_BELOW_COMMIT,      /* alarm: asked to truncate below the commit offset; partition stopped */
-	SHARD_EVENT_DIGEST_DIFFERS,    /* alarm */
-	SHARD_EVENT_STATE_FAILED,      /* alarm */
-	SHARD_EVENT_REFUSED_GARBAGE,   /* a message that does not decode or does not belong here */
+	SHARD_EVENT_BELOW_COMMIT,    /* alarm: asked to truncate below the commit offset; partition stopped */
+	SHARD_EVENT_DIGEST_DIFFERS,  /* alarm, on the primary: node, offset */
+	SHARD_EVENT_STATE_FAILED,    /* alarm */
+	SHARD_EVENT_REFUSED_GARBAGE, /* a message that does not decode or does not belong here */
 	SHARD_EVENT_SEALED_SEGMENT,    /* a: segment, b: bytes of batches */
 	SHARD_EVENT_REWRITTEN_SEGMENT, /* a: segment, b: bytes of batches */
 	SHARD_EVENT_SEAL_FAILED,       /* a: segment; it does not hold what the logs say: not tried again in this run */
 	SHARD_EVENT_SEALED_DAMAGED,    /* at start: a: segment, b: generation of a sealed file that is no good */
+	SHARD_EVENT_REBUILD,         /* alarm: taken out as unsound; begins anew: why (event kind), end of its log */
+	SHARD_EVENT_REBUILT,         /* and is in the ISR again */
+	SHARD_EVENT_AUDITED,         /* the own log was applied anew: up to this offset, 1: the state is sound */
+	SHARD_EVENT_STATE_DIFFERS,   /* alarm: the state is not the fold of the own log; offset */
 };
 
 struct shard_event {

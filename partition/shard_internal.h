@@ -17,6 +17,7 @@
 #define APPLY_TURN_RECORDS 4096u /* applied in one turn: about a millisecond */
 #define APPLY_STEPS_MAX 4096u    /* batches in one group */
 #define FILL_TURN_RECORDS 2048u
+#define AUDIT_TURN_RECORDS 1024u
 #define PUSH_TURN_BYTES (4u * 1024 * 1024) /* sent to replicas in one turn */
 #define REPLAY_TURN_BYTES (2u * 1024 * 1024)
 #define HELD_MAX_BYTES (64u * 1024 * 1024) /* recovery: batches kept until their commit is read */
@@ -38,6 +39,7 @@ enum ticket_use {
 	TICKET_DELETE,
 	TICKET_LOOK,
 	TICKET_SEAL,
+	TICKET_AUDIT,
 };
 
 /* The upper half of a ticket; the lower is a count, so that an answer for a former use is known. */
@@ -135,6 +137,7 @@ struct shard {
 	uint32_t step_count;
 	int64_t apply_left; /* budgets of the turn */
 	int64_t fill_left;
+	int64_t audit_left;
 	int64_t push_left;
 	int64_t replay_left;
 

@@ -45,6 +45,25 @@ int admin_encode(const struct admin *admin, struct buffer *out)
 	return 0;
 }
 
+int admin_elect_encode(const struct admin_elect *elect, struct buffer *out)
+{
+	size_t begin = out->size;
+
+	if (elect->partition >= PARTITION_COUNT || elect->node_id == 0 || elect->node_id > NODES_MAX ||
+	    elect->reason.size > NAME_MAX_BYTES)
+		return ERROR_LIMIT;
+	buffer_u16(out, ADMIN_ELECT);
+	buffer_u32(out, 0);
+	buffer_u16(out, elect->partition);
+	buffer_u64(out, elect->expected_version);
+	buffer_u8(out, (uint8_t)elect->node_id);
+	buffer_string(out, elect->reason);
+	if (out->failed)
+		return ERROR_MEMORY;
+	store_little(out->data + begin + 2, 4, out->size - begin - COMMAND_HEADER_BYTES);
+	return 0;
+}
+
 int admin_decode(struct span bytes, struct admin *admin)
 {
 	struct reader in = reader_of(bytes);

@@ -1,8 +1,9 @@
-/* The two metadata commands that clients propose: the same bytes as raft/command.h gives them there, without raft/.
+/* The metadata commands that clients propose: the same bytes as raft/command.h gives them there, without raft/.
  *
  * Command: u16 kind, u32 body size, body (little-endian, strings with a varint length):
  *   ADMIN_STREAM_CREATE  string name, string settings (MessagePack map, may be empty)
  *   ADMIN_VIEW_APPLY     string name, u32 expected version, string definition (canonical MessagePack)
+ *   ADMIN_ELECT          u16 partition, u64 expected partition version, u8 node id, string reason
  * Kinds are numbered in raft/command.h; a test holds the two together. */
 #ifndef EVGRID_PROTO_ADMIN_H
 #define EVGRID_PROTO_ADMIN_H
@@ -10,7 +11,7 @@
 #include "proto/bytes.h"
 #include "proto/limits.h"
 
-enum admin_kind { ADMIN_STREAM_CREATE = 10, ADMIN_VIEW_APPLY = 11 };
+enum admin_kind { ADMIN_STREAM_CREATE = 10, ADMIN_VIEW_APPLY = 11, ADMIN_ELECT = 14 };
 
 #define ADMIN_VERSION_ANY UINT32_MAX /* expected version: whatever it is */
 
@@ -24,6 +25,17 @@ struct admin {
 
 /* Appends the command. 0, ERROR_EMPTY, ERROR_LIMIT or ERROR_MEMORY. */
 int admin_encode(const struct admin *admin, struct buffer *out);
+
+/* An election by force: the node becomes primary, what other replicas hold beyond its log is given up. */
+struct admin_elect {
+	uint16_t partition;
+	uint64_t expected_version;
+	uint32_t node_id;
+	struct span reason;
+};
+
+/* 0, ERROR_LIMIT or ERROR_MEMORY. */
+int admin_elect_encode(const struct admin_elect *elect, struct buffer *out);
 
 /* 0, ERROR_MALFORMED, or ERROR_VERSION: a command of another kind. Spans point into the input. */
 int admin_decode(struct span bytes, struct admin *admin);

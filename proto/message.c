@@ -124,6 +124,7 @@ const char *message_kind_name(enum message_kind kind)
 	case MESSAGE_ACK: return "ACK";
 	case MESSAGE_JOIN_ASK: return "JOIN_ASK";
 	case MESSAGE_JOIN_ANSWER: return "JOIN_ANSWER";
+	case MESSAGE_AUDIT: return "AUDIT";
 	}
 	return NULL;
 }

@@ -59,6 +59,7 @@ enum message_kind {
 	MESSAGE_ACK = 41,         /* replica -> primary, items: struct ack_item */
 	MESSAGE_JOIN_ASK = 42,    /* replica -> primary, items: struct join_item; design.md 6.3 */
 	MESSAGE_JOIN_ANSWER = 43, /* primary -> replica, items: struct join_item */
+	MESSAGE_AUDIT = 44,       /* primary -> replica, items: struct audit_item; design.md 6.9 */
 };
 
 struct message {
@@ -252,10 +253,12 @@ int replicate_item_decode(struct reader *in, struct replicate_item *item);
 struct ack_item {
 	uint16_t partition;
 	uint32_t epoch;
-	uint64_t end;      /* acknowledged: synced, or received with an interval */
-	uint64_t applied;  /* view lag, for the election's sake */
-	uint8_t misfit;    /* 1: the last message did not fit; send again from `received` */
-	uint64_t received; /* end of what is journalled or on its way to the disk */
+	uint64_t end;           /* acknowledged: synced, or received with an interval */
+	uint64_t applied;       /* view lag, for the election's sake */
+	uint8_t misfit;         /* 1: the last message did not fit; send again from `received` */
+	uint64_t received;      /* end of what is journalled or on its way to the disk */
+	uint64_t digest_offset; /* a fixed offset; 0: none is told */
+	uint64_t digest;        /* of the state there */
 };
 void ack_item_encode(const struct ack_item *item, struct buffer *out);
 int ack_item_decode(struct reader *in, struct ack_item *item);
@@ -270,5 +273,13 @@ struct join_item { /* question: answer_* zero; the answer repeats the question *
 };
 void join_item_encode(const struct join_item *item, struct buffer *out);
 int join_item_decode(struct reader *in, struct join_item *item);
+
+struct audit_item { /* your digest at `offset` is not mine: is your state the fold of your log? */
+	uint16_t partition;
+	uint32_t epoch;
+	uint64_t offset;
+};
+void audit_item_encode(const struct audit_item *item, struct buffer *out);
+int audit_item_decode(struct reader *in, struct audit_item *item);
 
 #endif

@@ -192,6 +192,10 @@ static void losses_tell(struct cluster *cluster)
 			      "%llu partitions elected a suspect: what only the others had acknowledged may be lost",
 			      (unsigned long long)(elections - cluster->suspect_elections_told));
 	cluster->suspect_elections_told = elections;
+	if (cluster->metadata.forced_elections > cluster->forced_elections_told)
+		output_notice(cluster, "an operator elected by force (%llu times, last %s): what others hold is lost",
+			      (unsigned long long)cluster->metadata.forced_elections, cluster->metadata.forced_reason);
+	cluster->forced_elections_told = cluster->metadata.forced_elections;
 }
 
 void cluster_settle(struct cluster *cluster)

@@ -80,6 +80,7 @@ struct cluster {
 	uint64_t stop_transfer_until_ms;
 	uint64_t own_number; /* of the last registration or stop proposed */
 	uint64_t suspect_elections_told;
+	uint64_t forced_elections_told;
 	struct controller controller;
 	struct output_link *outputs;
 	struct output_link *outputs_last;

@@ -18,6 +18,9 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 	[REFUSAL_EXISTS] = "it exists already with other contents",
 	[REFUSAL_LIMIT] = "a limit is exceeded",
 	[REFUSAL_REGISTERED] = "this incarnation has registered before",
+	[REFUSAL_LAST_COMPLETE] = "no other replica is complete: this copy stays, unsound as it is",
+	[REFUSAL_HAS_PRIMARY] = "a complete replica is live: there is nothing to decide",
+	[REFUSAL_TOO_EARLY] = "the partition has lost its primary only now: ask again in two seconds",
 };
 
 static const char *const kind_names[] = {
@@ -33,6 +36,8 @@ static const char *const kind_names[] = {
 	[COMMAND_STREAM_CREATE] = "STREAM_CREATE",
 	[COMMAND_VIEW_APPLY] = "VIEW_APPLY",
 	[COMMAND_MINIMUM_ISR] = "MINIMUM_ISR",
+	[COMMAND_REPLICA_OUT] = "REPLICA_OUT",
+	[COMMAND_ELECT] = "ELECT",
 };
 
 #define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -287,6 +292,28 @@ int command_handover_decode(struct reader *in, struct command_handover *item)
 	return in->failed ? ERROR_MALFORMED : 0;
 }
 
+void command_out_encode(const struct command_out *items, uint32_t count, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_REPLICA_OUT, out);
+
+	for (uint32_t i = 0; i < count; i++) {
+		buffer_u16(out, items[i].partition);
+		buffer_u64(out, items[i].expected_version);
+		buffer_u8(out, (uint8_t)items[i].node_id);
+		buffer_u64(out, items[i].node_epoch);
+	}
+	command_end(begin, out);
+}
+
+int command_out_decode(struct reader *in, struct command_out *item)
+{
+	item->partition = partition_decode(in);
+	item->expected_version = reader_u64(in);
+	item->node_id = node_id_decode(in);
+	item->node_epoch = reader_u64(in);
+	return in->failed ? ERROR_MALFORMED : 0;
+}
+
 void command_place_encode(const struct command_place *items, uint32_t count, struct buffer *out)
 {
 	size_t begin = command_begin(COMMAND_PLACE, out);
@@ -397,6 +424,28 @@ int command_view_decode(struct span body, struct command_view *view)
 	return view->name.size == 0 ? ERROR_MALFORMED : whole(&in);
 }
 
+void command_elect_encode(const struct command_elect *elect, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_ELECT, out);
+
+	buffer_u16(out, elect->partition);
+	buffer_u64(out, elect->expected_version);
+	buffer_u8(out, (uint8_t)elect->node_id);
+	buffer_string(out, elect->reason);
+	command_end(begin, out);
+}
+
+int command_elect_decode(struct span body, struct command_elect *elect)
+{
+	struct reader in = reader_of(body);
+
+	elect->partition = partition_decode(&in);
+	elect->expected_version = reader_u64(&in);
+	elect->node_id = node_id_decode(&in);
+	elect->reason = text_decode(&in, NAME_MAX_BYTES);
+	return whole(&in);
+}
+
 void command_minimum_encode(const struct command_minimum *minimum, struct buffer *out)
 {
 	size_t begin = command_begin(COMMAND_MINIMUM_ISR, out);
@@ -422,6 +471,7 @@ union any_item {
 	struct command_isr isr;
 	struct command_handover handover;
 	struct command_place place;
+	struct command_out out;
 };
 
 /* A list: at least one item, each sound, nothing left. */
@@ -440,6 +490,8 @@ static int list_check(enum command_kind kind, struct span body)
 			result = command_handover_decode(&in, &item.handover);
 		else if (kind == COMMAND_PLACE)
 			result = command_place_decode(&in, &item.place);
+		else if (kind == COMMAND_REPLICA_OUT)
+			result = command_out_decode(&in, &item.out);
 		else
 			result = command_node_decode(&in, &item.node);
 	}
@@ -453,6 +505,7 @@ union any_body {
 	struct command_stream stream;
 	struct command_view view;
 	struct command_minimum minimum;
+	struct command_elect elect;
 };
 
 static int body_check(const struct command *command)
@@ -466,11 +519,13 @@ static int body_check(const struct command *command)
 	case COMMAND_STREAM_CREATE: return command_stream_decode(command->body, &any.stream);
 	case COMMAND_VIEW_APPLY: return command_view_decode(command->body, &any.view);
 	case COMMAND_MINIMUM_ISR: return command_minimum_decode(command->body, &any.minimum);
+	case COMMAND_ELECT: return command_elect_decode(command->body, &any.elect);
 	case COMMAND_NODE_FENCE:
 	case COMMAND_NODE_UNFENCE:
 	case COMMAND_NODE_STOPPED:
 	case COMMAND_ISR_CHANGE:
 	case COMMAND_HANDOVER:
+	case COMMAND_REPLICA_OUT:
 	case COMMAND_PLACE: return list_check(command->kind, command->body);
 	}
 	return ERROR_VERSION;
@@ -494,7 +549,8 @@ bool command_from_client(struct span bytes)
 {
 	uint64_t kind = bytes.size < 2 ? 0 : load_little(bytes.data, 2);
 
-	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_MINIMUM_ISR;
+	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_MINIMUM_ISR ||
+	       kind == COMMAND_ELECT;
 }
 
 bool command_from_node(struct span bytes)
@@ -506,6 +562,7 @@ bool command_from_node(struct span bytes)
 	case COMMAND_NODE_STOPPED:
 	case COMMAND_ISR_CHANGE:
 	case COMMAND_HANDOVER:
+	case COMMAND_REPLICA_OUT:
 	case COMMAND_REPORT_ENDS: return true;
 	default: return command_from_client(bytes);
 	}

@@ -27,6 +27,8 @@ enum command_kind {
 	COMMAND_STREAM_CREATE = 10, /* struct command_stream */
 	COMMAND_VIEW_APPLY = 11,    /* struct command_view */
 	COMMAND_MINIMUM_ISR = 12,   /* struct command_minimum: an operator's */
+	COMMAND_REPLICA_OUT = 13,   /* items: struct command_out */
+	COMMAND_ELECT = 14,         /* struct command_elect: an operator's */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -44,7 +46,10 @@ enum refusal {
 	REFUSAL_BELOW_MINIMUM,
 	REFUSAL_EXISTS,
 	REFUSAL_LIMIT,
-	REFUSAL_REGISTERED, /* this incarnation has registered before: nothing is changed */
+	REFUSAL_REGISTERED,    /* this incarnation has registered before: nothing is changed */
+	REFUSAL_LAST_COMPLETE, /* nobody else is in ISR or ELR: it is the best copy there is */
+	REFUSAL_HAS_PRIMARY,   /* somebody complete is there */
+	REFUSAL_TOO_EARLY,     /* the last primary may not know yet that it is none */
 	REFUSAL_COUNT,
 };
 
@@ -112,6 +117,15 @@ struct command_handover {
 	uint32_t to;
 };
 
+/* A replica says that its own copy is unsound (rule 9): it leaves ISR and ELR, and the epoch rises, so that nothing it
+ * acknowledged before counts when it comes back empty. */
+struct command_out {
+	uint16_t partition;
+	uint64_t expected_version;
+	uint32_t node_id;
+	uint64_t node_epoch;
+};
+
 struct command_place {
 	uint16_t partition;
 	uint64_t expected_version; /* 0: the row is empty */
@@ -149,16 +163,26 @@ struct command_minimum {
 	uint8_t minimum_isr; /* of every row */
 };
 
+/* An operator's decision (rule 10): this replica becomes primary although others hold more. It raises the history. */
+struct command_elect {
+	uint16_t partition;
+	uint64_t expected_version;
+	uint32_t node_id;
+	struct span reason; /* for the log */
+};
+
 /* Writing: each appends one whole command. Failure shows in out->failed. */
 void command_form_encode(const struct command_form *form, struct buffer *out);
 void command_register_encode(const struct command_register *reg, struct buffer *out);
 void command_nodes_encode(enum command_kind kind, const struct command_node *nodes, uint32_t count, struct buffer *out);
 void command_isr_encode(const struct command_isr *items, uint32_t count, struct buffer *out);
 void command_handover_encode(const struct command_handover *items, uint32_t count, struct buffer *out);
+void command_out_encode(const struct command_out *items, uint32_t count, struct buffer *out);
 void command_place_encode(const struct command_place *items, uint32_t count, struct buffer *out);
 void command_ends_encode(const struct command_ends *ends, struct buffer *out);
 void command_stream_encode(const struct command_stream *stream, struct buffer *out);
 void command_view_encode(const struct command_view *view, struct buffer *out);
+void command_elect_encode(const struct command_elect *elect, struct buffer *out);
 void command_minimum_encode(const struct command_minimum *minimum, struct buffer *out);
 
 /* Reading: the frame of the next command, then its body. Lists are read item by item until reader_done.
@@ -177,10 +201,12 @@ int command_register_decode(struct span body, struct command_register *reg);
 int command_node_decode(struct reader *in, struct command_node *node);
 int command_isr_decode(struct reader *in, struct command_isr *item);
 int command_handover_decode(struct reader *in, struct command_handover *item);
+int command_out_decode(struct reader *in, struct command_out *item);
 int command_place_decode(struct reader *in, struct command_place *item);
 int command_ends_decode(struct span body, struct command_ends *ends);
 int command_stream_decode(struct span body, struct command_stream *stream);
 int command_view_decode(struct span body, struct command_view *view);
+int command_elect_decode(struct span body, struct command_elect *elect);
 int command_minimum_decode(struct span body, struct command_minimum *minimum);
 
 /* Decodes the whole command and throws the result away: whether a peer's or client's bytes may be proposed at all. */

@@ -19,6 +19,8 @@ static const command_verb verbs[] = {
 	[COMMAND_STREAM_CREATE] = metadata_stream_create,
 	[COMMAND_VIEW_APPLY] = metadata_view_apply,
 	[COMMAND_MINIMUM_ISR] = metadata_minimum,
+	[COMMAND_REPLICA_OUT] = metadata_replica_out,
+	[COMMAND_ELECT] = metadata_elect,
 };
 
 void metadata_init(struct metadata *metadata)
@@ -60,6 +62,10 @@ static void rows_finish(struct metadata *metadata)
 		metadata->map.version = metadata->applied;
 		if ((metadata->touched[p] & TOUCH_EPOCH) != 0)
 			row->epoch++;
+		if (row->primary != 0)
+			metadata->partitions[p].headless_ms = 0;
+		else if (metadata->partitions[p].headless_ms == 0)
+			metadata->partitions[p].headless_ms = metadata->entry_ms;
 		metadata->touched[p] = TOUCH_NONE;
 		assert(row_is_sound(metadata, p));
 	}
@@ -93,6 +99,7 @@ int metadata_apply(struct metadata *metadata, uint64_t index, struct span entry,
 		return rv;
 	assert(index > metadata->applied);
 	metadata->applied = index;
+	metadata->entry_ms = head.unix_ms;
 	in = reader_of(head.commands);
 	for (uint32_t i = 0; i < head.count; i++) {
 		struct command command;

@@ -15,6 +15,10 @@
 #include "proto/cluster_map.h"
 #include "raft/command.h"
 
+/* Between the loss of a primary and an operator's decision: one fence time, after which a primary that is alone and cut
+ * off has stopped (rules 7 and 10), and what the clocks of two controllers may differ. */
+#define METADATA_HEADLESS_MS (FENCE_TIMEOUT_MS + 1000u)
+
 /* Settings and definitions together, so that a snapshot fits into one message. */
 #define METADATA_TEXT_MAX_BYTES (2u * 1024 * 1024)
 
@@ -35,16 +39,20 @@ struct metadata_report {
 
 struct metadata_partition {
 	struct metadata_report reports[REPLICAS_MAX];
-	uint64_t possible_loss_at; /* index of the entry that elected a suspect; 0: never */
+	uint64_t possible_loss_at; /* index of the entry that elected a suspect, or by force; 0: never */
+	uint64_t headless_ms;      /* time of the entry that left it without a primary; 0: it has one */
 };
 
 struct metadata {
 	struct cluster_map map; /* map.controller stays 0: who leads is not metadata */
 	uint64_t applied;       /* index of the last entry */
 	uint64_t suspect_elections;
+	uint64_t forced_elections;
 	struct metadata_node nodes[NODES_MAX];
 	struct metadata_partition partitions[PARTITION_COUNT];
-	uint8_t touched[PARTITION_COUNT]; /* scratch of one command: enum touch */
+	uint8_t touched[PARTITION_COUNT];       /* scratch of one command: enum touch */
+	uint64_t entry_ms;                      /* scratch of one entry: the proposer's Unix time */
+	char forced_reason[NAME_MAX_BYTES + 1]; /* of the last forced election that was applied here */
 };
 
 enum touch { TOUCH_NONE = 0, TOUCH_ROW = 1, TOUCH_EPOCH = 2 };
@@ -94,8 +102,10 @@ int metadata_unfence(struct metadata *metadata, struct span body, struct command
 int metadata_stopped(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_isr_change(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_handover(struct metadata *metadata, struct span body, struct command_result *result);
+int metadata_replica_out(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_place(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_report_ends(struct metadata *metadata, struct span body, struct command_result *result);
+int metadata_elect(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_minimum(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_stream_create(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_view_apply(struct metadata *metadata, struct span body, struct command_result *result);

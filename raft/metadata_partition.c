@@ -1,5 +1,6 @@
 /* Commands about partitions. Each item of a list stands for itself: one is refused, the others are done. */
 #include <assert.h>
+#include <stdio.h>
 
 #include "raft/metadata.h"
 
@@ -145,6 +146,54 @@ int metadata_handover(struct metadata *metadata, struct span body, struct comman
 	return 0;
 }
 
+/* --- an unsound replica ------------------------------------------------------------------------------------------- */
+
+static enum refusal out_refusal(const struct metadata *metadata, const struct map_partition *row,
+				const struct command_out *item)
+{
+	struct command_node node = {.node_id = item->node_id, .node_epoch = item->node_epoch};
+	node_set complete = row->isr | row->elr;
+
+	if (!row_is_at(metadata, item->partition, item->expected_version))
+		return REFUSAL_PARTITION_VERSION;
+	if (!metadata_has_node(metadata, &node))
+		return REFUSAL_NODE_EPOCH;
+	if (!node_set_has(row_replicas(row) | row->learners, item->node_id))
+		return REFUSAL_NOT_REPLICA;
+	return (complete & ~node_bit(item->node_id)) == 0 ? REFUSAL_LAST_COMPLETE : REFUSAL_NONE;
+}
+
+/* It is not complete any more, so it goes to no ELR; and no suspect either: rule 10 shall not choose it. */
+static void out_apply(struct metadata *metadata, const struct command_out *item, struct command_result *result)
+{
+	struct map_partition *row = row_of(metadata, item->partition);
+	enum refusal refusal = out_refusal(metadata, row, item);
+
+	if (refusal != REFUSAL_NONE) {
+		command_refuse(result, ERROR_REFUSED, refusal);
+		return;
+	}
+	if (row->primary == item->node_id)
+		row_depose(metadata, item->partition);
+	row->planned = false;
+	row_forget(metadata, item->partition, item->node_id);
+	row_touch(metadata, item->partition, TOUCH_EPOCH);
+}
+
+int metadata_replica_out(struct metadata *metadata, struct span body, struct command_result *result)
+{
+	struct reader in = reader_of(body);
+	struct command_out item;
+
+	while (!reader_done(&in)) {
+		if (command_out_decode(&in, &item) != 0)
+			return ERROR_MALFORMED;
+		out_apply(metadata, &item, result);
+	}
+	rows_elect(metadata);
+	return 0;
+}
+
 /* --- placement ---------------------------------------------------------------------------------------------------- */
 
 static node_set known_nodes(const struct metadata *metadata)
@@ -282,6 +331,57 @@ int metadata_report_ends(struct metadata *metadata, struct span body, struct com
 			report_keep(&metadata->partitions[end->partition], &report);
 	}
 	rows_elect(metadata);
+	return 0;
+}
+
+/* --- an operator's election --------------------------------------------------------------------------------------- */
+
+static enum refusal elect_refusal(const struct metadata *metadata, const struct map_partition *row,
+				  const struct command_elect *elect)
+{
+	uint64_t headless_ms = metadata->partitions[elect->partition].headless_ms;
+
+	if (!row_is_at(metadata, elect->partition, elect->expected_version))
+		return REFUSAL_PARTITION_VERSION;
+	if (!node_set_has(row_replicas(row) | row->learners, elect->node_id))
+		return REFUSAL_NOT_REPLICA;
+	if (row->primary != 0 || ((row->isr | row->elr) & live_nodes(metadata)) != 0)
+		return REFUSAL_HAS_PRIMARY;
+	if (!node_set_has(live_nodes(metadata), elect->node_id))
+		return REFUSAL_FENCED;
+	return metadata->entry_ms < headless_ms + METADATA_HEADLESS_MS ? REFUSAL_TOO_EARLY : REFUSAL_NONE;
+}
+
+/* Rule 10. What the others hold beyond this replica's log is given up: nobody else is complete any more, and the
+ * history permits them to cut it. */
+int metadata_elect(struct metadata *metadata, struct span body, struct command_result *result)
+{
+	struct command_elect elect;
+	struct map_partition *row;
+	enum refusal refusal;
+	int rv = command_elect_decode(body, &elect);
+
+	if (rv != 0)
+		return rv;
+	row = row_of(metadata, elect.partition);
+	refusal = elect_refusal(metadata, row, &elect);
+	if (refusal != REFUSAL_NONE) {
+		command_refuse(result, ERROR_REFUSED, refusal);
+		return 0;
+	}
+	row->primary = elect.node_id;
+	row->planned = false;
+	row->history++;
+	row->isr = node_bit(elect.node_id);
+	row->elr = 0;
+	row->suspects = 0;
+	memset(metadata->partitions[elect.partition].reports, 0, sizeof(metadata->partitions[0].reports));
+	metadata->partitions[elect.partition].possible_loss_at = metadata->applied;
+	metadata->forced_elections++;
+	snprintf(metadata->forced_reason, sizeof(metadata->forced_reason), "partition %u, node %u: %.*s",
+		 elect.partition, elect.node_id, (int)elect.reason.size, (const char *)elect.reason.data);
+	row_settle(metadata, elect.partition);
+	row_touch(metadata, elect.partition, TOUCH_EPOCH);
 	return 0;
 }
 

@@ -1,8 +1,9 @@
 /* Snapshots of the metadata machine.
  *
- * u32 magic "EVGM", u16 format 1, u64 applied, u64 suspect elections;
+ * u32 magic "EVGM", u16 format 2, u64 applied, u64 suspect elections, u64 forced elections;
  * NODES_MAX x: u64 raft id, u64 served epoch, u64 proof epoch, u8 interval;
- * PARTITION_COUNT x: u64 possible loss at, REPLICAS_MAX x (u32 node, u64 node epoch, u32 last epoch, u64 end);
+ * PARTITION_COUNT x: u64 possible loss at, u64 headless since (Unix ms),
+ *   REPLICAS_MAX x (u32 node, u64 node epoch, u32 last epoch, u64 end);
  * u32 size, the cluster map as a delta since 0; u64 XXH3-64 of all before it. */
 #include <assert.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 #include "raft/metadata.h"
 
 #define SNAPSHOT_MAGIC 0x4d475645u /* "EVGM" */
-#define SNAPSHOT_FORMAT 1u
+#define SNAPSHOT_FORMAT 2u
 #define CHECKSUM_BYTES 8u
 
 static void private_encode(const struct metadata *metadata, struct buffer *out)
@@ -24,6 +25,7 @@ static void private_encode(const struct metadata *metadata, struct buffer *out)
 	}
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		buffer_u64(out, metadata->partitions[p].possible_loss_at);
+		buffer_u64(out, metadata->partitions[p].headless_ms);
 		for (uint32_t i = 0; i < REPLICAS_MAX; i++) {
 			const struct metadata_report *report = &metadata->partitions[p].reports[i];
 
@@ -47,6 +49,7 @@ int metadata_encode(const struct metadata *metadata, struct buffer *out)
 	buffer_u16(out, SNAPSHOT_FORMAT);
 	buffer_u64(out, metadata->applied);
 	buffer_u64(out, metadata->suspect_elections);
+	buffer_u64(out, metadata->forced_elections);
 	private_encode(metadata, out);
 	at = out->size;
 	buffer_u32(out, 0);
@@ -69,6 +72,7 @@ static void private_decode(struct reader *in, struct metadata *metadata)
 	}
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		metadata->partitions[p].possible_loss_at = reader_u64(in);
+		metadata->partitions[p].headless_ms = reader_u64(in);
 		for (uint32_t i = 0; i < REPLICAS_MAX; i++) {
 			struct metadata_report *report = &metadata->partitions[p].reports[i];
 
@@ -88,6 +92,7 @@ static int body_decode(struct reader *in, struct metadata *metadata)
 
 	metadata->applied = reader_u64(in);
 	metadata->suspect_elections = reader_u64(in);
+	metadata->forced_elections = reader_u64(in);
 	private_decode(in, metadata);
 	map = reader_bytes(in, reader_u32(in));
 	if (!reader_done(in))

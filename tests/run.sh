@@ -177,6 +177,7 @@ section_sim() {
     [ -x tests/sim/run ] || { none 'tests/sim/run'; return; }
     build_gcc || { failed 'the build'; return; }
     EVGRID_BUILD=$root/build check "seeds 1-$seeds" tests/sim/run --seeds "1-$seeds"
+    EVGRID_BUILD=$root/build check "forced elections" tests/sim/run --seeds 1-12 --marks-percent 0 --forced-election
     build_sanitized || { failed 'the sanitized build'; return; }
     EVGRID_BUILD=$root/build-sanitized check "seeds 1-$sanitized_seeds, ASan and UBSan" \
         tests/sim/run --seeds "1-$sanitized_seeds"

@@ -12,6 +12,11 @@ const struct verb cli_verbs[] = {
 	{"node", "ls", "", 0, 0, "the members", NULL, NULL, run_node_ls},
 	{"partition", "ls", "", 0, 0, "every replica: role, epoch, offsets, digest", partition_ls_options,
 	 "Asks every live node; replicas that did not answer have no offsets.", run_partition_ls},
+	{"partition", "elect", "PARTITION", 1, 1, "make a replica primary though it may lack acknowledged events",
+	 partition_elect_options,
+	 "The last resort: taken only when no complete replica of the partition is live, and has not been for two "
+	 "seconds.\nWhat the others hold and this one lacks is lost: they cut it away when they come back.",
+	 run_partition_elect},
 	{"stream", "create", "NAME", 1, 1, "create a stream", NULL, "It is no error if it exists already.",
 	 run_stream_create},
 	{"stream", "ls", "", 0, 0, "the streams", NULL, NULL, run_stream_ls},

@@ -178,7 +178,7 @@ static struct journal *start(const struct disk *disk, uint32_t segments, struct 
 
 	assert(journal != NULL);
 	for (uint32_t i = 1; i <= segments; i++)
-		found[i - 1] = (struct disk_segment){i, disk->size[i]};
+		found[i - 1] = (struct disk_segment){.segment = i, .size_bytes = disk->size[i]};
 	*seen = (struct seen){0};
 	rv = journal_recover_begin(journal, found, segments, &visitor);
 	while (rv == 0 && journal_recover_next(journal, &read)) {

@@ -215,6 +215,30 @@ bool sim_disk_crash(struct sim_disk *disk, struct random *random, bool power_los
 	return disk->writing && crash_write(disk, random, power_loss);
 }
 
+bool sim_disk_rot(struct sim_disk *disk, struct random *random)
+{
+	uint64_t total = 0;
+	uint64_t at;
+
+	for (uint32_t i = 0; i < disk->file_count; i++)
+		total += disk->files[i].generation == 0 ? disk->files[i].content.size : 0;
+	if (total == 0)
+		return false;
+	at = random_between(random, 0, total - 1);
+	for (uint32_t i = 0; i < disk->file_count; i++) {
+		struct buffer *content = &disk->files[i].content;
+
+		if (disk->files[i].generation != 0)
+			continue;
+		if (at < content->size) {
+			content->data[at] ^= (uint8_t)(1u << random_between(random, 0, 7));
+			return true;
+		}
+		at -= content->size;
+	}
+	return false;
+}
+
 uint32_t sim_disk_list(const struct sim_disk *disk, struct disk_segment *segments)
 {
 	for (uint32_t i = 0; i < disk->file_count; i++)

@@ -3,6 +3,8 @@
 
 #include "tests/sim/host.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/state_corrupt.h"
+#include "tests/sim/workload.h"
 
 #include <assert.h>
 
@@ -45,6 +47,8 @@ static void restart(void *owner, struct appointment *appointment)
 
 	if (!host_up(host) && !sim->failed) {
 		oracle_restarted(sim->oracle, (uint32_t)appointment->a);
+		if (sim->rot.host == appointment->a + 1)
+			sim->rot.read = true;
 		host_start(host);
 	}
 }
@@ -277,6 +281,42 @@ static void fault_full_disk(struct sim *sim)
 	at(sim, random_between(&sim->random, 300000, 3000000), disk_quick, index, 0);
 }
 
+/* A majority of the replicas of every batch must stay sound, or nobody could promise anything. */
+static void fault_rot(struct sim *sim)
+{
+	uint32_t index = any_host(sim);
+
+	if (sim->rot.host != 0 &&
+	    (!sim->rot.read || !host_up(sim->hosts[sim->rot.host - 1]) ||
+	     !oracle_in_sync_everywhere(sim->oracle, host_node_id(sim->hosts[sim->rot.host - 1]))))
+		return;
+	if (!host_rot(sim->hosts[index]))
+		return;
+	sim->rot.host = index + 1;
+	sim->rot.read = false;
+	marks_reach(&sim->marks, MARK_ROT);
+}
+
+/* One event too many is counted for a key in one replica's memory: another state than the log's, with its digest. */
+static void fault_corrupt(struct sim *sim)
+{
+	struct span name = workload_key((uint32_t)random_between(&sim->random, 0, WORKLOAD_KEYS - 1));
+	struct host *host = sim->hosts[any_host(sim)];
+	uint16_t partition = partition_of(name);
+	struct shard *shard = host_shard(host, partition);
+	const struct map_stream *stream =
+		host_map(host) == NULL ? NULL
+				       : cluster_map_stream_by_name(host_map(host), span_of_text(WORKLOAD_STREAM));
+
+	if (sim->corruption.host != 0 || shard == NULL || stream == NULL ||
+	    !state_corrupt(shard_state(shard, partition), stream->id, name))
+		return;
+	for (uint32_t i = 0; i < sim->options.hosts; i++)
+		if (sim->hosts[i] == host)
+			sim->corruption = (struct corruption){.host = i + 1, .partition = partition};
+	marks_reach(&sim->marks, MARK_CORRUPTED);
+}
+
 /* --- the plan --------------------------------------------------------------------------------------------------- */
 
 struct fault_kind {
@@ -287,7 +327,8 @@ struct fault_kind {
 static const struct fault_kind kinds[] = {
 	{fault_kill, 8},     {fault_kill_two, 3},    {fault_kill_all, 3},  {fault_kill_repeatedly, 2},
 	{fault_cut_pair, 4}, {fault_cut_one_way, 4}, {fault_isolate, 4},   {fault_storm, 4},
-	{fault_pause, 4},    {fault_slow_disk, 3},   {fault_full_disk, 1},
+	{fault_pause, 4},    {fault_slow_disk, 3},   {fault_full_disk, 1}, {fault_rot, 3},
+	{fault_corrupt, 3},
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
@@ -331,6 +372,8 @@ void faults_heal(struct sim *sim)
 	sim->network.loss_per_mille = 0;
 	sim->network.double_per_mille = 0;
 	sim->network.late_per_mille = 0;
+	if (sim->rot.host != 0 && !sim->rot.read)
+		host_kill(sim->hosts[sim->rot.host - 1], false); /* nobody has read it since: a start does */
 	for (uint32_t i = 0; i < sim->options.hosts; i++) {
 		struct appointment none = {.a = i};
 

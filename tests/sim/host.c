@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define SEAL_SLOWNESS 20u /* a seal takes so many times as long as a read */
+#define DIGEST_INTERVAL 8u
 #define TURN_MIN_US 10u
 #define TURN_MAX_US 60u
 
@@ -162,10 +163,14 @@ static void part_mark(struct part *part, const struct shard_event *event)
 	case SHARD_EVENT_TAIL_CUT: marks_reach(&sim->marks, MARK_TORN_TAIL); break;
 	case SHARD_EVENT_SNAPSHOT: marks_reach(&sim->marks, MARK_SNAPSHOT); break;
 	case SHARD_EVENT_SNAPSHOT_LOADED: marks_reach(&sim->marks, MARK_SNAPSHOT_RESTART); break;
+	case SHARD_EVENT_QUARANTINED: marks_reach(&sim->marks, MARK_QUARANTINED); break;
+	case SHARD_EVENT_REBUILD: oracle_rebuild(sim->oracle, part->host, event); break;
+	case SHARD_EVENT_REBUILT: marks_reach(&sim->marks, MARK_REBUILT); break;
 	case SHARD_EVENT_DUPLICATE: oracle_duplicate(sim->oracle, part->host, event); break;
 	case SHARD_EVENT_PRIMARY: oracle_primary(sim->oracle, part->host, event); break;
-	case SHARD_EVENT_BELOW_COMMIT:
 	case SHARD_EVENT_DIGEST_DIFFERS:
+	case SHARD_EVENT_STATE_DIFFERS: oracle_unsound(sim->oracle, part->host, event); break;
+	case SHARD_EVENT_BELOW_COMMIT:
 	case SHARD_EVENT_STATE_FAILED:
 		sim_fail(sim, "host %u partition %u: alarm %d in epoch %u (%llu, %llu)", part->host->index,
 			 event->partition, (int)event->kind, event->epoch, (unsigned long long)event->a,
@@ -249,6 +254,7 @@ static void part_start(struct part *part)
 		.pending_limit_bytes = 1024 * 1024,
 		.replica_window_bytes = 256 * 1024,
 		.snapshot_interval_bytes = 512 * 1024,
+		.digest_interval = DIGEST_INTERVAL,
 	};
 	struct disk_segment *segments = calloc(part->disk.file_count + 1, sizeof *segments);
 	uint32_t count = sim_disk_list(&part->disk, segments);
@@ -316,6 +322,13 @@ void host_set_disk_full(struct host *host, bool full)
 		host->parts[i].disk.full = full;
 }
 
+bool host_rot(struct host *host)
+{
+	uint32_t shard = (uint32_t)random_between(&host->sim->random, 0, host->sim->options.shards - 1);
+
+	return sim_disk_rot(&host->parts[shard].disk, &host->sim->random);
+}
+
 void host_set_disk_latency(struct host *host, uint32_t min_us, uint32_t max_us)
 {
 	host->disk_min_us = min_us;
@@ -341,6 +354,11 @@ bool host_is_sealing(const struct host *host)
 bool host_up(const struct host *host)
 {
 	return host->up;
+}
+
+uint64_t host_incarnation(const struct host *host)
+{
+	return host->incarnation;
 }
 
 uint64_t host_generation(const struct host *host)

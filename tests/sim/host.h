@@ -24,13 +24,18 @@ void host_kill(struct host *host, bool power_loss);
 /* SIGSTOP until then: everything that arrives waits. */
 void host_pause(struct host *host, uint64_t until_us);
 void host_set_disk_full(struct host *host, bool full);
+/* A bit of one of its journals rots. false: they are empty. */
+bool host_rot(struct host *host);
 void host_set_disk_latency(struct host *host, uint32_t min_us, uint32_t max_us);
 
 bool host_is_writing(const struct host *host); /* a journal write is in flight */
 bool host_is_sealing(const struct host *host); /* a segment is being sealed */
 bool host_up(const struct host *host);
-uint64_t host_generation(const struct host *host); /* counts starts: messages name whom they mean */
-uint32_t host_node_id(const struct host *host);    /* 0 before registration */
+uint64_t host_incarnation(const struct host *host);
+uint64_t host_generation(const struct host *host);                 /* counts starts: messages name whom they mean */
+uint32_t host_node_id(const struct host *host);                    /* 0 before registration */
+uint32_t host_index_of(const struct host *host, uint32_t node_id); /* whose host has that id, by this one's map */
+void host_command(struct host *host, struct span command);         /* proposes it, as a client would */
 bool host_is_controller(const struct host *host);
 
 void host_receive(struct host *host, struct endpoint from, uint8_t port, uint64_t generation, struct span bytes);

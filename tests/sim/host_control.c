@@ -53,6 +53,11 @@ uint32_t host_index_of_node(const struct host *host, uint32_t node_id)
 	return host->index; /* nobody: a message to oneself is dropped */
 }
 
+uint32_t host_index_of(const struct host *host, uint32_t node_id)
+{
+	return host_index_of_node(host, node_id);
+}
+
 const struct cluster_map *host_map(const struct host *host)
 {
 	return host->up && host->control->cluster != NULL ? cluster_map(host->control->cluster) : NULL;
@@ -220,7 +225,6 @@ static void take_output(struct host *host, const struct cluster_output *output)
 	case CLUSTER_REGISTERED_AS: host_later(host, host, registered, 300, output->node_epoch); break;
 	case CLUSTER_RESULT: proposal_result(host, &output->result); break;
 	case CLUSTER_WISH:
-		marks_reach(&host->sim->marks, MARK_HANDOVER);
 		shard_handover_wish(host->parts[output->partition % host->sim->options.shards].shard, output->partition,
 				    output->node_id);
 		part_wake(&host->parts[output->partition % host->sim->options.shards]);
@@ -389,6 +393,9 @@ void host_propose(struct host *host, const struct shard_proposal *proposal)
 		.primary_node_epoch = proposal->node_epoch,
 		.to = proposal->target,
 	};
+	struct command_out out = {.partition = proposal->partition,
+				  .expected_version = proposal->version,
+				  .node_epoch = proposal->node_epoch};
 
 	if (host->control->cluster == NULL)
 		return;
@@ -396,12 +403,23 @@ void host_propose(struct host *host, const struct shard_proposal *proposal)
 	case PROPOSE_ISR: isr_command(host, proposal, &command); break;
 	case PROPOSE_HANDOVER: command_handover_encode(&handover, 1, &command); break;
 	case PROPOSE_SUSPECT_REPORT: ends_command(host, proposal, &command); break;
-	case PROPOSE_OUT: sim_fail(host->sim, "partition %u wants out", proposal->partition); break;
+	case PROPOSE_OUT:
+		out.node_id = host_node_id(host);
+		command_out_encode(&out, 1, &command);
+		break;
 	}
 	if (command.size > 0)
 		cluster_propose(host->control->cluster, ++host->control->next_ticket, buffer_span(&command),
 				host_now_ms(host));
 	buffer_deinit(&command);
+	drain(host);
+	expect_store(host);
+}
+
+void host_command(struct host *host, struct span command)
+{
+	assert(command_from_client(command));
+	cluster_propose(host->control->cluster, ++host->control->next_ticket, command, host_now_ms(host));
 	drain(host);
 	expect_store(host);
 }

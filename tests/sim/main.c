@@ -1,6 +1,7 @@
 /* evgrid-sim: runs seeds, prints what each failing one violated and the command that replays it, and sums up marks.
  *
- *   evgrid-sim --seeds 1-1000 [--seconds 60] [--hosts 0] [--repeat] [--trace] [--no-faults] [--marks-percent 1] */
+ *   evgrid-sim --seeds 1-1000 [--seconds 60] [--hosts 0] [--repeat] [--trace] [--no-faults] [--marks-percent 1]
+ *              [--forced-election: the scripted run of scenario.c in place of random faults] */
 #include "tests/sim/sim.h"
 #include "tests/sim/workload.h"
 
@@ -18,7 +19,7 @@ struct arguments {
 	bool repeat; /* each seed twice: the traces must be equal */
 	bool trace;
 	bool faults;
-	bool marks_file;
+	bool scenario;
 };
 
 struct tally {
@@ -48,8 +49,9 @@ static struct sim_options options_of(const struct arguments *arguments, uint64_t
 static void replay_command(const struct arguments *arguments, uint64_t seed)
 {
 	printf("  replay: build/evgrid-sim --seeds %" PRIu64 "-%" PRIu64 " --seconds %" PRIu64 " --hosts %" PRIu64
-	       "%s --trace\n",
-	       seed, seed, arguments->seconds, arguments->hosts, arguments->faults ? "" : " --no-faults");
+	       "%s%s --trace\n",
+	       seed, seed, arguments->seconds, arguments->hosts, arguments->faults ? "" : " --no-faults",
+	       arguments->scenario ? " --forced-election" : "");
 }
 
 static void tally_add(struct tally *tally, const struct sim *sim)
@@ -68,7 +70,7 @@ static void run_seed(const struct arguments *arguments, uint64_t seed, struct ta
 	static struct sim sim;
 	uint64_t hash;
 
-	if (sim_run(&sim, &options) != 0) {
+	if ((arguments->scenario ? scenario_forced_election(&sim, seed) : sim_run(&sim, &options)) != 0) {
 		tally->failed++;
 		printf("seed %" PRIu64 ": FAILED after %.3f virtual seconds: %s\n", seed,
 		       (double)sim.clockwork.now_us / 1e6, sim.why);
@@ -77,7 +79,7 @@ static void run_seed(const struct arguments *arguments, uint64_t seed, struct ta
 	tally_add(tally, &sim);
 	hash = sim.trace_hash;
 	sim_deinit(&sim);
-	if (!arguments->repeat)
+	if (!arguments->repeat || arguments->scenario)
 		return;
 	sim_run(&sim, &options);
 	if (sim.trace_hash != hash) {
@@ -112,6 +114,8 @@ static bool parse(int count, char **words, struct arguments *arguments)
 			arguments->trace = true;
 		} else if (strcmp(words[i], "--no-faults") == 0) {
 			arguments->faults = false;
+		} else if (strcmp(words[i], "--forced-election") == 0) {
+			arguments->scenario = true;
 		} else if (value == NULL) {
 			return false;
 		} else if (strcmp(words[i], "--seeds") == 0) {
@@ -142,7 +146,7 @@ int main(int count, char **words)
 	if (!parse(count, words, &arguments)) {
 		fprintf(stderr,
 			"usage: evgrid-sim --seeds FIRST[-LAST] [--seconds N] [--hosts 3|5] [--repeat] [--trace] "
-			"[--no-faults] [--marks-percent N]\n");
+			"[--no-faults] [--marks-percent N] [--forced-election]\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);

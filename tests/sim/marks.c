@@ -27,6 +27,13 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_SEALED_RESTART] = "restart over sealed segments",
 	[MARK_SEALED_READ] = "read from a sealed segment",
 	[MARK_SEAL_INTERRUPTED] = "seal interrupted by a crash",
+	[MARK_ROT] = "journal rotten",
+	[MARK_QUARANTINED] = "corrupt block found at start",
+	[MARK_TAKEN_OUT] = "replica taken out",
+	[MARK_REBUILT] = "replica rebuilt",
+	[MARK_CORRUPTED] = "state corrupted",
+	[MARK_DIGEST_DIFFERED] = "digest difference seen",
+	[MARK_STATE_CONDEMNED] = "unsound state condemned",
 };
 
 const char *mark_name(enum mark mark)

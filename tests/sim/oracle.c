@@ -103,6 +103,32 @@ static void compare_fact(struct oracle *oracle, uint16_t partition, const struct
 		fact->checksum = new->checksum;
 }
 
+/* Whether this state is the one that a fault made wrong, and still differs from what others had at that offset. */
+static bool is_corrupted(struct oracle *oracle, uint32_t host, uint16_t partition, uint64_t applied, uint64_t digest)
+{
+	struct corruption *corruption = &oracle->sim->corruption;
+	const struct chronicle *chronicle = &oracle->partitions[partition];
+
+	if (corruption->host != host + 1 || corruption->partition != partition)
+		return false;
+	for (size_t at = chronicle->digest_count; at > 0 && chronicle->digests[at - 1].applied >= applied; at--)
+		if (chronicle->digests[at - 1].applied == applied && chronicle->digests[at - 1].digest == digest)
+			corruption->host = 0;
+	corruption->applied = applied;
+	corruption->digest = digest;
+	return corruption->host != 0;
+}
+
+/* Another has come to the same offset with the same digest. */
+static void note_agreement(struct oracle *oracle, uint16_t partition, uint64_t applied, uint64_t digest)
+{
+	struct corruption *corruption = &oracle->sim->corruption;
+
+	if (corruption->host != 0 && corruption->partition == partition && applied != 0 &&
+	    corruption->applied == applied && corruption->digest == digest)
+		corruption->host = 0;
+}
+
 /* O2 */
 static void compare_digest(struct oracle *oracle, uint32_t host, uint16_t partition, uint64_t applied, uint64_t digest)
 {
@@ -222,15 +248,18 @@ static void watch_partition(struct oracle *oracle, uint32_t host, struct shard *
 	const struct log *log = shard_log(shard, partition);
 	struct state *state = shard_state(shard, partition);
 
-	if (log == NULL)
-		return;
+	if (log == NULL || (log->commit > chronicle->lost_from && log_last_epoch(log) < chronicle->history_epoch))
+		return; /* it has not learned yet that its tail was given up */
 	watch_log(oracle, host, partition, log);
 	if (state != NULL && state_applied(state) != chronicle->applied[host]) {
 		uint64_t from;
 
 		chronicle->applied[host] = state_applied(state);
-		if (!state_wants_fill(state, &from))
-			compare_digest(oracle, host, partition, state_applied(state), state_digest(state));
+		if (state_wants_fill(state, &from) ||
+		    is_corrupted(oracle, host, partition, state_applied(state), state_digest(state)))
+			return;
+		note_agreement(oracle, partition, state_applied(state), state_digest(state));
+		compare_digest(oracle, host, partition, state_applied(state), state_digest(state));
 	}
 }
 
@@ -261,6 +290,35 @@ void oracle_primary(struct oracle *oracle, struct host *host, const struct shard
 			    index == chronicle->primary_host ? MARK_RESTART_PRIMARY : MARK_FAILOVER);
 	chronicle->primary_epoch = event->epoch;
 	chronicle->primary_host = index;
+}
+
+/* It begins anew: what it calls committed from here on is compared again. */
+void oracle_rebuild(struct oracle *oracle, struct host *host, const struct shard_event *event)
+{
+	struct chronicle *chronicle = &oracle->partitions[event->partition];
+	uint32_t index = host_index(oracle, host);
+
+	marks_reach(&oracle->sim->marks, MARK_TAKEN_OUT);
+	if (node_set_has(chronicle->isr | chronicle->elr, host_node_id(host)) &&
+	    oracle->map_version == host_map(host)->version)
+		sim_fail(oracle->sim, "O5: host %u forgets partition %u and is in its ISR or ELR", index,
+			 event->partition);
+	chronicle->seen[index] = 0;
+	chronicle->applied[index] = 0;
+}
+
+/* O2: only what a fault has made wrong differs, and only its own node condemns it. */
+void oracle_unsound(struct oracle *oracle, struct host *host, const struct shard_event *event)
+{
+	struct sim *sim = oracle->sim;
+	bool condemned = event->kind == SHARD_EVENT_STATE_DIFFERS;
+
+	if (sim->corruption.host == 0 || sim->corruption.partition != event->partition ||
+	    (condemned && sim->corruption.host != host_index(oracle, host) + 1))
+		sim_fail(sim, "O2: host %u partition %u: alarm %d at offset %llu, and nothing was corrupted there",
+			 host_index(oracle, host), event->partition, (int)event->kind,
+			 (unsigned long long)(condemned ? event->a : event->b));
+	marks_reach(&sim->marks, condemned ? MARK_STATE_CONDEMNED : MARK_DIGEST_DIFFERED);
 }
 
 void oracle_duplicate(struct oracle *oracle, struct host *host, const struct shard_event *event)
@@ -312,7 +370,8 @@ static void check_member(struct oracle *oracle, const struct cluster_map *map, u
 		struct shard *shard = host_shard(sim->hosts[i], partition);
 		const struct log *log;
 
-		if (host_node_id(sim->hosts[i]) != node_id || shard == NULL || node == NULL || node->fenced)
+		if (host_node_id(sim->hosts[i]) != node_id || shard == NULL || node == NULL || node->fenced ||
+		    node->incarnation != host_incarnation(sim->hosts[i])) /* the one that is registered is dead */
 			continue;
 		log = shard_log(shard, partition);
 		if (log == NULL || log->end < chronicle->committed ||
@@ -322,6 +381,44 @@ static void check_member(struct oracle *oracle, const struct cluster_map *map, u
 				 partition, (unsigned long long)(log == NULL ? 0 : log->end),
 				 (unsigned long long)chronicle->committed);
 	}
+}
+
+static bool log_holds(const struct log *log, const struct fact *fact)
+{
+	const struct log_entry *entry = log_find(log, fact->base);
+
+	return entry != NULL && entry->base == fact->base && entry->epoch == fact->epoch &&
+	       entry->count == fact->count && entry->last_sequence == fact->last_sequence;
+}
+
+/* An operator elected a replica that may lack what was committed: where its log parts from it the chronicle begins
+ * anew. */
+static void note_history(struct oracle *oracle, uint16_t partition, const struct map_partition *row)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	struct sim *sim = oracle->sim;
+	const struct log *log = NULL;
+
+	for (uint32_t i = 0; i < sim->options.hosts; i++)
+		if (host_node_id(sim->hosts[i]) == row->primary && host_shard(sim->hosts[i], partition) != NULL)
+			log = shard_log(host_shard(sim->hosts[i], partition), partition);
+	assert(log != NULL && row->history == chronicle->history + 1);
+	chronicle->history = row->history;
+	chronicle->history_epoch = row->epoch;
+	while (chronicle->fact_count > 0 && !log_holds(log, &chronicle->facts[chronicle->fact_count - 1]))
+		chronicle->committed = chronicle->facts[--chronicle->fact_count].base;
+	chronicle->lost_from = chronicle->committed;
+	while (chronicle->digest_count > 0 &&
+	       chronicle->digests[chronicle->digest_count - 1].applied > chronicle->committed)
+		chronicle->digest_count--;
+	for (uint32_t i = 0; i < SIM_HOSTS_MAX; i++)
+		if (chronicle->seen[i] > chronicle->committed)
+			chronicle->seen[i] = chronicle->committed;
+}
+
+uint64_t oracle_lost(const struct oracle *oracle)
+{
+	return oracle->lost;
 }
 
 void oracle_map(struct oracle *oracle, const struct cluster_map *map)
@@ -335,14 +432,30 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map)
 			continue;
 		if (row->primary != 0 && (row->elr & node_bit(row->primary)) != 0)
 			sim_fail(oracle->sim, "metadata: the primary of partition %u is in its ELR", p);
+		if (row->history > oracle->partitions[p].history)
+			note_history(oracle, p, row);
+		if (row->planned)
+			marks_reach(&oracle->sim->marks, MARK_HANDOVER);
 		if (row->primary != 0 && node_set_has(oracle->partitions[p].elr, row->primary))
 			marks_reach(&oracle->sim->marks, MARK_ELECTED_FROM_ELR);
 		oracle->partitions[p].elr = row->elr;
+		oracle->partitions[p].isr = row->isr;
+		oracle->partitions[p].replicas = 0;
+		for (uint32_t i = 0; i < row->replica_count; i++)
+			oracle->partitions[p].replicas |= node_bit(row->replicas[i]);
 		for (uint32_t id = 1; id <= NODES_MAX; id++)
 			if (node_set_has(row->isr | row->elr, id))
 				check_member(oracle, map, p, id);
 	}
 	oracle->map_version = map->version;
+}
+
+bool oracle_in_sync_everywhere(const struct oracle *oracle, uint32_t node_id)
+{
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		if (node_set_has(oracle->partitions[p].replicas & ~oracle->partitions[p].isr, node_id))
+			return false;
+	return node_id != 0;
 }
 
 void oracle_controller(struct oracle *oracle, uint32_t host)

@@ -4,14 +4,16 @@
  * After every turn
  *   O1 what a replica calls committed is, batch for batch, what every other replica has called committed there; what
  *      is sealed was committed, and is the same bytes;
- *   O2 equal applied offsets have equal digests;
+ *   O2 equal applied offsets have equal digests, but for a state that a fault has made wrong: that one is found, and
+ *      nobody else is accused;
  *   O3 a partition has one active primary per epoch;
  *   O4 an acknowledgement names a batch that is committed.
  * After every metadata change
  *   O5 every live member of ISR and ELR holds everything committed.
  * At the end, when all is healed and quiet
  *   O6 every acknowledged event is in the log once, at the place it was acknowledged for; no event is there twice; what
- *      was refused is not there at all; acknowledged events of one key stand in the order they were published;
+ *      was refused is not there at all; acknowledged events of one key stand in the order they were published (an
+ *      operator's forced election excuses what it gave up, nothing else);
  *   O7 all replicas have the same log and digest; a digest recomputed by a scan is the same;
  *   O8 views and key versions equal a fold of the log by the oracle's own few lines;
  *   O9 journals verify: no block is corrupt, no sealed segment says anything but what its records do. */
@@ -27,6 +29,8 @@ struct oracle *oracle_free(struct oracle *oracle);
 void oracle_restarted(struct oracle *oracle, uint32_t host_index);
 void oracle_turn(struct oracle *oracle, struct host *host, uint16_t shard_index);
 void oracle_primary(struct oracle *oracle, struct host *host, const struct shard_event *event);
+void oracle_rebuild(struct oracle *oracle, struct host *host, const struct shard_event *event);
+void oracle_unsound(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_duplicate(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_answer(struct oracle *oracle, struct host *host, struct span frame);
 void oracle_controller(struct oracle *oracle, uint32_t host_index); /* it leads, and has applied all before its term */
@@ -35,6 +39,12 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map);
 /* Committed end of a partition as the oracle knows it, and over all partitions. */
 uint64_t oracle_committed(const struct oracle *oracle, uint16_t partition);
 uint64_t oracle_committed_events(const struct oracle *oracle);
+
+/* Acknowledged events that are gone because an operator decided so; known after the last look. */
+uint64_t oracle_lost(const struct oracle *oracle);
+
+/* True when the node is in the ISR of every partition that it has a replica of, by the newest map seen. */
+bool oracle_in_sync_everywhere(const struct oracle *oracle, uint32_t node_id);
 
 /* True when every replica of every partition is up, in the ISR, and at the same applied offset. */
 bool oracle_settled(struct oracle *oracle);

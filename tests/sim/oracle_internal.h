@@ -36,11 +36,17 @@ struct chronicle { /* of one partition */
 	uint32_t primary_epoch;
 	uint32_t primary_host;
 	node_set elr; /* of the newest row seen */
+	node_set isr;
+	uint32_t history;
+	uint32_t history_epoch; /* in which it was raised */
+	uint64_t lost_from;     /* what was acknowledged at or beyond this offset before then may be gone */
+	node_set replicas;
 };
 
 struct oracle {
 	struct sim *sim;
 	uint64_t map_version;
+	uint64_t lost;       /* acknowledged events that an operator gave up */
 	uint32_t controller; /* host index + 1; 0: none yet */
 	struct chronicle partitions[PARTITION_COUNT];
 };

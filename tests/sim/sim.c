@@ -40,7 +40,7 @@ void sim_trace(struct sim *sim, const char *format, ...)
 }
 
 /* Runs until `done` or the limit; false: the limit came first. */
-static bool run_until(struct sim *sim, bool (*done)(struct sim *sim), uint64_t limit_us)
+bool sim_run_until(struct sim *sim, bool (*done)(struct sim *sim), uint64_t limit_us)
 {
 	uint64_t end = sim->clockwork.now_us + limit_us;
 
@@ -64,6 +64,11 @@ static bool all_have_primaries(struct sim *sim)
 				return false;
 	}
 	return true;
+}
+
+static bool is_sound(struct sim *sim)
+{
+	return sim->corruption.host == 0;
 }
 
 static bool is_settled(struct sim *sim)
@@ -115,25 +120,38 @@ static void explain_unsettled(struct sim *sim)
 	sim_fail(sim, "liveness: not settled");
 }
 
-int sim_run(struct sim *sim, const struct sim_options *options)
+bool sim_form(struct sim *sim, const struct sim_options *options)
 {
 	sim_init(sim, options);
 	for (uint32_t i = 0; i < options->hosts; i++)
 		host_start(sim->hosts[i]);
-	if (!run_until(sim, all_have_primaries, FORMATION_LIMIT_US)) {
+	if (!sim_run_until(sim, all_have_primaries, FORMATION_LIMIT_US))
 		sim_fail(sim, "liveness: no cluster was formed");
+	return !sim->failed;
+}
+
+void sim_settle(struct sim *sim)
+{
+	if (!sim->failed && !sim_run_until(sim, is_settled, SETTLE_LIMIT_US))
+		explain_unsettled(sim);
+	if (!sim->failed)
+		oracle_final(sim->oracle);
+}
+
+int sim_run(struct sim *sim, const struct sim_options *options)
+{
+	if (!sim_form(sim, options))
 		return 1;
-	}
 	workload_start(sim->workload);
 	if (options->faults)
 		faults_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + options->seconds * SECOND_US);
 	faults_heal(sim);
+	if (!sim->failed && !sim_run_until(sim, is_sound, SETTLE_LIMIT_US))
+		sim_fail(sim, "O2: the corrupted state of partition %u on host %u was not mended",
+			 sim->corruption.partition, sim->corruption.host - 1);
 	workload_stop(sim->workload);
-	if (!sim->failed && !run_until(sim, is_settled, SETTLE_LIMIT_US))
-		explain_unsettled(sim);
-	if (!sim->failed)
-		oracle_final(sim->oracle);
+	sim_settle(sim);
 	return sim->failed ? 1 : 0;
 }
 

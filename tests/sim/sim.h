@@ -67,15 +67,34 @@ struct sim {
 	struct oracle *oracle;
 	struct marks marks;
 	uint32_t segment_bytes; /* of the journals: small, so that many are sealed */
-	uint64_t trace_hash;    /* of every message delivered: equal for equal seeds */
+	struct corruption {    /* of one state in memory, until its digest is right again */
+		uint32_t host; /* index + 1; 0: none */
+		uint16_t partition;
+		uint64_t applied; /* what it showed last */
+		uint64_t digest;
+	} corruption;
+	struct rot {           /* one host at a time, until a start has read its journals and it is in sync again */
+		uint32_t host; /* index + 1; 0: none */
+		bool read;
+	} rot;
+	uint64_t trace_hash; /* of every message delivered: equal for equal seeds */
 	uint64_t messages;
 	bool failed;
 	char why[512];
 };
 
+/* A scripted run: a cluster of five, a partition whose complete replicas die, an operator who elects the one that lacks
+ * what they acknowledged. 0: exactly that is lost, and all replicas are equal again; 1: sim->why. */
+int scenario_forced_election(struct sim *sim, uint64_t seed);
+
 /* Runs one seed. 0: all invariants held; 1: violated, sim->why says what. */
 int sim_run(struct sim *sim, const struct sim_options *options);
 void sim_deinit(struct sim *sim);
+
+/* The parts of a run, for scripts. */
+bool sim_form(struct sim *sim, const struct sim_options *options); /* hosts up, every partition has a primary */
+bool sim_run_until(struct sim *sim, bool (*done)(struct sim *sim), uint64_t limit_us); /* false: not in time */
+void sim_settle(struct sim *sim); /* until clients and replicas are quiet; the oracle's last look */
 
 /* The first violation stops the run. */
 void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));

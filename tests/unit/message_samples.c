@@ -28,6 +28,7 @@ const enum message_kind message_kinds[] = {
 	MESSAGE_ACK,
 	MESSAGE_JOIN_ASK,
 	MESSAGE_JOIN_ANSWER,
+	MESSAGE_AUDIT,
 	(enum message_kind)0,
 };
 
@@ -83,6 +84,10 @@ static int walk_ack(struct reader *in, struct buffer *again)
 static int walk_join(struct reader *in, struct buffer *again)
 {
 	WALK_ITEM(join_item, in, again);
+}
+static int walk_audit(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(audit_item, in, again);
 }
 static int walk_check(struct reader *in, struct buffer *again)
 {
@@ -166,6 +171,7 @@ static int walk_item(enum message_kind kind, struct reader *in, struct buffer *a
 	case MESSAGE_ACK: return walk_ack(in, again);
 	case MESSAGE_JOIN_ASK:
 	case MESSAGE_JOIN_ANSWER: return walk_join(in, again);
+	case MESSAGE_AUDIT: return walk_audit(in, again);
 	case MESSAGE_FORMATION:
 	case MESSAGE_RAFT:
 	case MESSAGE_PROPOSE:
@@ -368,8 +374,9 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 	case MESSAGE_REPLAY_DATA:
 	case MESSAGE_REPLICATE: sample_batches(kind, body); break;
 	case MESSAGE_STATUS: buffer_u16(body, 0xffff); break;
-	case MESSAGE_ACK: ack_item_encode(&(struct ack_item){5, 4, 101, 100, 0, 101}, body); break;
+	case MESSAGE_ACK: ack_item_encode(&(struct ack_item){5, 4, 4101, 4100, 0, 4101, 4096, 77}, body); break;
 	case MESSAGE_JOIN_ASK: join_item_encode(&(struct join_item){5, 4, 3, 99, 0, 0}, body); break;
 	case MESSAGE_JOIN_ANSWER: join_item_encode(&(struct join_item){5, 4, 3, 99, 3, 97}, body); break;
+	case MESSAGE_AUDIT: audit_item_encode(&(struct audit_item){5, 4, 4096}, body); break;
 	}
 }

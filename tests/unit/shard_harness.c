@@ -85,6 +85,18 @@ static void apply_isr(struct harness *harness, const struct shard_proposal *prop
 	harness_publish(harness);
 }
 
+/* As raft/metadata_partition.c: never the last complete one; the lowest id is elected where the primary goes. */
+static void take_out(struct harness *harness, uint32_t node_id)
+{
+	struct map_partition *row = harness_row(harness);
+	node_set others = (row->isr | row->elr) & ~node_bit(node_id);
+
+	if (others == 0)
+		return;
+	harness_elect(harness, row->primary == node_id ? (uint32_t)__builtin_ctzll(others) + 1 : row->primary,
+		      row->isr & ~node_bit(node_id), row->elr & ~node_bit(node_id));
+}
+
 static void controller_takes(struct harness *harness, uint32_t node, const struct shard_proposal *proposal)
 {
 	struct map_partition *row = harness_row(harness);
@@ -95,6 +107,8 @@ static void controller_takes(struct harness *harness, uint32_t node, const struc
 		return;
 	if (proposal->kind == PROPOSE_ISR) {
 		apply_isr(harness, proposal);
+	} else if (proposal->kind == PROPOSE_OUT) {
+		take_out(harness, node + 1);
 	} else if (proposal->kind == PROPOSE_HANDOVER) {
 		row->primary = proposal->target;
 		row->isr |= node_bit(proposal->target);
@@ -434,6 +448,7 @@ void harness_recover(struct harness *harness, uint32_t node)
 		.pending_limit_bytes = harness->pending_limit_bytes,
 		.replica_window_bytes = 256 * 1024,
 		.snapshot_interval_bytes = harness->snapshot_interval_bytes,
+		.digest_interval = HARNESS_DIGEST_INTERVAL,
 	};
 	uint32_t count = 0;
 

@@ -15,6 +15,7 @@
 #define HARNESS_ANSWERS 1024u
 #define HARNESS_STREAM 1u
 #define HARNESS_VIEW 1u
+#define HARNESS_DIGEST_INTERVAL 8u
 
 struct harness_write { /* the one in flight */
 	bool open;

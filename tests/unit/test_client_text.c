@@ -257,6 +257,8 @@ static void commands_are_those_of_the_metadata_machine(void **state)
 {
 	struct admin create = {.kind = ADMIN_STREAM_CREATE, .name = span_of_text("S"), .settings = span_of("\x80", 1)};
 	struct admin apply = {.kind = ADMIN_VIEW_APPLY, .name = span_of_text("v"), .expected_version = 7};
+	struct admin_elect elect = {5, 77, 3, span_of_text("why")};
+	struct command_elect their_elect = {5, 77, 3, span_of_text("why")};
 	struct command_stream stream = {.name = create.name, .settings = create.settings};
 	struct command_view view = {.name = apply.name, .expected_version = 7};
 	struct buffer ours = BUFFER_NULL;
@@ -280,6 +282,13 @@ static void commands_are_those_of_the_metadata_machine(void **state)
 	assert_true(span_equal(back.definition, apply.definition));
 	for (size_t size = 0; size < ours.size; size++)
 		assert_int_equal(admin_decode(span_of(ours.data, size), &back), ERROR_MALFORMED);
+	buffer_clear(&ours);
+	buffer_clear(&theirs);
+	assert_int_equal(admin_elect_encode(&elect, &ours), 0);
+	command_elect_encode(&their_elect, &theirs);
+	assert_true(span_equal(buffer_span(&ours), buffer_span(&theirs)));
+	elect.node_id = 0;
+	assert_int_equal(admin_elect_encode(&elect, &ours), ERROR_LIMIT);
 	buffer_deinit(&ours);
 	buffer_deinit(&theirs);
 }

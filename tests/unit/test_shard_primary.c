@@ -50,7 +50,7 @@ static bool drop_from_third(struct harness *harness, const struct harness_packet
 
 static void inject_ack(struct harness *harness, uint32_t from, uint64_t node_epoch, uint32_t epoch, uint64_t end)
 {
-	struct ack_item item = {harness->partition, epoch, end, 0, 0, end};
+	struct ack_item item = {.partition = harness->partition, .epoch = epoch, .end = end, .received = end};
 	struct buffer body = BUFFER_NULL;
 	bool (*drop)(struct harness *, const struct harness_packet *) = harness->drop;
 

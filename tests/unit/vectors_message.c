@@ -188,6 +188,7 @@ static void set_replica(json_t *fields, enum message_kind kind, struct reader *i
 	struct replicate_item item;
 	struct ack_item ack;
 	struct join_item join;
+	struct audit_item audit;
 
 	if (kind == MESSAGE_REPLICATE && replicate_item_decode(in, &item) == 0) {
 		set_int(fields, "partition", item.partition);
@@ -205,6 +206,12 @@ static void set_replica(json_t *fields, enum message_kind kind, struct reader *i
 		set_u64(fields, "applied", ack.applied);
 		set_int(fields, "misfit", ack.misfit);
 		set_u64(fields, "received", ack.received);
+		set_u64(fields, "digest_offset", ack.digest_offset);
+		set_u64(fields, "digest", ack.digest);
+	} else if (kind == MESSAGE_AUDIT && audit_item_decode(in, &audit) == 0) {
+		set_int(fields, "partition", audit.partition);
+		set_int(fields, "epoch", audit.epoch);
+		set_u64(fields, "offset", audit.offset);
 	} else if (kind >= MESSAGE_JOIN_ASK && join_item_decode(in, &join) == 0) {
 		set_int(fields, "partition", join.partition);
 		set_int(fields, "epoch", join.epoch);
@@ -248,7 +255,8 @@ static void set_fields(json_t *fields, enum message_kind kind, struct reader *in
 	case MESSAGE_REPLICATE:
 	case MESSAGE_ACK:
 	case MESSAGE_JOIN_ASK:
-	case MESSAGE_JOIN_ANSWER: set_replica(fields, kind, in); break;
+	case MESSAGE_JOIN_ANSWER:
+	case MESSAGE_AUDIT: set_replica(fields, kind, in); break;
 	default: set_plain(fields, kind, in); break;
 	}
 }

@@ -1,0 +1,142 @@
+/* Scripted runs, for what random faults must not do: decide to lose events (design.md 6.10). */
+#include "tests/sim/host.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/workload.h"
+
+#include "raft/command.h"
+
+#define SECOND_US 1000000ull
+#define STEP_LIMIT_US (30 * SECOND_US)
+
+struct script {         /* hosts, by index */
+	uint32_t first; /* primary */
+	uint32_t second;
+	uint32_t third; /* lacks what the two acknowledged */
+	uint16_t partition;
+};
+
+static struct script script; /* of the one run; a done() has no other way to know it */
+
+static const struct map_partition *row_seen(const struct sim *sim)
+{
+	for (uint32_t i = 0; i < sim->options.hosts; i++)
+		if (i != script.first && i != script.second && i != script.third && host_map(sim->hosts[i]) != NULL)
+			return &host_map(sim->hosts[i])->partitions[script.partition];
+	return NULL;
+}
+
+static bool third_is_out(struct sim *sim)
+{
+	const struct map_partition *row = row_seen(sim);
+	uint32_t id = host_node_id(sim->hosts[script.third]);
+
+	return row != NULL && id != 0 && node_set_count(row->isr) == 2 && !node_set_has(row->isr | row->elr, id);
+}
+
+static bool is_quiet(struct sim *sim)
+{
+	return workload_quiet(sim->workload);
+}
+
+static bool has_no_primary(struct sim *sim)
+{
+	const struct map_partition *row = row_seen(sim);
+
+	return row != NULL && row->primary == 0;
+}
+
+/* Proposes the election of `third` for every partition that has nobody else, as a client of another node would. */
+static bool all_have_primaries(struct sim *sim)
+{
+	uint32_t id = host_node_id(sim->hosts[script.third]);
+	bool complete = true;
+
+	for (uint32_t i = 0; i < sim->options.hosts; i++) {
+		const struct cluster_map *map = host_map(sim->hosts[i]);
+
+		if (map == NULL || !host_is_controller(sim->hosts[i]))
+			continue;
+		for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+			struct command_elect elect = {p, map->partitions[p].version, id, span_of_text("scripted")};
+			struct buffer command = BUFFER_NULL;
+
+			if (map->partitions[p].primary != 0)
+				continue;
+			complete = false;
+			command_elect_encode(&elect, &command);
+			host_command(sim->hosts[i], buffer_span(&command));
+			buffer_deinit(&command);
+		}
+		return complete;
+	}
+	return false;
+}
+
+static bool choose(struct sim *sim)
+{
+	const struct map_partition *row;
+
+	uint32_t others[2] = {0};
+	uint32_t count = 0;
+
+	script.partition = partition_of(workload_key(0));
+	row = &host_map(sim->hosts[0])->partitions[script.partition];
+	script.first = host_index_of(sim->hosts[0], row->primary);
+	for (uint32_t i = 0; i < row->replica_count && i < 3; i++)
+		if (row->replicas[i] != row->primary && count < 2)
+			others[count++] = host_index_of(sim->hosts[0], row->replicas[i]);
+	/* A controller that hears neither of the others would fence them. */
+	script.third = others[host_is_controller(sim->hosts[others[0]])];
+	script.second = others[!host_is_controller(sim->hosts[others[0]])];
+	return count == 2;
+}
+
+static void cut_third(struct sim *sim, bool cut)
+{
+	const uint32_t others[] = {script.first, script.second};
+
+	for (uint32_t i = 0; i < 2; i++) {
+		network_cut(sim, others[i], script.third, cut);
+		network_cut(sim, script.third, others[i], cut);
+	}
+}
+
+static bool step(struct sim *sim, bool (*done)(struct sim *sim), const char *what)
+{
+	if (!sim->failed && !sim_run_until(sim, done, STEP_LIMIT_US))
+		sim_fail(sim, "scenario: %s did not come about", what);
+	return !sim->failed;
+}
+
+int scenario_forced_election(struct sim *sim, uint64_t seed)
+{
+	const struct sim_options options = {.seed = seed, .hosts = 5, .shards = 1, .clients = 2};
+
+	script = (struct script){0};
+	if (!sim_form(sim, &options) || !choose(sim))
+		return 1;
+	workload_start(sim->workload);
+	clockwork_run(&sim->clockwork, sim->clockwork.now_us + 5 * SECOND_US);
+	cut_third(sim, true);
+	if (!step(sim, third_is_out, "an in-sync set without the third"))
+		return 1;
+	clockwork_run(&sim->clockwork, sim->clockwork.now_us + 5 * SECOND_US);
+	workload_stop(sim->workload);
+	if (!step(sim, is_quiet, "an end of the clients' work"))
+		return 1;
+	host_kill(sim->hosts[script.first], true);
+	host_kill(sim->hosts[script.second], true);
+	cut_third(sim, false);
+	if (!step(sim, has_no_primary, "the loss of the primary") ||
+	    !step(sim, all_have_primaries, "the election by force"))
+		return 1;
+	oracle_restarted(sim->oracle, script.first);
+	oracle_restarted(sim->oracle, script.second);
+	host_start(sim->hosts[script.first]);
+	host_start(sim->hosts[script.second]);
+	sim_settle(sim);
+	if (!sim->failed && (oracle_lost(sim->oracle) == 0 || sim->marks.count[MARK_TRUNCATED] == 0))
+		sim_fail(sim, "scenario: nothing was lost, so nothing was shown");
+	return sim->failed ? 1 : 0;
+}
