@@ -32,6 +32,12 @@ static bool live(const struct partition *partition, uint32_t node_id)
 	       (node->state == NODE_ACTIVE || node->state == NODE_DRAINING);
 }
 
+/* May become primary. */
+static bool electable(const struct partition *partition, uint32_t node_id)
+{
+	return live(partition, node_id) && !shard_node(partition->shard, node_id)->clock_off;
+}
+
 static bool lags(const struct partition *partition, const struct peer *peer)
 {
 	return peer->mark_ms != 0 && partition->shard->time.now_ms > peer->mark_ms + FENCE_TIMEOUT_MS;
@@ -132,7 +138,7 @@ void isr_wish(struct partition *partition, uint32_t target)
 	const struct peer *peer = target == 0 ? NULL : push_peer(partition, target);
 
 	if (partition->role != PARTITION_ACTIVE || peer == NULL || !node_set_has(partition->row.isr, target) ||
-	    !live(partition, target) || !push_counts(partition, peer) || lags(partition, peer) ||
+	    !electable(partition, target) || !push_counts(partition, peer) || lags(partition, peer) ||
 	    below_minimum(partition))
 		return;
 	seal(partition, target);
@@ -201,7 +207,7 @@ static void give_way(struct partition *partition, node_set wanted)
 	if (partition->role == PARTITION_SEALED || (wanted & ~partition->row.isr) != 0)
 		return;
 	for (; candidates != 0 && target == 0; candidates &= candidates - 1)
-		if (live(partition, (uint32_t)__builtin_ctzll(candidates) + 1))
+		if (electable(partition, (uint32_t)__builtin_ctzll(candidates) + 1))
 			target = (uint32_t)__builtin_ctzll(candidates) + 1;
 	if (target == 0)
 		return;

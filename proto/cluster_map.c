@@ -164,6 +164,16 @@ node_set cluster_map_live(const struct cluster_map *map)
 	return live;
 }
 
+node_set cluster_map_electable(const struct cluster_map *map)
+{
+	node_set set = cluster_map_live(map);
+
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		if (map->nodes[i].clock_off)
+			set &= ~node_bit(i + 1);
+	return set;
+}
+
 /* --- changing ----------------------------------------------------------------------------------------------- */
 
 /* Makes room for one element of `size` at `place` in an array of `count`. NULL: no memory, nothing changed. */

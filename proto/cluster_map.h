@@ -35,6 +35,7 @@ struct map_node {
 	uint64_t incarnation; /* the random number this process showed when it registered */
 	enum node_state state;
 	bool fenced;          /* not live: takes no primaries, counts for no addition */
+	bool clock_off;       /* more than a second off the voters' median: takes no primaries */
 	uint16_t shard_count; /* W */
 	uint16_t shard_port;  /* shard i listens on shard_port + i unless shard_ports says otherwise */
 	uint16_t shard_ports[SHARDS_MAX];
@@ -112,6 +113,8 @@ int cluster_map_put_view(struct cluster_map *map, const struct map_view *view); 
 
 /* Live: registered, active or draining, not fenced. */
 node_set cluster_map_live(const struct cluster_map *map);
+/* Live, and its clock is right: may become primary. */
+node_set cluster_map_electable(const struct cluster_map *map);
 
 /* --- contact: what heartbeats told, for the leases of design.md 6.7 ----------------------------------------- */
 

@@ -12,6 +12,9 @@
 
 #define MAP_FORMAT 1u
 
+#define NODE_FENCED 1u
+#define NODE_CLOCK_OFF 2u
+
 /* --- encode ------------------------------------------------------------------------------------------------- */
 
 static void encode_node(const struct map_node *node, uint32_t id, struct buffer *out)
@@ -26,7 +29,7 @@ static void encode_node(const struct map_node *node, uint32_t id, struct buffer 
 	buffer_varint(out, node->epoch);
 	buffer_u64(out, node->incarnation);
 	buffer_u8(out, (uint8_t)node->state);
-	buffer_u8(out, node->fenced);
+	buffer_u8(out, (node->fenced ? NODE_FENCED : 0) | (node->clock_off ? NODE_CLOCK_OFF : 0));
 	buffer_u8(out, (uint8_t)node->shard_count);
 	buffer_u16(out, node->shard_port);
 	for (uint32_t i = 0; i < node->shard_count; i++)
@@ -170,6 +173,8 @@ static void decode_text(struct reader *in, size_t max_bytes, char *text)
 
 static void decode_node(struct reader *in, struct map_node *node, uint32_t *id)
 {
+	uint8_t flags;
+
 	memset(node, 0, sizeof *node);
 	*id = decode_u8_limited(in, NODES_MAX);
 	in->failed |= *id == 0;
@@ -180,7 +185,9 @@ static void decode_node(struct reader *in, struct map_node *node, uint32_t *id)
 	node->epoch = reader_varint(in);
 	node->incarnation = reader_u64(in);
 	node->state = (enum node_state)decode_u8_limited(in, NODE_GONE);
-	node->fenced = decode_u8_limited(in, 1) != 0;
+	flags = decode_u8_limited(in, NODE_FENCED | NODE_CLOCK_OFF);
+	node->fenced = (flags & NODE_FENCED) != 0;
+	node->clock_off = (flags & NODE_CLOCK_OFF) != 0;
 	node->shard_count = decode_u8_limited(in, SHARDS_MAX);
 	node->shard_port = reader_u16(in);
 	for (uint32_t i = 0; i < node->shard_count && !in->failed; i++)

@@ -206,6 +206,7 @@ void cluster_settle(struct cluster *cluster)
 	leader_notice(cluster);
 	propose_applied(cluster);
 	losses_tell(cluster);
+	clock_tell(cluster);
 	controller_settle(cluster);
 }
 

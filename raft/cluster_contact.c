@@ -14,6 +14,12 @@ static bool is_other_node(const struct cluster *cluster, uint32_t node_id)
 	return node != NULL && node_id != cluster->node_id && node->state != NODE_GONE;
 }
 
+/* The host tells the wall clock with each tick; what has passed since then is known by the other clock. */
+uint64_t contact_unix_ms(const struct cluster *cluster)
+{
+	return cluster->unix_ms == 0 ? 0 : cluster->unix_ms + (cluster->now_ms - cluster->ticked_ms);
+}
+
 static struct heartbeat own_heartbeat(const struct cluster *cluster, uint64_t sent_ms)
 {
 	bool serving = cluster->state == CLUSTER_SERVING || cluster->state == CLUSTER_STOPPING;
@@ -21,7 +27,7 @@ static struct heartbeat own_heartbeat(const struct cluster *cluster, uint64_t se
 	return (struct heartbeat){
 		.sent_ms = sent_ms,
 		.map_version = cluster->map.version,
-		.clock_unix_ms = cluster->unix_ms,
+		.clock_unix_ms = contact_unix_ms(cluster),
 		.registered_epoch = serving ? cluster->node_epoch : 0,
 	};
 }
@@ -119,6 +125,7 @@ void contact_answer(struct cluster *cluster, const struct message *message)
 	if (answer.sent_ms < cluster->started_ms || answer.sent_ms > cluster->now_ms)
 		return;
 	hear(cluster, message->node_id, &answer);
+	clock_note(cluster, message->node_id, &answer);
 	contact_controller(cluster, message->node_id);
 	contact = &cluster->contacts.nodes[message->node_id - 1];
 	/* A life that is not registered gives no lease. */

@@ -6,7 +6,8 @@
  * cluster_contact.c    heartbeats, leases' contacts, the map's way to all nodes
  * cluster_propose.c    this node's own proposals, registration, clean stop
  * controller.c         the leader's queue of commands and entries
- * controller_duty.c    what the leader does by itself: fence, unfence, place, wish */
+ * controller_duty.c    what the leader does by itself: fence, unfence, place, wish
+ * controller_clock.c   whose clock is off */
 #ifndef EVGRID_RAFT_CLUSTER_STATE_H
 #define EVGRID_RAFT_CLUSTER_STATE_H
 
@@ -46,6 +47,9 @@ struct peer_contact {
 	uint64_t claimed_epoch; /* the node epoch its heartbeats bear */
 	uint64_t map_version;   /* it has this map */
 	uint64_t live_since_ms;
+	int64_t clock_ahead_ms;  /* of ours, as its last prompt answer showed */
+	uint64_t clock_at_ms;    /* when that was; 0: never */
+	uint64_t clock_since_ms; /* judged otherwise than marked since then; 0: no */
 };
 
 struct proposal {
@@ -81,6 +85,7 @@ struct cluster {
 	uint64_t own_number; /* of the last registration or stop proposed */
 	uint64_t suspect_elections_told;
 	uint64_t forced_elections_told;
+	bool clock_told; /* that this node's own clock is off */
 	struct controller controller;
 	struct output_link *outputs;
 	struct output_link *outputs_last;
@@ -125,11 +130,19 @@ void contact_tick(struct cluster *cluster);
 void contact_restart(struct cluster *cluster); /* all timers anew */
 void contact_heartbeat(struct cluster *cluster, const struct message *message);
 void contact_answer(struct cluster *cluster, const struct message *message);
+uint64_t contact_unix_ms(const struct cluster *cluster); /* the wall clock now */
 void contact_controller(struct cluster *cluster, uint32_t node_id);
 void map_publish(struct cluster *cluster); /* the published map takes what was applied */
 void map_receive(struct cluster *cluster, const struct message *message);
 void map_send(struct cluster *cluster, uint32_t node_id, uint64_t since);
 void map_push(struct cluster *cluster); /* to all nodes that do not have it */
+
+/* --- controller_clock.c ------------------------------------------------------------------------------------------- */
+
+void clock_note(struct cluster *cluster, uint32_t node_id, const struct heartbeat *answer);
+/* The command that marks whom it is time to mark; false: nobody. */
+bool clock_judge(struct cluster *cluster, struct buffer *command);
+void clock_tell(struct cluster *cluster); /* of this node, when its mark has changed */
 
 /* --- cluster_propose.c -------------------------------------------------------------------------------------------- */
 

@@ -21,6 +21,7 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 	[REFUSAL_LAST_COMPLETE] = "no other replica is complete: this copy stays, unsound as it is",
 	[REFUSAL_HAS_PRIMARY] = "a complete replica is live: there is nothing to decide",
 	[REFUSAL_TOO_EARLY] = "the partition has lost its primary only now: ask again in two seconds",
+	[REFUSAL_CLOCK] = "the node's clock is off, or marked so already",
 };
 
 static const char *const kind_names[] = {
@@ -38,6 +39,7 @@ static const char *const kind_names[] = {
 	[COMMAND_MINIMUM_ISR] = "MINIMUM_ISR",
 	[COMMAND_REPLICA_OUT] = "REPLICA_OUT",
 	[COMMAND_ELECT] = "ELECT",
+	[COMMAND_NODE_CLOCK] = "NODE_CLOCK",
 };
 
 #define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -222,6 +224,27 @@ int command_node_decode(struct reader *in, struct command_node *node)
 	node->node_id = node_id_decode(in);
 	node->node_epoch = reader_u64(in);
 	return in->failed ? ERROR_MALFORMED : 0;
+}
+
+void command_clock_encode(const struct command_clock *items, uint32_t count, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_NODE_CLOCK, out);
+
+	for (uint32_t i = 0; i < count; i++) {
+		node_encode(&items[i].node, out);
+		buffer_u8(out, items[i].off);
+	}
+	command_end(begin, out);
+}
+
+int command_clock_decode(struct reader *in, struct command_clock *item)
+{
+	uint8_t off;
+
+	command_node_decode(in, &item->node);
+	off = reader_u8(in);
+	item->off = off == 1;
+	return in->failed || off > 1 ? ERROR_MALFORMED : 0;
 }
 
 /* --- partitions --------------------------------------------------------------------------------------------------- */
@@ -472,6 +495,7 @@ union any_item {
 	struct command_handover handover;
 	struct command_place place;
 	struct command_out out;
+	struct command_clock clock;
 };
 
 /* A list: at least one item, each sound, nothing left. */
@@ -492,6 +516,8 @@ static int list_check(enum command_kind kind, struct span body)
 			result = command_place_decode(&in, &item.place);
 		else if (kind == COMMAND_REPLICA_OUT)
 			result = command_out_decode(&in, &item.out);
+		else if (kind == COMMAND_NODE_CLOCK)
+			result = command_clock_decode(&in, &item.clock);
 		else
 			result = command_node_decode(&in, &item.node);
 	}
@@ -523,6 +549,7 @@ static int body_check(const struct command *command)
 	case COMMAND_NODE_FENCE:
 	case COMMAND_NODE_UNFENCE:
 	case COMMAND_NODE_STOPPED:
+	case COMMAND_NODE_CLOCK:
 	case COMMAND_ISR_CHANGE:
 	case COMMAND_HANDOVER:
 	case COMMAND_REPLICA_OUT:

@@ -29,6 +29,7 @@ enum command_kind {
 	COMMAND_MINIMUM_ISR = 12,   /* struct command_minimum: an operator's */
 	COMMAND_REPLICA_OUT = 13,   /* items: struct command_out */
 	COMMAND_ELECT = 14,         /* struct command_elect: an operator's */
+	COMMAND_NODE_CLOCK = 15,    /* items: struct command_clock */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -50,6 +51,7 @@ enum refusal {
 	REFUSAL_LAST_COMPLETE, /* nobody else is in ISR or ELR: it is the best copy there is */
 	REFUSAL_HAS_PRIMARY,   /* somebody complete is there */
 	REFUSAL_TOO_EARLY,     /* the last primary may not know yet that it is none */
+	REFUSAL_CLOCK,         /* its clock is off, or is marked as it is already */
 	REFUSAL_COUNT,
 };
 
@@ -96,6 +98,12 @@ struct command_register {
 struct command_node {
 	uint32_t node_id;
 	uint64_t node_epoch;
+};
+
+/* The controller's judgement of a node's clock. */
+struct command_clock {
+	struct command_node node;
+	bool off;
 };
 
 /* The primary's wish for a new ISR. Added replicas bear the node epoch that gave their acknowledgement; those of kept
@@ -175,6 +183,7 @@ struct command_elect {
 void command_form_encode(const struct command_form *form, struct buffer *out);
 void command_register_encode(const struct command_register *reg, struct buffer *out);
 void command_nodes_encode(enum command_kind kind, const struct command_node *nodes, uint32_t count, struct buffer *out);
+void command_clock_encode(const struct command_clock *items, uint32_t count, struct buffer *out);
 void command_isr_encode(const struct command_isr *items, uint32_t count, struct buffer *out);
 void command_handover_encode(const struct command_handover *items, uint32_t count, struct buffer *out);
 void command_out_encode(const struct command_out *items, uint32_t count, struct buffer *out);
@@ -199,6 +208,7 @@ const char *command_kind_name(enum command_kind kind);
 int command_form_decode(struct span body, struct command_form *form);
 int command_register_decode(struct span body, struct command_register *reg);
 int command_node_decode(struct reader *in, struct command_node *node);
+int command_clock_decode(struct reader *in, struct command_clock *item);
 int command_isr_decode(struct reader *in, struct command_isr *item);
 int command_handover_decode(struct reader *in, struct command_handover *item);
 int command_out_decode(struct reader *in, struct command_out *item);

@@ -1,6 +1,6 @@
 /* What an ACTIVE controller does by itself, one command of its own on its way at a time:
  *   forms the cluster's first entry; places the partitions when all founders are there; fences who is silent;
- *   unfences who is heard again; wishes primaries back to their preferred nodes.
+ *   unfences who is heard again; marks whose clock is off; wishes primaries back to their preferred nodes.
  * The host lets it see its inbox before its timers, and a controller that was itself away restarts them
  * (cluster_tick). */
 #include <assert.h>
@@ -147,13 +147,34 @@ static void duty_place(struct cluster *cluster)
 	duty_propose(cluster, &command);
 }
 
+/* --- clocks ------------------------------------------------------------------------------------------------------- */
+
+static void duty_clock(struct cluster *cluster)
+{
+	struct buffer command = BUFFER_NULL;
+
+	if (clock_judge(cluster, &command))
+		duty_propose(cluster, &command);
+}
+
 /* --- wishing ------------------------------------------------------------------------------------------------------ */
+
+/* The first replica in sync that may be primary, for a primary whose clock is off; 0: none. */
+static uint32_t row_relief(const struct map_partition *row, node_set live)
+{
+	for (uint32_t i = 0; i < row->replica_count; i++)
+		if (node_set_has(row->isr & live & ~node_bit(row->primary), row->replicas[i]))
+			return row->replicas[i];
+	return 0;
+}
 
 /* The preferred primary of a row, if it is time to have it back; 0: leave it. */
 static uint32_t row_wish(const struct cluster *cluster, const struct map_partition *row, node_set live)
 {
 	uint32_t preferred = row->replicas[0];
 
+	if (row->primary != 0 && cluster->metadata.map.nodes[row->primary - 1].clock_off)
+		return row_relief(row, live);
 	if (row->primary == 0 || row->primary == preferred || !node_set_has(row->isr & live, preferred))
 		return 0;
 	return cluster->now_ms - cluster->peers[preferred - 1].live_since_ms >= CONTROLLER_SETTLED_MS ? preferred : 0;
@@ -182,7 +203,7 @@ static void duty_wish(struct cluster *cluster)
 {
 	struct controller *controller = &cluster->controller;
 	const struct cluster_map *map = &cluster->metadata.map;
-	node_set live = cluster_map_live(map);
+	node_set live = cluster_map_electable(map);
 	uint32_t wishes = 0;
 
 	if (cluster->now_ms < controller->next_wish_ms)
@@ -216,5 +237,7 @@ void controller_tick(struct cluster *cluster)
 		duty_nodes(cluster, COMMAND_NODE_UNFENCE, true, heard_again);
 	if (!controller->duty_on_its_way)
 		duty_place(cluster);
+	if (!controller->duty_on_its_way)
+		duty_clock(cluster);
 	duty_wish(cluster);
 }

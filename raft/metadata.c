@@ -21,6 +21,7 @@ static const command_verb verbs[] = {
 	[COMMAND_MINIMUM_ISR] = metadata_minimum,
 	[COMMAND_REPLICA_OUT] = metadata_replica_out,
 	[COMMAND_ELECT] = metadata_elect,
+	[COMMAND_NODE_CLOCK] = metadata_clock,
 };
 
 void metadata_init(struct metadata *metadata)

@@ -8,7 +8,7 @@
  *  3. ISR at or above its minimum: ELR and suspects are empty (rule 1).
  *  4. The version rises with every change; the epoch with every change of primary, replicas or learners, and when the
  *     primary's node starts anew.
- *  5. Somebody of the ISR, else of the ELR, is live: there is a primary. */
+ *  5. Somebody of the ISR, else of the ELR, is live and its clock is right: there is a primary. */
 #ifndef EVGRID_RAFT_METADATA_H
 #define EVGRID_RAFT_METADATA_H
 
@@ -99,6 +99,7 @@ int metadata_form(struct metadata *metadata, struct span body, struct command_re
 int metadata_register(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_fence(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_unfence(struct metadata *metadata, struct span body, struct command_result *result);
+int metadata_clock(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_stopped(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_isr_change(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_handover(struct metadata *metadata, struct span body, struct command_result *result);

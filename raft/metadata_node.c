@@ -229,3 +229,43 @@ int metadata_stopped(struct metadata *metadata, struct span body, struct command
 	rows_elect(metadata);
 	return 0;
 }
+
+/* --- clocks ------------------------------------------------------------------------------------------------------- */
+
+/* Its primaries go to who may have them. What nobody else can take stays: a partition without a primary helps
+ * nobody. */
+static void rows_relieve(struct metadata *metadata, uint32_t node_id)
+{
+	node_set others = cluster_map_electable(&metadata->map) & ~node_bit(node_id);
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		const struct map_partition *row = &metadata->map.partitions[p];
+
+		if (row->primary == node_id && ((row->isr | row->elr) & others) != 0)
+			row_depose(metadata, p);
+	}
+}
+
+int metadata_clock(struct metadata *metadata, struct span body, struct command_result *result)
+{
+	struct reader in = reader_of(body);
+	struct command_clock item;
+
+	while (!reader_done(&in)) {
+		if (command_clock_decode(&in, &item) != 0)
+			return ERROR_MALFORMED;
+		if (!metadata_has_node(metadata, &item.node)) {
+			command_refuse(result, ERROR_REFUSED, REFUSAL_NODE_EPOCH);
+		} else if (node_of(metadata, item.node.node_id)->clock_off == item.off) {
+			command_refuse(result, ERROR_REFUSED, REFUSAL_CLOCK);
+		} else {
+			node_of(metadata, item.node.node_id)->clock_off = item.off;
+			node_touch(metadata, node_of(metadata, item.node.node_id));
+		}
+	}
+	for (uint32_t id = 1; id <= NODES_MAX; id++)
+		if (metadata->map.nodes[id - 1].clock_off)
+			rows_relieve(metadata, id);
+	rows_elect(metadata);
+	return 0;
+}

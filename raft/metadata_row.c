@@ -136,13 +136,13 @@ static bool report_greater(const struct metadata_report *a, const struct metadat
 }
 
 /* Rule 10: when nobody is left but suspects, and all of them are here and have told what they hold. */
-static uint32_t row_elect_suspect(struct metadata *metadata, uint16_t partition, node_set live)
+static uint32_t row_elect_suspect(struct metadata *metadata, uint16_t partition, node_set electable)
 {
 	struct map_partition *row = row_of(metadata, partition);
 	const struct metadata_report *best = NULL;
 	node_set left = row->suspects;
 
-	if ((row->isr | row->elr) != 0 || left == 0 || (left & ~live) != 0)
+	if ((row->isr | row->elr) != 0 || left == 0 || (left & ~electable) != 0)
 		return 0;
 	while (left != 0) {
 		uint32_t node_id = row_prefer(row, left);
@@ -159,15 +159,15 @@ static uint32_t row_elect_suspect(struct metadata *metadata, uint16_t partition,
 	return best->node_id;
 }
 
-static void row_elect(struct metadata *metadata, uint16_t partition, node_set live)
+static void row_elect(struct metadata *metadata, uint16_t partition, node_set electable)
 {
 	struct map_partition *row = row_of(metadata, partition);
-	uint32_t chosen = row_prefer(row, row->isr & live);
+	uint32_t chosen = row_prefer(row, row->isr & electable);
 
 	if (chosen == 0)
-		chosen = row_prefer(row, row->elr & live);
+		chosen = row_prefer(row, row->elr & electable);
 	if (chosen == 0)
-		chosen = row_elect_suspect(metadata, partition, live);
+		chosen = row_elect_suspect(metadata, partition, electable);
 	if (chosen == 0)
 		return;
 	row->primary = chosen;
@@ -181,11 +181,11 @@ static void row_elect(struct metadata *metadata, uint16_t partition, node_set li
 
 void rows_elect(struct metadata *metadata)
 {
-	node_set live = cluster_map_live(&metadata->map);
+	node_set electable = cluster_map_electable(&metadata->map);
 
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
 		if (metadata->map.partitions[p].replica_count > 0 && metadata->map.partitions[p].primary == 0)
-			row_elect(metadata, p, live);
+			row_elect(metadata, p, electable);
 }
 
 bool row_is_sound(const struct metadata *metadata, uint16_t partition)
@@ -199,7 +199,7 @@ bool row_is_sound(const struct metadata *metadata, uint16_t partition)
 	bool within = (held & ~(replicas | row->learners)) == 0 && (replicas & row->learners) == 0;
 	bool primary = row->primary == 0 || node_set_has(row->isr & live, row->primary);
 	bool settled = !row_at_minimum(row) || (row->elr | row->suspects) == 0 || row->replica_count == 0;
-	bool elected = row->primary != 0 || ((row->isr | row->elr) & live) == 0;
+	bool elected = row->primary != 0 || ((row->isr | row->elr) & cluster_map_electable(&metadata->map)) == 0;
 
 	return disjoint && within && primary && settled && elected && (row->isr & ~live) == 0;
 }

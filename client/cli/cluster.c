@@ -268,6 +268,7 @@ static void node_row(struct table *table, const struct cluster_map *map, const s
 	table_cell(table, "%u", node->id);
 	table_cell(table, "%s", states[node->state]);
 	table_cell(table, "%s", node->fenced ? "false" : "true");
+	table_cell(table, "%s", node->clock_off ? "off" : "right");
 	table_cell(table, "%s", map->controller == node->id ? "true" : "false");
 	table_cell(table, "%u", primaries);
 	table_cell(table, "%u", replicas);
@@ -294,6 +295,7 @@ int run_node_ls(struct cli *cli)
 	table_column(&table, "id", CELL_NUMBER);
 	table_column(&table, "state", CELL_TEXT);
 	table_column(&table, "live", CELL_BOOL);
+	table_column(&table, "clock", CELL_TEXT);
 	table_column(&table, "controller", CELL_BOOL);
 	table_column(&table, "primaries", CELL_NUMBER);
 	table_column(&table, "replicas", CELL_NUMBER);

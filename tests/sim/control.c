@@ -444,7 +444,8 @@ static void node_step(struct control *control, uint32_t i)
 	sim_raft_io_run(&node->io, control->now_ms);
 	directory_serve(control, node);
 	if (control->now_ms % CLUSTER_TICK_MS == i || control->now_ms - node->cluster->ticked_ms > CLUSTER_TICK_MS)
-		cluster_tick(node->cluster, control->now_ms, 1700000000000ull + control->now_ms);
+		cluster_tick(node->cluster, control->now_ms,
+			     (uint64_t)(1700000000000ll + (int64_t)control->now_ms + node->clock_ahead_ms));
 	shards_play(control, node);
 	outputs_drain(control, i);
 	node_check(control, node, applied);

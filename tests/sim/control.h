@@ -25,6 +25,7 @@ struct control_node {
 	uint64_t serve_epoch;
 	uint64_t ask_at_ms; /* the played shards look at the map */
 	uint64_t paused_until_ms;
+	int64_t clock_ahead_ms; /* of its wall clock */
 	bool reported;
 	bool stopped;
 	char fatal[CLUSTER_TEXT_BYTES];

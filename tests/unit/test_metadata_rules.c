@@ -363,6 +363,69 @@ static void a_snapshot_keeps_the_wait(void **state)
 	assert_int_equal(elect(f, 3), REFUSAL_NONE);
 }
 
+/* --- clocks ------------------------------------------------------------------------------------------------------- */
+
+static enum refusal mark_clock(struct fixture *f, uint32_t id, bool off)
+{
+	struct command_clock item = {.node = {.node_id = id, .node_epoch = node_epoch(f, id)}, .off = off};
+	struct buffer bytes = BUFFER_NULL;
+
+	command_clock_encode(&item, 1, &bytes);
+	assert_false(command_from_node(buffer_span(&bytes)));
+	return apply(f, &bytes);
+}
+
+static void a_clock_that_is_off_gives_the_primary_away(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t epoch = row(f)->epoch;
+
+	assert_int_equal(mark_clock(f, 1, true), REFUSAL_NONE);
+	assert_int_equal(row(f)->primary, 2);
+	assert_int_equal(row(f)->isr, 7);
+	assert_int_equal(row(f)->epoch, epoch + 1);
+	assert_int_equal(mark_clock(f, 1, true), REFUSAL_CLOCK);
+	node_command(f, COMMAND_NODE_FENCE, 2);
+	assert_int_equal(row(f)->primary, 3); /* passed over */
+}
+
+static void what_nobody_else_can_take_stays(void **state)
+{
+	struct fixture *f = *state;
+
+	shrink(f, 1);
+	node_command(f, COMMAND_NODE_FENCE, 2);
+	node_command(f, COMMAND_NODE_FENCE, 3);
+	assert_int_equal(mark_clock(f, 1, true), REFUSAL_NONE);
+	assert_int_equal(row(f)->primary, 1);
+	node_command(f, COMMAND_NODE_UNFENCE, 2); /* it does not take it over: nothing was lost */
+	assert_int_equal(row(f)->primary, 1);
+}
+
+static void it_takes_nothing_until_its_clock_is_right(void **state)
+{
+	struct fixture *f = *state;
+
+	shrink(f, 3);
+	assert_int_equal(mark_clock(f, 2, true), REFUSAL_NONE);
+	node_command(f, COMMAND_NODE_FENCE, 1);
+	assert_int_equal(row(f)->primary, 0);
+	assert_int_equal(mark_clock(f, 2, false), REFUSAL_NONE);
+	assert_int_equal(row(f)->primary, 2);
+}
+
+static void no_handover_goes_to_it(void **state)
+{
+	struct fixture *f = *state;
+	struct command_handover item;
+	struct buffer bytes = BUFFER_NULL;
+
+	assert_int_equal(mark_clock(f, 2, true), REFUSAL_NONE);
+	item = (struct command_handover){P, row(f)->version, 1, node_epoch(f, 1), 2};
+	command_handover_encode(&item, 1, &bytes);
+	assert_int_equal(apply(f, &bytes), REFUSAL_CLOCK);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -383,6 +446,10 @@ int main(void)
 		CASE(only_live_replicas_and_the_row_as_it_was_seen),
 		CASE(the_wait_begins_with_each_loss),
 		CASE(a_snapshot_keeps_the_wait),
+		CASE(a_clock_that_is_off_gives_the_primary_away),
+		CASE(what_nobody_else_can_take_stays),
+		CASE(it_takes_nothing_until_its_clock_is_right),
+		CASE(no_handover_goes_to_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
