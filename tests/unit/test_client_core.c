@@ -363,6 +363,98 @@ static void below_minimum_is_told_soon_and_is_not_applied(void **state)
 	fixture_free(fixture);
 }
 
+/* The primary of k and another node are dead; what is left of three elects nobody. */
+static void lose_majority(struct fixture *fixture)
+{
+	struct model *model = fixture->model;
+	uint32_t primary = model->map.partitions[partition_of_text("k")].primary;
+
+	model->down = node_bit(primary) | node_bit(1 + primary % MODEL_NODES);
+	model->map.controller = 0;
+}
+
+static void write_to_a_dead_primary_without_a_controller_is_refused_soon(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+
+	(void)state;
+	publish_to(fixture, "k", "good", NULL);
+	step_until_told(fixture, 100);
+	step_for(fixture, 5000);
+	lose_majority(fixture);
+	step_for(fixture, 2000); /* the sessions are found dead */
+	publish_to(fixture, "k", "good", NULL);
+	step_for(fixture, 900);
+	assert_int_equal(core_pending_events(fixture->core), 1); /* a fail-over may take so long */
+	step_until_told(fixture, 600);
+	assert_int_equal(told(fixture, 2)->completion.error, ERROR_NOT_ENOUGH_REPLICAS);
+	assert_int_equal(told(fixture, 2)->completion.outcome, CORE_NOT_APPLIED);
+	fixture->model->down = 0;
+	fixture->model->map.controller = 1;
+	step_for(fixture, 1500); /* until the news is there */
+	publish_to(fixture, "k", "good", NULL);
+	step_until_told(fixture, 2000);
+	assert_int_equal(told(fixture, 3)->completion.outcome, CORE_APPLIED);
+	assert_all_true(fixture);
+	fixture_free(fixture);
+}
+
+static void while_some_node_knows_a_controller_a_dead_primary_is_waited_for(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+
+	(void)state;
+	fixture->model->down = node_bit(fixture->model->map.partitions[partition_of_text("k")].primary);
+	publish_to(fixture, "k", "good", NULL);
+	step_for(fixture, 4000);
+	assert_int_equal(core_pending_events(fixture->core), 1);
+	step_until_told(fixture, 1500);
+	assert_int_equal(told(fixture, 1)->completion.error, ERROR_TIMEOUT);
+	assert_int_equal(told(fixture, 1)->completion.outcome, CORE_NOT_APPLIED);
+	fixture_free(fixture);
+}
+
+/* Rule 8: what may be journalled is never told as not applied, and not before its deadline as anything else. */
+static void sent_to_a_primary_that_died_is_unknown_and_later_events_are_refused(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+
+	(void)state;
+	fixture->model->faults.commit_ms = 20000;
+	publish_to(fixture, "k", "good", NULL);
+	step_for(fixture, 50);
+	assert_int_equal(fixture->model->logs[partition_of_text("k")].event_count, 1);
+	lose_majority(fixture);
+	step_for(fixture, 2500);
+	for (int i = 0; i < 20; i++) {
+		publish_to(fixture, "k", "good", NULL);
+		step(fixture);
+	}
+	step_for(fixture, 1500);
+	assert_int_equal(fixture->told[1].times, 0);
+	for (uint64_t tag = 2; tag <= 21; tag++) {
+		assert_int_equal(told(fixture, tag)->completion.error, ERROR_NOT_ENOUGH_REPLICAS);
+		assert_int_equal(told(fixture, tag)->completion.outcome, CORE_NOT_APPLIED);
+	}
+	step_until_told(fixture, 2000);
+	assert_int_equal(told(fixture, 1)->completion.outcome, CORE_UNKNOWN);
+	assert_all_true(fixture);
+	fixture_free(fixture);
+}
+
+static void write_to_a_partition_without_a_primary_is_refused_soon(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+
+	(void)state;
+	model_move(fixture->model, partition_of_text("k"), 0, false);
+	publish_to(fixture, "k", "good", NULL);
+	step_until_told(fixture, 1200);
+	assert_int_equal(told(fixture, 1)->completion.error, ERROR_NOT_ENOUGH_REPLICAS);
+	assert_int_equal(told(fixture, 1)->completion.outcome, CORE_NOT_APPLIED);
+	fixture_free(fixture);
+}
+
 static void busy_is_tried_again_until_the_deadline(void **state)
 {
 	struct fixture *fixture = fixture_new(1, &quiet, &plain);
@@ -640,6 +732,17 @@ static void refusals_in_a_storm_keep_order(void **state)
 	run_storms(&storm, 10);
 }
 
+static void lost_majorities_lose_and_double_nothing(void **state)
+{
+	struct storm storm = {.faults = {.lost = 20, .repeated = 20, .delayed = 30, .busy = 50, .commit_ms = 40},
+			      .odd = 50};
+
+	(void)state;
+	storm.faults.move_every_ms = 400;
+	storm.faults.dark_every_ms = 2300;
+	run_storms(&storm, 10);
+}
+
 static void expiring_producers_double_nothing(void **state)
 {
 	struct storm storm = {.faults = {.lost = 20, .repeated = 20, .delayed = 30, .busy = 20, .commit_ms = 20},
@@ -663,6 +766,10 @@ int main(void)
 		cmocka_unit_test(refusal_that_may_not_last_is_unknown_while_a_copy_is_open),
 		cmocka_unit_test(refused_batch_in_mid_window_frees_its_number),
 		cmocka_unit_test(below_minimum_is_told_soon_and_is_not_applied),
+		cmocka_unit_test(write_to_a_dead_primary_without_a_controller_is_refused_soon),
+		cmocka_unit_test(while_some_node_knows_a_controller_a_dead_primary_is_waited_for),
+		cmocka_unit_test(sent_to_a_primary_that_died_is_unknown_and_later_events_are_refused),
+		cmocka_unit_test(write_to_a_partition_without_a_primary_is_refused_soon),
 		cmocka_unit_test(busy_is_tried_again_until_the_deadline),
 		cmocka_unit_test(publish_without_memory_says_so_and_can_be_repeated),
 		cmocka_unit_test(turn_without_memory_loses_nothing),
@@ -677,6 +784,7 @@ int main(void)
 		cmocka_unit_test(loss_and_delay_lose_and_double_nothing),
 		cmocka_unit_test(moves_and_truncations_lose_and_double_nothing),
 		cmocka_unit_test(refusals_in_a_storm_keep_order),
+		cmocka_unit_test(lost_majorities_lose_and_double_nothing),
 		cmocka_unit_test(expiring_producers_double_nothing),
 	};
 
