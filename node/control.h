@@ -95,6 +95,7 @@ struct control {
 	bool to_hand_over[PARTITION_COUNT];
 	uint64_t wish_ms;  /* when successors are wished for again */
 	uint64_t leave_ms; /* when the cluster was asked for its consent */
+	bool consented;
 	bool told_serving;
 };
 

@@ -105,11 +105,18 @@ struct hello {
 void hello_encode(const struct hello *hello, struct buffer *out);
 int hello_decode(struct reader *in, struct hello *hello);
 
+enum heartbeat_stop {
+	HEARTBEAT_STAYS = 0,
+	HEARTBEAT_STOPPING = 1, /* the sender means to stop and wants the cluster's consent */
+	HEARTBEAT_STOPPED = 2,  /* it has it */
+};
+
 struct heartbeat {            /* and its answer, which repeats sent_ms */
 	uint64_t sent_ms;     /* the sender's clock; opaque to the answerer */
 	uint64_t map_version; /* of whoever sends this message */
 	uint64_t clock_unix_ms;
 	uint64_t registered_epoch; /* the node epoch the sender believes to hold */
+	uint8_t stop;              /* enum heartbeat_stop */
 };
 void heartbeat_encode(const struct heartbeat *heartbeat, struct buffer *out);
 int heartbeat_decode(struct reader *in, struct heartbeat *heartbeat);

@@ -16,7 +16,8 @@
 #include "raft/raft_node.h"
 
 #define FORMATION_INTERVAL_MS 100u
-#define PROPOSAL_RETRY_MS 300u /* registration and clean stop ask again */
+#define PROPOSAL_RETRY_MS 300u                    /* registration and clean stop ask again */
+#define STOP_HEARD_MS (3 * HEARTBEAT_INTERVAL_MS) /* who said that it stops and is silent for longer has ended */
 #define STOP_TRANSFER_MS 1000u /* patience for another leader before a stopping leader proposes to itself */
 
 struct output_link {
@@ -46,6 +47,8 @@ struct peer_contact {
 	uint64_t claimed_epoch; /* the node epoch its heartbeats bear */
 	uint64_t map_version;   /* it has this map */
 	uint64_t live_since_ms;
+	uint64_t stop_ms; /* its last message that said so, */
+	uint8_t stop;     /* and what: enum heartbeat_stop */
 };
 
 struct proposal {
@@ -73,6 +76,7 @@ struct cluster {
 	struct contact_table contacts;
 	struct peer_contact peers[NODES_MAX];
 	uint64_t next_heartbeat_ms;
+	bool stop_announced;
 	struct formation formation;
 	struct proposal proposals[CLUSTER_PROPOSALS_MAX];
 	uint64_t next_number;

@@ -278,7 +278,7 @@ static void sample_read(enum message_kind kind, struct buffer *body)
 
 static void sample_control(enum message_kind kind, struct buffer *body)
 {
-	const struct heartbeat heartbeat = {1000, 42, 1790000000000u, 7};
+	const struct heartbeat heartbeat = {1000, 42, 1790000000000u, 7, HEARTBEAT_STOPPING};
 	const struct propose_result result = {80, ERROR_NOT_CONTROLLER, 2, 42, span_of_text("ask node 2")};
 	struct hello hello = hello_of_a_client;
 

@@ -44,6 +44,7 @@ static void set_heartbeat(json_t *fields, struct reader *in)
 	set_u64(fields, "map_version", heartbeat.map_version);
 	set_u64(fields, "clock_unix_ms", heartbeat.clock_unix_ms);
 	set_u64(fields, "registered_epoch", heartbeat.registered_epoch);
+	set_int(fields, "stop", heartbeat.stop);
 }
 
 static void set_propose_result(json_t *fields, struct reader *in)
