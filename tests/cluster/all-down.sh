@@ -20,5 +20,6 @@ define_shop
 say 'all are stopped at once, and every one has its proof'
 cluster down
 for node in 1 2 3; do
-    grep '^proof [1-9]' "$work/cluster/n$node/data/identity" >/dev/null || fail "node $node has no proof of a clean stop"
+    grep '^proof [1-9]' "$work/cluster/n$node/data/identity" >/dev/null ||
+        fail "node $node has no proof of a clean stop"
 done
