@@ -117,7 +117,9 @@ struct core_read {
 	uint64_t at_least;
 	struct span key;
 	struct span partition_key; /* empty: the key */
-	uint32_t timeout_ms;       /* 0: the deadline */
+	bool any;                  /* the view's entry of this key in `partition`, under whatever partition key */
+	uint16_t partition;
+	uint32_t timeout_ms; /* 0: the deadline */
 };
 int core_read(struct core *core, const struct core_read *read, uint64_t tag, uint64_t now_ms);
 

@@ -190,6 +190,7 @@ struct read_item {
 	uint32_t wait_ms;  /* how long to wait for it */
 	struct span key;
 	struct span partition_key;
+	uint8_t any; /* 1: the view's entry of this key under whatever partition key; partition_key is empty */
 };
 void read_item_encode(const struct read_item *item, struct buffer *out);
 int read_item_decode(struct reader *in, struct read_item *item);
@@ -201,6 +202,8 @@ struct read_done {
 	uint64_t changed_at; /* offset that last changed the entry */
 	uint64_t version;    /* the key's version when view_id is 0 */
 	struct span state;   /* MessagePack */
+	struct span partition_key; /* asked for any: the found one, that was changed last; */
+	uint32_t found;            /* and how many there are */
 };
 void read_done_encode(const struct read_done *done, struct buffer *out);
 int read_done_decode(struct reader *in, struct read_done *done);

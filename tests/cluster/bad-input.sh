@@ -71,6 +71,33 @@ bad_views() {
     expect 'a view that is not there' 4 'UNKNOWN_VIEW' 15 "$program" view get nowhere k
 }
 
+# One event's line with another partition key: event_of ID KEY PARTITION-KEY DATA.
+event_of() {
+    event "$1" "$2" "$4" | sed "s/\"subject\"/\"partitionkey\":\"$3\",&/"
+}
+
+missing_partition_keys() {
+    say 'reads without the partition key'
+    event_of 30 order-1 ann '{"x":4}' >"$work/orders"
+    event_of 31 order-2 ann '{"x":5}' >>"$work/orders"
+    event_of 32 order-2 bob '{"x":6}' >>"$work/orders"
+    quietly evgrid publish "$work/orders"
+    expect 'a key under another partition key is found' 0 '"x":4' 15 "$program" view get s order-1 -o json
+    expect 'it is said that all shards were asked' 0 'all shards were asked.*--partition-key ann' 15 \
+        "$program" view get s order-1
+    expect 'with the partition key they are not' 0 '"x":4' 15 "$program" view get s order-1 --partition-key ann -o json
+    if grep 'all shards' "$work/err"; then
+        echo 'FAILED: all shards were asked all the same'
+        failures=$((failures + 1))
+    fi
+    expect 'a key under two partition keys: both are counted' 0 '2 entries have key order-2' 15 \
+        "$program" view get s order-2
+    expect 'a key that is nowhere' 4 'all shards were asked for key order-3' 15 "$program" view get s order-3
+    expect 'a key that is nowhere, named with its partition key' 4 NOT_FOUND 15 \
+        "$program" view get s order-1 --partition-key bob
+    expect "on one node: what it holds" '0|4' 'all shards were asked' 15 "$program" view get s order-1 --node n1
+}
+
 bad_configuration() {
     say 'bad configuration and directories'
     printf 'node:\n  nmae: n1\nshards: 99\nlimits:\n  pending_bytes: many\n' >"$work/bad.yaml"
@@ -239,6 +266,7 @@ event 0 stored '{"x":1}' >"$work/stored"
 quietly evgrid publish "$work/stored"
 bad_events
 bad_views
+missing_partition_keys
 bad_configuration
 below_minimum
 unreachable

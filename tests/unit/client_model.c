@@ -454,6 +454,11 @@ static void model_reads(struct model *model, uint32_t node, uint32_t endpoint, c
 		if (item.mode != READ_LOCAL && model->map.partitions[item.partition].primary != node)
 			done.error = ERROR_NOT_PRIMARY;
 		done.state = item.key;
+		if (item.any) {
+			assert(item.partition_key.size == 0);
+			done.partition_key = span_of_text("found");
+			done.found = 1u + item.partition;
+		}
 		read_done_encode(&done, &frame);
 	}
 	model_answer(model, node, endpoint, MESSAGE_READ_DONE, message->items, &frame);

@@ -257,7 +257,7 @@ static const struct hello hello_of_a_client = {
 
 static void sample_read(enum message_kind kind, struct buffer *body)
 {
-	const struct read_item item = {79, 5, READ_AT_LEAST, 2, 1, 101, 250, span_of_text("customer-17"), SPAN_NULL};
+	const struct read_item item = {79, 5, READ_AT_LEAST, 2, 1, 101, 250, span_of_text("customer-17"), SPAN_NULL, 1};
 	const struct read_done done = {79,
 				       0,
 				       120,
@@ -265,7 +265,9 @@ static void sample_read(enum message_kind kind, struct buffer *body)
 				       0,
 				       span_of_text("\x81\xa4"
 						    "name\xa3"
-						    "Ada")};
+						    "Ada"),
+				       span_of_text("customer-9"),
+				       2};
 	const struct partition_status status = {5, ROLE_PRIMARY, 1, 4, 9, 121, 120, 120, 0xfeedfacecafebeefu, 33};
 
 	if (kind == MESSAGE_READ)

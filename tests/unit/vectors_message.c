@@ -123,6 +123,7 @@ static void set_read(json_t *fields, struct reader *in)
 	set_int(fields, "wait_ms", item.wait_ms);
 	set_hex(fields, "key", item.key);
 	set_hex(fields, "partition_key", item.partition_key);
+	set_int(fields, "any", item.any);
 }
 
 static void set_read_done(json_t *fields, struct reader *in)
@@ -137,6 +138,8 @@ static void set_read_done(json_t *fields, struct reader *in)
 	set_u64(fields, "changed_at", done.changed_at);
 	set_u64(fields, "version", done.version);
 	set_hex(fields, "state", done.state);
+	set_hex(fields, "partition_key", done.partition_key);
+	set_int(fields, "found", done.found);
 }
 
 static void set_replay(json_t *fields, struct reader *in)
