@@ -23,6 +23,7 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_DISK_FULL] = "disk full",
 	[MARK_CHECK_FAILED] = "expected version refused",
 	[MARK_STALE_PRIMARY_REFUSED] = "read refused for want of a lease",
+	[MARK_VIEW_READ] = "linearizable read of the view",
 };
 
 const char *mark_name(enum mark mark)

@@ -28,6 +28,7 @@ enum mark {
 	MARK_DISK_FULL,
 	MARK_CHECK_FAILED,          /* an expected version did not hold */
 	MARK_STALE_PRIMARY_REFUSED, /* a read was refused for want of a lease */
+	MARK_VIEW_READ,             /* a linearizable read of the view was checked */
 	MARK_COUNT,
 };
 

@@ -1,4 +1,4 @@
-/* The client core beside its make-believe cluster, and what must be true of what it tells: for the tests of the core. */
+/* The client core beside its make-believe cluster, and what must be true of what it tells: for its tests. */
 #ifndef EVGRID_TESTS_UNIT_CLIENT_FIXTURE_H
 #define EVGRID_TESTS_UNIT_CLIENT_FIXTURE_H
 
