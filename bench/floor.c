@@ -140,6 +140,12 @@ static void start_child(uint32_t index, const struct floor_config *config)
 	children[index] = (struct child){pid, ends[0]};
 }
 
+static void tell_child(uint32_t index, const void *bytes, size_t size)
+{
+	if (send(children[index].control, bytes, size, MSG_NOSIGNAL) != (ssize_t)size)
+		floor_fail("node %u has ended", index);
+}
+
 static void read_child(uint32_t index, void *into, size_t size)
 {
 	if (recv(children[index].control, into, size, 0) != (ssize_t)size)
@@ -156,7 +162,7 @@ static void start_children(const struct floor_config *config, uint16_t ports[FLO
 	for (uint32_t i = 0; i < FLOOR_NODES; i++)
 		read_child(i, &ports[i], sizeof ports[i]);
 	for (uint32_t i = 0; i < FLOOR_NODES; i++)
-		floor_expect(send(children[i].control, ports, FLOOR_NODES * sizeof *ports, MSG_NOSIGNAL) > 0, "tell");
+		tell_child(i, ports, FLOOR_NODES * sizeof *ports);
 	for (uint32_t i = 0; i < FLOOR_NODES; i++)
 		read_child(i, &ready, sizeof ready);
 }
@@ -164,7 +170,7 @@ static void start_children(const struct floor_config *config, uint16_t ports[FLO
 static void read_counts(struct floor_counts counts[FLOOR_NODES])
 {
 	for (uint32_t i = 0; i < FLOOR_NODES; i++) {
-		floor_expect(send(children[i].control, "c", 1, MSG_NOSIGNAL) == 1, "ask a node");
+		tell_child(i, "c", 1);
 		read_child(i, &counts[i], sizeof counts[i]);
 	}
 }

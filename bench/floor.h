@@ -182,7 +182,7 @@ struct floor_client;
 struct floor_client *floor_client_new(const struct floor_config *config, const uint16_t ports[FLOOR_NODES]);
 struct floor_client *floor_client_free(struct floor_client *client);
 /* Publishes for config.seconds with this window, the first tenth not measured, and waits for the last answer. watch is
- * called when a second has passed without an answer, to see whether the nodes still live. */
+ * called when a second has passed without an answer, or a socket takes nothing, to see whether the nodes still live. */
 void floor_client_run(struct floor_client *client, uint32_t in_flight, void (*watch)(void),
 		      struct floor_figures *figures);
 void floor_client_count(const struct floor_client *client, struct floor_counts *counts);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <xxhash.h>
 #include <zmq.h>
 
@@ -186,7 +187,19 @@ static size_t container_size(const struct floor_client *client, const struct lin
 	return size;
 }
 
-static void send_container(struct floor_client *client, struct link *link, struct open_container *open)
+/* A socket that takes nothing has lost its node: who watches the nodes knows which, as soon as the system says so. */
+static void end_unsent(void (*watch)(void))
+{
+	const struct timespec pause = {0, 5000000};
+	uint64_t end_ns = floor_now_ns() + FLOOR_STUCK_MS * 1000000ull;
+
+	for (; floor_now_ns() < end_ns; nanosleep(&pause, NULL))
+		watch();
+	floor_fail("a node takes nothing, and has not ended");
+}
+
+static void send_container(struct floor_client *client, struct link *link, struct open_container *open,
+			   void (*watch)(void))
 {
 	size_t size = container_size(client, link);
 	struct floor_header header = {FLOOR_CONTAINER, FLOOR_NODES, ++link->containers, (uint32_t)size, 0};
@@ -216,17 +229,18 @@ static void send_container(struct floor_client *client, struct link *link, struc
 	link->touched_count = left;
 	header.items = open->batches;
 	memcpy(start, &header, sizeof header);
-	floor_expect(zmq_msg_send(&message, link->dealer, ZMQ_DONTWAIT) >= 0, "send");
+	if (zmq_msg_send(&message, link->dealer, ZMQ_DONTWAIT) < 0)
+		end_unsent(watch);
 }
 
-static void send_pending(struct floor_client *client)
+static void send_pending(struct floor_client *client, void (*watch)(void))
 {
 	for (uint32_t i = 0; i < FLOOR_NODES; i++) {
 		struct link *link = &client->links[i];
 		struct open_container *open;
 
 		while (link->touched_count > 0 && (open = free_container(link)) != NULL)
-			send_container(client, link, open);
+			send_container(client, link, open, watch);
 	}
 }
 
@@ -336,7 +350,7 @@ void floor_client_run(struct floor_client *client, uint32_t in_flight, void (*wa
 		client->measuring = now_ns >= begin_ns && now_ns < end_ns;
 		if (now_ns < end_ns)
 			produce(client, in_flight, now_ns);
-		send_pending(client);
+		send_pending(client, watch);
 		wait_for_answers(client, watch);
 		if (client->measuring)
 			end_slice(client, witness, &stalls_seen, now_ns);

@@ -70,7 +70,7 @@ static struct core_send *core_send_add(struct core *core, uint32_t endpoint)
 	return &out->sends[out->send_count++];
 }
 
-void core_emit_take(struct core *core, uint32_t endpoint, struct buffer *frame)
+void core_emit_copies_take(struct core *core, uint32_t endpoint, struct buffer *frame, struct core_copies copies)
 {
 	struct core_send *send = frame->failed ? NULL : core_send_add(core, endpoint);
 
@@ -80,8 +80,14 @@ void core_emit_take(struct core *core, uint32_t endpoint, struct buffer *frame)
 		return;
 	}
 	send->frame = *frame;
+	send->copies = copies;
 	*frame = BUFFER_NULL;
 	core->endpoints[endpoint].used = true;
+}
+
+void core_emit_take(struct core *core, uint32_t endpoint, struct buffer *frame)
+{
+	core_emit_copies_take(core, endpoint, frame, (struct core_copies){0});
 }
 
 void core_emit_close(struct core *core, uint32_t endpoint)
@@ -373,9 +379,11 @@ void core_receive(struct core *core, uint32_t endpoint, struct span frame, uint6
 	core_dispatch(core, endpoint, &message);
 }
 
-void core_lost(struct core *core, uint32_t endpoint, uint64_t now_ms)
+void core_unsent(struct core *core, uint32_t endpoint, struct core_copies copies, uint64_t now_ms)
 {
 	core_clock(core, now_ms);
+	for (uint32_t p = 0; copies.count > 0 && p < PARTITION_COUNT; p++)
+		flow_unsent(core, &core->flows[p], copies);
 	if (endpoint < core->endpoint_count && core->endpoints[endpoint].session != SESSION_FREE)
 		session_lost(core, endpoint);
 }

@@ -1,7 +1,7 @@
 /* The client's core: what publishes, reads and replays, as one deterministic machine without I/O.
  *
  * The driver (libevgrid's thread, the simulator) runs turns:
- *   1. hand in what has arrived: core_receive, core_lost; and what the user wants: core_publish, core_read, ...
+ *   1. hand in what has arrived: core_receive, core_unsent; and what the user wants: core_publish, core_read, ...
  *   2. core_turn: what is due is sent, what is overdue ends; everything to be done comes out in an outbox,
  *   3. send the outbox's frames, tell the user its completions and results, core_outbox_clear.
  * The next turn is due when anything has been handed in, and at next_timer_ms at the latest. Time is a monotonic
@@ -20,6 +20,8 @@
  *      stored any more.
  *   3. Every accepted event ends in exactly one completion: applied, not applied, or unknown. NOT_APPLIED is said only
  *      when it was never sent or every copy was refused. APPLIED means that all six stages are done.
+ *      Where a partition has no primary that can be reached and no controller is known that could elect one, what was
+ *      never sent ends as NOT_ENOUGH_REPLICAS after below_minimum_ms; what may be stored keeps its deadline.
  *   4. A number whose outcome stays unknown ends the producer's work in that partition: the events behind it that
  *      were not sent yet go on under a new producer, so the unknown ones may be stored before or after them, once or
  *      not at all. */
@@ -115,7 +117,9 @@ struct core_read {
 	uint64_t at_least;
 	struct span key;
 	struct span partition_key; /* empty: the key */
-	uint32_t timeout_ms;       /* 0: the deadline */
+	bool any;                  /* the view's entry of this key in `partition`, under whatever partition key */
+	uint16_t partition;
+	uint32_t timeout_ms; /* 0: the deadline */
 };
 int core_read(struct core *core, const struct core_read *read, uint64_t tag, uint64_t now_ms);
 
@@ -160,12 +164,19 @@ struct core_result {
 /* A frame that came from an endpoint. Bytes are checked; what does not fit is dropped and counted. */
 void core_receive(struct core *core, uint32_t endpoint, struct span frame, uint64_t now_ms);
 
-/* A hint: frames to this endpoint were not sent, or its connection broke. */
-void core_lost(struct core *core, uint32_t endpoint, uint64_t now_ms);
+struct core_copies { /* of batches, in one frame: tickets first..first + count - 1 */
+	uint64_t first;
+	uint32_t count;
+};
+
+/* A frame to this endpoint was not sent, and never will be: the copies in it cannot be stored, and the session there is
+ * begun anew. */
+void core_unsent(struct core *core, uint32_t endpoint, struct core_copies copies, uint64_t now_ms);
 
 struct core_send {
 	uint32_t endpoint;
-	bool close;          /* no frame: this endpoint will not be used again, its number may be */
+	struct core_copies copies; /* in the frame: for core_unsent */
+	bool close;                /* no frame: this endpoint will not be used again, its number may be */
 	struct buffer frame; /* a complete message; the outbox owns it, the driver may take it (leave BUFFER_NULL) */
 };
 

@@ -251,6 +251,21 @@ void flow_resend(struct core *core, struct flow *flow)
 	lane_wait(core, flow);
 }
 
+void flow_unsent(struct core *core, struct flow *flow, struct core_copies copies)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < flow->window_count; i++) {
+		struct outgoing *outgoing = flow->window[i];
+		if (!outgoing_copies_take(outgoing, copies.first, copies.count) || outgoing->done)
+			continue;
+		outgoing->due = !flow_beyond_cut(flow, outgoing);
+		any = true;
+	}
+	if (any)
+		lane_wait(core, flow);
+}
+
 void flow_route_changed(struct core *core, struct flow *flow)
 {
 	const struct map_partition *row = &core->map.partitions[flow->partition];
@@ -678,9 +693,35 @@ static void flow_scan_resends(struct core *core, struct flow *flow)
 	}
 }
 
+/* Nobody is left who could refuse: what was never sent, or refused so far, is told here as a primary below its minimum
+ * would tell it. What may be journalled waits for its deadline (design.md 6.8). */
+static void flow_refuse_unstored(struct core *core, struct flow *flow)
+{
+	for (uint32_t i = 0; i < flow->window_count;) {
+		struct outgoing *outgoing = flow->window[i];
+		if (outgoing->done || flow_beyond_cut(flow, outgoing) || outgoing_unsettled(outgoing))
+			i++;
+		else
+			flow_drop(core, flow, i, ERROR_NOT_ENOUGH_REPLICAS);
+	}
+	for (struct outgoing *next; (next = flow_next_unnumbered(flow)) != NULL;) {
+		flow_tell_rest(core, flow, next, ERROR_NOT_ENOUGH_REPLICAS, CORE_NOT_APPLIED, &no_answer);
+		core_outgoing_put(core, next);
+	}
+}
+
+static void flow_scan_stranded(struct core *core, struct flow *flow)
+{
+	if (!session_stranded(core, flow->partition))
+		return;
+	if (flow_patience_over(core, flow) && core->now_ms - flow->refused_since_ms >= FAIL_OVER_MS)
+		flow_refuse_unstored(core, flow);
+}
+
 void flow_scan(struct core *core, struct flow *flow)
 {
 	flow_scan_deadlines(core, flow);
+	flow_scan_stranded(core, flow);
 	flow_scan_unsent(core, flow);
 	if (flow->cut_number != 0)
 		flow_settle_cut(core, flow);

@@ -137,7 +137,7 @@ static bool lane_send(struct core *core, uint32_t index, struct container *conta
 	*container = (struct container){first, items, 0, core->now_ms};
 	if (message_end(&frame, &core->sender, MESSAGE_APPEND, items) != 0)
 		frame.failed = true;
-	core_emit_take(core, index, &frame);
+	core_emit_copies_take(core, index, &frame, (struct core_copies){first, items});
 	return true;
 }
 

@@ -124,12 +124,14 @@ static void request_read_fill(struct request *request, const struct core_read *r
 	uint8_t *at = request->bytes;
 
 	memcpy(at, read->key.data, read->key.size);
-	memcpy(at + read->key.size, partition_key.data, partition_key.size);
+	if (partition_key.size > 0)
+		memcpy(at + read->key.size, partition_key.data, partition_key.size);
 	request->node_id = read->mode == READ_LOCAL ? read->node_id : 0;
 	request->read = (struct read_item){
 		.ticket = request->ticket,
-		.partition = partition_of(partition_key),
+		.partition = read->any ? read->partition : partition_of(partition_key),
 		.mode = read->mode,
+		.any = read->any,
 		.view_id = read->view_id,
 		.stream_id = read->stream_id,
 		.at_least = read->at_least,
@@ -140,13 +142,17 @@ static void request_read_fill(struct request *request, const struct core_read *r
 
 int core_read(struct core *core, const struct core_read *read, uint64_t tag, uint64_t now_ms)
 {
-	struct span partition_key = read->partition_key.size == 0 ? read->key : read->partition_key;
+	struct span partition_key = read->any                       ? SPAN_NULL
+				    : read->partition_key.size == 0 ? read->key
+								    : read->partition_key;
 	struct request *request;
 	int rv;
 
 	core_request_clock(core, now_ms);
 	if (read->key.size == 0)
 		return ERROR_EMPTY;
+	if (read->any && read->partition >= PARTITION_COUNT)
+		return ERROR_LIMIT;
 	if (read->key.size > KEY_MAX_BYTES || partition_key.size > KEY_MAX_BYTES)
 		return ERROR_LIMIT;
 	rv = request_new(core, CORE_READ, read->key.size + partition_key.size, tag, read->timeout_ms, &request);
@@ -449,7 +455,9 @@ static struct span result_keep(struct core_result *result, struct span bytes)
 static void request_read_answer(struct core *core, const struct read_done *done)
 {
 	struct request *request = request_find(core, done->ticket, CORE_READ);
+	size_t key_size = done->partition_key.size;
 	struct core_result *result;
+	struct span kept;
 
 	if (request == NULL)
 		return;
@@ -462,7 +470,12 @@ static void request_read_answer(struct core *core, const struct read_done *done)
 	}
 	result = request_end(core, request, done->error);
 	result->read = *done;
-	result->read.state = result_keep(result, done->state);
+	buffer_bytes(&result->bytes, done->partition_key.data, key_size);
+	kept = result_keep(result, done->state);
+	if (kept.size < key_size)
+		key_size = 0; /* no memory */
+	result->read.partition_key = span_of(kept.data, key_size);
+	result->read.state = kept.size == 0 ? SPAN_NULL : span_of(kept.data + key_size, kept.size - key_size);
 }
 
 void request_read_done(struct core *core, const struct message *message)

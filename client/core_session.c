@@ -105,6 +105,7 @@ static void session_greet(struct core *core, struct endpoint *endpoint)
 	endpoint->hello_pause_ms = HELLO_MS;
 	endpoint->map_asked = false;
 	endpoint->map_open = false;
+	endpoint->map_told = false;
 }
 
 static uint64_t session_map_incarnation(const struct core *core, const struct endpoint *endpoint)
@@ -255,6 +256,10 @@ static void session_map(struct core *core, struct endpoint *endpoint, const stru
 		return;
 	}
 	core->map_wanted = false;
+	endpoint->map_told = true;
+	endpoint->controller = cluster_map_delta_controller(message->body);
+	if (session_headless(core))
+		core->map.controller = 0;
 	memcpy(core->cluster_id, core->map.cluster_id, sizeof core->cluster_id);
 	if (changed)
 		session_map_changed(core);
@@ -374,6 +379,50 @@ uint32_t session_control_of(struct core *core, uint32_t node_id)
 			return index;
 	}
 	return ENDPOINT_NONE;
+}
+
+static bool control_tells(const struct core *core, uint32_t slot)
+{
+	uint32_t index = core->controls[slot];
+
+	return index != ENDPOINT_NONE && core->endpoints[index].session == SESSION_UP &&
+	       core->endpoints[index].map_told;
+}
+
+bool session_headless(const struct core *core)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < CONTROLS; i++) {
+		if (!control_tells(core, i))
+			continue;
+		if (core->endpoints[core->controls[i]].controller != 0)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+static bool session_told(const struct core *core)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < CONTROLS; i++)
+		any |= control_tells(core, i);
+	return any;
+}
+
+/* A row without a primary is the controller's own word that no complete replica lives. */
+bool session_stranded(const struct core *core, uint16_t partition)
+{
+	uint32_t primary = core->map.partitions[partition].primary;
+	const struct map_node *node = cluster_map_node(&core->map, primary);
+	uint32_t slot;
+
+	if (node == NULL || node->shard_count == 0)
+		return session_told(core);
+	slot = core->shard_endpoints[primary - 1][partition % node->shard_count];
+	return session_headless(core) && (slot == 0 || core->endpoints[slot - 1].session != SESSION_UP);
 }
 
 /* --- producer ids ------------------------------------------------------------------------------------------------- */

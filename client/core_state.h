@@ -16,6 +16,7 @@
 #define RESEND_MAX_MS 8000u
 #define RETRY_MS 10u /* a refused batch is sent again; doubles up to the next */
 #define RETRY_MAX_MS 100u
+#define FAIL_OVER_MS 1000u       /* an election and a fail-over take less */
 #define REFUSAL_MEMORY_MS 10000u /* an older refusal says nothing about now */
 #define HELLO_MS 4u              /* an unanswered HELLO is said again; doubles up to the next */
 #define HELLO_MAX_MS 200u
@@ -63,6 +64,8 @@ struct endpoint {
 	uint64_t map_asked_ms; /* last time */
 	bool map_open;         /* asked and not answered, since */
 	uint64_t map_open_ms;
+	bool map_told;       /* a map came in this session, */
+	uint32_t controller; /* and the last one named this controller; 0: none */
 	/* shard port */
 	struct container containers[CORE_CONTAINERS_IN_FLIGHT];
 	struct flow *waiting_head; /* flows with something to send here, in order of arrival */
@@ -177,6 +180,7 @@ struct core_completion *core_complete(struct core *core);
 struct core_result *core_result_add(struct core *core);
 /* The frame is taken. Without memory it is lost, as on the wire. */
 void core_emit_take(struct core *core, uint32_t endpoint, struct buffer *frame);
+void core_emit_copies_take(struct core *core, uint32_t endpoint, struct buffer *frame, struct core_copies copies);
 void core_emit_close(struct core *core, uint32_t endpoint);
 struct outgoing *core_outgoing_get(struct core *core, uint16_t partition); /* NULL: no memory */
 void core_outgoing_put(struct core *core, struct outgoing *outgoing);      /* with its charge */
@@ -188,6 +192,7 @@ bool flow_sendable(const struct core *core, const struct flow *flow);
 bool flow_idle(const struct flow *flow);
 /* Numbers what may be sent, as far as the window has room. */
 void flow_fill_window(struct core *core, struct flow *flow);
+void flow_unsent(struct core *core, struct flow *flow, struct core_copies copies);
 /* All that is unanswered is to be sent again, at once. */
 void flow_resend(struct core *core, struct flow *flow);
 void flow_route_changed(struct core *core, struct flow *flow);
@@ -208,6 +213,10 @@ uint64_t lanes_next_ms(const struct core *core); /* when a waiting flow can go o
 uint32_t session_shard(struct core *core, uint32_t node_id, uint16_t shard); /* ENDPOINT_NONE: not in the map */
 uint32_t session_partition(struct core *core, uint16_t partition);           /* its primary's shard */
 bool session_up(struct core *core, uint32_t endpoint);                       /* begins greeting where it is not */
+/* Some control port answers, and none of those that do knows of a controller: nothing will be elected, for now. */
+bool session_headless(const struct core *core);
+/* The partition has no primary that could be reached, and will not get one soon. */
+bool session_stranded(const struct core *core, uint16_t partition);
 uint32_t session_control(struct core *core, uint32_t turn); /* a control port that is up, or ENDPOINT_NONE */
 uint32_t session_control_of(struct core *core, uint32_t node_id);
 void session_receive(struct core *core, uint32_t endpoint_index, const struct message *message);

@@ -184,7 +184,7 @@ typedef enum evg_read_mode {
 
 typedef struct evg_read {
 	evg_bytes key;
-	evg_bytes partition_key; /* empty: the key */
+	evg_bytes partition_key; /* empty: the key; evg_view_get then asks all shards where there is no such entry */
 	evg_read_mode mode;
 	const char *node;    /* EVG_READ_LOCAL: the replica's name; NULL: the primary's */
 	uint64_t at_least;   /* EVG_READ_AT_LEAST: the offset that must be in it */
@@ -192,17 +192,23 @@ typedef struct evg_read {
 } evg_read;
 
 typedef struct evg_entry {
-	int error;           /* EVG_OK, EVG_NOT_FOUND, EVG_NOT_YET, ... */
-	evg_bytes state;     /* MessagePack */
-	uint64_t applied;    /* everything before this offset of the partition is in it */
-	uint64_t changed_at; /* the offset that last changed this entry */
-	uint64_t version;    /* evg_key_version: the key's count of events */
-	void *owned;         /* the state's memory */
+	int error;               /* EVG_OK, EVG_NOT_FOUND, EVG_NOT_YET, ... */
+	evg_bytes state;         /* MessagePack */
+	uint64_t applied;        /* everything before this offset of the partition is in it */
+	uint64_t changed_at;     /* the offset that last changed this entry */
+	uint64_t version;        /* evg_key_version: the key's count of events */
+	int searched;            /* 1: it was not under its own key as partition key, and all shards were asked; */
+	uint32_t found;          /* so many entries bear this key, this is the one that was found first, */
+	evg_bytes partition_key; /* and this its partition key: with it the read costs one answer */
+	void *owned;             /* the memory of state and partition key */
 } evg_entry;
 
 typedef void (*evg_got)(void *user, const evg_entry *entry); /* the entry is valid during the call */
 
-/* The state of one entry of a view. On EVG_OK the entry is the caller's: evg_entry_free. Returns entry->error. */
+/* The state of one entry of a view. On EVG_OK the entry is the caller's: evg_entry_free. Returns entry->error.
+ * An entity is addressed by key and partition key. Without a partition key, and where the key is none, every shard is
+ * asked once (not with EVG_READ_AT_LEAST, whose offset is one partition's): a look through all keys, for people and not
+ * for hot paths. The asynchronous form asks the key's own partition only. */
 int evg_view_get(evg *grid, const char *view, const evg_read *read, evg_entry *entry);
 int evg_view_get_async(evg *grid, const char *view, const evg_read *read, evg_got got, void *user);
 

@@ -212,12 +212,99 @@ static int read_sync(evg *grid, struct named *named, evg_entry *entry)
 	return entry->error;
 }
 
+/* --- reading without the partition key: every shard is asked once ------------------------------------------------- */
+
+struct search {
+	struct evg *grid;
+	uint32_t open;
+	uint32_t found;
+	int error;                 /* the first but NOT_FOUND */
+	struct core_result result; /* the first that was found, with its memory */
+};
+
+static void search_told(void *user, struct core_result *result)
+{
+	struct search *search = user;
+
+	pthread_mutex_lock(&search->grid->lock);
+	search->open--;
+	if (result->error == 0 && search->found == 0) {
+		search->result = *result;
+		result->bytes = BUFFER_NULL;
+	}
+	if (result->error == 0)
+		search->found += result->read.found;
+	else if (result->error != ERROR_NOT_FOUND && search->error == 0)
+		search->error = result->error;
+	pthread_mutex_unlock(&search->grid->lock);
+}
+
+/* A read of one node's replica asks for the partitions that it holds. */
+static bool search_asks(evg *grid, const struct core_read *read, uint16_t partition)
+{
+	const struct map_partition *row;
+	bool asks = read->node_id == 0;
+
+	pthread_mutex_lock(&grid->lock);
+	row = &core_map(grid->core)->partitions[partition];
+	for (uint8_t i = 0; i < row->replica_count; i++)
+		asks |= row->replicas[i] == read->node_id;
+	pthread_mutex_unlock(&grid->lock);
+	return asks;
+}
+
+static void search_ask(struct search *search, const struct core_read *read)
+{
+	int rv;
+
+	pthread_mutex_lock(&search->grid->lock);
+	search->open++;
+	pthread_mutex_unlock(&search->grid->lock);
+	rv = grid_read(search->grid, read, search_told, search);
+	if (rv == 0)
+		return;
+	pthread_mutex_lock(&search->grid->lock);
+	search->open--;
+	search->error = search->error == 0 ? rv : search->error;
+	pthread_mutex_unlock(&search->grid->lock);
+}
+
+static int search_sync(evg *grid, struct core_read read, evg_entry *entry)
+{
+	struct search search = {.grid = grid};
+
+	read.any = true;
+	for (read.partition = 0; read.partition < PARTITION_COUNT; read.partition++) {
+		if (search_asks(grid, &read, read.partition))
+			search_ask(&search, &read);
+	}
+	pthread_mutex_lock(&grid->lock);
+	while (search.open > 0)
+		(void)grid_wait(grid, grid_now_ms() + 1000u);
+	pthread_mutex_unlock(&grid->lock);
+	evg_entry_free(entry);
+	if (search.found > 0) {
+		entry_from(&search.result, entry);
+		entry->partition_key =
+			evg_bytes_of(search.result.read.partition_key.data, search.result.read.partition_key.size);
+		entry->owned = search.result.bytes.data; /* the entry's from now on */
+	} else {
+		entry->error = search.error == 0 ? ERROR_NOT_FOUND : search.error; /* never a false "not found" */
+	}
+	entry->searched = 1;
+	entry->found = search.found;
+	return entry->error;
+}
+
 int evg_view_get(evg *grid, const char *view, const evg_read *from_read, evg_entry *entry)
 {
 	struct core_read read = read_from(from_read);
 	struct named named = {.view = span_of_text(view), .node = from_read->node, .read = &read};
+	int rv = read_sync(grid, &named, entry);
 
-	return read_sync(grid, &named, entry);
+	if (rv != ERROR_NOT_FOUND || read.partition_key.size > 0 || read.mode == READ_AT_LEAST)
+		return rv;
+	return search_sync(grid, read, entry);
 }
 
 int evg_key_version(evg *grid, const char *stream, const evg_read *from_read, uint64_t *version)

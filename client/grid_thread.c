@@ -18,10 +18,16 @@
 #define BYTES_PER_TURN TURN_MAX_BYTES
 #define WAKE_MARK UINT32_MAX
 #define EVENTS_MAX 64
+#define LOST_MAX (4 * GRID_ENDPOINTS_MAX) /* more are told as lost on the way */
 
 struct arrival {
 	uint32_t endpoint;
 	zmq_msg_t message;
+};
+
+struct unsent {
+	uint32_t endpoint;
+	struct core_copies copies;
 };
 
 struct call { /* to be made without the lock */
@@ -33,7 +39,7 @@ struct run {
 	struct evg *grid;
 	struct arrival arrivals[FRAMES_PER_TURN];
 	uint32_t arrival_count;
-	uint32_t lost[GRID_ENDPOINTS_MAX]; /* endpoints that did not take a frame in the last turn */
+	struct unsent lost[LOST_MAX]; /* frames that were not taken in the last turn */
 	uint32_t lost_count;
 	struct call *calls;
 	size_t call_count;
@@ -158,14 +164,10 @@ static bool send_frame(struct evg *grid, struct endpoint_socket *socket, struct 
 	return true;
 }
 
-static void run_note_lost(struct run *run, uint32_t endpoint)
+static void run_note_lost(struct run *run, const struct core_send *send)
 {
-	for (uint32_t i = 0; i < run->lost_count; i++) {
-		if (run->lost[i] == endpoint)
-			return;
-	}
-	if (run->lost_count < GRID_ENDPOINTS_MAX)
-		run->lost[run->lost_count++] = endpoint;
+	if (run->lost_count < LOST_MAX)
+		run->lost[run->lost_count++] = (struct unsent){send->endpoint, send->copies};
 }
 
 static void run_send(struct run *run)
@@ -177,7 +179,7 @@ static void run_send(struct run *run)
 		assert(send->endpoint < GRID_ENDPOINTS_MAX);
 		if (!send->close && (grid->sockets[send->endpoint].socket == NULL ||
 				     !send_frame(grid, &grid->sockets[send->endpoint], &send->frame)))
-			run_note_lost(run, send->endpoint);
+			run_note_lost(run, send);
 	}
 }
 
@@ -243,7 +245,7 @@ static void run_hand_in(struct run *run, uint64_t now_ms)
 	struct core *core = run->grid->core;
 
 	for (uint32_t i = 0; i < run->lost_count; i++)
-		core_lost(core, run->lost[i], now_ms);
+		core_unsent(core, run->lost[i].endpoint, run->lost[i].copies, now_ms);
 	run->lost_count = 0;
 	for (uint32_t i = 0; i < run->arrival_count; i++) {
 		zmq_msg_t *message = &run->arrivals[i].message;

@@ -136,6 +136,20 @@ bool outgoing_copy_take(struct outgoing *outgoing, uint64_t ticket)
 	return false;
 }
 
+bool outgoing_copies_take(struct outgoing *outgoing, uint64_t first, uint32_t count)
+{
+	uint8_t left = 0;
+	bool any;
+
+	for (uint8_t i = 0; i < outgoing->copy_count; i++) {
+		if (outgoing->copies[i] - first >= count)
+			outgoing->copies[left++] = outgoing->copies[i];
+	}
+	any = left < outgoing->copy_count;
+	outgoing->copy_count = left;
+	return any;
+}
+
 /* --- building anew ------------------------------------------------------------------------------------------------ */
 
 /* Checks lie in the order of their records and are of one size. */

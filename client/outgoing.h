@@ -55,6 +55,8 @@ void outgoing_finish(struct outgoing *outgoing, uint64_t producer_id, uint32_t n
 
 void outgoing_copy_add(struct outgoing *outgoing, uint64_t ticket, uint64_t now_ms);
 bool outgoing_copy_take(struct outgoing *outgoing, uint64_t ticket); /* true: it was open */
+/* The open ones with tickets first..first + count - 1; true: there was one. */
+bool outgoing_copies_take(struct outgoing *outgoing, uint64_t first, uint32_t count);
 
 static inline bool outgoing_unsettled(const struct outgoing *outgoing)
 {

@@ -14,6 +14,7 @@
 
 #include "node/directory.h"
 #include "node/partition_thread.h"
+#include "raft/client_service.h"
 #include "raft/cluster.h"
 
 #include <raft.h>
@@ -21,7 +22,6 @@
 
 #define CONTROL_MESSAGES_MAX 256u /* taken from the port in one pass of the loop */
 #define CONTROL_LINKS_MAX (2 * NODES_MAX)
-#define CONTROL_REQUESTS_MAX CLUSTER_PROPOSALS_MAX /* clients' commands under way */
 
 enum control_state {
 	CONTROL_RECOVERING,
@@ -30,13 +30,6 @@ enum control_state {
 	CONTROL_QUIETING,
 	CONTROL_LEAVING,
 	CONTROL_ENDED
-};
-
-/* A client's command on its way through the cluster. Tickets are place + 1 and a count above it; shards' have none. */
-struct control_request {
-	uint64_t ticket; /* the cluster's; 0: free */
-	uint64_t guest;
-	uint64_t guest_ticket;
 };
 
 struct control_link {
@@ -83,11 +76,7 @@ struct control {
 	struct guests guests;
 	struct self self;
 	struct control_link links[CONTROL_LINKS_MAX];
-	struct control_request requests[CONTROL_REQUESTS_MAX];
-	uint32_t next_request;
-	uint64_t next_ticket;
-	uint64_t producer_ms;
-	uint32_t producer_count;
+	struct client_service service;
 	struct control_counters counters;
 	bool maps_due; /* a subscriber could not be told, or the map changed */
 	uint64_t now_ms;
@@ -95,6 +84,7 @@ struct control {
 	bool to_hand_over[PARTITION_COUNT];
 	uint64_t wish_ms;  /* when successors are wished for again */
 	uint64_t leave_ms; /* when the cluster was asked for its consent */
+	bool consented;
 	bool told_serving;
 };
 

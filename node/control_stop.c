@@ -1,4 +1,6 @@
-/* The clean stop: hand over what this node is primary of, quiet the shards, leave the cluster, write the proof.
+/* The clean stop: hand over what this node is primary of, quiet the shards, leave the cluster, write the proof. Nodes
+ * that stop say so in their heartbeats: nothing is handed over to them, and who has the cluster's consent stays as a
+ * voter until the others that stop have theirs, so that a cluster that is stopped as a whole gives it to all.
  * Every step is bounded by stop.timeout; what is not reached in time is skipped, never half done: without the cluster's
  * consent there is no proof, and the next start is treated like one after a crash. Control thread. */
 #include "node/control.h"
@@ -37,11 +39,12 @@ static uint32_t successor_of(const struct map_partition *row, uint32_t self, nod
 static uint32_t wish_successors(struct control *control)
 {
 	const struct cluster_map *map = cluster_map(control->cluster);
+	node_set live = cluster_map_live(map) & ~cluster_stopping(control->cluster);
 	uint32_t self = control->self.sender.node_id;
 	uint32_t count = 0;
 
 	for (uint16_t i = 0; i < PARTITION_COUNT; i++) {
-		uint32_t to = successor_of(&map->partitions[i], self, cluster_map_live(map));
+		uint32_t to = successor_of(&map->partitions[i], self, live);
 
 		if (map->partitions[i].primary != self || to == 0)
 			control->to_hand_over[i] = false;
@@ -79,6 +82,7 @@ void control_stop_begin(struct control *control)
 		return;
 	}
 	move(control, CONTROL_HANDING_OVER);
+	cluster_stop_announce(control->cluster);
 	for (uint16_t i = 0; i < PARTITION_COUNT; i++)
 		control->to_hand_over[i] =
 			cluster_map(control->cluster)->partitions[i].primary == control->self.sender.node_id;
@@ -89,13 +93,20 @@ static uint8_t all_shards(const struct control *control)
 	return (uint8_t)((1u << control->values->shards) - 1);
 }
 
-/* The last ones of a majority cannot leave by its consent. */
+/* Without a majority there is no consent to leave: no controller is known, no other node lives by the metadata and
+ * none that stops is there any more; or no controller was heard of for long. */
 static bool is_alone(const struct control *control)
 {
+	const struct cluster_map *map;
 	uint64_t heard_ms;
+	node_set others;
 
-	if (control->state != CONTROL_LEAVING)
+	if (control->state != CONTROL_LEAVING || control->consented)
 		return false;
+	map = cluster_map(control->cluster);
+	others = cluster_map_live(map) & ~node_bit(control->self.sender.node_id);
+	if (map->controller == 0 && (others | cluster_stopping(control->cluster)) == 0)
+		return true;
 	heard_ms = cluster_contacts(control->cluster)->controller_ms;
 	return control->now_ms > heard_ms + NO_CONTROLLER_MS && control->now_ms > control->leave_ms + NO_CONTROLLER_MS;
 }
@@ -115,6 +126,9 @@ void control_stop_tick(struct control *control)
 			partition_thread_join(&control->shards[i]);
 		leave(control);
 	}
+	if (control->consented && control->state == CONTROL_LEAVING &&
+	    (cluster_stops_open(control->cluster) == 0 || spent_ms > limit_ms))
+		move(control, CONTROL_ENDED);
 	if (control->state >= CONTROL_QUIETING && control->state < CONTROL_ENDED &&
 	    (spent_ms > limit_ms || is_alone(control))) {
 		logging_event(control->log, LOGGING_WARN, "node.stop_unconfirmed",
@@ -134,5 +148,5 @@ void control_stopped(struct control *control, uint64_t node_epoch)
 	control->directory->identity.proof_epoch = node_epoch;
 	if (directory_write(control->directory, why) != DIRECTORY_DONE)
 		control_fatal(control, "directory", why);
-	move(control, CONTROL_ENDED);
+	control->consented = true;
 }

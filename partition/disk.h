@@ -14,12 +14,12 @@
 #define DISK_BLOCK_BYTES 4096u /* writes begin and end at multiples of it */
 
 enum disk_verb {
-	DISK_WRITE,  /* bytes at (segment, place); done means durable (fdatasync) when `durable`. A segment not seen
+	DISK_WRITE, /* bytes at (segment, place); done means durable (fdatasync) when `durable`. A segment not seen
 		      * before is created, its directory entry made durable with the first durable write. */
-	DISK_READ,   /* length bytes from (segment, place); a shorter answer means the file ends there */
+	DISK_READ,  /* length bytes from (segment, place); a shorter answer means the file ends there */
 	DISK_DELETE, /* the file (segment, generation) may go, generation 0 be reused; done means that it stays gone after a
 		      * loss of power. With `keep` it is set aside under another name, for a person to look at. */
-	DISK_SEAL,   /* runs partition/sealed.h's sealer over (segment, generation), `bytes` being its plan; the result
+	DISK_SEAL, /* runs partition/sealed.h's sealer over (segment, generation), `bytes` being its plan; the result
 		      * is written aside, synced, and becomes (segment, generation + 1) at once or not at all. The
 		      * answer is sealer_result; an empty one: the source does not hold what the plan says. */
 	DISK_SNAPSHOT_PUT, /* write aside, sync, rename: snapshot (partition, slot) := bytes */
@@ -32,12 +32,13 @@ struct disk_request {
 	uint32_t segment;
 	uint32_t generation; /* 0: the journal's own file; else a sealed one (sealed.h). DISK_WRITE: always 0 */
 	uint64_t place;      /* bytes from the file's start */
-	uint32_t length;    /* DISK_READ */
-	bool durable;       /* DISK_WRITE */
-	uint16_t partition; /* DISK_SNAPSHOT_* */
-	uint8_t slot;       /* DISK_SNAPSHOT_*: 0 or 1 */
-	bool keep;          /* DISK_DELETE */
-	struct span bytes;  /* DISK_WRITE, DISK_SNAPSHOT_PUT, DISK_SEAL: the shard's memory, unchanged until the answer */
+	uint32_t length;     /* DISK_READ */
+	bool durable;        /* DISK_WRITE */
+	uint16_t partition;  /* DISK_SNAPSHOT_* */
+	uint8_t slot;        /* DISK_SNAPSHOT_*: 0 or 1 */
+	bool keep;           /* DISK_DELETE */
+	struct span
+		bytes; /* DISK_WRITE, DISK_SNAPSHOT_PUT, DISK_SEAL: the shard's memory, unchanged until the answer */
 };
 
 enum disk_outcome {

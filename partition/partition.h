@@ -132,14 +132,14 @@ struct partition {
 	struct log log;
 	struct state *state;
 	uint64_t durable_end;
-	uint64_t hint;                        /* commit offset that the journal bears */
-	uint32_t history;                     /* of the newest epoch start seen in the log's unsealed part, or looked up */
-	uint64_t lease_until_ms;              /* leases that this node's answers fed may live until then */
-	node_set lease_holders;               /* and those whose answers before lease_row_ms are not known yet */
-	uint64_t lease_row_ms;                /* 0: the turn after the row has not come yet */
-	uint64_t committed_us;                /* when the commit offset advanced last */
-	uint64_t reported_ms;                 /* PROPOSE_OUT, PROPOSE_SUSPECT_REPORT */
-	struct {                              /* rebuild.h */
+	uint64_t hint;           /* commit offset that the journal bears */
+	uint32_t history;        /* of the newest epoch start seen in the log's unsealed part, or looked up */
+	uint64_t lease_until_ms; /* leases that this node's answers fed may live until then */
+	node_set lease_holders;  /* and those whose answers before lease_row_ms are not known yet */
+	uint64_t lease_row_ms;   /* 0: the turn after the row has not come yet */
+	uint64_t committed_us;   /* when the commit offset advanced last */
+	uint64_t reported_ms;    /* PROPOSE_OUT, PROPOSE_SUSPECT_REPORT */
+	struct {                 /* rebuild.h */
 		enum shard_event_kind reason; /* why it stopped */
 		uint32_t epoch;               /* the row's, then */
 		uint64_t at_ms;               /* not before */

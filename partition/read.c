@@ -5,7 +5,9 @@
  * 2. At least as new as an offset: from any replica once it has applied that offset; else NOT_YET at the deadline,
  *    never a false "not found" (design.md 9).
  * 3. Every answer bears what was applied when it was given.
- * 4. Waiting reads are bounded in number; beyond it BUSY. */
+ * 4. Waiting reads are bounded in number; beyond it BUSY.
+ * 5. A read of a key under whatever partition key looks through all keys of its partition; a turn does so for as many
+ *    partitions as it has time for, the others wait for the next turns. */
 #include "partition/read.h"
 
 #include <assert.h>
@@ -40,8 +42,10 @@ static void answer(struct partition *partition, uint64_t client, const struct re
 	if (item->view_id == 0) {
 		done.version = state_key_version(partition->state, item->stream_id, item->key, item->partition_key);
 	} else {
-		done.error = (uint16_t)state_view_get(partition->state, item->view_id, item->key, item->partition_key,
-						      &entry);
+		done.error = (uint16_t)(item->any ? state_view_find(partition->state, item->view_id, item->key, &entry,
+								    &done.partition_key, &done.found)
+						  : state_view_get(partition->state, item->view_id, item->key,
+								   item->partition_key, &entry));
 		if (done.error == ERROR_NONE && entry.state.size > CHUNK_MAX_BYTES)
 			done.error = ERROR_LIMIT;
 		else if (done.error == ERROR_NONE)
@@ -77,6 +81,19 @@ static enum readiness readiness(const struct partition *partition, const struct 
 	return lease_holds(partition) ? READ_NOW : READ_WAIT;
 }
 
+/* Whether this turn has time for it. */
+static bool has_time(struct partition *partition, const struct read_item *item)
+{
+	struct shard *shard = partition->shard;
+
+	if (!item->any)
+		return true;
+	if (shard->find_left <= 0)
+		return false;
+	shard->find_left -= (int64_t)state_key_count(partition->state) + 1;
+	return true;
+}
+
 static void wait(struct partition *partition, uint64_t client, const struct read_item *item)
 {
 	struct shard *shard = partition->shard;
@@ -110,12 +127,14 @@ void read_request(struct shard *shard, uint64_t client, const struct read_item *
 	enum error error = ERROR_NONE;
 	enum readiness ready;
 
-	if (partition == NULL || item->mode > READ_LOCAL) {
+	if (partition == NULL || item->mode > READ_LOCAL || (item->any && item->view_id == 0)) {
 		answer_error(shard, client, item->ticket, partition == NULL ? ERROR_WRONG_PARTITION : ERROR_MALFORMED);
 		return;
 	}
 	ready = readiness(partition, item, &error);
-	if (ready == READ_NOW)
+	if (ready == READ_NOW && item->any)
+		wait(partition, client, item); /* until this turn, or a later one, has time */
+	else if (ready == READ_NOW)
 		answer(partition, client, item);
 	else if (ready == READ_REFUSED || item->wait_ms == 0)
 		answer_error(shard, client, item->ticket, error);
@@ -144,6 +163,11 @@ void read_step(struct partition *partition)
 		enum error error = ERROR_NONE;
 		enum readiness ready = readiness(partition, &read->item, &error);
 
+		if (ready == READ_NOW && !has_time(partition, &read->item)) {
+			shard_touch_again(partition);
+			link = &read->next;
+			continue;
+		}
 		if (ready == READ_WAIT && shard->time.now_ms < read->deadline_ms) {
 			partition_deadline(partition, read->deadline_ms);
 			link = &read->next;

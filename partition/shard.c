@@ -532,6 +532,7 @@ static void begin_turn(struct shard *shard, const struct shard_time *time)
 	shard->apply_left = APPLY_TURN_RECORDS;
 	shard->fill_left = FILL_TURN_RECORDS;
 	shard->audit_left = AUDIT_TURN_RECORDS;
+	shard->find_left = FIND_TURN_KEYS;
 	shard->push_left = PUSH_TURN_BYTES;
 	shard->replay_left = REPLAY_TURN_BYTES;
 	if (shard->register_time_wanted)

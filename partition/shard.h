@@ -88,18 +88,18 @@ enum shard_event_kind {
 	SHARD_EVENT_SNAPSHOT, /* written */
 	SHARD_EVENT_SNAPSHOT_LOADED,
 	SHARD_EVENT_DISK_FULL,
-	SHARD_EVENT_BELOW_COMMIT,    /* alarm: asked to truncate below the commit offset; partition stopped */
-	SHARD_EVENT_DIGEST_DIFFERS,  /* alarm, on the primary: node, offset */
-	SHARD_EVENT_STATE_FAILED,    /* alarm */
-	SHARD_EVENT_REFUSED_GARBAGE, /* a message that does not decode or does not belong here */
+	SHARD_EVENT_BELOW_COMMIT,      /* alarm: asked to truncate below the commit offset; partition stopped */
+	SHARD_EVENT_DIGEST_DIFFERS,    /* alarm, on the primary: node, offset */
+	SHARD_EVENT_STATE_FAILED,      /* alarm */
+	SHARD_EVENT_REFUSED_GARBAGE,   /* a message that does not decode or does not belong here */
 	SHARD_EVENT_SEALED_SEGMENT,    /* a: segment, b: bytes of batches */
 	SHARD_EVENT_REWRITTEN_SEGMENT, /* a: segment, b: bytes of batches */
 	SHARD_EVENT_SEAL_FAILED,       /* a: segment; it does not hold what the logs say: not tried again in this run */
 	SHARD_EVENT_SEALED_DAMAGED,    /* at start: a: segment, b: generation of a sealed file that is no good */
-	SHARD_EVENT_REBUILD,         /* alarm: taken out as unsound; begins anew: why (event kind), end of its log */
-	SHARD_EVENT_REBUILT,         /* and is in the ISR again */
-	SHARD_EVENT_AUDITED,         /* the own log was applied anew: up to this offset, 1: the state is sound */
-	SHARD_EVENT_STATE_DIFFERS,   /* alarm: the state is not the fold of the own log; offset */
+	SHARD_EVENT_REBUILD,           /* alarm: taken out as unsound; begins anew: why (event kind), end of its log */
+	SHARD_EVENT_REBUILT,           /* and is in the ISR again */
+	SHARD_EVENT_AUDITED,           /* the own log was applied anew: up to this offset, 1: the state is sound */
+	SHARD_EVENT_STATE_DIFFERS,     /* alarm: the state is not the fold of the own log; offset */
 };
 
 struct shard_event {

@@ -215,19 +215,61 @@ static const struct view *state_reading_view(const struct state *state, uint32_t
 	return found;
 }
 
+static int state_may_read(const struct state *state, uint32_t view_id, const struct view **view)
+{
+	*view = state_reading_view(state, view_id);
+	if (*view == NULL)
+		return ERROR_UNKNOWN_VIEW;
+	if ((*view)->status != VIEW_ACTIVE)
+		return (*view)->status == VIEW_BROKEN ? ERROR_BAD_VIEW : ERROR_NOT_READY;
+	return 0;
+}
+
+int state_view_find(struct state *state, uint32_t view_id, struct span key, struct view_entry *entry,
+		    struct span *partition_key, uint32_t *found)
+{
+	const struct key_entry *at;
+	const struct view *view;
+	size_t place = 0;
+	int rv = state_may_read(state, view_id, &view);
+
+	*entry = (struct view_entry){0};
+	*partition_key = SPAN_NULL;
+	*found = 0;
+	while (rv == 0 && (at = table_next(&state->keys.table, &place)) != NULL) {
+		const struct view_cell *cell;
+
+		if (at->stream_id != view->plan->stream_id || !span_equal(key_entry_key(at), key))
+			continue;
+		cell = view_cell_find(at, view->generation);
+		if (cell == NULL)
+			continue;
+		(*found)++;
+		if (*found > 1 && cell->changed_at < entry->changed_at)
+			continue;
+		*entry = (struct view_entry){view_cell_state(cell), cell->changed_at, at->version};
+		*partition_key = at->partition_key_size == 0 ? key_entry_key(at) : key_entry_partition_key(at);
+	}
+	return rv == 0 && *found == 0 ? ERROR_NOT_FOUND : rv;
+}
+
+uint64_t state_key_count(const struct state *state)
+{
+	return state->keys.table.count;
+}
+
 int state_view_get(struct state *state, uint32_t view_id, struct span key, struct span partition_key,
 		   struct view_entry *entry)
 {
-	const struct view *view = state_reading_view(state, view_id);
 	struct key_address address;
 	const struct key_entry *found;
 	const struct view_cell *cell;
+	const struct view *view;
+	int rv = state_may_read(state, view_id, &view);
 
 	*entry = (struct view_entry){0};
-	if (view == NULL)
-		return ERROR_UNKNOWN_VIEW;
-	if (view->status != VIEW_ACTIVE)
-		return view->status == VIEW_BROKEN ? ERROR_BAD_VIEW : ERROR_NOT_READY;
+	if (rv != 0)
+		return rv;
 	if (key.size > KEY_MAX_BYTES || partition_key.size > KEY_MAX_BYTES)
 		return ERROR_NOT_FOUND;
 	address = key_address_of(view->plan->stream_id, key, partition_key);

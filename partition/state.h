@@ -95,6 +95,12 @@ struct view_entry {
  * stream is not defined yet). Non-const: may render an entry on demand. */
 int state_view_get(struct state *state, uint32_t view_id, struct span key, struct span partition_key,
 		   struct view_entry *entry);
+
+/* The same of the key under whatever partition key: all keys are looked through. *found: how many entries there are;
+ * the one changed last is told, with its partition key. */
+int state_view_find(struct state *state, uint32_t view_id, struct span key, struct view_entry *entry,
+		    struct span *partition_key, uint32_t *found);
+uint64_t state_key_count(const struct state *state); /* what such a look costs */
 uint64_t state_key_version(const struct state *state, uint32_t stream_id, struct span key, struct span partition_key);
 
 /* Each definition in turn (index 0, 1, ...), the ones being filled too; false: there are no more. */

@@ -103,6 +103,9 @@ int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buf
  * A delta whose `since` is above map->version is refused with ERROR_NOT_READY: something between is missing. */
 int cluster_map_merge(struct cluster_map *map, struct span bytes, bool *changed);
 
+/* The controller that whoever encoded this delta knows of; 0: none, or the bytes are too short for one. */
+uint32_t cluster_map_delta_controller(struct span bytes);
+
 const struct map_node *cluster_map_node(const struct cluster_map *map, uint32_t node_id); /* NULL: no such node */
 const struct map_node *cluster_map_node_by_name(const struct cluster_map *map, const char *name);
 const struct map_stream *cluster_map_stream(const struct cluster_map *map, uint32_t id);

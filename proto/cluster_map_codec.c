@@ -271,6 +271,15 @@ static void decode_delta(struct reader *in, struct delta *delta)
 		memcpy(delta->cluster_id, cluster_id.data, cluster_id.size);
 }
 
+uint32_t cluster_map_delta_controller(struct span bytes)
+{
+	struct reader in = reader_of(bytes);
+	struct delta delta;
+
+	decode_delta(&in, &delta);
+	return in.failed ? 0 : delta.controller;
+}
+
 static int delta_refusal(const struct cluster_map *map, const struct delta *delta)
 {
 	static const uint8_t unknown[16] = {0};

@@ -106,11 +106,18 @@ struct hello {
 void hello_encode(const struct hello *hello, struct buffer *out);
 int hello_decode(struct reader *in, struct hello *hello);
 
+enum heartbeat_stop {
+	HEARTBEAT_STAYS = 0,
+	HEARTBEAT_STOPPING = 1, /* the sender means to stop and wants the cluster's consent */
+	HEARTBEAT_STOPPED = 2,  /* it has it */
+};
+
 struct heartbeat {            /* and its answer, which repeats sent_ms */
 	uint64_t sent_ms;     /* the sender's clock; opaque to the answerer */
 	uint64_t map_version; /* of whoever sends this message */
 	uint64_t clock_unix_ms;
 	uint64_t registered_epoch; /* the node epoch the sender believes to hold */
+	uint8_t stop;              /* enum heartbeat_stop */
 };
 void heartbeat_encode(const struct heartbeat *heartbeat, struct buffer *out);
 int heartbeat_decode(struct reader *in, struct heartbeat *heartbeat);
@@ -184,6 +191,7 @@ struct read_item {
 	uint32_t wait_ms;  /* how long to wait for it */
 	struct span key;
 	struct span partition_key;
+	uint8_t any; /* 1: the view's entry of this key under whatever partition key; partition_key is empty */
 };
 void read_item_encode(const struct read_item *item, struct buffer *out);
 int read_item_decode(struct reader *in, struct read_item *item);
@@ -195,6 +203,8 @@ struct read_done {
 	uint64_t changed_at; /* offset that last changed the entry */
 	uint64_t version;    /* the key's version when view_id is 0 */
 	struct span state;   /* MessagePack */
+	struct span partition_key; /* asked for any: the found one, that was changed last; */
+	uint32_t found;            /* and how many there are */
 };
 void read_done_encode(const struct read_done *done, struct buffer *out);
 int read_done_decode(struct reader *in, struct read_done *done);

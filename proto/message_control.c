@@ -32,7 +32,7 @@ int hello_decode(struct reader *in, struct hello *hello)
 	return 0;
 }
 
-/* --- heartbeat: four u64 ------------------------------------------------------------------------------------ */
+/* --- heartbeat: four u64, u8 stop ---------------------------------------------------------------------------- */
 
 void heartbeat_encode(const struct heartbeat *heartbeat, struct buffer *out)
 {
@@ -40,6 +40,7 @@ void heartbeat_encode(const struct heartbeat *heartbeat, struct buffer *out)
 	buffer_u64(out, heartbeat->map_version);
 	buffer_u64(out, heartbeat->clock_unix_ms);
 	buffer_u64(out, heartbeat->registered_epoch);
+	buffer_u8(out, heartbeat->stop);
 }
 
 int heartbeat_decode(struct reader *in, struct heartbeat *heartbeat)
@@ -48,7 +49,8 @@ int heartbeat_decode(struct reader *in, struct heartbeat *heartbeat)
 	heartbeat->map_version = reader_u64(in);
 	heartbeat->clock_unix_ms = reader_u64(in);
 	heartbeat->registered_epoch = reader_u64(in);
-	return in->failed ? ERROR_MALFORMED : 0;
+	heartbeat->stop = reader_u8(in);
+	return in->failed || heartbeat->stop > HEARTBEAT_STOPPED ? ERROR_MALFORMED : 0;
 }
 
 /* --- propose result: u64 ticket, u16 error, u32 controller, u64 map version, string detail ------------------ */

@@ -16,7 +16,7 @@ static struct span reader_long(struct reader *in)
 }
 
 /* --- read item: u64 ticket, u16 partition, u8 mode, u32 view id, u32 stream id, u64 at least, u32 wait ms, string key,
- *     string partition key */
+ *     string partition key, u8 any */
 
 void read_item_encode(const struct read_item *item, struct buffer *out)
 {
@@ -31,6 +31,7 @@ void read_item_encode(const struct read_item *item, struct buffer *out)
 	buffer_u32(out, item->wait_ms);
 	buffer_string(out, item->key);
 	buffer_string(out, item->partition_key);
+	buffer_u8(out, item->any);
 }
 
 int read_item_decode(struct reader *in, struct read_item *item)
@@ -44,12 +45,14 @@ int read_item_decode(struct reader *in, struct read_item *item)
 	item->wait_ms = reader_u32(in);
 	item->key = reader_string(in, KEY_MAX_BYTES);
 	item->partition_key = reader_string(in, KEY_MAX_BYTES);
-	if (in->failed || item->partition >= PARTITION_COUNT || item->mode > READ_LOCAL)
+	item->any = reader_u8(in);
+	if (in->failed || item->partition >= PARTITION_COUNT || item->mode > READ_LOCAL || item->any > 1)
 		return ERROR_MALFORMED;
 	return 0;
 }
 
-/* --- read done: u64 ticket, u16 error, u64 applied, u64 changed at, u64 version, u32 size, state ------------ */
+/* --- read done: u64 ticket, u16 error, u64 applied, u64 changed at, u64 version, u32 size, state, string
+ *     partition key, u32 found */
 
 void read_done_encode(const struct read_done *done, struct buffer *out)
 {
@@ -59,6 +62,8 @@ void read_done_encode(const struct read_done *done, struct buffer *out)
 	buffer_u64(out, done->changed_at);
 	buffer_u64(out, done->version);
 	buffer_long(out, done->state);
+	buffer_string(out, done->partition_key);
+	buffer_u32(out, done->found);
 }
 
 int read_done_decode(struct reader *in, struct read_done *done)
@@ -69,6 +74,8 @@ int read_done_decode(struct reader *in, struct read_done *done)
 	done->changed_at = reader_u64(in);
 	done->version = reader_u64(in);
 	done->state = reader_long(in);
+	done->partition_key = reader_string(in, KEY_MAX_BYTES);
+	done->found = reader_u32(in);
 	return in->failed ? ERROR_MALFORMED : 0;
 }
 

@@ -134,6 +134,9 @@ void cluster_serve(struct cluster *cluster, uint64_t node_epoch);
 #define CLUSTER_PROPOSAL_TIMEOUT_MS 2000u
 void cluster_propose(struct cluster *cluster, uint64_t ticket, struct span command, uint64_t now_ms);
 
+/* This node means to stop: its heartbeats say so from now on, the next one at once. */
+void cluster_stop_announce(struct cluster *cluster);
+
 /* Clean stop, after the shards have handed over, stopped writing and synced. Ends in CLUSTER_IS_STOPPED, if a
  * controller can be found; the host bounds its patience. The Raft leader passes leadership on first. */
 void cluster_stop(struct cluster *cluster, uint64_t now_ms);
@@ -156,6 +159,8 @@ const struct cluster_map *cluster_map(const struct cluster *cluster); /* newest 
 const struct contact_table *cluster_contacts(const struct cluster *cluster);
 struct sender cluster_sender(const struct cluster *cluster); /* for the envelopes of this node's messages */
 bool cluster_is_controller(const struct cluster *cluster);   /* leads, and has applied everything before its term */
+node_set cluster_stopping(const struct cluster *cluster);    /* other nodes that lately said that they stop, or have */
+node_set cluster_stops_open(const struct cluster *cluster);  /* those of them that still want consent */
 uint64_t cluster_raft_id(const struct cluster *cluster);
 uint64_t cluster_raft_term(const struct cluster *cluster);
 uint64_t cluster_applied(const struct cluster *cluster); /* index of the last entry applied here */

@@ -29,6 +29,9 @@ static struct heartbeat own_heartbeat(const struct cluster *cluster, uint64_t se
 		.map_version = cluster->map.version,
 		.clock_unix_ms = contact_unix_ms(cluster),
 		.registered_epoch = serving ? cluster->node_epoch : 0,
+		.stop = (uint8_t)(cluster->state == CLUSTER_STOPPED ? HEARTBEAT_STOPPED
+				  : cluster->stop_announced         ? HEARTBEAT_STOPPING
+								    : HEARTBEAT_STAYS),
 	};
 }
 
@@ -89,6 +92,8 @@ static void hear(struct cluster *cluster, uint32_t node_id, const struct heartbe
 
 	peer->claimed_epoch = heartbeat->registered_epoch;
 	peer->map_version = heartbeat->map_version;
+	peer->stop = heartbeat->stop;
+	peer->stop_ms = cluster->now_ms;
 	if (heartbeat->registered_epoch == 0 || heartbeat->registered_epoch != cluster->map.nodes[node_id - 1].epoch)
 		return;
 	if (cluster->now_ms - peer->heard_ms >= FENCE_TIMEOUT_MS)
@@ -136,6 +141,38 @@ void contact_answer(struct cluster *cluster, const struct message *message)
 	contact->answer_version = answer.map_version;
 	contact->answer_node_epoch = answer.registered_epoch;
 	output_contacts(cluster);
+}
+
+/* --- stopping ----------------------------------------------------------------------------------------------------- */
+
+void cluster_stop_announce(struct cluster *cluster)
+{
+	cluster->stop_announced = true;
+	cluster->next_heartbeat_ms = cluster->now_ms;
+}
+
+static node_set stop_heard(const struct cluster *cluster, enum heartbeat_stop least, enum heartbeat_stop most)
+{
+	node_set set = 0;
+
+	for (uint32_t id = 1; id <= NODES_MAX; id++) {
+		const struct peer_contact *peer = &cluster->peers[id - 1];
+
+		if (is_other_node(cluster, id) && peer->stop >= least && peer->stop <= most &&
+		    cluster->now_ms - peer->stop_ms < STOP_HEARD_MS)
+			set |= node_bit(id);
+	}
+	return set;
+}
+
+node_set cluster_stopping(const struct cluster *cluster)
+{
+	return stop_heard(cluster, HEARTBEAT_STOPPING, HEARTBEAT_STOPPED);
+}
+
+node_set cluster_stops_open(const struct cluster *cluster)
+{
+	return stop_heard(cluster, HEARTBEAT_STOPPING, HEARTBEAT_STOPPING);
 }
 
 /* --- the map ------------------------------------------------------------------------------------------------------ */

@@ -17,7 +17,8 @@
 #include "raft/raft_node.h"
 
 #define FORMATION_INTERVAL_MS 100u
-#define PROPOSAL_RETRY_MS 300u /* registration and clean stop ask again */
+#define PROPOSAL_RETRY_MS 300u                    /* registration and clean stop ask again */
+#define STOP_HEARD_MS (3 * HEARTBEAT_INTERVAL_MS) /* who said that it stops and is silent for longer has ended */
 #define STOP_TRANSFER_MS 1000u /* patience for another leader before a stopping leader proposes to itself */
 
 struct output_link {
@@ -50,6 +51,8 @@ struct peer_contact {
 	int64_t clock_ahead_ms;  /* of ours, as its last prompt answer showed */
 	uint64_t clock_at_ms;    /* when that was; 0: never */
 	uint64_t clock_since_ms; /* judged otherwise than marked since then; 0: no */
+	uint64_t stop_ms;        /* its last message that said so, */
+	uint8_t stop;            /* and what: enum heartbeat_stop */
 };
 
 struct proposal {
@@ -77,6 +80,7 @@ struct cluster {
 	struct contact_table contacts;
 	struct peer_contact peers[NODES_MAX];
 	uint64_t next_heartbeat_ms;
+	bool stop_announced;
 	struct formation formation;
 	struct proposal proposals[CLUSTER_PROPOSALS_MAX];
 	uint64_t next_number;

@@ -130,6 +130,18 @@ int table_print(const struct table *table, bool json);     /* 0 or EXIT_FAILED *
 int table_print_one(const struct table *table, bool json); /* its one row: "key: value" lines or one object */
 void table_deinit(struct table *table);
 
+struct listing {          /* of what the cluster map holds under names */
+	const char *what; /* plural */
+	int unknown;      /* the error for a name that is not there */
+	uint32_t (*count)(const struct cluster_map *map);
+	const char *(*name)(const struct cluster_map *map, uint32_t index); /* NULL: none is there (any more) */
+	void (*columns)(struct table *table, bool whole);
+	void (*row)(struct table *table, const struct cluster_map *map, uint32_t index, bool whole);
+};
+
+/* All of them, or the one named `only`, whole. An exit code. */
+int print_listing(struct cli *cli, const struct listing *listing, const char *only);
+
 /* --- history ------------------------------------------------------------------------------------------------------ */
 
 /* One JSON line per published event: docs/reference/cli.md. NULL file: nothing is written. Safe from several

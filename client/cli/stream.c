@@ -19,18 +19,31 @@ int run_stream_create(struct cli *cli)
 	return 0;
 }
 
-static void stream_columns(struct table *table)
+static uint32_t stream_count(const struct cluster_map *map)
 {
+	return map->stream_count;
+}
+
+static const char *stream_name(const struct cluster_map *map, uint32_t index)
+{
+	return map->streams[index].name;
+}
+
+static void stream_columns(struct table *table, bool whole)
+{
+	(void)whole;
 	table_column(table, "name", CELL_TEXT);
 	table_column(table, "id", CELL_NUMBER);
 	table_column(table, "changed_at", CELL_WIDE);
 	table_column(table, "settings", CELL_JSON);
 }
 
-static void stream_row(struct table *table, const struct map_stream *stream)
+static void stream_row(struct table *table, const struct cluster_map *map, uint32_t index, bool whole)
 {
+	const struct map_stream *stream = &map->streams[index];
 	struct buffer settings = BUFFER_NULL;
 
+	(void)whole;
 	table_cell(table, "%s", stream->name);
 	table_cell(table, "%u", stream->id);
 	table_cell(table, "%" PRIu64, stream->changed_at);
@@ -41,40 +54,16 @@ static void stream_row(struct table *table, const struct map_stream *stream)
 	buffer_deinit(&settings);
 }
 
-static int print_streams(struct cli *cli, const char *only)
-{
-	struct table table = {0};
-	const struct map_stream *one;
-	struct cluster_map map;
-	int rv = cli_open(cli, NULL);
-	int error;
-
-	if (rv != 0)
-		return rv;
-	error = grid_map(cli->grid, &map);
-	if (error != 0)
-		return cli_fail(error, "streams");
-	one = only == NULL ? NULL : cluster_map_stream_by_name(&map, span_of_text(only));
-	stream_columns(&table);
-	for (uint32_t i = 0; only == NULL && i < map.stream_count; i++)
-		stream_row(&table, &map.streams[i]);
-	if (one != NULL)
-		stream_row(&table, one);
-	if (only != NULL && one == NULL)
-		rv = cli_fail(ERROR_UNKNOWN_STREAM, "%s", only);
-	else
-		rv = only == NULL ? table_print(&table, cli->json) : table_print_one(&table, cli->json);
-	table_deinit(&table);
-	cluster_map_deinit(&map);
-	return rv;
-}
+static const struct listing streams = {
+	"streams", ERROR_UNKNOWN_STREAM, stream_count, stream_name, stream_columns, stream_row,
+};
 
 int run_stream_ls(struct cli *cli)
 {
-	return print_streams(cli, NULL);
+	return print_listing(cli, &streams, NULL);
 }
 
 int run_stream_describe(struct cli *cli)
 {
-	return print_streams(cli, cli->positionals[0]);
+	return print_listing(cli, &streams, cli->positionals[0]);
 }

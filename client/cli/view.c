@@ -108,6 +108,16 @@ int run_view_apply(struct cli *cli)
 
 /* --- view ls, view describe --------------------------------------------------------------------------------------- */
 
+static uint32_t view_count(const struct cluster_map *map)
+{
+	return map->view_count;
+}
+
+static const char *view_name(const struct cluster_map *map, uint32_t index)
+{
+	return map->views[index].dropped ? NULL : map->views[index].name;
+}
+
 static void view_columns(struct table *table, bool whole)
 {
 	table_column(table, "name", CELL_TEXT);
@@ -118,8 +128,9 @@ static void view_columns(struct table *table, bool whole)
 		table_column(table, "definition", CELL_JSON);
 }
 
-static void view_row(struct table *table, const struct map_view *view, bool whole)
+static void view_row(struct table *table, const struct cluster_map *map, uint32_t index, bool whole)
 {
+	const struct map_view *view = &map->views[index];
 	struct buffer definition = BUFFER_NULL;
 
 	table_cell(table, "%s", view->name);
@@ -133,42 +144,16 @@ static void view_row(struct table *table, const struct map_view *view, bool whol
 	buffer_deinit(&definition);
 }
 
-static int print_views(struct cli *cli, const char *only)
-{
-	const struct map_view *one;
-	struct table table = {0};
-	struct cluster_map map;
-	int rv = cli_open(cli, NULL);
-	int error;
-
-	if (rv != 0)
-		return rv;
-	error = grid_map(cli->grid, &map);
-	if (error != 0)
-		return cli_fail(error, "views");
-	view_columns(&table, only != NULL);
-	one = only == NULL ? NULL : cluster_map_view_by_name(&map, span_of_text(only));
-	for (uint32_t i = 0; only == NULL && i < map.view_count; i++) {
-		if (!map.views[i].dropped)
-			view_row(&table, &map.views[i], false);
-	}
-	if (one != NULL && !one->dropped)
-		view_row(&table, one, true);
-	if (only != NULL && (one == NULL || one->dropped))
-		rv = cli_fail(ERROR_UNKNOWN_VIEW, "%s", only);
-	else
-		rv = only == NULL ? table_print(&table, cli->json) : table_print_one(&table, cli->json);
-	table_deinit(&table);
-	cluster_map_deinit(&map);
-	return rv;
-}
+static const struct listing views = {
+	"views", ERROR_UNKNOWN_VIEW, view_count, view_name, view_columns, view_row,
+};
 
 int run_view_ls(struct cli *cli)
 {
-	return print_views(cli, NULL);
+	return print_listing(cli, &views, NULL);
 }
 
 int run_view_describe(struct cli *cli)
 {
-	return print_views(cli, cli->positionals[0]);
+	return print_listing(cli, &views, cli->positionals[0]);
 }

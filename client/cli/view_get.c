@@ -8,7 +8,8 @@
 #define READS_AT_A_TIME 4096u
 
 const struct cli_option view_get_options[] = {
-	{"partition-key", "KEY", "the partition key; default: the key"},
+	{"partition-key", "KEY",
+	 "the partition key; without it: the key, and where that finds nothing all shards are asked"},
 	{"node", "NAME", "read this node's replica, whatever it has applied"},
 	{"local", NULL, "read the primary's replica without waiting for freshness"},
 	{"all", NULL, "read every live node's replica, one line each"},
@@ -60,6 +61,18 @@ static void get_columns(struct table *table)
 	table_column(table, "changed_at", CELL_WIDE);
 }
 
+static void say_searched(const char *key, const evg_entry *entry)
+{
+	if (entry->error != 0)
+		cli_say("all shards were asked for key %s; with --partition-key one is", key);
+	else if (entry->found == 1)
+		cli_say("all shards were asked for key %s; --partition-key %.*s avoids that", key,
+			(int)entry->partition_key.size, (const char *)entry->partition_key.data);
+	else
+		cli_say("all shards were asked: %u entries have key %s, this one has --partition-key %.*s",
+			entry->found, key, (int)entry->partition_key.size, (const char *)entry->partition_key.data);
+}
+
 /* Of one replica, or of the primary. */
 static int get_one(struct cli *cli, const char *view, const char *key, const evg_read *read, struct table *table)
 {
@@ -68,6 +81,8 @@ static int get_one(struct cli *cli, const char *view, const char *key, const evg
 
 	if (error == 0 || (error == EVG_NOT_FOUND && cli_has(cli, "all")))
 		get_row(table, read->node, key, &entry);
+	if (entry.searched != 0)
+		say_searched(key, &entry);
 	evg_entry_free(&entry);
 	return error;
 }

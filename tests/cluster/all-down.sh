@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All three nodes are killed (-9) at once under load and started again: everything acknowledged is there, once, in
-# order, and every node's views are what the stored events say. The publisher goes on through it by itself.
+# order, and every node's views are what the stored events say. The publisher goes on through it by itself. At the end
+# all are stopped at once, cleanly.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=/dev/null
@@ -15,3 +16,10 @@ start_cluster 3
 define_shop
 # shellcheck source=/dev/null
 . tests/cluster/lose-all.sh
+
+say 'all are stopped at once, and every one has its proof'
+cluster down
+for node in 1 2 3; do
+    grep '^proof [1-9]' "$work/cluster/n$node/data/identity" >/dev/null ||
+        fail "node $node has no proof of a clean stop"
+done

@@ -27,7 +27,7 @@ figures = json.load(open(sys.argv[1]))
 for mode in ('throughput', 'single'):
     one = figures[mode]
     print(f'{mode}: {one["events_per_second"]} events/s, p50 {one["p50_us"]} us, p99.9 {one["p999_us"]} us')
-    assert one['events'] > 100 and one['seconds'] > 0.8
+    assert one['events'] > 0 and 0 < one['seconds'] <= 1
     assert one['apart']['events'] > 0 or 0 < one['p50_us'] <= one['p99_us'] <= one['p999_us']
     assert all(node['journal_bytes'] >= one['payload_bytes'] for node in one['nodes'])
 assert figures['throughput']['events_per_second'] > figures['single']['events_per_second']
@@ -37,7 +37,7 @@ PYTHON
 status=0
 "$floor" --in-flight 0 2>"$directory/errors" || status=$?
 [ "$status" -eq 2 ]
-grep -q 'expected 1 to' "$directory/errors"
+grep 'expected 1 to' "$directory/errors" >/dev/null
 
 "$floor" --seconds 60 --file-mib 16 --dir "$directory/journals" >/dev/null 2>"$directory/errors" &
 running=$!
@@ -49,7 +49,7 @@ wait "$running" || status=$?
 running=
 cat "$directory/errors"
 [ "$status" -eq 1 ]
-[ -s "$directory/errors" ]
+grep 'node [0-2] has ended' "$directory/errors" >/dev/null
 for node in "${nodes[@]}"; do
     wait_until 5 "the end of node $node" has_ended "$node"
 done

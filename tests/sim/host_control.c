@@ -1,5 +1,6 @@
 /* A simulated node's control thread: the cluster core with the real libraft on a simulated store, and the services a
  * control port gives to clients. */
+#include "raft/client_service.h"
 #include "raft/command.h"
 #include "tests/sim/host_internal.h"
 #include "tests/sim/oracle.h"
@@ -9,23 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FORWARDED_MAX 64u
 #define SIM_UNIX_US 1700000000000000ull
 #define CLOSE_STEPS_MAX 100000u
-
-struct forwarded { /* a client's proposal that waits for its result */
-	uint64_t ours;
-	uint64_t theirs;
-	struct endpoint client;
-};
 
 struct host_control {
 	struct cluster *cluster;
 	struct sim_raft_disk raft_disk; /* outlives the process */
 	struct sim_raft_io raft_io;
-	struct forwarded forwarded[FORWARDED_MAX];
-	uint64_t next_ticket;
-	uint32_t producer_counter;
+	struct client_service service;
 	bool subscribed[SIM_CLIENTS_MAX];
 	struct endpoint subscriber[SIM_CLIENTS_MAX];
 	uint64_t pushed_version[SIM_CLIENTS_MAX];
@@ -189,19 +181,14 @@ static void registered(void *owner, struct appointment *appointment)
 
 static void proposal_result(struct host *host, const struct propose_result *result)
 {
-	for (uint32_t i = 0; i < FORWARDED_MAX; i++) {
-		struct forwarded *forwarded = &host->control->forwarded[i];
-		struct propose_result answer = *result;
-		struct buffer body = BUFFER_NULL;
+	struct service_answer answer;
+	uint64_t client;
 
-		if (forwarded->ours == 0 || forwarded->ours != result->ticket)
-			continue;
-		answer.ticket = forwarded->theirs;
-		propose_result_encode(&answer, &body);
-		send_body(host, control_port(host), forwarded->client, MESSAGE_PROPOSE_RESULT, 0, buffer_span(&body));
-		buffer_deinit(&body);
-		forwarded->ours = 0;
-	}
+	if (!service_result(&host->control->service, result, &client, &answer))
+		return;
+	send_body(host, control_port(host), (struct endpoint){(uint8_t)(client >> 8), (uint8_t)client}, answer.kind, 0,
+		  buffer_span(&answer.body));
+	buffer_deinit(&answer.body);
 }
 
 static void send_output(struct host *host, const struct cluster_output *output)
@@ -333,7 +320,7 @@ void host_control_kill(struct host *host, bool power_loss)
 	struct host_control *control = host->control;
 
 	(void)power_loss;
-	memset(control->forwarded, 0, sizeof control->forwarded);
+	memset(&control->service, 0, sizeof control->service);
 	memset(control->subscribed, 0, sizeof control->subscribed);
 	memset(control->pushed_version, 0, sizeof control->pushed_version);
 	control->serving = false;
@@ -349,15 +336,6 @@ void host_control_kill(struct host *host, bool power_loss)
 }
 
 /* --- what shards and clients ask -------------------------------------------------------------------------------- */
-
-static uint64_t forward(struct host *host, struct endpoint client, uint64_t ticket)
-{
-	uint64_t ours = ++host->control->next_ticket;
-	struct forwarded *slot = &host->control->forwarded[ours % FORWARDED_MAX];
-
-	*slot = (struct forwarded){.ours = ours, .theirs = ticket, .client = client};
-	return ours;
-}
 
 static void isr_command(const struct host *host, const struct shard_proposal *proposal, struct buffer *command)
 {
@@ -409,8 +387,7 @@ void host_propose(struct host *host, const struct shard_proposal *proposal)
 		break;
 	}
 	if (command.size > 0)
-		cluster_propose(host->control->cluster, ++host->control->next_ticket, buffer_span(&command),
-				host_now_ms(host));
+		cluster_propose(host->control->cluster, 0, buffer_span(&command), host_now_ms(host));
 	buffer_deinit(&command);
 	drain(host);
 	expect_store(host);
@@ -419,7 +396,7 @@ void host_propose(struct host *host, const struct shard_proposal *proposal)
 void host_command(struct host *host, struct span command)
 {
 	assert(command_from_client(command));
-	cluster_propose(host->control->cluster, ++host->control->next_ticket, command, host_now_ms(host));
+	cluster_propose(host->control->cluster, 0, command, host_now_ms(host));
 	drain(host);
 	expect_store(host);
 }
@@ -439,41 +416,32 @@ static void welcome(struct host *host, struct endpoint client, uint8_t port)
 	buffer_deinit(&body);
 }
 
-static void open_producer(struct host *host, struct endpoint client, struct span body)
-{
-	struct reader reader = reader_of(body);
-	struct buffer answer = BUFFER_NULL;
-
-	buffer_u64(&answer, reader_u64(&reader));
-	buffer_u64(&answer,
-		   producer_id_make(host_unix_us(host) / 1000, host_node_id(host), ++host->control->producer_counter));
-	send_body(host, control_port(host), client, MESSAGE_PRODUCER_OPENED, 0, buffer_span(&answer));
-	buffer_deinit(&answer);
-}
-
 static void control_client(struct host *host, struct endpoint client, const struct message *message)
 {
-	struct reader body = reader_of(message->body);
 	uint32_t index = (uint32_t)(client.party - SIM_HOSTS_MAX);
-	uint64_t ticket;
+	struct service_ask ask = {
+		.message = message,
+		.client = (uint64_t)client.party << 8 | client.port,
+		.cluster = host->control->cluster,
+		.now_ms = host_now_ms(host),
+		.unix_ms = host_unix_us(host) / 1000,
+	};
+	struct service_answer answer;
 
-	if (host->control->cluster == NULL || host_node_id(host) == 0)
-		return;
-	switch ((int)message->kind) {
-	case MESSAGE_MAP_REQUEST:
-		host->control->pushed_version[index] = reader_u64(&body);
+	switch (service_take(&host->control->service, &ask, &answer)) {
+	case SERVICE_ANSWER:
+		send_body(host, control_port(host), client, answer.kind, 0, buffer_span(&answer.body));
+		break;
+	case SERVICE_MAP:
+		host->control->pushed_version[index] = answer.since;
 		host->control->subscribed[index] = true;
 		host->control->subscriber[index] = client;
 		push_map(host, index);
 		break;
-	case MESSAGE_PRODUCER_OPEN: open_producer(host, client, message->body); break;
-	case MESSAGE_PROPOSE:
-		ticket = reader_u64(&body);
-		cluster_propose(host->control->cluster, forward(host, client, ticket),
-				span_of(body.at, reader_left(&body)), host_now_ms(host));
-		break;
-	default: break;
+	case SERVICE_NOTHING:
+	case SERVICE_STRANGER: break;
 	}
+	buffer_deinit(&answer.body);
 }
 
 static void shard_message(struct host *host, struct endpoint from, uint8_t port, const struct message *message)

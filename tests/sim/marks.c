@@ -34,6 +34,7 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_CORRUPTED] = "state corrupted",
 	[MARK_DIGEST_DIFFERED] = "digest difference seen",
 	[MARK_STATE_CONDEMNED] = "unsound state condemned",
+	[MARK_VIEW_READ] = "linearizable read of the view",
 };
 
 const char *mark_name(enum mark mark)

@@ -231,6 +231,8 @@ static void watch_log(struct oracle *oracle, uint32_t host, uint16_t partition, 
 
 	if (log->sealed != chronicle->sealed[host])
 		watch_sealed(oracle, host, partition, log);
+	if (chronicle->seen[host] < log->sealed)
+		chronicle->seen[host] = log->sealed; /* a new process, whose sealed part has been compared before */
 	if (log->commit <= chronicle->seen[host])
 		return;
 	for (const struct log_entry *entry = log_find(log, chronicle->seen[host]);

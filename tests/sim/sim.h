@@ -67,8 +67,8 @@ struct sim {
 	struct oracle *oracle;
 	struct marks marks;
 	uint32_t segment_bytes; /* of the journals: small, so that many are sealed */
-	struct corruption {    /* of one state in memory, until its digest is right again */
-		uint32_t host; /* index + 1; 0: none */
+	struct corruption {     /* of one state in memory, until its digest is right again */
+		uint32_t host;  /* index + 1; 0: none */
 		uint16_t partition;
 		uint64_t applied; /* what it showed last */
 		uint64_t digest;

@@ -18,10 +18,19 @@
 #define TAG_READ (3ull << 62)
 #define TAG_KIND (3ull << 62)
 
+struct acknowledged { /* of one key */
+	uint64_t count;
+	uint64_t end;         /* behind the last one's offset */
+	uint64_t put_end;     /* behind the last put's */
+	uint64_t changed_end; /* behind the last put's or merge's; a merge changes only what is there */
+	uint64_t deleted_end; /* behind the last delete's */
+};
+
 struct pending_read {
 	bool open;
+	bool of_view; /* else of the key's version */
 	uint32_t key;
-	uint64_t at_least; /* events of the key acknowledged when it was asked */
+	struct acknowledged before; /* it was asked */
 };
 
 struct client {
@@ -46,7 +55,7 @@ struct workload {
 	struct operation *operations;
 	size_t operation_count;
 	size_t operation_capacity;
-	uint64_t acknowledged_of[WORKLOAD_KEYS];
+	struct acknowledged acknowledged_of[WORKLOAD_KEYS];
 	uint64_t invoked_of[WORKLOAD_KEYS];
 	uint64_t acknowledged;
 	bool stream_asked;
@@ -115,6 +124,25 @@ static void client_send(struct client *client, const struct core_send *send)
 		network_send(sim, from, to, buffer_span(&send->frame));
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void acknowledge(struct acknowledged *of, const struct operation *operation)
+{
+	uint64_t end = operation->offset + 1;
+
+	of->count++;
+	of->end = later(of->end, end);
+	if (operation->kind == OPERATION_DELETE)
+		of->deleted_end = later(of->deleted_end, end);
+	else
+		of->changed_end = later(of->changed_end, end);
+	if (operation->kind == OPERATION_PUT)
+		of->put_end = later(of->put_end, end);
+}
+
 static void operation_done(struct client *client, const struct core_completion *completion)
 {
 	struct workload *workload = client->workload;
@@ -132,7 +160,7 @@ static void operation_done(struct client *client, const struct core_completion *
 		operation->partition = completion->partition;
 		operation->offset = completion->offset;
 		workload->acknowledged++;
-		workload->acknowledged_of[operation->key]++;
+		acknowledge(&workload->acknowledged_of[operation->key], operation);
 	} else if (completion->outcome == CORE_NOT_APPLIED) {
 		operation->outcome = OUTCOME_REFUSED;
 	} else {
@@ -145,6 +173,79 @@ static void operation_done(struct client *client, const struct core_completion *
 	}
 }
 
+static void stale(const struct client *client, const struct core_result *result, const char *what)
+{
+	const struct pending_read *read = &client->reads[result->tag & ~TAG_KIND];
+
+	sim_fail(client->workload->sim,
+		 "linearizability: the view's key %u, read by client %u from node %u at applied %llu, changed at %llu: "
+		 "%s; "
+		 "before it was asked ends of what was acknowledged: %llu, changes %llu, deletes %llu",
+		 read->key, client->index, result->node_id, (unsigned long long)result->read.applied,
+		 (unsigned long long)result->read.changed_at, what, (unsigned long long)read->before.end,
+		 (unsigned long long)read->before.changed_end, (unsigned long long)read->before.deleted_end);
+}
+
+static uint64_t state_number(struct span state, const char *name)
+{
+	struct reader in = reader_of(msgpack_member(state, span_of_text(name)));
+
+	return msgpack_read_uint(&in);
+}
+
+/* The event that the state is of was published; if it is acknowledged, it is where the entry was last changed. */
+static void check_source(const struct client *client, const struct core_result *result)
+{
+	const struct workload *workload = client->workload;
+	uint32_t key = client->reads[result->tag & ~TAG_KIND].key;
+	uint64_t serial = state_number(result->read.state, "n");
+	uint64_t by = state_number(result->read.state, "client");
+
+	for (size_t i = 0; i < workload->operation_count; i++) {
+		const struct operation *operation = &workload->operations[i];
+
+		if (operation->key != key || operation->client != by || operation->serial != serial)
+			continue;
+		if (operation->outcome == OUTCOME_REFUSED || operation->kind == OPERATION_DELETE)
+			stale(client, result, "its state is of an event that cannot be in it");
+		if (operation->outcome == OUTCOME_ACKNOWLEDGED && operation->offset != result->read.changed_at)
+			stale(client, result, "its state is of an event at another offset");
+		return;
+	}
+	stale(client, result, "its state is of an event that nobody published");
+}
+
+/* Some delete of the key may lie behind every put that was acknowledged. */
+static bool may_be_deleted(const struct workload *workload, const struct pending_read *read)
+{
+	for (size_t i = 0; i < workload->operation_count; i++) {
+		const struct operation *operation = &workload->operations[i];
+
+		if (operation->key == read->key && operation->kind == OPERATION_DELETE &&
+		    operation->outcome != OUTCOME_REFUSED &&
+		    (operation->outcome != OUTCOME_ACKNOWLEDGED || operation->offset >= read->before.put_end))
+			return true;
+	}
+	return false;
+}
+
+static void check_view(const struct client *client, const struct core_result *result)
+{
+	const struct pending_read *read = &client->reads[result->tag & ~TAG_KIND];
+
+	if (result->read.applied < read->before.end)
+		stale(client, result, "something acknowledged is not applied");
+	if (result->error == ERROR_NOT_FOUND) {
+		if (read->before.put_end > 0 && !may_be_deleted(client->workload, read))
+			stale(client, result, "it is not found, and nobody deleted it");
+		return;
+	}
+	if (result->read.changed_at + 1 < read->before.changed_end ||
+	    result->read.changed_at < read->before.deleted_end)
+		stale(client, result, "it is older than what was acknowledged");
+	check_source(client, result);
+}
+
 /* A linearizable read misses nothing that was acknowledged before it was asked, and invents nothing. */
 static void read_done(struct client *client, const struct core_result *result)
 {
@@ -155,19 +256,23 @@ static void read_done(struct client *client, const struct core_result *result)
 	client->pending_reads--;
 	if (result->error == ERROR_STALE_LEASE)
 		marks_reach(&workload->sim->marks, MARK_STALE_PRIMARY_REFUSED);
-	if (result->error != ERROR_NONE)
+	if (result->error != ERROR_NONE && (!read->of_view || result->error != ERROR_NOT_FOUND))
 		return;
-	client->known_versions[read->key] = result->read.version;
 	if (workload->sim->corruption.host != 0 &&
 	    workload->sim->corruption.partition == partition_of(workload_key(read->key)))
 		return; /* its primary may be the one */
-	if (result->read.version < read->at_least || result->read.version > workload->invoked_of[read->key])
+	if (read->of_view) {
+		marks_reach(&workload->sim->marks, MARK_VIEW_READ);
+		check_view(client, result);
+	}
+	client->known_versions[read->key] = result->read.version;
+	if (result->read.version < read->before.count || result->read.version > workload->invoked_of[read->key])
 		sim_fail(workload->sim,
 			 "linearizability: key %u read as version %llu by client %u from node %u; acknowledged before "
 			 "it was "
 			 "asked: %llu, published so far: %llu",
 			 read->key, (unsigned long long)result->read.version, client->index, result->node_id,
-			 (unsigned long long)read->at_least, (unsigned long long)workload->invoked_of[read->key]);
+			 (unsigned long long)read->before.count, (unsigned long long)workload->invoked_of[read->key]);
 }
 
 static void result_done(struct client *client, const struct core_result *result)
@@ -304,8 +409,11 @@ static void read_one(struct client *client, uint32_t stream_id)
 {
 	struct workload *workload = client->workload;
 	uint32_t key = (uint32_t)random_between(&workload->sim->random, 0, WORKLOAD_KEYS - 1);
+	const struct map_view *view = cluster_map_view_by_name(core_map(client->core), span_of_text(WORKLOAD_VIEW));
+	bool of_view = view != NULL && random_chance(&workload->sim->random, 500);
 	struct core_read read = {
 		.mode = READ_LINEARIZABLE,
+		.view_id = of_view ? view->id : 0,
 		.stream_id = stream_id,
 		.key = workload_key(key),
 		.timeout_ms = 2000,
@@ -316,7 +424,7 @@ static void read_one(struct client *client, uint32_t stream_id)
 		slot++;
 	if (slot == READS_MAX || core_read(client->core, &read, TAG_READ | slot, sim_now_ms(workload->sim)) != 0)
 		return;
-	client->reads[slot] = (struct pending_read){true, key, workload->acknowledged_of[key]};
+	client->reads[slot] = (struct pending_read){true, of_view, key, workload->acknowledged_of[key]};
 	client->pending_reads++;
 }
 

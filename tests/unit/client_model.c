@@ -26,6 +26,7 @@ static void model_make_map(struct model *model)
 
 	cluster_map_init(map);
 	map->version = 1;
+	map->controller = 1;
 	memset(map->cluster_id, 7, sizeof map->cluster_id);
 	for (uint32_t i = 0; i < MODEL_NODES; i++) {
 		struct map_node *node = &map->nodes[i];
@@ -453,6 +454,11 @@ static void model_reads(struct model *model, uint32_t node, uint32_t endpoint, c
 		if (item.mode != READ_LOCAL && model->map.partitions[item.partition].primary != node)
 			done.error = ERROR_NOT_PRIMARY;
 		done.state = item.key;
+		if (item.any) {
+			assert(item.partition_key.size == 0);
+			done.partition_key = span_of_text("found");
+			done.found = 1u + item.partition;
+		}
 		read_done_encode(&done, &frame);
 	}
 	model_answer(model, node, endpoint, MESSAGE_READ_DONE, message->items, &frame);
@@ -466,14 +472,21 @@ static void model_empty(struct model *model, uint32_t node, uint32_t endpoint, e
 	model_answer(model, node, endpoint, kind, 0, &frame);
 }
 
-static void model_take(struct model *model, struct core *core, uint32_t endpoint, struct span bytes)
+static uint32_t model_node_of(const struct core *core, uint32_t endpoint)
 {
 	const struct core_endpoint *name = core_endpoint(core, endpoint);
-	struct message message;
-	uint32_t node;
 
 	assert(name != NULL && endpoint < 4096);
-	node = (uint32_t)(name->address[1] - '0');
+	return (uint32_t)(name->address[1] - '0');
+}
+
+static void model_take(struct model *model, struct core *core, uint32_t endpoint, struct span bytes)
+{
+	uint32_t node = model_node_of(core, endpoint);
+	struct message message;
+
+	if (node_set_has(model->down, node))
+		return;
 	assert(message_decode(bytes, &message) == 0);
 	if (message.kind == MESSAGE_HELLO) {
 		model_welcome(model, node, endpoint);
@@ -531,6 +544,12 @@ static void model_accidents(struct model *model)
 		for (uint32_t i = 0; i < 4096; i++)
 			model->greeted[i] = model->greeted[i] && !model_chance(model, 300);
 	}
+	if (model_time(model, model->faults.dark_every_ms)) {
+		uint32_t left = 1 + (uint32_t)random_below(&model->random, MODEL_NODES);
+		bool dark = model->down == 0;
+		model->down = dark ? 7 & ~node_bit(left) : 0;
+		model->map.controller = dark ? 0 : 1;
+	}
 	if (model_time(model, model->faults.expire_every_ms) && model->producers > 0 &&
 	    model->forgotten_count < MODEL_FORGOTTEN_MAX)
 		model->forgotten[model->forgotten_count++] = 1 + random_below(&model->random, model->producers);
@@ -548,7 +567,12 @@ void model_step(struct model *model, struct core *core, struct core_outbox *out)
 	rv = core_turn(core, model->now_ms, out);
 	assert(rv == 0);
 	for (size_t i = 0; i < out->send_count; i++) {
-		if (!out->sends[i].close)
-			model_carry(model, false, out->sends[i].endpoint, &out->sends[i].frame);
+		struct core_send *send = &out->sends[i];
+		if (send->close)
+			continue;
+		if (node_set_has(model->down, model_node_of(core, send->endpoint)))
+			core_unsent(core, send->endpoint, send->copies, model->now_ms);
+		else
+			model_carry(model, false, send->endpoint, &send->frame);
 	}
 }

@@ -59,6 +59,7 @@ struct model_faults {
 	uint32_t move_every_ms;    /* a random primary moves; 0: never */
 	uint32_t restart_every_ms; /* a random node forgets who said HELLO */
 	uint32_t expire_every_ms;  /* a random producer is forgotten for good */
+	uint32_t dark_every_ms;    /* two nodes die and no controller is left, or all are well again */
 };
 
 struct model {
@@ -77,6 +78,7 @@ struct model {
 	uint32_t forgotten_count;
 	uint16_t refuse_all; /* every append ends with this error */
 	bool cut_off;        /* nothing gets through */
+	node_set down;       /* nodes that do not run: connections to them break */
 	uint32_t truncations;
 	uint32_t duplicates;
 	uint32_t gaps;

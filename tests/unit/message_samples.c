@@ -263,7 +263,7 @@ static const struct hello hello_of_a_client = {
 
 static void sample_read(enum message_kind kind, struct buffer *body)
 {
-	const struct read_item item = {79, 5, READ_AT_LEAST, 2, 1, 101, 250, span_of_text("customer-17"), SPAN_NULL};
+	const struct read_item item = {79, 5, READ_AT_LEAST, 2, 1, 101, 250, span_of_text("customer-17"), SPAN_NULL, 1};
 	const struct read_done done = {79,
 				       0,
 				       120,
@@ -271,7 +271,9 @@ static void sample_read(enum message_kind kind, struct buffer *body)
 				       0,
 				       span_of_text("\x81\xa4"
 						    "name\xa3"
-						    "Ada")};
+						    "Ada"),
+				       span_of_text("customer-9"),
+				       2};
 	const struct partition_status status = {5, ROLE_PRIMARY, 1, 4, 9, 121, 120, 120, 0xfeedfacecafebeefu, 33};
 
 	if (kind == MESSAGE_READ)
@@ -284,7 +286,7 @@ static void sample_read(enum message_kind kind, struct buffer *body)
 
 static void sample_control(enum message_kind kind, struct buffer *body)
 {
-	const struct heartbeat heartbeat = {1000, 42, 1790000000000u, 7};
+	const struct heartbeat heartbeat = {1000, 42, 1790000000000u, 7, HEARTBEAT_STOPPING};
 	const struct propose_result result = {80, ERROR_NOT_CONTROLLER, 2, 42, span_of_text("ask node 2")};
 	struct hello hello = hello_of_a_client;
 

@@ -1,195 +1,7 @@
 /* The client core against a make-believe cluster (client_model.h): whatever the network and the nodes do, what the core
- * tells its user is true of the logs. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "tests/unit/client_model.h"
+ * tells its user is true of the logs. Storms of faults are in test_client_storm.c. */
+#include "tests/unit/client_fixture.h"
 #include "tests/unit/memory_fault.h"
-#include "tests/unit/random.h"
-
-#define EVENTS_MAX 3000u
-#define KEYS 5u
-
-enum { CHECKED_NONE = 1, CHECKED_EXISTS, CHECKED_WRONG };
-
-struct told {
-	bool published;
-	uint32_t times;
-	struct core_completion completion;
-};
-
-struct fixture {
-	struct core *core;
-	struct model *model;
-	struct core_outbox out;
-	struct told told[EVENTS_MAX + 1]; /* by tag */
-	uint64_t tags;
-	uint64_t results;
-	struct core_result last; /* without its bytes */
-};
-
-/* --- fixture ------------------------------------------------------------------------------------------------------ */
-
-static struct fixture *fixture_new(uint64_t seed, const struct model_faults *faults, const struct core_config *config)
-{
-	static const char *const addresses[] = {"h1:7400", "h2:7400"};
-	struct core_config own = *config;
-	struct fixture *fixture = calloc(1, sizeof *fixture);
-
-	assert_non_null(fixture);
-	own.incarnation = 4711;
-	own.addresses = addresses;
-	own.address_count = 2;
-	fixture->core = core_new(&own);
-	assert_non_null(fixture->core);
-	fixture->model = model_new(seed, faults);
-	fixture->out = CORE_OUTBOX_NULL;
-	return fixture;
-}
-
-static void fixture_free(struct fixture *fixture)
-{
-	core_outbox_deinit(&fixture->out);
-	core_free(fixture->core);
-	model_free(fixture->model);
-	free(fixture);
-}
-
-static void take_outbox(struct fixture *fixture)
-{
-	for (size_t i = 0; i < fixture->out.completion_count; i++) {
-		const struct core_completion *completion = &fixture->out.completions[i];
-		assert_in_range(completion->tag, 1, fixture->tags);
-		fixture->told[completion->tag].times++;
-		fixture->told[completion->tag].completion = *completion;
-	}
-	for (size_t i = 0; i < fixture->out.result_count; i++) {
-		fixture->results++;
-		fixture->last = fixture->out.results[i];
-	}
-	core_outbox_clear(&fixture->out);
-}
-
-static void step(struct fixture *fixture)
-{
-	model_step(fixture->model, fixture->core, &fixture->out);
-	take_outbox(fixture);
-}
-
-static void step_for(struct fixture *fixture, uint32_t ms)
-{
-	while (ms-- > 0)
-		step(fixture);
-}
-
-static void step_until_told(struct fixture *fixture, uint32_t most_ms)
-{
-	while (core_pending_events(fixture->core) > 0 && most_ms-- > 0)
-		step(fixture);
-	assert_int_equal(core_pending_events(fixture->core), 0);
-}
-
-static int publish_to(struct fixture *fixture, const char *key, const char *type, const struct check *check)
-{
-	uint64_t tag = fixture->tags + 1;
-	uint8_t payload[8];
-	struct event event = {.stream_id = 1};
-	int rv;
-
-	store_little(payload, 8, tag);
-	event.type = span_of_text(type);
-	event.key = span_of_text(key);
-	event.payload = span_of(payload, sizeof payload);
-	rv = core_publish(fixture->core, &event, check, tag, fixture->model->now_ms);
-	if (rv == 0) {
-		fixture->tags = tag;
-		fixture->told[tag].published = true;
-	}
-	return rv;
-}
-
-static void publish_random(struct fixture *fixture, uint32_t odd)
-{
-	uint64_t *random = &fixture->model->random;
-	struct check check = {0};
-	char key[16];
-
-	(void)snprintf(key, sizeof key, "k%u", (unsigned)random_below(random, KEYS));
-	if (random_below(random, 1000) < odd) {
-		check.kind = (uint8_t)(1 + random_below(random, 3));
-		check.version = random_below(random, 50);
-	}
-	(void)publish_to(fixture, key, random_below(random, 1000) < odd ? "bad" : "good", &check);
-}
-
-static uint16_t partition_of_text(const char *text)
-{
-	return partition_of(span_of_text(text));
-}
-
-static const struct told *told(const struct fixture *fixture, uint64_t tag)
-{
-	return &fixture->told[tag];
-}
-
-/* --- what must be true -------------------------------------------------------------------------------------------- */
-
-static void assert_told_truly(const struct fixture *fixture, uint64_t tag)
-{
-	const struct core_completion *completion = &fixture->told[tag].completion;
-	uint64_t offset = UINT64_MAX;
-	uint32_t found = model_find(fixture->model, completion->partition, tag, &offset);
-
-	assert_int_equal(fixture->told[tag].times, 1);
-	assert_true((completion->error == ERROR_NONE) == (completion->outcome == CORE_APPLIED));
-	switch (completion->outcome) {
-	case CORE_APPLIED:
-		assert_int_equal(found, 1);
-		assert_int_equal(completion->offset, offset);
-		assert_int_equal(completion->sequence, offset + 1000);
-		break;
-	case CORE_NOT_APPLIED: assert_int_equal(found, 0); break;
-	default: assert_true(found <= 1); break;
-	}
-}
-
-/* Among events that did not end as unknown the log has the order of publishing. */
-static void assert_order(const struct fixture *fixture)
-{
-	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
-		const struct model_log *log = &fixture->model->logs[p];
-		uint64_t last = 0;
-		for (uint32_t i = 0; i < log->event_count; i++) {
-			uint64_t tag = log->events[i].tag;
-			if (fixture->told[tag].completion.outcome == CORE_UNKNOWN)
-				continue;
-			assert_true(tag > last);
-			last = tag;
-		}
-	}
-}
-
-static void assert_all_true(const struct fixture *fixture)
-{
-	for (uint64_t tag = 1; tag <= fixture->tags; tag++)
-		assert_told_truly(fixture, tag);
-	assert_order(fixture);
-	assert_int_equal(core_counts(fixture->core).conflicts, 0);
-	assert_int_equal(core_pending_bytes(fixture->core), 0);
-}
-
-static uint32_t count_outcome(const struct fixture *fixture, enum core_outcome outcome)
-{
-	uint32_t count = 0;
-
-	for (uint64_t tag = 1; tag <= fixture->tags; tag++)
-		count += fixture->told[tag].completion.outcome == outcome;
-	return count;
-}
 
 /* --- quiet -------------------------------------------------------------------------------------------------------- */
 
@@ -363,6 +175,98 @@ static void below_minimum_is_told_soon_and_is_not_applied(void **state)
 	fixture_free(fixture);
 }
 
+/* The primary of k and another node are dead; what is left of three elects nobody. */
+static void lose_majority(struct fixture *fixture)
+{
+	struct model *model = fixture->model;
+	uint32_t primary = model->map.partitions[partition_of_text("k")].primary;
+
+	model->down = node_bit(primary) | node_bit(1 + primary % MODEL_NODES);
+	model->map.controller = 0;
+}
+
+static void write_to_a_dead_primary_without_a_controller_is_refused_soon(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+
+	(void)state;
+	publish_to(fixture, "k", "good", NULL);
+	step_until_told(fixture, 100);
+	step_for(fixture, 5000);
+	lose_majority(fixture);
+	step_for(fixture, 2000); /* the sessions are found dead */
+	publish_to(fixture, "k", "good", NULL);
+	step_for(fixture, 900);
+	assert_int_equal(core_pending_events(fixture->core), 1); /* a fail-over may take so long */
+	step_until_told(fixture, 600);
+	assert_int_equal(told(fixture, 2)->completion.error, ERROR_NOT_ENOUGH_REPLICAS);
+	assert_int_equal(told(fixture, 2)->completion.outcome, CORE_NOT_APPLIED);
+	fixture->model->down = 0;
+	fixture->model->map.controller = 1;
+	step_for(fixture, 1500); /* until the news is there */
+	publish_to(fixture, "k", "good", NULL);
+	step_until_told(fixture, 2000);
+	assert_int_equal(told(fixture, 3)->completion.outcome, CORE_APPLIED);
+	assert_all_true(fixture);
+	fixture_free(fixture);
+}
+
+static void while_some_node_knows_a_controller_a_dead_primary_is_waited_for(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+
+	(void)state;
+	fixture->model->down = node_bit(fixture->model->map.partitions[partition_of_text("k")].primary);
+	publish_to(fixture, "k", "good", NULL);
+	step_for(fixture, 4000);
+	assert_int_equal(core_pending_events(fixture->core), 1);
+	step_until_told(fixture, 1500);
+	assert_int_equal(told(fixture, 1)->completion.error, ERROR_TIMEOUT);
+	assert_int_equal(told(fixture, 1)->completion.outcome, CORE_NOT_APPLIED);
+	fixture_free(fixture);
+}
+
+/* Rule 8: what may be journalled is never told as not applied, and not before its deadline as anything else. */
+static void sent_to_a_primary_that_died_is_unknown_and_later_events_are_refused(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+
+	(void)state;
+	fixture->model->faults.commit_ms = 20000;
+	publish_to(fixture, "k", "good", NULL);
+	step_for(fixture, 50);
+	assert_int_equal(fixture->model->logs[partition_of_text("k")].event_count, 1);
+	lose_majority(fixture);
+	step_for(fixture, 2500);
+	for (int i = 0; i < 20; i++) {
+		publish_to(fixture, "k", "good", NULL);
+		step(fixture);
+	}
+	step_for(fixture, 1500);
+	assert_int_equal(fixture->told[1].times, 0);
+	for (uint64_t tag = 2; tag <= 21; tag++) {
+		assert_int_equal(told(fixture, tag)->completion.error, ERROR_NOT_ENOUGH_REPLICAS);
+		assert_int_equal(told(fixture, tag)->completion.outcome, CORE_NOT_APPLIED);
+	}
+	step_until_told(fixture, 2000);
+	assert_int_equal(told(fixture, 1)->completion.outcome, CORE_UNKNOWN);
+	assert_all_true(fixture);
+	fixture_free(fixture);
+}
+
+static void write_to_a_partition_without_a_primary_is_refused_soon(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+
+	(void)state;
+	model_move(fixture->model, partition_of_text("k"), 0, false);
+	publish_to(fixture, "k", "good", NULL);
+	step_until_told(fixture, 1200);
+	assert_int_equal(told(fixture, 1)->completion.error, ERROR_NOT_ENOUGH_REPLICAS);
+	assert_int_equal(told(fixture, 1)->completion.outcome, CORE_NOT_APPLIED);
+	fixture_free(fixture);
+}
+
 static void busy_is_tried_again_until_the_deadline(void **state)
 {
 	struct fixture *fixture = fixture_new(1, &quiet, &plain);
@@ -533,6 +437,25 @@ static void read_follows_the_primary(void **state)
 	fixture_free(fixture);
 }
 
+static void read_of_any_partition_key_asks_the_named_partition(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+	struct core_read read = {.view_id = 1, .key = span_of_text("k"), .any = true};
+
+	(void)state;
+	for (read.partition = 0; read.partition < PARTITION_COUNT; read.partition++)
+		assert_int_equal(core_read(fixture->core, &read, read.partition, fixture->model->now_ms), 0);
+	assert_int_equal(core_read(fixture->core, &read, 0, fixture->model->now_ms), ERROR_LIMIT);
+	for (int i = 0; i < 100; i++) {
+		step(fixture);
+		assert_true(fixture->results == 0 || fixture->last.read.found == fixture->last.tag + 1);
+	}
+	assert_int_equal(fixture->results, PARTITION_COUNT);
+	assert_string_equal(fixture->last_partition_key, "found");
+	assert_int_equal(fixture->last.read.state.size, 1);
+	fixture_free(fixture);
+}
+
 static void request_without_an_answer_ends_at_its_time(void **state)
 {
 	struct fixture *fixture = fixture_new(3, &quiet, &plain);
@@ -562,95 +485,6 @@ static void garbage_is_dropped_and_counted(void **state)
 	fixture_free(fixture);
 }
 
-/* --- storms ------------------------------------------------------------------------------------------------------- */
-
-struct storm {
-	struct model_faults faults;
-	uint32_t odd; /* per thousand: wrong events, checks */
-	bool compress;
-};
-
-static void run_storm(uint64_t seed, const struct storm *storm, uint64_t *marks)
-{
-	struct core_config config = {.deadline_ms = 4000, .below_minimum_ms = 500, .compress = storm->compress};
-	struct fixture *fixture = fixture_new(seed, &storm->faults, &config);
-
-	for (int i = 0; i < 8000 && fixture->tags < EVENTS_MAX; i++) {
-		if (random_below(&fixture->model->random, 100) < 30)
-			publish_random(fixture, storm->odd);
-		step(fixture);
-	}
-	step_until_told(fixture, 6000);
-	step_for(fixture, 4000); /* late copies arrive */
-	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
-		assert_true(fixture->model->logs[p].entry_count < MODEL_ENTRIES_MAX);
-	assert_all_true(fixture);
-	marks[0] += count_outcome(fixture, CORE_APPLIED);
-	marks[1] += count_outcome(fixture, CORE_NOT_APPLIED);
-	marks[2] += count_outcome(fixture, CORE_UNKNOWN);
-	marks[3] += fixture->model->truncations;
-	marks[4] += fixture->model->duplicates;
-	marks[5] += fixture->model->gaps;
-	marks[6] += core_counts(fixture->core).producers;
-	fixture_free(fixture);
-}
-
-static void run_storms(const struct storm *storm, uint64_t seeds)
-{
-	uint64_t marks[7] = {0};
-	const char *more = getenv("EVGRID_TEST_SEEDS");
-
-	if (more != NULL)
-		seeds = strtoull(more, NULL, 10);
-	for (uint64_t seed = 1; seed <= seeds; seed++)
-		run_storm(seed, storm, marks);
-	print_message(
-		"applied %lu, not applied %lu, unknown %lu, truncated %lu, duplicates %lu, gaps %lu, producers %lu\n",
-		marks[0], marks[1], marks[2], marks[3], marks[4], marks[5], marks[6]);
-	assert_true(marks[0] > 0);
-}
-
-static void loss_and_delay_lose_and_double_nothing(void **state)
-{
-	struct storm storm = {.faults = {.lost = 50, .repeated = 50, .delayed = 50, .commit_ms = 10}};
-
-	(void)state;
-	run_storms(&storm, 10);
-}
-
-static void moves_and_truncations_lose_and_double_nothing(void **state)
-{
-	struct storm storm = {.faults = {.lost = 20, .repeated = 20, .delayed = 20, .busy = 20, .commit_ms = 40},
-			      .compress = true};
-
-	(void)state;
-	storm.faults.move_every_ms = 150;
-	storm.faults.restart_every_ms = 700;
-	run_storms(&storm, 10);
-}
-
-static void refusals_in_a_storm_keep_order(void **state)
-{
-	struct storm storm = {.faults = {.lost = 20, .repeated = 30, .delayed = 30, .busy = 50, .commit_ms = 20},
-			      .odd = 150};
-
-	(void)state;
-	storm.faults.move_every_ms = 300;
-	storm.faults.restart_every_ms = 900;
-	run_storms(&storm, 10);
-}
-
-static void expiring_producers_double_nothing(void **state)
-{
-	struct storm storm = {.faults = {.lost = 20, .repeated = 20, .delayed = 30, .busy = 20, .commit_ms = 20},
-			      .odd = 50};
-
-	(void)state;
-	storm.faults.move_every_ms = 400;
-	storm.faults.expire_every_ms = 800;
-	run_storms(&storm, 10);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -663,6 +497,10 @@ int main(void)
 		cmocka_unit_test(refusal_that_may_not_last_is_unknown_while_a_copy_is_open),
 		cmocka_unit_test(refused_batch_in_mid_window_frees_its_number),
 		cmocka_unit_test(below_minimum_is_told_soon_and_is_not_applied),
+		cmocka_unit_test(write_to_a_dead_primary_without_a_controller_is_refused_soon),
+		cmocka_unit_test(while_some_node_knows_a_controller_a_dead_primary_is_waited_for),
+		cmocka_unit_test(sent_to_a_primary_that_died_is_unknown_and_later_events_are_refused),
+		cmocka_unit_test(write_to_a_partition_without_a_primary_is_refused_soon),
 		cmocka_unit_test(busy_is_tried_again_until_the_deadline),
 		cmocka_unit_test(publish_without_memory_says_so_and_can_be_repeated),
 		cmocka_unit_test(turn_without_memory_loses_nothing),
@@ -672,12 +510,9 @@ int main(void)
 		cmocka_unit_test(unknown_producer_is_replaced_without_loss),
 		cmocka_unit_test(closing_tells_every_event),
 		cmocka_unit_test(read_follows_the_primary),
+		cmocka_unit_test(read_of_any_partition_key_asks_the_named_partition),
 		cmocka_unit_test(request_without_an_answer_ends_at_its_time),
 		cmocka_unit_test(garbage_is_dropped_and_counted),
-		cmocka_unit_test(loss_and_delay_lose_and_double_nothing),
-		cmocka_unit_test(moves_and_truncations_lose_and_double_nothing),
-		cmocka_unit_test(refusals_in_a_storm_keep_order),
-		cmocka_unit_test(expiring_producers_double_nothing),
 	};
 
 	return cmocka_run_group_tests_name("client_core", tests, NULL, NULL);

@@ -425,6 +425,54 @@ static void a_clean_stop_leaves_proof(void **state)
 	control_free(control);
 }
 
+static void who_stops_is_heard_of_soon(void **state)
+{
+	struct control *control = formed(21, 3, true);
+	struct cluster *other = control->nodes[0].cluster;
+
+	(void)state;
+	assert_int_equal(cluster_stopping(other), 0);
+	cluster_stop_announce(control->nodes[1].cluster);
+	control_run(control, 50);
+	assert_int_equal(cluster_stopping(other), node_bit(2));
+	assert_int_equal(cluster_stops_open(other), node_bit(2));
+	cluster_stop(control->nodes[1].cluster, control->now_ms);
+	for (uint32_t ms = 0; ms < LIMIT_MS && cluster_stops_open(other) != 0; ms++)
+		control_step(control);
+	assert_true(control->nodes[1].stopped);
+	assert_int_equal(cluster_stopping(other), node_bit(2)); /* it has consent and is still there */
+	control_kill(control, 1);
+	control_run(control, 1000);
+	assert_int_equal(cluster_stopping(other), 0);
+	control_free(control);
+}
+
+/* Who has consent stays until the others have theirs, so that the last one's voters are there. */
+static void all_nodes_stopping_at_once_get_consent(void **state)
+{
+	struct control *control = formed(22, 3, true);
+	uint32_t ended = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++)
+		cluster_stop_announce(control->nodes[i].cluster);
+	control_run(control, 20);
+	for (uint32_t i = 0; i < 3; i++)
+		cluster_stop(control->nodes[i].cluster, control->now_ms);
+	for (uint32_t ms = 0; ms < LIMIT_MS && ended < 3; ms++) {
+		control_step(control);
+		for (uint32_t i = 0; i < 3; i++) {
+			if (!control->nodes[i].stopped || control->nodes[i].cluster == NULL ||
+			    cluster_stops_open(control->nodes[i].cluster) != 0)
+				continue;
+			control_kill(control, i);
+			ended++;
+		}
+	}
+	assert_int_equal(ended, 3);
+	control_free(control);
+}
+
 static void power_loss_with_interval_sync_elects_among_suspects(void **state)
 {
 	struct control *control = formed(10, 3, true);
@@ -584,6 +632,8 @@ int main(void)
 		cmocka_unit_test(a_node_may_not_propose_what_is_the_controllers),
 		cmocka_unit_test(one_that_was_long_away_comes_back_by_a_snapshot),
 		cmocka_unit_test(a_clean_stop_leaves_proof),
+		cmocka_unit_test(who_stops_is_heard_of_soon),
+		cmocka_unit_test(all_nodes_stopping_at_once_get_consent),
 		cmocka_unit_test(power_loss_with_interval_sync_elects_among_suspects),
 		cmocka_unit_test(power_loss_with_sync_on_commit_suspects_nobody),
 		cmocka_unit_test(chaos_loses_nothing_and_heals),

@@ -258,6 +258,7 @@ static void controller_is_a_hint_and_no_change(void **state)
 	uint64_t seed = 6;
 	struct cluster_map *from = map_of_changes(&seed, 5);
 	struct cluster_map *to = map_new();
+	struct buffer delta = BUFFER_NULL;
 	bool changed;
 
 	(void)state;
@@ -269,6 +270,14 @@ static void controller_is_a_hint_and_no_change(void **state)
 	from->controller = 0;
 	assert_int_equal(merge_since(to, from, to->version, &changed), 0);
 	assert_int_equal(to->controller, 9);
+	assert_int_equal(cluster_map_encode(from, 0, &delta), 0);
+	assert_int_equal(cluster_map_delta_controller(buffer_span(&delta)), 0); /* who sent this knows of none */
+	from->controller = 3;
+	buffer_clear(&delta);
+	assert_int_equal(cluster_map_encode(from, 0, &delta), 0);
+	assert_int_equal(cluster_map_delta_controller(buffer_span(&delta)), 3);
+	assert_int_equal(cluster_map_delta_controller(span_of(delta.data, 30)), 0);
+	buffer_deinit(&delta);
 	map_free(from);
 	map_free(to);
 }

@@ -126,6 +126,51 @@ static void test_merge_keeps_what_is_not_carried(void **data)
 	assert_entity(f, 1, "c1", "{'name': 'Ann', 'email': 'b@x', 'city': 'Ulm', 'phone': '1', 'status': 'GOLD'}");
 }
 
+static void event_of(struct fixture *f, const char *key, const char *partition_key, const char *json)
+{
+	struct buffer payload = sample_json(json);
+
+	sample_event_bytes(f->log, CUSTOMER, "Created", key, partition_key, buffer_span(&payload));
+	apply(f, sample_close(f->log));
+	buffer_deinit(&payload);
+}
+
+static void test_key_is_found_under_whatever_partition_key(void **data)
+{
+	struct fixture *f = *data;
+	struct view_entry entry;
+	struct span partition_key;
+	uint32_t found;
+
+	assert_int_equal(state_view_find(f->state, 1, span_of_text("o1"), &entry, &partition_key, &found),
+			 ERROR_UNKNOWN_VIEW);
+	define(f, 1, 1, customers);
+	for (int i = 0; i < 100; i++) {
+		char key[16];
+
+		(void)snprintf(key, sizeof key, "other-%d", i);
+		event(f, CUSTOMER, "Created", key, "{'name': 'X'}");
+	}
+	assert_int_equal(state_view_find(f->state, 1, span_of_text("o1"), &entry, &partition_key, &found),
+			 ERROR_NOT_FOUND);
+	assert_int_equal(found, 0);
+	event_of(f, "o1", "ann", "{'name': 'Ann'}");
+	assert_no_entity(f, 1, "o1");
+	assert_int_equal(state_view_find(f->state, 1, span_of_text("o1"), &entry, &partition_key, &found), 0);
+	assert_int_equal(found, 1);
+	assert_true(span_equal(partition_key, span_of_text("ann")));
+	event(f, CUSTOMER, "Created", "o1", "{'name': 'Bob'}"); /* its own partition key */
+	event_of(f, "o1", "cid", "{'name': 'Cid'}");
+	event_of(f, "o1", "ann", "{'name': 'Eve'}");
+	assert_int_equal(state_view_find(f->state, 1, span_of_text("o1"), &entry, &partition_key, &found), 0);
+	assert_int_equal(found, 3);
+	assert_true(span_equal(partition_key, span_of_text("ann"))); /* changed last */
+	assert_int_equal(entry.changed_at, f->log->end - 1);
+	event(f, CUSTOMER, "Created", "o1", "{'name': 'Dan'}");
+	assert_int_equal(state_view_find(f->state, 1, span_of_text("o1"), &entry, &partition_key, &found), 0);
+	assert_true(span_equal(partition_key, span_of_text("o1")));
+}
+
 static void test_every_change_moves_updated_at(void **data)
 {
 	struct fixture *f = *data;
@@ -431,6 +476,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 		CASE(test_put_replaces),
 		CASE(test_merge_keeps_what_is_not_carried),
+		CASE(test_key_is_found_under_whatever_partition_key),
 		CASE(test_every_change_moves_updated_at),
 		CASE(test_delete_and_unknown_entities_are_reported),
 		CASE(test_unknown_event_types_leave_the_state_alone),

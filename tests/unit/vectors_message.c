@@ -44,6 +44,7 @@ static void set_heartbeat(json_t *fields, struct reader *in)
 	set_u64(fields, "map_version", heartbeat.map_version);
 	set_u64(fields, "clock_unix_ms", heartbeat.clock_unix_ms);
 	set_u64(fields, "registered_epoch", heartbeat.registered_epoch);
+	set_int(fields, "stop", heartbeat.stop);
 }
 
 static void set_propose_result(json_t *fields, struct reader *in)
@@ -122,6 +123,7 @@ static void set_read(json_t *fields, struct reader *in)
 	set_int(fields, "wait_ms", item.wait_ms);
 	set_hex(fields, "key", item.key);
 	set_hex(fields, "partition_key", item.partition_key);
+	set_int(fields, "any", item.any);
 }
 
 static void set_read_done(json_t *fields, struct reader *in)
@@ -136,6 +138,8 @@ static void set_read_done(json_t *fields, struct reader *in)
 	set_u64(fields, "changed_at", done.changed_at);
 	set_u64(fields, "version", done.version);
 	set_hex(fields, "state", done.state);
+	set_hex(fields, "partition_key", done.partition_key);
+	set_int(fields, "found", done.found);
 }
 
 static void set_replay(json_t *fields, struct reader *in)
