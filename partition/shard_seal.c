@@ -183,8 +183,7 @@ static int switch_log(struct shard *shard, struct log *log, const struct sealed_
 	if (rewrite) {
 		log_move_extent(log, &extent);
 	} else {
-		extent.to = to;
-		rv = log_seal(log, &extent);
+		rv = log_seal(log, &extent, to);
 	}
 	if (rv != 0) {
 		free(extent.marks);
