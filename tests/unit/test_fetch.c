@@ -112,7 +112,8 @@ static void turns(struct world *world, uint32_t count)
 		assert_int_equal(shard_turn(world->shard, &time), 0);
 		asked = shard_outbox(world->shard)->disk_count;
 		assert(asked <= 16);
-		memcpy(requests, shard_outbox(world->shard)->disk, asked * sizeof requests[0]);
+		if (asked > 0)
+			memcpy(requests, shard_outbox(world->shard)->disk, asked * sizeof requests[0]);
 		shard_outbox_clear(world->shard);
 		for (size_t k = 0; k < asked; k++)
 			carry_out(world, &requests[k]);
