@@ -4,9 +4,9 @@
  * 2. Only durable blocks are read from the disk: what is not durable yet is in memory (journal.h).
  * 3. Bytes held count only while the log says that (segment, generation) holds the offset. Within a file a place is
  *    never written twice, so they stay right however the log changes meanwhile; a file that was sealed, rewritten or
- *    deleted under a read gives other bytes or none, but then the log names another file by the time they are looked at.
- * 4. In a sealed segment the log knows marks only. Reading begins at one, and goes on from batch to batch, each verified
- *    as it is passed: `next_base` and `next_at` say where, so nothing is decoded twice by who reads on. */
+ *    deleted under a read gives other bytes or none, but then the log names another file when they are looked at.
+ * 4. In a sealed segment the log knows marks only. Reading begins at one, and goes on from batch to batch, each
+ *    verified as it is passed: `next_base` and `next_at` say where, so nothing is decoded twice by who reads on. */
 #include "partition/fetch.h"
 
 #include <assert.h>

@@ -111,7 +111,7 @@ struct span journal_ring_find(const struct journal_ring *ring, struct journal_pl
 
 enum journal_segment_state {
 	SEGMENT_COUNTS, /* the journal's own, holds blocks that count */
-	SEGMENT_PINNED, /* the journal's own, holds corrupt blocks, or was never recognised: set aside once it is sealed */
+	SEGMENT_PINNED, /* the journal's own, damaged or never recognised: set aside once it is sealed */
 	SEGMENT_SEALED,
 };
 

@@ -2,10 +2,11 @@
  *
  *   COUNTS, PINNED --journal_sealed--> SEALED --journal_rewritten--> SEALED --the oldest, nothing lives--> gone
  *
- * Segments of the journal's own are sealed oldest first, and the sealed ones deleted oldest first, each deletion answered
- * before the next. That is more than J5 asks: an item reaches only into its own and older segments, so it never outlives
- * what it must hide; and a segment's start, which says where the one before it ends, never goes before that one. So on
- * every start the numbers from the first block found to the last are dense, and a lost block or file shows. */
+ * Segments of the journal's own are sealed oldest first, and the sealed ones deleted oldest first, each deletion
+ * answered before the next. That is more than J5 asks: an item reaches only into its own and older segments, so it
+ * never outlives what it must hide; and a segment's start, which says where the one before it ends, never goes before
+ * that one. So on every start the numbers from the first block found to the last are dense, and a lost block or file
+ * shows. */
 
 #include "partition/journal_internal.h"
 

@@ -492,22 +492,25 @@ static void extent_add(struct log *log, const struct log_extent *extent, uint64_
 	log->sealed_sequence = last_sequence;
 }
 
-int log_seal(struct log *log, const struct log_extent *extent)
+int log_seal(struct log *log, const struct log_extent *extent, uint64_t to)
 {
-	size_t count = entry_index(log, extent->to);
+	size_t count = entry_index(log, to);
 	struct log_extent sealed = *extent;
+	uint64_t last_sequence;
 
-	assert(extent->to <= log->commit);
-	assert(count > 0 && entry_at(log, count - 1)->base + entry_at(log, count - 1)->count == extent->to);
+	assert(to <= log->commit && to <= extent->to);
+	assert(count > 0 && entry_at(log, count - 1)->base + entry_at(log, count - 1)->count == to);
 	if (extent_reserve(log) != 0)
 		return ERROR_MEMORY;
-	sealed.size = 0;
-	for (size_t i = 0; i < count; i++)
-		sealed.size += entry_at(log, i)->size;
-	while (sealed.mark_count > 0 && sealed.marks[sealed.mark_count - 1].offset >= sealed.to - sealed.from)
-		sealed.mark_count--;
-	extent_add(log, &sealed, entry_at(log, count - 1)->last_sequence);
+	if (to < sealed.to) {
+		(void)extent_cut(&sealed, to);
+		sealed.size = 0; /* known to the byte here */
+		for (size_t i = 0; i < count; i++)
+			sealed.size += entry_at(log, i)->size;
+	}
+	last_sequence = entry_at(log, count - 1)->last_sequence;
 	drop_head(log, count);
+	extent_add(log, &sealed, last_sequence);
 	return 0;
 }
 

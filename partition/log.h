@@ -86,18 +86,18 @@ void log_deinit(struct log *log);
 /* What of the oldest unsealed part lies in journal segment `segment`, a segment from which everything older is sealed:
  * [log->sealed, *to) in *batches batches; *to == log->sealed: nothing. */
 void log_unsealed(const struct log *log, uint32_t segment, uint64_t *to, uint32_t *batches);
-/* While running: the entries of [log->sealed, extent->to) give way to the extent, which begins at log->sealed and holds
- * something. Its size is set to what these entries are long. Takes the marks. 0 or ERROR_MEMORY (nothing changed, the
- * marks stay the caller's). */
-int log_seal(struct log *log, const struct log_extent *extent);
+/* While running: the entries of [log->sealed, to) give way to the extent, which begins at log->sealed and is cut at
+ * `to`, a batch's end; it then holds something. Takes the marks. 0 or ERROR_MEMORY (nothing changed, the marks stay
+ * the caller's). */
+int log_seal(struct log *log, const struct log_extent *extent, uint64_t to);
 /* At start, sealed segments oldest first, before any entry: cuts to extent->from, then adds the extent, if it holds
  * something; a gap (extent->from above the end) adds nothing: the log ends there. Epochs as sealed.h gives them; the
  * commit offset is the log's end. *added: it was taken, with its marks. last_sequence: of the record before extent->to.
  * 0, or ERROR_MEMORY. */
 int log_extend(struct log *log, const struct log_extent *extent, const struct log_epoch *epochs, uint32_t epoch_count,
 	       uint64_t last_sequence, struct journal *journal, bool *added);
-/* A sealed segment was rewritten: its extent now lies in the next generation, and is cut there as it was here. Takes the
- * marks. The bytes that the cut leaves out are for the caller to drop: new size - the extent's size then. */
+/* A sealed segment was rewritten: its extent now lies in the next generation, and is cut there as it was here. Takes
+ * the marks. The bytes that the cut leaves out are for the caller to drop: new size - the extent's size then. */
 void log_move_extent(struct log *log, const struct log_extent *extent);
 /* The extent in this sealed segment, NULL: none. */
 const struct log_extent *log_extent_in(const struct log *log, uint32_t segment);

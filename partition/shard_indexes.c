@@ -3,8 +3,8 @@
  *   for each segment, ascending, its highest generation first: footer -> index -> logs; lower generations are stale
  *
  * 1. Nothing but footers and indexes is read: the start costs what was written since, not the history.
- * 2. A file whose footer or index is no good counts as quarantined (rule 6.6): it is set aside, and the former generation
- *    stands in for it if it is still there. Else the logs that it held end at the gap.
+ * 2. A file whose footer or index is no good counts as quarantined (rule 6.6): it is set aside, and the former
+ *    generation stands in for it if it is still there. Else the logs that it held end at the gap.
  * 3. A file of a later format or of another journal fails the start: nothing is guessed, nothing changed. */
 #include <assert.h>
 #include <stdlib.h>

@@ -5,9 +5,10 @@
  *   -> plan -> DISK_SEAL -> index verified against the plan -> all logs switched at once -> the former file deleted
  *
  * 1. One DISK_SEAL is under way; its plan stays until the answer.
- * 2. What is committed only is sealed; a log may be cut by rule 10, and a partition may leave, while it is under way. So
- *    the answer is held against what the logs hold *now*: an extent is cut to that, or skipped, and what is left out is
- *    dead from the beginning. The truncation or left item stands in a later segment, so a start comes to the same.
+ * 2. What is committed only is sealed; a log may be cut by rule 10, and a partition may leave, while it is under way.
+ *    So the answer is held against what the logs hold *now*: an extent is cut to that, or skipped, and what is left
+ *    out is dead from the beginning. The truncation or left item stands in a later segment, so a start comes to the
+ *    same.
  * 3. A file whose index is not what was planned is set aside; the segment stays as it was. */
 #include <assert.h>
 #include <stdlib.h>
@@ -183,8 +184,7 @@ static int switch_log(struct shard *shard, struct log *log, const struct sealed_
 	if (rewrite) {
 		log_move_extent(log, &extent);
 	} else {
-		extent.to = to;
-		rv = log_seal(log, &extent);
+		rv = log_seal(log, &extent, to);
 	}
 	if (rv != 0) {
 		free(extent.marks);

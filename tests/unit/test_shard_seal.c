@@ -601,6 +601,41 @@ static void a_later_format_or_another_journals_file_fails_the_start(void **state
 	assert_true(start_alone(harness) < 0);
 }
 
+/* The epoch start that tells the log's history has been sealed, so a start has not seen it. Rule 10 permits a cut below
+ * the commit offset for a higher history only: that of this log is looked up before it is compared. */
+static void the_history_of_a_sealed_log_is_looked_up_before_it_is_cut(void **state)
+{
+	struct harness *harness = *state;
+	struct harness_node *node = &harness->nodes[2];
+	struct join_item item = {.partition = harness->partition, .answer_end = 5};
+	struct buffer body = BUFFER_NULL;
+
+	harness_row(harness)->history = 1;
+	harness_elect(harness, 1, 7, 0);
+	harness_run(harness, 10); /* no longer active in the former epoch */
+	harness_settle(harness, 0);
+	append(harness, 50);
+	harness_run(harness, 500);
+	for (uint32_t i = 0; i < 3; i++)
+		harness_kill(harness, i);
+	harness_start(harness, 2);
+	assert_true(log_at(harness, 2)->epochs[log_at(harness, 2)->epoch_count - 1].start < log_at(harness, 2)->sealed);
+	assert_int_equal(shard_partition(node->shard, harness->partition)->history, 0);
+	item.epoch = harness_row(harness)->epoch;
+	item.asked_epoch = log_last_epoch(log_at(harness, 2));
+	item.answer_epoch = item.asked_epoch;
+	item.asked_end = log_at(harness, 2)->end;
+	item.answer_end = 20;
+	join_item_encode(&item, &body);
+	for (uint32_t i = 0; i < 3; i++) {
+		harness_inject(harness, 1, 3, MESSAGE_JOIN_ANSWER, harness->nodes[0].node_epoch, buffer_span(&body));
+		harness_run(harness, 5);
+	}
+	buffer_deinit(&body);
+	assert_int_equal(node->events[SHARD_EVENT_BELOW_COMMIT], 1);
+	assert_int_equal(log_at(harness, 2)->end, item.asked_end);
+}
+
 #define ONE(name) cmocka_unit_test_setup_teardown(name, one_node, free_harness)
 #define THREE(name) cmocka_unit_test_setup_teardown(name, three_nodes, free_harness)
 
@@ -626,6 +661,7 @@ int main(void)
 		THREE(a_rotten_index_is_set_aside_and_what_is_missing_comes_from_the_others),
 		ONE(a_former_generation_stands_in_for_a_rotten_one),
 		ONE(a_later_format_or_another_journals_file_fails_the_start),
+		THREE(the_history_of_a_sealed_log_is_looked_up_before_it_is_cut),
 	};
 
 	return cmocka_run_group_tests_name("shard_seal", tests, NULL, NULL);
