@@ -44,7 +44,7 @@ void sim_disk_issue(struct sim_disk *disk, const struct disk_request *request);
  * Returns true when a write was torn. */
 bool sim_disk_crash(struct sim_disk *disk, struct random *random, bool power_loss);
 
-/* Flips one bit of what lies in the journal's own files (a sealed one shows rot only to who reads it); false: nothing is there. */
+/* Flips one bit in the journal's own files; false: there are none. A sealed one would show it only to who reads it. */
 bool sim_disk_rot(struct sim_disk *disk, struct random *random);
 
 /* What a start finds. segments: room for file_count. */
