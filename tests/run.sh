@@ -9,8 +9,8 @@
 # "N passed, N failed"; the exit status is 0 only if something passed and nothing failed. What cannot run here
 # is skipped in so many words and counts nothing, as does what does not exist.
 #
-# Builds: build/ (gcc), build-clang/, build-asan/ (clang: ASan, UBSan, libFuzzer), build-sanitized/ (gcc: ASan and UBSan,
-# for the simulator alone: libFuzzer slows it down threefold). A script run from here finds the one to use
+# Builds: build/ (gcc), build-clang/, build-asan/ (clang: ASan, UBSan, libFuzzer), build-sanitized/ (gcc: ASan, UBSan;
+# the simulator alone: libFuzzer slows it down threefold). A script run from here finds the one to use
 # in EVGRID_BUILD. What is run is data: unit tests and fuzz targets are the lists in tests/unit/meson.build
 # and tests/fuzz/meson.build; tests/sim/run takes --seeds 1-N; tests/cluster/suite and tests/chaos/suite hold one
 # command a line (`nightly COMMAND`: only then), run from the root: exit status 0 passed, 77 skipped.
