@@ -132,11 +132,11 @@ struct span journal_cached(const struct journal *journal, struct journal_place p
 /* At start, before recovery, ascending: sealed segments are known by number and generation; live bytes are added as
  * logs take them (journal_keep). Segments of the journal not above the greatest sealed one do not count in recovery:
  * they are deleted. 0, -1: no memory. */
-int journal_add_sealed(struct journal *journal, uint32_t segment, uint32_t generation, uint64_t total_bytes);
+int journal_add_sealed(struct journal *journal, uint32_t number, uint32_t generation, uint64_t total_bytes);
 /* A file that is there and does not count: to be deleted, or with `keep` to be set aside; then what it held may be
  * missed, and in this run sealed files are set aside only, too. 0, -1. */
 int journal_add_stale(struct journal *journal, uint32_t segment, uint32_t generation, bool keep);
-void journal_keep(struct journal *journal, uint32_t segment, uint64_t bytes);
+void journal_keep(struct journal *journal, uint32_t number, uint64_t bytes);
 
 /* The log no longer needs these bytes (truncated, departed): counts towards the segment's dead share. Items of the
  * journal count with their item header, sealed batches without. */
@@ -149,15 +149,15 @@ void journal_drop_sealed(struct journal *journal, uint32_t segment, uint64_t byt
 uint32_t journal_oldest_full(const struct journal *journal);
 /* Generation 1 stands: all of it lives; the journal's own file is to be deleted, or set aside if corrupt blocks were
  * found in it. 0, -1: no memory. */
-int journal_sealed(struct journal *journal, uint32_t segment, uint64_t total_bytes);
+int journal_sealed(struct journal *journal, uint32_t number, uint64_t total_bytes);
 /* A sealed segment of which less than half lives, 0: none; *generation: the present one. */
 uint32_t journal_next_rewrite(const struct journal *journal, uint32_t *generation);
 /* The next generation stands: all of it lives; the former is to be deleted. 0, -1. */
-int journal_rewritten(struct journal *journal, uint32_t segment, uint64_t total_bytes);
+int journal_rewritten(struct journal *journal, uint32_t number, uint64_t total_bytes);
 /* It is being sealed or rewritten: it is not deleted until that has ended, by the above or by failure. again: it is
  * offered again, else not in this run. */
-void journal_seal_begin(struct journal *journal, uint32_t segment);
-void journal_seal_failed(struct journal *journal, uint32_t segment, bool again);
+void journal_seal_begin(struct journal *journal, uint32_t number);
+void journal_seal_failed(struct journal *journal, uint32_t number, bool again);
 
 /* A file that may be deleted: one that no longer counts, the former generation of a sealed one, or the oldest sealed
  * one when nothing lives in it and no other file is left to be deleted (until then it tells that older ones do not

@@ -146,7 +146,7 @@ struct journal_segments { /* ascending by number: the sealed ones, then the jour
 int journal_segments_add(struct journal_segments *segments, uint32_t segment); /* 0 or -1 */
 struct journal_segment *journal_segments_find(const struct journal_segments *segments, uint32_t segment);
 /* It does not count after all: a stale file of its generation. 0 or -1. */
-int journal_segments_void(struct journal_segments *segments, uint32_t segment);
+int journal_segments_void(struct journal_segments *segments, uint32_t number);
 uint32_t journal_segments_greatest_sealed(const struct journal_segments *segments); /* 0: none */
 void journal_segments_deinit(struct journal_segments *segments);
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -330,14 +331,18 @@ static void page_bytes(struct buffer *bytes)
 
 	assert_non_null(page);
 	while (fgets(line, sizeof line, page) != NULL) {
-		unsigned value;
-		int used;
+		char *end;
 
 		if (strncmp(line, "```", 3) == 0)
 			inside = !inside && strcmp(line, "```hex\n") == 0;
 		else if (inside)
-			for (const char *at = line + 6; sscanf(at, "%2x%n", &value, &used) == 1; at += used)
+			for (const char *at = line + 6; at[0] != '\0'; at = end) {
+				unsigned long value = strtoul(at, &end, 16);
+
+				if (end == at)
+					break;
 				buffer_u8(bytes, (uint8_t)value);
+			}
 	}
 	fclose(page);
 }
@@ -360,7 +365,7 @@ static void example(struct buffer *file)
 				      .type = span_of_text("T"),
 				      .key = span_of_text(keys[i]),
 				      .partition_key = span_of_text(keys[i]),
-				      .id = span_of("123" + i, 1)};
+				      .id = span_of(&"123"[i], 1)};
 
 		assert_int_equal(batch_builder_add(&builder, &event), 0);
 	}
