@@ -2,6 +2,7 @@
 # All three nodes are killed (-9) at once under load and started again: everything acknowledged is there, once, in
 # order, and every node's views are what the stored events say. The publisher goes on through it by itself. At the end
 # all are stopped at once, cleanly.
+# shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=/dev/null

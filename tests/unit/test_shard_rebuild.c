@@ -49,14 +49,20 @@ static void fill_and_restart(struct harness *harness, uint32_t node)
 	assert_int_equal(harness_row(harness)->primary, 1);
 }
 
-/* One bit of the batch that holds `offset`, on the node's disk. */
+/* One bit of the batch that holds `offset`, or of one that is passed on the way to it, on the node's disk. */
 static void rot(struct harness *harness, uint32_t node, uint64_t offset)
 {
-	const struct log_entry *entry = log_find(shard_log(harness->nodes[node].shard, harness->partition), offset);
-	struct buffer *segment = &harness->nodes[node].disk.segments[entry->place.segment];
+	struct harness_disk *disk = &harness->nodes[node].disk;
+	struct buffer *file;
+	struct log_place place;
+	uint64_t size;
 
-	assert_true(entry->place.place + entry->size <= segment->size);
-	segment->data[entry->place.place + entry->size / 2] ^= 4;
+	assert_true(log_place_of(shard_log(harness->nodes[node].shard, harness->partition), offset, &place));
+	file = place.generation == 0 ? &disk->segments[place.segment] : &disk->sealed[place.segment][place.generation];
+	assert_true((uint64_t)place.place + BATCH_HEADER_BYTES <= file->size);
+	size = load_little(file->data + place.place, 4);
+	assert_true(place.place + size <= file->size);
+	file->data[place.place + size / 2] ^= 4;
 }
 
 static void expect_equal_replicas(struct harness *harness)
