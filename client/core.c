@@ -60,6 +60,23 @@ struct core_result *core_result_add(struct core *core)
 	return result;
 }
 
+struct core_delivery *core_delivery_add(struct core *core)
+{
+	struct core_outbox *out = &core->out;
+
+	if (array_reserve((void **)&out->deliveries, &out->delivery_capacity, out->delivery_count + 1,
+			  sizeof *out->deliveries) != 0)
+		return NULL;
+	out->deliveries[out->delivery_count] = (struct core_delivery){.batches = BUFFER_NULL};
+	return &out->deliveries[out->delivery_count++];
+}
+
+void core_delivery_drop(struct core *core)
+{
+	assert(core->out.delivery_count > 0);
+	buffer_deinit(&core->out.deliveries[--core->out.delivery_count].batches);
+}
+
 static struct core_send *core_send_add(struct core *core, uint32_t endpoint)
 {
 	struct core_outbox *out = &core->out;
@@ -208,6 +225,7 @@ struct core *core_free(struct core *core)
 		free(r);
 		r = next;
 	}
+	subscriptions_free(core);
 	while (core->pool != NULL) {
 		struct outgoing *next = core->pool->next;
 		outgoing_free(core->pool);
@@ -358,6 +376,8 @@ static void core_dispatch(struct core *core, uint32_t index, const struct messag
 	case MESSAGE_REPLAY_DATA: request_replay_data(core, message); return;
 	case MESSAGE_STATUS_DONE: request_status_done(core, index, message); return;
 	case MESSAGE_PROPOSE_RESULT: request_propose_result(core, message); return;
+	case MESSAGE_EVENTS: subscriptions_events(core, index, message); return;
+	case MESSAGE_CREDIT_DONE: subscriptions_credit_done(core, index, message); return;
 	default: session_receive(core, index, message); return;
 	}
 }
@@ -417,6 +437,7 @@ static uint64_t core_next_ms(const struct core *core)
 {
 	uint64_t next = least(core->scan_ms, session_next_ms(core));
 
+	next = least(next, subscriptions_next_ms(core));
 	return least(next, least(lanes_next_ms(core), requests_next_ms(core)));
 }
 
@@ -425,6 +446,7 @@ int core_turn(struct core *core, uint64_t now_ms, struct core_outbox *out)
 	struct core_outbox filled;
 
 	assert(out->send_count == 0 && out->completion_count == 0 && out->result_count == 0);
+	assert(out->delivery_count == 0);
 	core_clock(core, now_ms);
 	if (reserve_completions(out, core->pending_events) != 0 ||
 	    reserve_results(out, CORE_REQUESTS_MAX - core->request_free_count) != 0)
@@ -433,6 +455,7 @@ int core_turn(struct core *core, uint64_t now_ms, struct core_outbox *out)
 	if (core->now_ms >= core->scan_ms)
 		core_scan(core);
 	requests_send(core);
+	subscriptions_turn(core);
 	lanes_send(core);
 	session_hellos(core);
 	filled = core->out;
@@ -462,7 +485,9 @@ void core_outbox_clear(struct core_outbox *out)
 		buffer_deinit(&out->results[i].bytes);
 		free(out->results[i].statuses);
 	}
-	out->send_count = out->completion_count = out->result_count = 0;
+	for (size_t i = 0; i < out->delivery_count; i++)
+		buffer_deinit(&out->deliveries[i].batches);
+	out->send_count = out->completion_count = out->result_count = out->delivery_count = 0;
 	out->map_changed = false;
 	out->next_timer_ms = UINT64_MAX;
 }
@@ -473,5 +498,6 @@ void core_outbox_deinit(struct core_outbox *out)
 	free(out->sends);
 	free(out->completions);
 	free(out->results);
+	free(out->deliveries);
 	*out = CORE_OUTBOX_NULL;
 }

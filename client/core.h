@@ -1,4 +1,4 @@
-/* The client's core: what publishes, reads and replays, as one deterministic machine without I/O.
+/* The client's core: what publishes, reads, replays and subscribes, as one deterministic machine without I/O.
  *
  * The driver (libevgrid's thread, the simulator) runs turns:
  *   1. hand in what has arrived: core_receive, core_unsent; and what the user wants: core_publish, core_read, ...
@@ -159,6 +159,53 @@ struct core_result {
 	struct buffer bytes; /* what the spans above point into; the outbox owns it */
 };
 
+/* --- subscriptions ------------------------------------------------------------------------------------------------ */
+
+#define CORE_SUBSCRIPTIONS_MAX 64u                /* of one core; beyond it BUSY */
+#define CORE_SUBSCRIBE_WINDOW_BYTES (16ull << 20) /* handed out and not consumed; at least 64 KiB a shard */
+
+struct core_subscribe {
+	const uint32_t *stream_ids; /* stream_count of them; none: all */
+	size_t stream_count;
+	const struct span *types; /* type_count of them; none: all */
+	size_t type_count;
+	struct cursor
+		cursor; /* where to begin; SUBSCRIBE_FROM_NOW is an offset, too. The cluster id is not looked at */
+	uint64_t window_bytes; /* 0: CORE_SUBSCRIBE_WINDOW_BYTES */
+};
+
+/* Whole stamped batches of one partition: every committed event between `from` and `next` that was asked for, and
+ * others beside it: whoever reads them passes over records before `from`, and over what was not asked for. Deliveries
+ * of a partition follow each other in the order of offsets and do not overlap. */
+struct core_delivery {
+	uint64_t subscription;
+	uint64_t tag;
+	uint16_t partition;
+	uint16_t error; /* enum error; not NONE: the subscription has ended: BEYOND_END (of `end`), HISTORY */
+	uint64_t from;
+	uint64_t next;
+	uint64_t end;          /* the partition's committed end when it was sent */
+	struct buffer batches; /* the outbox owns it; the driver may take it (leave BUFFER_NULL) */
+};
+
+/* What a subscription knows of each partition; next counts what has been handed out. */
+struct core_subscription_state {
+	uint64_t next[PARTITION_COUNT];
+	uint32_t history[PARTITION_COUNT];
+	uint32_t unknown;  /* partitions whose "now" is not known yet */
+	uint32_t not_live; /* that no primary has taken at the moment */
+	uint32_t behind;   /* that are not live, or have committed more than was handed out */
+	uint64_t held_bytes;
+};
+
+/* 0 and *id; ERROR_BUSY, ERROR_MEMORY, ERROR_LIMIT, ERROR_EMPTY. It lives until core_unsubscribe. */
+int core_subscribe(struct core *core, const struct core_subscribe *wanted, uint64_t tag, uint64_t now_ms, uint64_t *id);
+/* So many bytes of deliveries' batches of this partition are done with: there is room for more. */
+void core_consumed(struct core *core, uint64_t id, uint16_t partition, uint64_t size_bytes, uint64_t now_ms);
+void core_unsubscribe(struct core *core, uint64_t id, uint64_t now_ms);
+/* 0 or ERROR_NOT_FOUND. */
+int core_subscription_state(const struct core *core, uint64_t id, struct core_subscription_state *state);
+
 /* --- driving ------------------------------------------------------------------------------------------------------ */
 
 /* A frame that came from an endpoint. Bytes are checked; what does not fit is dropped and counted. */
@@ -190,6 +237,9 @@ struct core_outbox {
 	struct core_result *results;
 	size_t result_count;
 	size_t result_capacity;
+	struct core_delivery *deliveries;
+	size_t delivery_count;
+	size_t delivery_capacity;
 	bool map_changed;
 	uint64_t next_timer_ms; /* run a turn then at the latest; UINT64_MAX: none */
 };
@@ -210,6 +260,7 @@ struct core_counts {
 	uint64_t reroutes;       /* batches sent again because the primary changed */
 	uint64_t producers;      /* opened */
 	uint64_t given_up;       /* batches whose outcome stayed unknown */
+	uint64_t items_lost;     /* of subscriptions: gaps seen, and asked for again */
 	uint64_t conflicts;      /* a live number had other bytes on a node: a defect of the core; stays 0 */
 };
 struct core_counts core_counts(const struct core *core);

@@ -35,6 +35,7 @@ static void session_close(struct core *core, uint32_t index)
 	struct endpoint *endpoint = &core->endpoints[index];
 
 	requests_lost(core, index);
+	subscriptions_lost(core, index);
 	if (!endpoint->name.control)
 		core->shard_endpoints[endpoint->name.node_id - 1][endpoint->name.shard] = 0;
 	for (uint32_t i = 0; i < CONTROLS; i++) {
@@ -159,6 +160,7 @@ void session_lost(struct core *core, uint32_t index)
 	session_greet(core, endpoint);
 	lane_forget(endpoint);
 	requests_lost(core, index);
+	subscriptions_lost(core, index);
 }
 
 static bool same_cluster(struct core *core, const uint8_t cluster_id[16])
@@ -237,6 +239,7 @@ static void session_map_changed(struct core *core)
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
 		flow_route_changed(core, &core->flows[p]);
 	requests_rerouted(core);
+	subscriptions_rerouted(core);
 	lanes_relist(core);
 }
 

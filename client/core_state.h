@@ -1,5 +1,6 @@
 /* What the core is made of, shared by its own files only: core.c (life, publishing, turns), core_flow.c (events of one
- * partition), core_lane.c (containers to a shard), core_session.c (endpoints, HELLO, map, producer), core_request.c. */
+ * partition), core_lane.c (containers to a shard), core_session.c (endpoints, HELLO, map, producer), core_request.c,
+ * core_subscribe.c. */
 #ifndef EVGRID_CLIENT_CORE_STATE_H
 #define EVGRID_CLIENT_CORE_STATE_H
 
@@ -36,6 +37,7 @@
 
 struct flow;
 struct request;
+struct subscription;
 
 enum session {
 	SESSION_FREE,     /* the slot names no endpoint */
@@ -166,6 +168,9 @@ struct core {
 	uint32_t *request_free;
 	uint32_t request_free_count;
 
+	struct subscription *subscriptions;
+	uint32_t subscription_count;
+
 	struct outgoing *pool;
 	uint32_t pool_count;
 	struct outgoing_drops *drops; /* scratch */
@@ -178,6 +183,9 @@ struct core {
 /* A completion or result always has room: it was reserved when the event or request was accepted. */
 struct core_completion *core_complete(struct core *core);
 struct core_result *core_result_add(struct core *core);
+/* NULL: no memory. core_delivery_drop takes back the newest. */
+struct core_delivery *core_delivery_add(struct core *core);
+void core_delivery_drop(struct core *core);
 /* The frame is taken. Without memory it is lost, as on the wire. */
 void core_emit_take(struct core *core, uint32_t endpoint, struct buffer *frame);
 void core_emit_copies_take(struct core *core, uint32_t endpoint, struct buffer *frame, struct core_copies copies);
@@ -237,5 +245,15 @@ void request_replay_data(struct core *core, const struct message *message);
 void request_status_done(struct core *core, uint32_t endpoint, const struct message *message);
 void request_propose_result(struct core *core, const struct message *message);
 uint64_t requests_next_ms(const struct core *core);
+
+/* --- core_subscribe.c --------------------------------------------------------------------------------------------- */
+
+void subscriptions_turn(struct core *core);
+void subscriptions_events(struct core *core, uint32_t endpoint, const struct message *message);
+void subscriptions_credit_done(struct core *core, uint32_t endpoint, const struct message *message);
+void subscriptions_lost(struct core *core, uint32_t endpoint); /* what was under way there may be lost */
+void subscriptions_rerouted(struct core *core);
+uint64_t subscriptions_next_ms(const struct core *core);
+void subscriptions_free(struct core *core);
 
 #endif

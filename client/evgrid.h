@@ -1,4 +1,4 @@
-/* Evgrid's client library: publish events, read views, replay history.
+/* Evgrid's client library: publish events, read views, replay history, subscribe.
  *
  *   evg *grid;
  *   if (evg_open("127.0.0.1:7400", NULL, &grid) != EVG_OK) ...
@@ -257,6 +257,57 @@ int evg_record_header(const evg_record *record, size_t i, evg_header *header);
 /* Where the replay stands, as text for evg_replay_options.cursor; evg_free it. */
 int evg_replay_cursor(const evg_replay *replay, char **text);
 void evg_replay_close(evg_replay *replay); /* NULL is allowed */
+
+/* --- subscriptions ------------------------------------------------------------------------------------------------ */
+
+/* Committed events as they come, from any place on: what is stored first, then what is published, without gap and
+ * without doubling, in each partition in the order of its log (between partitions there is no order). Lost nodes and
+ * moved primaries are dealt with inside. An event is handed out only when it is in the views: who reads one of them
+ * afterwards finds it applied. A slow subscriber slows nobody: what it does not take stays where it is stored. */
+typedef struct evg_subscription evg_subscription;
+
+typedef enum evg_from { EVG_FROM_START, EVG_FROM_NOW } evg_from;
+
+typedef void (*evg_on_event)(void *user, const evg_record *record); /* the record is valid during the call */
+typedef void (*evg_on_end)(void *user, int error);                  /* nothing comes any more: 50 or 51, see below */
+
+typedef struct evg_subscribe_options {
+	const char *const *streams; /* names; at most 64; none: all */
+	size_t stream_count;
+	const char *const *types; /* event types; at most 64; none: all */
+	size_t type_count;
+	evg_from from;
+	const char *cursor;    /* text of evg_subscription_cursor or evg_replay_cursor; overrides from */
+	evg_on_event on_event; /* called on the library's thread; NULL: evg_subscription_next hands out */
+	evg_on_end on_end;     /* may be NULL */
+	void *user;
+	uint64_t window_bytes; /* received and not handed out yet; 0: 16 MiB. At least 64 KiB for each shard */
+	uint32_t timeout_ms;   /* EVG_FROM_NOW: until all partitions are reached; 0: the deadline */
+} evg_subscribe_options;
+
+/* NULL options: everything. With EVG_FROM_NOW it returns when every partition has been reached: what is acknowledged
+ * from then on is handed out. EVG_UNKNOWN_STREAM, EVG_USAGE (no cursor), 29 FOREIGN (a cursor of another cluster),
+ * EVG_TIMEOUT, EVG_BUSY (too many), EVG_LIMIT, EVG_MEMORY. */
+int evg_subscribe(evg *grid, const evg_subscribe_options *options, evg_subscription **subscription);
+
+/* The next event; what the record points to is valid until the next call. EVG_OK; EVG_TIMEOUT: none came in time;
+ * 50 BEYOND_END, 51 HISTORY: the cursor does not fit what is stored, nothing comes any more; EVG_CLOSED. By one thread
+ * at a time. */
+int evg_subscription_next(evg_subscription *subscription, uint32_t timeout_ms, evg_record *record);
+
+/* Where to go on behind the last event handed out, as text; evg_free it. By the thread that takes the events. */
+int evg_subscription_cursor(const evg_subscription *subscription, char **text);
+
+typedef struct evg_subscription_status {
+	uint32_t partitions_followed; /* that a primary sends from at the moment */
+	uint32_t partitions_behind;   /* not followed, or with committed events that have not been received; 0: live */
+	uint64_t queued_bytes;        /* received and not handed out */
+} evg_subscription_status;
+
+int evg_subscription_status_get(const evg_subscription *subscription, evg_subscription_status *status);
+
+/* Before the handle is closed. Waits for a callback that runs; may be called in the callback. NULL is allowed. */
+void evg_subscription_close(evg_subscription *subscription);
 
 /* --- definitions -------------------------------------------------------------------------------------------------- */
 

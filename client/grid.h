@@ -59,6 +59,7 @@ struct evg {
 	uint32_t sockets_used;                              /* none from here on */
 	atomic_uint_least64_t frames_sent;
 	struct core_outbox out;
+	struct evg_subscription *subscriptions; /* subscribe.c; a list, under the lock */
 };
 
 uint64_t grid_now_ms(void);

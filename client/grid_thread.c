@@ -13,6 +13,7 @@
 #include <zmq.h>
 
 #include "client/grid.h"
+#include "client/subscribe.h"
 
 #define FRAMES_PER_TURN 64u
 #define BYTES_PER_TURN TURN_MAX_BYTES
@@ -343,6 +344,7 @@ static uint64_t run_turn(struct run *run)
 	/* Without memory nothing is lost: the same turn comes again. */
 	next_ms = core_turn(grid->core, grid_now_ms(), &grid->out) == 0 ? grid->out.next_timer_ms : grid_now_ms() + 10;
 	changed = grid->out.map_changed;
+	changed |= subscriptions_take(grid);
 	while (!run_resolve(run))
 		(void)usleep(1000);
 	run_open_sockets(run);
@@ -357,6 +359,7 @@ static uint64_t run_turn(struct run *run)
 		pthread_mutex_unlock(&grid->lock);
 	}
 	core_outbox_clear(&grid->out);
+	subscriptions_tell(grid);
 	return next_ms;
 }
 

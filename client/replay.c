@@ -7,8 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "client/cloudevent.h"
-#include "client/grid.h"
+#include "client/record.h"
 
 #define CHUNK_BYTES (256u * 1024)
 #define MERGE_CHUNK_BYTES (64u * 1024) /* of all partitions at once */
@@ -103,8 +102,10 @@ static int replay_names(struct evg_replay *replay, const evg_replay_options *opt
 
 static int replay_places(struct evg_replay *replay, const evg_replay_options *options)
 {
-	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		replay->cursor.next[p] = options->from;
+		replay->cursor.history[p] = replay->map.partitions[p].history;
+	}
 	if (options->cursor != NULL && cursor_decode(span_of_text(options->cursor), &replay->cursor) != 0)
 		return ERROR_USAGE;
 	if (options->cursor != NULL && memcmp(replay->cursor.cluster_id, replay->map.cluster_id, 16) != 0)
@@ -448,53 +449,9 @@ static int sequence_next_part(struct evg_replay *replay, struct part **next)
 
 /* --- handing out -------------------------------------------------------------------------------------------------- */
 
-static const char *stream_name(struct evg_replay *replay, uint32_t id)
-{
-	const struct map_stream *stream = cluster_map_stream(&replay->map, id);
-	struct cluster_map newer;
-
-	if (stream == NULL && grid_map(replay->grid, &newer) == 0) {
-		cluster_map_deinit(&replay->map);
-		replay->map = newer;
-		stream = cluster_map_stream(&replay->map, id);
-	}
-	return stream == NULL ? "" : stream->name;
-}
-
-static evg_bytes bytes_of(struct span span)
-{
-	return evg_bytes_of(span.data, span.size);
-}
-
-static void record_fill(struct evg_replay *replay, const struct part *part, evg_record *record)
-{
-	const struct event *event = &part->event;
-
-	*record = (evg_record){
-		.partition = part->partition,
-		.offset = part->offset,
-		.sequence = part->sequence,
-		.ingest_us = part->batch.ingest_time_us,
-		.headers = bytes_of(event->headers),
-		.event =
-			{
-				.stream = stream_name(replay, event->stream_id),
-				.type = bytes_of(event->type),
-				.key = bytes_of(event->key),
-				.partition_key = bytes_of(event->partition_key),
-				.id = bytes_of(cloudevent_id(event, replay->id)),
-				.source = bytes_of(event->source),
-				.time_us = event->time_us,
-				.correlation_id = bytes_of(event->correlation_id),
-				.causation_id = bytes_of(event->causation_id),
-				.content_type = bytes_of(event->content_type),
-				.payload = bytes_of(event->payload),
-			},
-	};
-}
-
 int evg_replay_next(evg_replay *replay, evg_record *record)
 {
+	struct record_place place;
 	struct part *next;
 	int rv;
 
@@ -509,22 +466,15 @@ int evg_replay_next(evg_replay *replay, evg_record *record)
 	if (next == NULL)
 		return EVG_NOT_FOUND;
 	replay->last = next;
-	record_fill(replay, next, record);
+	place = (struct record_place){
+		.stream = record_stream(replay->grid, &replay->map, next->event.stream_id),
+		.partition = next->partition,
+		.offset = next->offset,
+		.sequence = next->sequence,
+		.ingest_us = next->batch.ingest_time_us,
+	};
+	record_fill(record, &next->event, &place, replay->id);
 	return EVG_OK;
-}
-
-int evg_record_header(const evg_record *record, size_t i, evg_header *header)
-{
-	struct reader in = reader_of(span_of(record->headers.data, record->headers.size));
-	uint64_t count = record->headers.size == 0 ? 0 : reader_varint(&in);
-
-	if (i >= count)
-		return EVG_NOT_FOUND;
-	for (size_t at = 0; at <= i; at++) {
-		header->name = bytes_of(reader_string(&in, NAME_MAX_BYTES));
-		header->value = bytes_of(reader_string(&in, KEY_MAX_BYTES));
-	}
-	return in.failed ? EVG_NOT_FOUND : EVG_OK;
 }
 
 /* A part that was filled ahead has not been handed out yet: it stands at that record. */

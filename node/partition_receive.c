@@ -74,7 +74,7 @@ static void want_hello(struct partition_thread *thread, struct span id)
 
 static bool is_for_clients(enum message_kind kind)
 {
-	return kind >= MESSAGE_APPEND && kind <= MESSAGE_STATUS_DONE;
+	return (kind >= MESSAGE_APPEND && kind <= MESSAGE_STATUS_DONE) || kind >= MESSAGE_SUBSCRIBE;
 }
 
 static bool is_for_peers(enum message_kind kind)

@@ -1,7 +1,7 @@
 /* The shard: its life, its turns, and where inputs go.
  *
  * A turn: disk answers, rows and peers' messages have been taken as they came; then
- *   due timers -> prepare (epoch starts, definitions) -> clients' requests -> steps -> replays, snapshots
+ *   due timers -> prepare (epoch starts, definitions) -> clients' requests -> steps -> replays, subscribers, snapshots
  *   -> the journal's next block, if none is in flight -> frames closed -> next timer
  *
  * Invariants
@@ -21,6 +21,7 @@
 #include "partition/replay.h"
 #include "partition/replica.h"
 #include "partition/shard_internal.h"
+#include "partition/subscribe.h"
 
 #define STEP_PASSES 4u /* a step may touch its partition again; what is left goes to the next turn */
 
@@ -74,6 +75,7 @@ struct shard *shard_free(struct shard *shard)
 	replay_free(shard);
 	shard_seal_deinit(shard);
 	shard->start = sealed_start_free(shard->start);
+	subscribe_free(shard);
 	for (uint32_t i = 0; i < shard->partition_count; i++)
 		partition_deinit(&shard->partitions[i]);
 	free(shard->partitions);
@@ -344,6 +346,7 @@ void shard_client_gone(struct shard *shard, uint64_t client)
 		pipeline_client_gone(&shard->partitions[i], client);
 	read_client_gone(shard, client);
 	replay_client_gone(shard, client);
+	subscribe_client_gone(shard, client);
 }
 
 static int take_item(struct shard *shard, const struct inbox_message *message, struct reader *body)
@@ -351,6 +354,9 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 	struct append_item append;
 	struct read_item read;
 	struct replay replay;
+	struct subscribe subscribe;
+	struct credit_item credit;
+	struct unsubscribe_item end;
 
 	switch (message->kind) {
 	case MESSAGE_APPEND:
@@ -365,6 +371,21 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 			return 1;
 		replay_request(shard, message->client, &replay);
 		return 0;
+	case MESSAGE_SUBSCRIBE:
+		if (subscribe_decode(body, &subscribe) != 0)
+			return 1;
+		subscribe_request(shard, message->client, &subscribe);
+		return 0;
+	case MESSAGE_CREDIT:
+		if (credit_item_decode(body, &credit) != 0)
+			return 1;
+		subscribe_credit(shard, message->client, &credit);
+		return 0;
+	case MESSAGE_UNSUBSCRIBE:
+		if (unsubscribe_item_decode(body, &end) != 0)
+			return 1;
+		subscribe_end(shard, message->client, &end);
+		return 0;
 	default: return 1;
 	}
 }
@@ -376,7 +397,8 @@ static int take_inbox(struct shard *shard)
 	for (size_t i = 0; i < shard->inbox_count && result >= 0; i++) {
 		const struct inbox_message *message = &shard->inbox_messages[i];
 		struct reader body = reader_of(span_of(shard->inbox.data + message->at, message->size));
-		uint32_t items = message->kind == MESSAGE_REPLAY ? 1 : message->items;
+		bool single = message->kind == MESSAGE_REPLAY || message->kind == MESSAGE_SUBSCRIBE;
+		uint32_t items = single ? 1 : message->items;
 
 		result = 0;
 		if (message->kind == MESSAGE_STATUS)
@@ -445,6 +467,7 @@ int shard_disk_done(struct shard *shard, uint64_t ticket, enum disk_outcome outc
 	case TICKET_SNAPSHOT_GET: return shard_snapshot_got(shard, ticket, bytes);
 	case TICKET_SNAPSHOT_PUT: shard_snapshot_done(shard, ticket, outcome); return 0;
 	case TICKET_REPLAY: replay_disk_done(shard, ticket, bytes); return 0;
+	case TICKET_SUBSCRIBE: subscribe_disk_done(shard, ticket, bytes); return 0;
 	case TICKET_APPLY:
 	case TICKET_FILL:
 	case TICKET_LOOK:
@@ -587,6 +610,7 @@ static int step_touched(struct shard *shard)
 				continue;
 			shard->touched[i / 64] &= ~((uint64_t)1 << (i % 64));
 			result = partition_step(&shard->partitions[i]);
+			subscribe_step(&shard->partitions[i]);
 		}
 	}
 	shard->first = (shard->first + 1) % shard->partition_count;
@@ -604,6 +628,7 @@ static int run(struct shard *shard)
 	if (result != 0)
 		return result;
 	replay_turn(shard);
+	subscribe_turn(shard);
 	shard_snapshot_turn(shard);
 	shard_seal_turn(shard);
 	delete_files(shard);
@@ -629,7 +654,7 @@ static uint64_t next_timer(const struct shard *shard)
 		next_ms = shard->disk_retry_ms;
 	if (shard_seal_timer(shard) < next_ms)
 		next_ms = shard_seal_timer(shard);
-	return next_ms;
+	return subscribe_next_ms(shard) < next_ms ? subscribe_next_ms(shard) : next_ms;
 }
 
 int shard_turn(struct shard *shard, const struct shard_time *time)

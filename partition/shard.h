@@ -100,6 +100,8 @@ enum shard_event_kind {
 	SHARD_EVENT_REBUILT,           /* and is in the ISR again */
 	SHARD_EVENT_AUDITED,           /* the own log was applied anew: up to this offset, 1: the state is sound */
 	SHARD_EVENT_STATE_DIFFERS,     /* alarm: the state is not the fold of the own log; offset */
+	SHARD_EVENT_SUBSCRIBER_LIVE,   /* a subscription that read from the disk has caught up */
+	SHARD_EVENT_SUBSCRIBER_STARVED, /* a subscription has used up its credit and has more to get */
 };
 
 struct shard_event {

@@ -41,6 +41,7 @@ enum ticket_use {
 	TICKET_LOOK,
 	TICKET_SEAL,
 	TICKET_AUDIT,
+	TICKET_SUBSCRIBE,
 };
 
 /* The upper half of a ticket; the lower is a count, so that an answer for a former use is known. */
@@ -128,7 +129,8 @@ struct shard {
 	uint32_t reads_waiting;
 	struct replay_job *replays;
 	uint32_t replays_open;
-	struct buffer records; /* scratch: decompressed bodies */
+	struct subscriptions *subscriptions; /* NULL: nobody ever subscribed */
+	struct buffer records;               /* scratch: decompressed bodies */
 	struct key_count *key_counts;
 	struct batch_builder builder; /* control batches */
 

@@ -1,14 +1,16 @@
-/* A cursor's text: "evc1." and base64url (RFC 4648, 5; no padding) of
+/* A cursor's text: "evc2." and base64url (RFC 4648, 5; no padding) of
  *   16 bytes cluster id
  *   271 x varint: next[p] - next[p - 1] modulo 2^64, zigzag coded (next[-1] is 0): small when partitions fill alike
+ *   histories as runs, until all partitions are covered: varint partitions (1 or more), varint history (32 bits);
+ *     runs that follow each other differ
  *   u32 check: low half of XXH3-64 of all bytes before it */
 #include "proto/checksum.h"
 #include "proto/error.h"
 #include "proto/identity.h"
 
-#define CURSOR_PREFIX "evc1."
-#define CURSOR_MIN_BYTES (16u + PARTITION_COUNT + 4u)
-#define CURSOR_MAX_BYTES (16u + PARTITION_COUNT * 10u + 4u)
+#define CURSOR_PREFIX "evc2."
+#define CURSOR_MIN_BYTES (16u + PARTITION_COUNT + 3u + 4u)
+#define CURSOR_MAX_BYTES (16u + PARTITION_COUNT * (10u + 2u + 5u) + 4u)
 #define BASE64_SIZE(bytes) (((bytes)*4u + 2u) / 3u)
 
 static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -64,6 +66,36 @@ static int base64_decode(struct span text, uint8_t *bytes)
 	return held >= 6 || (bits & ((1u << held) - 1)) != 0;
 }
 
+static size_t runs_write(const uint32_t history[PARTITION_COUNT], uint8_t *bytes)
+{
+	size_t size = 0;
+	size_t end;
+
+	for (size_t p = 0; p < PARTITION_COUNT; p = end) {
+		for (end = p + 1; end < PARTITION_COUNT && history[end] == history[p];)
+			end++;
+		size += varint_store(bytes + size, end - p);
+		size += varint_store(bytes + size, history[p]);
+	}
+	return size;
+}
+
+/* 0, or 1: not what runs_write makes. */
+static int runs_read(struct reader *in, uint32_t history[PARTITION_COUNT])
+{
+	for (size_t p = 0; p < PARTITION_COUNT;) {
+		uint64_t count = reader_varint(in);
+		uint64_t value = reader_varint(in);
+
+		if (in->failed || count == 0 || count > PARTITION_COUNT - p || value > UINT32_MAX ||
+		    (p > 0 && value == history[p - 1]))
+			return 1;
+		for (; count > 0; count--)
+			history[p++] = (uint32_t)value;
+	}
+	return 0;
+}
+
 int cursor_encode(const struct cursor *cursor, struct buffer *text)
 {
 	uint8_t bytes[CURSOR_MAX_BYTES];
@@ -77,6 +109,7 @@ int cursor_encode(const struct cursor *cursor, struct buffer *text)
 		size += varint_store(bytes + size, zigzag(cursor->next[p] - before));
 		before = cursor->next[p];
 	}
+	size += runs_write(cursor->history, bytes + size);
 	whole = span_of(bytes, size);
 	store_little(bytes + size, 4, checksum_parts_low(&whole, 1));
 	size += 4;
@@ -101,13 +134,13 @@ static int cursor_read(struct span bytes, struct cursor *cursor)
 		before += zigzag_undo(reader_varint(&in));
 		cursor->next[p] = before;
 	}
-	return reader_done(&in) ? 0 : 1;
+	return runs_read(&in, cursor->history) == 0 && reader_done(&in) ? 0 : 1;
 }
 
 int cursor_decode(struct span text, struct cursor *cursor)
 {
 	uint8_t bytes[CURSOR_MAX_BYTES];
-	struct cursor decoded = {{0}, {0}};
+	struct cursor decoded = {{0}, {0}, {0}};
 	struct reader in = reader_of(text);
 	struct span prefix = reader_bytes(&in, strlen(CURSOR_PREFIX));
 	size_t size;

@@ -38,9 +38,10 @@ int position_parse(struct span text, struct position *position); /* 0, or 1: not
 struct cursor {
 	uint8_t cluster_id[16];
 	uint64_t next[PARTITION_COUNT];
+	uint32_t history[PARTITION_COUNT]; /* of the partition's log that the offset counts in (6.10); 0: any */
 };
 
-int cursor_encode(const struct cursor *cursor, struct buffer *text); /* "evc1." + base64url of a delta coding */
+int cursor_encode(const struct cursor *cursor, struct buffer *text); /* "evc2." + base64url of a delta coding */
 int cursor_decode(struct span text, struct cursor *cursor);          /* 0, or 1: not a cursor */
 
 /* --- UUIDv7 (RFC 9562, 5.7) and 16-byte identities ---------------------------------------------------------- */

@@ -15,6 +15,8 @@
 #define TURN_MAX_BYTES (1024u * 1024)        /* what one turn of a partition thread takes in */
 #define CHUNK_MAX_BYTES (1024u * 1024)       /* one push of catch-up data; a larger batch travels alone */
 
+#define SUBSCRIBE_FILTERS_MAX 64u /* streams, and event types, that one subscription names */
+
 #define NODES_MAX 64u   /* members of a cluster: node sets are 64-bit masks */
 #define REPLICAS_MAX 7u /* replicas of one partition */
 #define SHARDS_MAX 8u   /* partition threads of one node: W */

@@ -125,6 +125,11 @@ const char *message_kind_name(enum message_kind kind)
 	case MESSAGE_JOIN_ASK: return "JOIN_ASK";
 	case MESSAGE_JOIN_ANSWER: return "JOIN_ANSWER";
 	case MESSAGE_AUDIT: return "AUDIT";
+	case MESSAGE_SUBSCRIBE: return "SUBSCRIBE";
+	case MESSAGE_EVENTS: return "EVENTS";
+	case MESSAGE_CREDIT: return "CREDIT";
+	case MESSAGE_CREDIT_DONE: return "CREDIT_DONE";
+	case MESSAGE_UNSUBSCRIBE: return "UNSUBSCRIBE";
 	}
 	return NULL;
 }

@@ -60,6 +60,12 @@ enum message_kind {
 	MESSAGE_JOIN_ASK = 42,    /* replica -> primary, items: struct join_item; design.md 6.3 */
 	MESSAGE_JOIN_ANSWER = 43, /* primary -> replica, items: struct join_item */
 	MESSAGE_AUDIT = 44,       /* primary -> replica, items: struct audit_item; design.md 6.9 */
+	/* shard ports, subscriptions: partition/subscribe.c has the protocol */
+	MESSAGE_SUBSCRIBE = 50,   /* client -> shard: one struct subscribe */
+	MESSAGE_EVENTS = 51,      /* shard -> client, items: struct events_item */
+	MESSAGE_CREDIT = 52,      /* client -> shard, items: struct credit_item */
+	MESSAGE_CREDIT_DONE = 53, /* its answer: one struct credit_done */
+	MESSAGE_UNSUBSCRIBE = 54, /* client -> shard, items: struct unsubscribe_item */
 };
 
 struct message {
@@ -229,6 +235,71 @@ struct replay_data {
 };
 void replay_data_encode(const struct replay_data *data, struct buffer *out);
 int replay_data_decode(struct reader *in, struct replay_data *data);
+
+/* A subscription at one shard. Everything a client sends and is sent bears the subscription (the client's number) and
+ * the generation: a client that has lost something begins a new one, and what belongs to an older one is void. */
+
+#define SUBSCRIBE_FROM_NOW UINT64_MAX /* the committed end at the moment the primary takes it */
+
+struct subscribe { /* begins a generation, or adds partitions to it */
+	uint64_t subscription;
+	uint32_t generation;
+	uint64_t credit;       /* bytes (EVENTS_ITEM_BYTES and batches, per item) that may be sent in this generation */
+	uint32_t stream_count; /* 0: all */
+	struct span streams;   /* u32 each */
+	uint32_t type_count;   /* 0: all */
+	struct span types;     /* strings */
+	uint32_t place_count;
+	struct span places; /* encoded; read by subscribe_place_decode */
+};
+struct subscribe_place {
+	uint16_t partition;
+	uint64_t from;
+	uint32_t history; /* that `from` counts in; 0: any */
+};
+void subscribe_encode(const struct subscribe *subscribe, struct buffer *out);
+int subscribe_decode(struct reader *in, struct subscribe *subscribe);
+void subscribe_place_encode(const struct subscribe_place *place, struct buffer *out);
+int subscribe_place_decode(struct reader *in, struct subscribe_place *place);
+
+#define EVENTS_ITEM_BYTES 64u /* what an item costs beside its batches, by agreement */
+
+struct events_item {
+	uint64_t subscription;
+	uint32_t generation;
+	uint32_t number; /* of the items of this generation, from 1: a gap tells of a loss */
+	uint16_t partition;
+	uint16_t error;      /* not NONE: this partition is not sent (any more) from here */
+	uint64_t from;       /* the first batch begins there or before */
+	uint64_t next;       /* where the next item goes on; what the filter left out lies between, too */
+	uint64_t end;        /* committed end of the partition */
+	uint32_t history;    /* of the partition */
+	struct span batches; /* whole stamped batches, end to end, rising, maybe with gaps; all committed and applied */
+};
+void events_item_encode(const struct events_item *item, struct buffer *out);
+int events_item_decode(struct reader *in, struct events_item *item);
+
+struct credit_item { /* also a sign of life, answered by credit_done */
+	uint64_t subscription;
+	uint32_t generation;
+	uint64_t credit; /* in all, as in struct subscribe: it never falls */
+};
+struct credit_done {
+	uint64_t subscription;
+	uint32_t generation;
+	uint16_t error;  /* NOT_FOUND: unknown here; BUSY: too many subscriptions */
+	uint32_t number; /* of the newest item sent */
+};
+struct unsubscribe_item {
+	uint64_t subscription;
+	uint32_t generation; /* and older ones */
+};
+void credit_item_encode(const struct credit_item *item, struct buffer *out);
+int credit_item_decode(struct reader *in, struct credit_item *item);
+void credit_done_encode(const struct credit_done *done, struct buffer *out);
+int credit_done_decode(struct reader *in, struct credit_done *done);
+void unsubscribe_item_encode(const struct unsubscribe_item *item, struct buffer *out);
+int unsubscribe_item_decode(struct reader *in, struct unsubscribe_item *item);
 
 enum replica_role { ROLE_NONE = 0, ROLE_REPLICA = 1, ROLE_PRIMARY = 2, ROLE_SEALED = 3 };
 

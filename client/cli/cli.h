@@ -10,7 +10,7 @@
 #include "client/grid.h"
 
 #define CLI_POSITIONALS_MAX 8u
-#define CLI_VALUES_MAX 24u
+#define CLI_VALUES_MAX 160u /* two options may be given SUBSCRIBE_FILTERS_MAX times */
 #define CLI_DEFAULT_SERVER "127.0.0.1:7400"
 #define CLI_DEFAULT_TIMEOUT_MS 10000u
 
@@ -33,7 +33,7 @@ enum exit_code {
 
 struct cli_option {
 	const char *name;  /* without the dashes */
-	const char *value; /* what stands for its value in the help; NULL: a flag */
+	const char *value; /* what stands for its value in the help; NULL: a flag; "X...": it may be given again */
 	const char *help;
 };
 
@@ -141,6 +141,10 @@ struct listing {          /* of what the cluster map holds under names */
 
 /* All of them, or the one named `only`, whole. An exit code. */
 int print_listing(struct cli *cli, const struct listing *listing, const char *only);
+/* --- stored events ------------------------------------------------------------------------------------------------ */
+
+/* One line on stdout: CloudEvents JSON, or columns. `line` is scratch. 0 or an error code. */
+int record_print(const evg_record *record, bool columns, struct buffer *line);
 
 /* --- history ------------------------------------------------------------------------------------------------------ */
 
@@ -272,6 +276,7 @@ int run_view_describe(struct cli *cli);
 int run_view_get(struct cli *cli);
 int run_publish(struct cli *cli);
 int run_replay(struct cli *cli);
+int run_subscribe(struct cli *cli);
 int run_history_check(struct cli *cli);
 int run_bench_publish(struct cli *cli);
 int run_journal_verify(struct cli *cli);
@@ -287,6 +292,7 @@ extern const struct cli_option partition_elect_options[];
 extern const struct cli_option view_get_options[];
 extern const struct cli_option publish_options[];
 extern const struct cli_option replay_options[];
+extern const struct cli_option subscribe_options[];
 extern const struct cli_option bench_publish_options[];
 
 #endif

@@ -220,6 +220,11 @@ static int unknown_option(const struct cli *cli, const char *name)
 	return unknown_word("option", "--", name, words, count);
 }
 
+static bool may_repeat(const struct cli_option *option)
+{
+	return option->value != NULL && strstr(option->value, "...") != NULL;
+}
+
 /* Takes the option and its value, which may be argv[*i + 1]. */
 static int take_option(struct cli *cli, const char *argument, int argc, char **argv, int *i)
 {
@@ -242,9 +247,12 @@ static int take_option(struct cli *cli, const char *argument, int argc, char **a
 	}
 	if (option->value != NULL && value == NULL)
 		value = argv[++*i];
-	assert(cli->value_count < CLI_VALUES_MAX);
+	if (cli->value_count == CLI_VALUES_MAX) {
+		cli_say("too many options");
+		return EXIT_USAGE;
+	}
 	for (uint32_t at = 0; at < cli->value_count; at++) {
-		if (strcmp(cli->values[at].name, option->name) == 0) {
+		if (strcmp(cli->values[at].name, option->name) == 0 && !may_repeat(option)) {
 			cli_say("--%s stands there twice", option->name);
 			return EXIT_USAGE;
 		}
@@ -457,6 +465,8 @@ int exit_code_of(int error)
 	case ERROR_UNKNOWN_VIEW: return EXIT_NOT_FOUND;
 	case ERROR_CHECK_FAILED:
 	case ERROR_EXISTS:
+	case ERROR_BEYOND_END:
+	case ERROR_HISTORY:
 	case ERROR_REFUSED: return EXIT_PRECONDITION;
 	case ERROR_TIMEOUT:
 	case ERROR_OUTCOME_UNKNOWN:

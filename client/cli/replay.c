@@ -90,6 +90,11 @@ static int print_columns(const evg_record *record)
 		       : 0;
 }
 
+int record_print(const evg_record *record, bool columns, struct buffer *line)
+{
+	return columns ? print_columns(record) : print_json(record, line);
+}
+
 /* An error is tried again until nothing has come for the whole time-out. */
 static int next_record(struct cli *cli, evg_replay *replay, evg_record *record)
 {
@@ -120,7 +125,7 @@ static int replay_print(struct cli *cli, evg_replay *replay, uint64_t limit)
 		evg_record record;
 		error = next_record(cli, replay, &record);
 		if (error == 0)
-			error = columns ? print_columns(&record) : print_json(&record, &line);
+			error = record_print(&record, columns, &line);
 		if (error != 0)
 			break;
 		progress_update(&progress, ++count);

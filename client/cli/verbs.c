@@ -37,6 +37,12 @@ const struct verb cli_verbs[] = {
 	 run_publish},
 	{NULL, "replay", "", 0, 0, "print the events that are stored", replay_options,
 	 "One CloudEvents JSON object a line, in each partition in the order of its log.", run_replay},
+	{NULL, "subscribe", "", 0, 0, "print events as they come", subscribe_options,
+	 "What is stored first, then what is published, until interrupted (exit code 130): one CloudEvents JSON object "
+	 "a "
+	 "line, each event\n"
+	 "once, in each partition in the order of its log. The cursor where it ended is told on stderr.",
+	 run_subscribe},
 	{"history", "check", "FILE...", 1, 8, "compare histories of publishing with what is stored", NULL,
 	 "Replays the streams named in the files and counts acknowledged events that are lost or doubled, refused ones "
 	 "that\n"

@@ -166,6 +166,8 @@ static void part_mark(struct part *part, const struct shard_event *event)
 	case SHARD_EVENT_QUARANTINED: marks_reach(&sim->marks, MARK_QUARANTINED); break;
 	case SHARD_EVENT_REBUILD: oracle_rebuild(sim->oracle, part->host, event); break;
 	case SHARD_EVENT_REBUILT: marks_reach(&sim->marks, MARK_REBUILT); break;
+	case SHARD_EVENT_SUBSCRIBER_LIVE: marks_reach(&sim->marks, MARK_SUBSCRIBER_LIVE); break;
+	case SHARD_EVENT_SUBSCRIBER_STARVED: marks_reach(&sim->marks, MARK_CREDIT_OUT); break;
 	case SHARD_EVENT_DUPLICATE: oracle_duplicate(sim->oracle, part->host, event); break;
 	case SHARD_EVENT_PRIMARY: oracle_primary(sim->oracle, part->host, event); break;
 	case SHARD_EVENT_DIGEST_DIFFERS:

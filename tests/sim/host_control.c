@@ -18,9 +18,9 @@ struct host_control {
 	struct sim_raft_disk raft_disk; /* outlives the process */
 	struct sim_raft_io raft_io;
 	struct client_service service;
-	bool subscribed[SIM_CLIENTS_MAX];
-	struct endpoint subscriber[SIM_CLIENTS_MAX];
-	uint64_t pushed_version[SIM_CLIENTS_MAX];
+	bool subscribed[SIM_GUESTS_MAX];
+	struct endpoint subscriber[SIM_GUESTS_MAX];
+	uint64_t pushed_version[SIM_GUESTS_MAX];
 	bool serving;
 };
 
@@ -157,7 +157,7 @@ static void map_changed(struct host *host)
 	for (uint32_t i = 0; i < host->sim->options.shards; i++)
 		if (host->control->serving)
 			host_later(host, &host->parts[i], part_take_map, random_between(&host->sim->random, 5, 200), 0);
-	for (uint32_t i = 0; i < SIM_CLIENTS_MAX; i++)
+	for (uint32_t i = 0; i < SIM_GUESTS_MAX; i++)
 		if (host->control->subscribed[i])
 			push_map(host, i);
 }

@@ -32,7 +32,7 @@ struct host {
 	struct host_directory directory;
 	struct part parts[SHARDS_MAX];
 	struct host_control *control;
-	bool greeted[1 + SHARDS_MAX][SIM_CLIENTS_MAX][256]; /* connections that said HELLO to this process, by port */
+	bool greeted[1 + SHARDS_MAX][SIM_GUESTS_MAX][256]; /* connections that said HELLO to this process, by port */
 };
 
 void host_later(struct host *host, void *owner, void (*run)(void *, struct appointment *), uint64_t delay_us,

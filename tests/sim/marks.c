@@ -35,6 +35,10 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_DIGEST_DIFFERED] = "digest difference seen",
 	[MARK_STATE_CONDEMNED] = "unsound state condemned",
 	[MARK_VIEW_READ] = "linearizable read of the view",
+	[MARK_SUBSCRIBER_FAILOVER] = "subscriber crossed a fail-over",
+	[MARK_SUBSCRIBER_LIVE] = "subscriber caught up from disk then live",
+	[MARK_SUBSCRIBER_RESUMED] = "subscriber resumed from its cursor",
+	[MARK_CREDIT_OUT] = "subscriber's credit ran out",
 };
 
 const char *mark_name(enum mark mark)

@@ -29,17 +29,21 @@ enum mark {
 	MARK_CHECK_FAILED,          /* an expected version did not hold */
 	MARK_STALE_PRIMARY_REFUSED, /* a read was refused for want of a lease */
 	MARK_SEGMENT_SEALED,
-	MARK_SEALED_RESTART,   /* a restart found sealed segments */
-	MARK_SEALED_READ,      /* catch-up, replay or fill read from one */
-	MARK_SEAL_INTERRUPTED, /* the process died while one was under way */
-	MARK_ROT,              /* a bit of a journal on disk was flipped */
-	MARK_QUARANTINED,      /* a start found corrupt blocks */
-	MARK_TAKEN_OUT,        /* an unsound replica left ISR and ELR and began anew */
-	MARK_REBUILT,          /* and came back */
-	MARK_CORRUPTED,        /* a state in memory was made wrong */
-	MARK_DIGEST_DIFFERED,  /* a primary saw it */
-	MARK_STATE_CONDEMNED,  /* an audit found a state that is not the fold of its log */
-	MARK_VIEW_READ,        /* a linearizable read of the view was checked */
+	MARK_SEALED_RESTART,      /* a restart found sealed segments */
+	MARK_SEALED_READ,         /* catch-up, replay or fill read from one */
+	MARK_SEAL_INTERRUPTED,    /* the process died while one was under way */
+	MARK_ROT,                 /* a bit of a journal on disk was flipped */
+	MARK_QUARANTINED,         /* a start found corrupt blocks */
+	MARK_TAKEN_OUT,           /* an unsound replica left ISR and ELR and began anew */
+	MARK_REBUILT,             /* and came back */
+	MARK_CORRUPTED,           /* a state in memory was made wrong */
+	MARK_DIGEST_DIFFERED,     /* a primary saw it */
+	MARK_STATE_CONDEMNED,     /* an audit found a state that is not the fold of its log */
+	MARK_VIEW_READ,           /* a linearizable read of the view was checked */
+	MARK_SUBSCRIBER_FAILOVER, /* a subscriber went on at another primary */
+	MARK_SUBSCRIBER_LIVE,     /* it read the past from the disk, and caught up */
+	MARK_SUBSCRIBER_RESUMED,  /* it died and went on from its cursor */
+	MARK_CREDIT_OUT,          /* it was sent nothing for want of credit */
 	MARK_COUNT,
 };
 

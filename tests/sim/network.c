@@ -4,6 +4,7 @@
 #include "proto/message.h"
 #include "tests/sim/host.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/subscriber.h"
 #include "tests/sim/workload.h"
 
 #include <xxhash.h>
@@ -22,8 +23,10 @@ static void network_arrive(void *owner, struct appointment *appointment)
 	sim->messages++;
 	if (to.party < SIM_HOSTS_MAX)
 		host_receive(sim->hosts[to.party], from, to.port, appointment->b, bytes);
-	else
+	else if (to.party < SIM_HOSTS_MAX + SIM_CLIENTS_MAX)
 		workload_receive(sim->workload, to.party - SIM_HOSTS_MAX, to, bytes);
+	else
+		subscribers_receive(sim->subscribers, to.party - SIM_HOSTS_MAX - SIM_CLIENTS_MAX, to, bytes);
 }
 
 static uint64_t network_delay(struct sim *sim)

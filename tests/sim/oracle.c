@@ -361,6 +361,21 @@ void oracle_answer(struct oracle *oracle, struct host *host, struct span frame)
 	}
 }
 
+void oracle_delivered(struct oracle *oracle, uint16_t partition, const struct batch *batch)
+{
+	const struct fact *fact = fact_at(&oracle->partitions[partition], batch->base_offset);
+
+	if (batch->partition != partition || fact == NULL || fact->epoch != batch->epoch ||
+	    fact->count != batch->record_count || fact->size != batch->size)
+		sim_fail(oracle->sim, "O10: a subscriber is handed partition %u offset %llu, which is not committed so",
+			 partition, (unsigned long long)batch->base_offset);
+}
+
+uint32_t oracle_primary_host(const struct oracle *oracle, uint16_t partition)
+{
+	return oracle->partitions[partition].primary_host;
+}
+
 /* O5 for one member. */
 static void check_member(struct oracle *oracle, const struct cluster_map *map, uint16_t partition, uint32_t node_id)
 {

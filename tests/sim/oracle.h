@@ -36,6 +36,10 @@ void oracle_answer(struct oracle *oracle, struct host *host, struct span frame);
 void oracle_controller(struct oracle *oracle, uint32_t host_index); /* it leads, and has applied all before its term */
 void oracle_map(struct oracle *oracle, const struct cluster_map *map);
 
+/* O10 (subscriber.h): a batch that a subscriber was handed is committed. */
+void oracle_delivered(struct oracle *oracle, uint16_t partition, const struct batch *batch);
+uint32_t oracle_primary_host(const struct oracle *oracle, uint16_t partition); /* the newest active one's index */
+
 /* Committed end of a partition as the oracle knows it, and over all partitions. */
 uint64_t oracle_committed(const struct oracle *oracle, uint16_t partition);
 uint64_t oracle_committed_events(const struct oracle *oracle);

@@ -5,6 +5,7 @@
 #include "proto/msgpack.h"
 #include "tests/sim/host.h"
 #include "tests/sim/oracle_internal.h"
+#include "tests/sim/subscriber.h"
 #include "tests/sim/workload.h"
 
 #include <stdlib.h>
@@ -110,6 +111,8 @@ static void inspect_batch(struct inspection *inspection, const struct batch *bat
 			return;
 		}
 		inspection->stream_id = event.stream_id;
+		subscribers_expect(inspection->oracle->sim->subscribers, inspection->partition, batch->base_offset + i,
+				   &event);
 		inspect_operation(inspection, &inspection->operations[number], batch, batch->base_offset + i);
 		fold_operation(&inspection->folds[inspection->operations[number].key], &inspection->operations[number]);
 	}
@@ -219,6 +222,7 @@ static void inspect_partition(struct inspection *inspection, const struct cluste
 		inspect_log(inspection, sim->hosts[i], deep);
 		deep = false;
 	}
+	subscribers_expect_end(sim->subscribers, inspection->partition);
 	for (uint32_t i = 0; i < sim->options.hosts && !sim->failed; i++)
 		if (node_set_has(row->isr, host_node_id(sim->hosts[i])))
 			inspect_replica(inspection, sim->hosts[i], map);

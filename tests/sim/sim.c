@@ -4,6 +4,7 @@
 #include "tests/sim/faults.h"
 #include "tests/sim/host.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/subscriber.h"
 #include "tests/sim/workload.h"
 
 #include <stdarg.h>
@@ -73,7 +74,7 @@ static bool is_sound(struct sim *sim)
 
 static bool is_settled(struct sim *sim)
 {
-	return workload_quiet(sim->workload) && oracle_settled(sim->oracle);
+	return workload_quiet(sim->workload) && oracle_settled(sim->oracle) && subscribers_quiet(sim->subscribers);
 }
 
 static void sim_init(struct sim *sim, const struct sim_options *options)
@@ -86,6 +87,7 @@ static void sim_init(struct sim *sim, const struct sim_options *options)
 	for (uint32_t i = 0; i < options->hosts; i++)
 		sim->hosts[i] = host_new(sim, i);
 	sim->workload = workload_new(sim);
+	sim->subscribers = subscribers_new(sim);
 }
 
 static void explain_unsettled(struct sim *sim)
@@ -117,6 +119,8 @@ static void explain_unsettled(struct sim *sim)
 		}
 	if (!workload_quiet(sim->workload))
 		sim_fail(sim, "liveness: operations of clients are still pending");
+	if (!subscribers_quiet(sim->subscribers))
+		sim_fail(sim, "liveness: a subscriber has not consumed everything");
 	sim_fail(sim, "liveness: not settled");
 }
 
@@ -143,6 +147,7 @@ int sim_run(struct sim *sim, const struct sim_options *options)
 	if (!sim_form(sim, options))
 		return 1;
 	workload_start(sim->workload);
+	subscribers_start(sim->subscribers);
 	if (options->faults)
 		faults_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + options->seconds * SECOND_US);
@@ -151,6 +156,7 @@ int sim_run(struct sim *sim, const struct sim_options *options)
 		sim_fail(sim, "O2: the corrupted state of partition %u on host %u was not mended",
 			 sim->corruption.partition, sim->corruption.host - 1);
 	workload_stop(sim->workload);
+	subscribers_calm(sim->subscribers);
 	sim_settle(sim);
 	return sim->failed ? 1 : 0;
 }
@@ -159,6 +165,7 @@ void sim_deinit(struct sim *sim)
 {
 	sim->failed = true; /* nothing runs any more */
 	sim->workload = workload_free(sim->workload);
+	sim->subscribers = subscribers_free(sim->subscribers);
 	for (uint32_t i = 0; i < SIM_HOSTS_MAX; i++)
 		sim->hosts[i] = host_free(sim->hosts[i]);
 	sim->oracle = oracle_free(sim->oracle);

@@ -7,6 +7,7 @@
  *   disk        journals that outlive a process; raft_io: the same for Raft's store
  *   host        a node: start, kill, restart; what node/ does with threads is done here with appointments
  *   workload    clients: publish, read, remember what they were told
+ *   subscriber  what is subscribed to, by quick and slow ones that die and resume
  *   faults      who is hurt, when and how
  *   oracle      the invariants of design.md section 10
  *   marks       which named events a run has reached */
@@ -20,19 +21,23 @@
 
 #define SIM_HOSTS_MAX 5u
 #define SIM_CLIENTS_MAX 4u
+#define SIM_SUBSCRIBERS_MAX 2u
+#define SIM_GUESTS_MAX (SIM_CLIENTS_MAX + SIM_SUBSCRIBERS_MAX) /* whose connections say HELLO */
 
 struct sim;
 struct host;
 struct oracle;
+struct subscribers;
 struct workload;
 
-/* Where a message comes from or goes to: hosts are 0..SIM_HOSTS_MAX-1, clients follow them. */
+/* Where a message comes from or goes to: hosts are 0..SIM_HOSTS_MAX-1, clients and
+ * subscribers follow them. */
 struct endpoint {
 	uint8_t party;
 	uint8_t port; /* hosts: 0 control, 1 + i shard i; clients: their number of the connection */
 };
 
-#define PARTIES_MAX (SIM_HOSTS_MAX + SIM_CLIENTS_MAX)
+#define PARTIES_MAX (SIM_HOSTS_MAX + SIM_GUESTS_MAX)
 
 struct network {
 	bool cut[PARTIES_MAX][PARTIES_MAX]; /* from, to */
@@ -42,7 +47,7 @@ struct network {
 	uint32_t delay_max_us;
 	uint32_t late_per_mille; /* of messages that arrive much later */
 	uint32_t late_max_us;
-	uint64_t last_us[SIM_CLIENTS_MAX][256]
+	uint64_t last_us[SIM_GUESTS_MAX][256]
 			[2]; /* newest arrival on a client's connection: to the host, to the client */
 };
 
@@ -64,6 +69,7 @@ struct sim {
 	struct network network;
 	struct host *hosts[SIM_HOSTS_MAX];
 	struct workload *workload;
+	struct subscribers *subscribers;
 	struct oracle *oracle;
 	struct marks marks;
 	uint32_t segment_bytes; /* of the journals: small, so that many are sealed */

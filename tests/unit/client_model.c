@@ -102,8 +102,8 @@ static void model_carry(struct model *model, bool to_core, uint32_t endpoint, st
 	*frame = BUFFER_NULL;
 }
 
-static void model_answer(struct model *model, uint32_t node, uint32_t endpoint, enum message_kind kind, uint16_t items,
-			 struct buffer *frame)
+void model_answer(struct model *model, uint32_t node, uint32_t endpoint, enum message_kind kind, uint16_t items,
+		  struct buffer *frame)
 {
 	struct sender sender = node_sender(node);
 	int rv = message_end(frame, &sender, kind, items);
@@ -502,7 +502,10 @@ static void model_take(struct model *model, struct core *core, uint32_t endpoint
 	case MESSAGE_PRODUCER_OPEN: model_producer(model, node, endpoint, &message); break;
 	case MESSAGE_READ: model_reads(model, node, endpoint, &message); break;
 	case MESSAGE_STATUS: model_empty(model, node, endpoint, MESSAGE_STATUS_DONE); break;
-	default: assert(false);
+	default:
+		assert(model->subscriber != NULL);
+		model->subscriber(model, node, endpoint, &message);
+		break;
 	}
 }
 

@@ -82,6 +82,8 @@ struct model {
 	uint32_t truncations;
 	uint32_t duplicates;
 	uint32_t gaps;
+	/* what subscriptions say */
+	void (*subscriber)(struct model *model, uint32_t node, uint32_t endpoint, const struct message *message);
 };
 
 struct model *model_new(uint64_t seed, const struct model_faults *faults);
@@ -92,6 +94,10 @@ struct model *model_free(struct model *model);
 void model_step(struct model *model, struct core *core, struct core_outbox *out);
 
 void model_move(struct model *model, uint16_t partition, uint32_t primary, bool truncate);
+
+/* Sends the frame, begun and without its envelope, to the core, as far as the faults let it. Takes it. */
+void model_answer(struct model *model, uint32_t node, uint32_t endpoint, enum message_kind kind, uint16_t items,
+		  struct buffer *frame);
 
 /* How often the tag is in the partition's log, and the offset of the last one. */
 uint32_t model_find(const struct model *model, uint16_t partition, uint64_t tag, uint64_t *offset);

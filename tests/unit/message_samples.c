@@ -29,6 +29,11 @@ const enum message_kind message_kinds[] = {
 	MESSAGE_JOIN_ASK,
 	MESSAGE_JOIN_ANSWER,
 	MESSAGE_AUDIT,
+	MESSAGE_SUBSCRIBE,
+	MESSAGE_EVENTS,
+	MESSAGE_CREDIT,
+	MESSAGE_CREDIT_DONE,
+	MESSAGE_UNSUBSCRIBE,
 	(enum message_kind)0,
 };
 
@@ -138,6 +143,27 @@ static int walk_append_done(struct reader *in, struct buffer *again)
 	return rv;
 }
 
+static int walk_subscribe(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(subscribe, in, again);
+}
+static int walk_events(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(events_item, in, again);
+}
+static int walk_credit(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(credit_item, in, again);
+}
+static int walk_credit_done(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(credit_done, in, again);
+}
+static int walk_unsubscribe(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(unsubscribe_item, in, again);
+}
+
 static int walk_fixed(struct reader *in, struct buffer *again, size_t size)
 {
 	struct span bytes = reader_bytes(in, size);
@@ -172,6 +198,11 @@ static int walk_item(enum message_kind kind, struct reader *in, struct buffer *a
 	case MESSAGE_JOIN_ASK:
 	case MESSAGE_JOIN_ANSWER: return walk_join(in, again);
 	case MESSAGE_AUDIT: return walk_audit(in, again);
+	case MESSAGE_SUBSCRIBE: return walk_subscribe(in, again);
+	case MESSAGE_EVENTS: return walk_events(in, again);
+	case MESSAGE_CREDIT: return walk_credit(in, again);
+	case MESSAGE_CREDIT_DONE: return walk_credit_done(in, again);
+	case MESSAGE_UNSUBSCRIBE: return walk_unsubscribe(in, again);
 	case MESSAGE_FORMATION:
 	case MESSAGE_RAFT:
 	case MESSAGE_PROPOSE:
@@ -251,11 +282,37 @@ static void sample_batches(enum message_kind kind, struct buffer *body)
 
 	sample_batch(&builder, true);
 	batches = buffer_span(&builder.bytes);
-	if (kind == MESSAGE_REPLICATE)
+	if (kind == MESSAGE_EVENTS)
+		events_item_encode(&(struct events_item){9, 2, 3, builder.partition, 0, 99, 101, 101, 1, batches},
+				   body);
+	else if (kind == MESSAGE_REPLICATE)
 		replicate_item_encode(&(struct replicate_item){builder.partition, 4, 1, 9, 100, 3, 100, batches}, body);
 	else
 		replay_data_encode(&(struct replay_data){78, builder.partition, 0, 100, 101, 101, batches}, body);
 	batch_builder_deinit(&builder);
+}
+
+static void sample_subscribe(struct buffer *body)
+{
+	static const uint8_t streams[] = {1, 0, 0, 0, 2, 0, 0, 0};
+	struct subscribe subscribe = {.subscription = 9,
+				      .generation = 2,
+				      .credit = 1048576,
+				      .stream_count = 2,
+				      .streams = span_of(streams, sizeof streams),
+				      .type_count = 1,
+				      .place_count = 2};
+	struct buffer types = BUFFER_NULL;
+	struct buffer places = BUFFER_NULL;
+
+	buffer_string(&types, span_of_text("CustomerCreated"));
+	subscribe_place_encode(&(struct subscribe_place){5, 100, 1}, &places);
+	subscribe_place_encode(&(struct subscribe_place){7, SUBSCRIBE_FROM_NOW, 0}, &places);
+	subscribe.types = buffer_span(&types);
+	subscribe.places = buffer_span(&places);
+	subscribe_encode(&subscribe, body);
+	buffer_deinit(&types);
+	buffer_deinit(&places);
 }
 
 static const struct hello hello_of_a_client = {
@@ -345,7 +402,8 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 {
 	*items = kind == MESSAGE_HANDOVER_WISH || kind == MESSAGE_APPEND || kind == MESSAGE_APPEND_DONE ||
 		 kind == MESSAGE_READ || kind == MESSAGE_READ_DONE || kind == MESSAGE_STATUS ||
-		 kind == MESSAGE_STATUS_DONE || kind >= MESSAGE_REPLICATE;
+		 kind == MESSAGE_STATUS_DONE ||
+		 (kind >= MESSAGE_REPLICATE && kind != MESSAGE_SUBSCRIBE && kind != MESSAGE_CREDIT_DONE);
 	switch (kind) {
 	case MESSAGE_HELLO:
 	case MESSAGE_WELCOME:
@@ -374,11 +432,16 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 	case MESSAGE_STATUS_DONE: sample_read(kind, body); break;
 	case MESSAGE_REPLAY: replay_encode(&(struct replay){78, 5, 100, 1024 * 1024}, body); break;
 	case MESSAGE_REPLAY_DATA:
+	case MESSAGE_EVENTS:
 	case MESSAGE_REPLICATE: sample_batches(kind, body); break;
 	case MESSAGE_STATUS: buffer_u16(body, 0xffff); break;
 	case MESSAGE_ACK: ack_item_encode(&(struct ack_item){5, 4, 4101, 4100, 0, 4101, 4096, 77}, body); break;
 	case MESSAGE_JOIN_ASK: join_item_encode(&(struct join_item){5, 4, 3, 99, 0, 0}, body); break;
 	case MESSAGE_JOIN_ANSWER: join_item_encode(&(struct join_item){5, 4, 3, 99, 3, 97}, body); break;
 	case MESSAGE_AUDIT: audit_item_encode(&(struct audit_item){5, 4, 4096}, body); break;
+	case MESSAGE_SUBSCRIBE: sample_subscribe(body); break;
+	case MESSAGE_CREDIT: credit_item_encode(&(struct credit_item){9, 2, 2097152}, body); break;
+	case MESSAGE_CREDIT_DONE: credit_done_encode(&(struct credit_done){9, 2, 0, 3}, body); break;
+	case MESSAGE_UNSUBSCRIBE: unsubscribe_item_encode(&(struct unsubscribe_item){9, 2}, body); break;
 	}
 }

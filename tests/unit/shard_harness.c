@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#define CLIENT 77u
 #define HEARTBEAT_MS 50u
 
 static uint64_t next_ticket(struct harness *harness)
@@ -253,7 +252,7 @@ static struct harness_answer *new_answer(struct harness *harness, uint32_t node,
 
 	assert(harness->answer_count < HARNESS_ANSWERS);
 	answer = &harness->answers[harness->answer_count++];
-	*answer = (struct harness_answer){.node = node, .client = CLIENT, .kind = message->kind};
+	*answer = (struct harness_answer){.node = node, .client = HARNESS_CLIENT, .kind = message->kind};
 	buffer_bytes(&answer->frame, frame->data, frame->size);
 	return answer;
 }
@@ -265,6 +264,11 @@ static void keep_answers(struct harness *harness, uint32_t node, const struct bu
 
 	assert(message_decode(buffer_span(frame), &message) == 0);
 	items = message.kind == MESSAGE_REPLAY_DATA ? 1 : message.items;
+	if (message.kind >= MESSAGE_SUBSCRIBE) {
+		if (harness->subscriber != NULL)
+			harness->subscriber(harness, &message);
+		return;
+	}
 	for (uint32_t i = 0; i < items; i++) {
 		struct harness_answer *answer = new_answer(harness, node, &message, frame);
 		struct reader body = reader_of(span_of(answer->frame.data + MESSAGE_ENVELOPE_BYTES, message.body.size));
@@ -569,8 +573,17 @@ static void client_sends(struct harness *harness, uint32_t node, enum message_ki
 
 	if (at->shard == NULL)
 		return;
-	assert(shard_receive_client(at->shard, CLIENT, &message) == 0);
+	assert(shard_receive_client(at->shard, HARNESS_CLIENT, &message) == 0);
 	at->touched = true;
+}
+
+void harness_send(struct harness *harness, uint32_t node, enum message_kind kind, struct span body)
+{
+	struct buffer bytes = BUFFER_NULL;
+
+	buffer_bytes(&bytes, body.data, body.size);
+	client_sends(harness, node, kind, &bytes);
+	buffer_deinit(&bytes);
 }
 
 uint64_t harness_append(struct harness *harness, uint32_t node, uint32_t number, const char *key, uint32_t count,

@@ -16,6 +16,7 @@
 #define HARNESS_STREAM 1u
 #define HARNESS_VIEW 1u
 #define HARNESS_DIGEST_INTERVAL 8u
+#define HARNESS_CLIENT 77u /* the one there is */
 
 struct harness_write { /* the one in flight */
 	bool open;
@@ -82,6 +83,8 @@ struct harness {
 	bool (*drop)(struct harness *harness, const struct harness_packet *packet); /* true: lost */
 	uint32_t chaos_percent; /* packets lost, repeated, put off: each */
 	uint64_t chaos_state;
+	void (*subscriber)(struct harness *harness, const struct message *message); /* gets EVENTS and CREDIT_DONE */
+	void *subscriber_state;
 	struct harness_node nodes[HARNESS_NODES]; /* node i has id i + 1 */
 	struct harness_packet packets[HARNESS_PACKETS];
 	size_t packet_count;
@@ -132,6 +135,9 @@ uint64_t harness_append_next(struct harness *harness, uint32_t node, const char 
 uint64_t harness_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key, uint64_t at_least,
 		      uint32_t wait_ms);
 uint64_t harness_replay(struct harness *harness, uint32_t node, uint64_t from, uint32_t max_bytes);
+
+/* A message of one item, or none, as the client sends it. */
+void harness_send(struct harness *harness, uint32_t node, enum message_kind kind, struct span body);
 
 /* The answer of a ticket, NULL: none yet. */
 const struct harness_answer *harness_answer(struct harness *harness, uint64_t ticket);

@@ -223,16 +223,53 @@ static void random_bodies_are_read_within_their_bounds(void **state)
 	static uint8_t bytes[512];
 	struct buffer again = BUFFER_NULL;
 	uint64_t seed = 21;
+	size_t count = 0;
 
 	(void)state;
+	while (message_kinds[count] != 0)
+		count++;
 	for (int round = 0; round < 20000; round++) {
-		size_t kind = random_below(&seed, 26);
+		size_t kind = random_below(&seed, count);
 		struct message message = {.kind = message_kinds[kind], .items = (uint16_t)random_below(&seed, 3)};
 		random_fill(&seed, bytes, sizeof bytes);
 		message.body = span_of(bytes, random_below(&seed, sizeof bytes));
 		buffer_clear(&again);
 		(void)message_body_walk(&message, &again);
 	}
+	buffer_deinit(&again);
+}
+
+static void subscriptions_beyond_their_bounds_are_refused(void **state)
+{
+	static const struct {
+		enum message_kind kind;
+		size_t place;
+		size_t width;
+		uint64_t value;
+	} cases[] = {
+		{MESSAGE_EVENTS, 16, 2, PARTITION_COUNT},
+		{MESSAGE_EVENTS, 28, 8, 98}, /* next before from */
+		{MESSAGE_EVENTS, 48, 4, UINT32_MAX},
+		{MESSAGE_SUBSCRIBE, 20, 1, SUBSCRIBE_FILTERS_MAX + 1},
+		{MESSAGE_SUBSCRIBE, 29, 1, SUBSCRIBE_FILTERS_MAX + 1},
+		{MESSAGE_SUBSCRIBE, 30, 1, NAME_MAX_BYTES + 1},
+		{MESSAGE_SUBSCRIBE, 46, 2, PARTITION_COUNT + 1},
+		{MESSAGE_SUBSCRIBE, 46, 2, 3},
+		{MESSAGE_SUBSCRIBE, 48, 2, PARTITION_COUNT},
+	};
+	struct buffer frame = BUFFER_NULL;
+	struct buffer again = BUFFER_NULL;
+	struct message message;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		frame_of(cases[i].kind, &frame);
+		assert_int_equal(message_decode(buffer_span(&frame), &message), 0);
+		assert_int_equal(message_body_walk(&message, &again), 0);
+		store_little(frame.data + MESSAGE_ENVELOPE_BYTES + cases[i].place, cases[i].width, cases[i].value);
+		assert_int_equal(message_body_walk(&message, &again), ERROR_MALFORMED);
+	}
+	buffer_deinit(&frame);
 	buffer_deinit(&again);
 }
 
@@ -270,6 +307,7 @@ int main(void)
 		cmocka_unit_test(every_altered_body_is_refused_or_reads_as_another),
 		cmocka_unit_test(random_bodies_are_read_within_their_bounds),
 		cmocka_unit_test(partitions_beyond_the_last_are_refused),
+		cmocka_unit_test(subscriptions_beyond_their_bounds_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("message", tests, NULL, NULL);

@@ -117,6 +117,7 @@ static void cursors_and_positions_are_read(void **state)
 	json_array_foreach(section_of(state, "cursor"), i, vector)
 	{
 		const json_t *next = json_object_get(vector, "next");
+		const json_t *history = json_object_get(vector, "history");
 		struct cursor cursor;
 		assert_int_equal(cursor_decode(vector_text(vector, "text"), &cursor), 0);
 		assert_int_equal(json_array_size(next), PARTITION_COUNT);
@@ -124,6 +125,7 @@ static void cursors_and_positions_are_read(void **state)
 			char text[POSITION_TEXT_BYTES];
 			position_format((struct position){0, cursor.next[p]}, text);
 			assert_string_equal(text + 2, json_string_value(json_array_get(next, p)));
+			assert_int_equal(cursor.history[p], json_integer_value(json_array_get(history, p)));
 		}
 	}
 }

@@ -161,26 +161,31 @@ static void add_cursor(json_t *list, const struct cursor *cursor)
 {
 	struct buffer text = BUFFER_NULL;
 	json_t *next = json_array();
+	json_t *history = json_array();
 
-	for (size_t p = 0; p < PARTITION_COUNT; p++)
+	for (size_t p = 0; p < PARTITION_COUNT; p++) {
 		json_array_append_new(next, json_u64(cursor->next[p]));
+		json_array_append_new(history, json_integer(cursor->history[p]));
+	}
 	(void)cursor_encode(cursor, &text);
-	json_array_append_new(list, json_pack("{s:o, s:o, s:s%}", "cluster_id",
+	json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:s%}", "cluster_id",
 					      json_hex(span_of(cursor->cluster_id, sizeof cursor->cluster_id)), "next",
-					      next, "text", (const char *)text.data, text.size));
+					      next, "history", history, "text", (const char *)text.data, text.size));
 	buffer_deinit(&text);
 }
 
 static json_t *vectors_cursor(void)
 {
 	json_t *list = json_array();
-	struct cursor cursor = {{0}, {0}};
+	struct cursor cursor = {{0}, {0}, {0}};
 
 	add_cursor(list, &cursor);
 	for (size_t i = 0; i < sizeof cursor.cluster_id; i++)
 		cursor.cluster_id[i] = (uint8_t)(0xa0 + i);
 	for (size_t p = 0; p < PARTITION_COUNT; p++)
 		cursor.next[p] = 1000 + p * p % 100;
+	for (size_t p = 0; p < PARTITION_COUNT; p++)
+		cursor.history[p] = p == 17 ? 300 : 1;
 	cursor.next[0] = 0;
 	cursor.next[270] = UINT64_MAX;
 	add_cursor(list, &cursor);

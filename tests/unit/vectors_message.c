@@ -226,6 +226,58 @@ static void set_replica(json_t *fields, enum message_kind kind, struct reader *i
 	}
 }
 
+static void set_subscribe(json_t *fields, struct reader *in)
+{
+	struct subscribe subscribe;
+	struct subscribe_place place;
+	struct reader places;
+	json_t *list = json_array();
+
+	json_object_set_new(fields, "places", list);
+	if (subscribe_decode(in, &subscribe) != 0)
+		return;
+	set_u64(fields, "subscription", subscribe.subscription);
+	set_int(fields, "generation", subscribe.generation);
+	set_u64(fields, "credit", subscribe.credit);
+	set_hex(fields, "streams", subscribe.streams);
+	set_hex(fields, "types", subscribe.types);
+	places = reader_of(subscribe.places);
+	for (uint32_t i = 0; i < subscribe.place_count && subscribe_place_decode(&places, &place) == 0; i++)
+		json_array_append_new(list, json_pack("{s:i, s:o, s:i}", "partition", (int)place.partition, "from",
+						      json_u64(place.from), "history", (int)place.history));
+}
+
+static void set_events(json_t *fields, struct reader *in)
+{
+	struct events_item item;
+
+	if (events_item_decode(in, &item) != 0)
+		return;
+	set_u64(fields, "subscription", item.subscription);
+	set_int(fields, "generation", item.generation);
+	set_int(fields, "number", item.number);
+	set_int(fields, "partition", item.partition);
+	set_int(fields, "error", item.error);
+	set_u64(fields, "from", item.from);
+	set_u64(fields, "next", item.next);
+	set_u64(fields, "end", item.end);
+	set_int(fields, "history", item.history);
+	set_hex(fields, "batches", item.batches);
+}
+
+/* CREDIT, CREDIT_DONE and UNSUBSCRIBE begin alike. */
+static void set_credit(json_t *fields, enum message_kind kind, struct reader *in)
+{
+	set_u64(fields, "subscription", reader_u64(in));
+	set_int(fields, "generation", reader_u32(in));
+	if (kind == MESSAGE_CREDIT)
+		set_u64(fields, "credit", reader_u64(in));
+	if (kind == MESSAGE_CREDIT_DONE) {
+		set_int(fields, "error", reader_u16(in));
+		set_int(fields, "number", reader_u32(in));
+	}
+}
+
 /* The bodies without a struct of their own. */
 static void set_plain(json_t *fields, enum message_kind kind, struct reader *in)
 {
@@ -261,6 +313,11 @@ static void set_fields(json_t *fields, enum message_kind kind, struct reader *in
 	case MESSAGE_JOIN_ASK:
 	case MESSAGE_JOIN_ANSWER:
 	case MESSAGE_AUDIT: set_replica(fields, kind, in); break;
+	case MESSAGE_SUBSCRIBE: set_subscribe(fields, in); break;
+	case MESSAGE_EVENTS: set_events(fields, in); break;
+	case MESSAGE_CREDIT:
+	case MESSAGE_CREDIT_DONE:
+	case MESSAGE_UNSUBSCRIBE: set_credit(fields, kind, in); break;
 	default: set_plain(fields, kind, in); break;
 	}
 }

@@ -1,0 +1,62 @@
+/* Stored events as users see them. */
+#include "client/record.h"
+
+#include "client/cloudevent.h"
+
+static evg_bytes bytes_of(struct span span)
+{
+	return evg_bytes_of(span.data, span.size);
+}
+
+const char *record_stream(struct evg *grid, struct cluster_map *map, uint32_t id)
+{
+	const struct map_stream *stream = cluster_map_stream(map, id);
+	struct cluster_map newer;
+
+	if (stream == NULL && grid_map(grid, &newer) == 0) {
+		cluster_map_deinit(map);
+		*map = newer;
+		stream = cluster_map_stream(map, id);
+	}
+	return stream == NULL ? "" : stream->name;
+}
+
+void record_fill(evg_record *record, const struct event *event, const struct record_place *place,
+		 char id[UUID_TEXT_BYTES])
+{
+	*record = (evg_record){
+		.partition = place->partition,
+		.offset = place->offset,
+		.sequence = place->sequence,
+		.ingest_us = place->ingest_us,
+		.headers = bytes_of(event->headers),
+		.event =
+			{
+				.stream = place->stream,
+				.type = bytes_of(event->type),
+				.key = bytes_of(event->key),
+				.partition_key = bytes_of(event->partition_key),
+				.id = bytes_of(cloudevent_id(event, id)),
+				.source = bytes_of(event->source),
+				.time_us = event->time_us,
+				.correlation_id = bytes_of(event->correlation_id),
+				.causation_id = bytes_of(event->causation_id),
+				.content_type = bytes_of(event->content_type),
+				.payload = bytes_of(event->payload),
+			},
+	};
+}
+
+int evg_record_header(const evg_record *record, size_t i, evg_header *header)
+{
+	struct reader in = reader_of(span_of(record->headers.data, record->headers.size));
+	uint64_t count = record->headers.size == 0 ? 0 : reader_varint(&in);
+
+	if (i >= count)
+		return EVG_NOT_FOUND;
+	for (size_t at = 0; at <= i; at++) {
+		header->name = bytes_of(reader_string(&in, NAME_MAX_BYTES));
+		header->value = bytes_of(reader_string(&in, KEY_MAX_BYTES));
+	}
+	return in.failed ? EVG_NOT_FOUND : EVG_OK;
+}

@@ -1,0 +1,22 @@
+/* What replays and subscriptions hand out: a stored event as evg_record shows it. */
+#ifndef EVGRID_CLIENT_RECORD_H
+#define EVGRID_CLIENT_RECORD_H
+
+#include "client/grid.h"
+
+struct record_place {
+	const char *stream;
+	uint16_t partition;
+	uint64_t offset;
+	uint64_t sequence;
+	uint64_t ingest_us;
+};
+
+/* The record points into the event and into `id`, which receives a UUID's text. */
+void record_fill(evg_record *record, const struct event *event, const struct record_place *place,
+		 char id[UUID_TEXT_BYTES]);
+
+/* The stream's name by `map`, which is made anew from the handle's where it lacks it; "": unknown. */
+const char *record_stream(struct evg *grid, struct cluster_map *map, uint32_t id);
+
+#endif
