@@ -228,6 +228,24 @@ static void fault_isolate(struct sim *sim)
 	}
 }
 
+/* A node and one client are alone on their side: the client asks a primary that others have replaced, and hears nothing
+ * of that. */
+static void fault_strand(struct sim *sim)
+{
+	uint32_t node = controller_or_any(sim);
+	uint32_t client = SIM_HOSTS_MAX + (uint32_t)random_between(&sim->random, 0, sim->options.clients - 1);
+	uint64_t length = random_between(&sim->random, 1000000, 5000000);
+
+	for (uint32_t party = 0; party < PARTIES_MAX; party++) {
+		if (party == node || party == client)
+			continue;
+		cut_for_a_while(sim, node, party, length);
+		cut_for_a_while(sim, party, node, length);
+		cut_for_a_while(sim, client, party, length);
+		cut_for_a_while(sim, party, client, length);
+	}
+}
+
 static void calm(void *owner, struct appointment *appointment)
 {
 	struct sim *sim = owner;
@@ -328,7 +346,7 @@ static const struct fault_kind kinds[] = {
 	{fault_kill, 8},     {fault_kill_two, 3},    {fault_kill_all, 3},  {fault_kill_repeatedly, 2},
 	{fault_cut_pair, 4}, {fault_cut_one_way, 4}, {fault_isolate, 4},   {fault_storm, 4},
 	{fault_pause, 4},    {fault_slow_disk, 3},   {fault_full_disk, 1}, {fault_rot, 3},
-	{fault_corrupt, 3},
+	{fault_corrupt, 3},  {fault_strand, 4},
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
