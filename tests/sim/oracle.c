@@ -155,13 +155,14 @@ static void compare_digest(struct oracle *oracle, uint32_t host, uint16_t partit
 	chronicle->digest_count++;
 }
 
-/* The batch's checksum if its bytes are on the disk or on their way; 0 when what stands there is an older life's. */
+/* The batch's checksum if its bytes are on the disk or on their way; 0 when what stands there is an older life's, or has
+ * rotted: the replica must find that by itself (rule 9). */
 static uint64_t checksum_on_disk(const struct sim_disk *disk, uint16_t partition, const struct log_entry *entry)
 {
 	struct span bytes = sim_disk_bytes(disk, entry->place.segment, 0, entry->place.place, entry->size);
 	struct batch batch;
 
-	if (bytes.data == NULL || batch_decode_trusted(bytes, &batch) != 0 || batch.partition != partition ||
+	if (bytes.data == NULL || batch_decode_stamped(bytes, &batch) != 0 || batch.partition != partition ||
 	    batch.base_offset != entry->base || batch.epoch != entry->epoch || batch.size != entry->size)
 		return 0;
 	return batch.checksum;
