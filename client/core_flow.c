@@ -246,6 +246,7 @@ static void flow_mark_due(struct flow *flow, uint32_t from)
 
 void flow_resend(struct core *core, struct flow *flow)
 {
+	flow->lost_ticket = core->ticket;
 	flow_mark_due(flow, 0);
 	flow->resume_ms = 0;
 	lane_wait(core, flow);
@@ -434,7 +435,7 @@ static void flow_later(struct core *core, struct flow *flow, uint32_t at, const 
 	flow->last_error = done->error;
 	if (done->error == ERROR_NOT_PRIMARY)
 		core->map_wanted = true;
-	if (outgoing->copy_count > 0)
+	if (outgoing->copy_count > 0 && outgoing->copies[outgoing->copy_count - 1] > flow->lost_ticket)
 		return; /* another copy is out: its answer decides */
 	if (error_wants_patience(done->error) && !outgoing_unsettled(outgoing) && flow_patience_over(core, flow)) {
 		flow_drop(core, flow, at, done->error);

@@ -99,7 +99,8 @@ struct flow {
 	bool retire;         /* this producer's work here is over once the window is empty */
 	uint32_t route_node; /* what the window was last sent under */
 	uint32_t route_epoch;
-	bool listed; /* in its endpoint's waiting list */
+	uint64_t lost_ticket; /* copies up to this one went another way: their answers are not waited for */
+	bool listed;          /* in its endpoint's waiting list */
 	struct flow *next_waiting;
 };
 

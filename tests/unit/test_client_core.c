@@ -381,6 +381,31 @@ static void moved_primary_is_followed_at_once(void **state)
 	fixture_free(fixture);
 }
 
+/* The copy that the dead primary had is not waited for: the successor refuses for a while, and is asked again soon. */
+static void successor_that_is_not_ready_is_asked_again_soon(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+	uint16_t partition = partition_of_text("k");
+	uint32_t primary = fixture->model->map.partitions[partition].primary;
+
+	(void)state;
+	fixture->model->faults.commit_ms = 20000;
+	publish_to(fixture, "k", "good", NULL);
+	step_for(fixture, 50);
+	assert_int_equal(fixture->model->logs[partition].event_count, 1);
+	fixture->model->faults.commit_ms = 0;
+	fixture->model->down = node_bit(primary);
+	model_move(fixture->model, partition, 1 + primary % MODEL_NODES, true);
+	fixture->model->refuse_all = ERROR_NOT_READY;
+	step_for(fixture, 300);
+	assert_int_equal(core_pending_events(fixture->core), 1);
+	fixture->model->refuse_all = 0;
+	step_until_told(fixture, 300);
+	assert_int_equal(told(fixture, 1)->completion.outcome, CORE_APPLIED);
+	assert_all_true(fixture);
+	fixture_free(fixture);
+}
+
 static void unknown_producer_is_replaced_without_loss(void **state)
 {
 	struct fixture *fixture = fixture_new(1, &quiet, &plain);
@@ -507,6 +532,7 @@ int main(void)
 		cmocka_unit_test(unreachable_cluster_ends_in_not_applied),
 		cmocka_unit_test(lost_answer_ends_in_unknown_and_later_events_go_on),
 		cmocka_unit_test(moved_primary_is_followed_at_once),
+		cmocka_unit_test(successor_that_is_not_ready_is_asked_again_soon),
 		cmocka_unit_test(unknown_producer_is_replaced_without_loss),
 		cmocka_unit_test(closing_tells_every_event),
 		cmocka_unit_test(read_follows_the_primary),
