@@ -250,9 +250,9 @@ uint64_t requests_next_ms(const struct core *core);
 /* --- core_subscribe.c --------------------------------------------------------------------------------------------- */
 
 void subscriptions_turn(struct core *core);
-void subscriptions_events(struct core *core, uint32_t endpoint, const struct message *message);
-void subscriptions_credit_done(struct core *core, uint32_t endpoint, const struct message *message);
-void subscriptions_lost(struct core *core, uint32_t endpoint); /* what was under way there may be lost */
+void subscriptions_events(struct core *core, uint32_t index, const struct message *message);
+void subscriptions_credit_done(struct core *core, uint32_t index, const struct message *message);
+void subscriptions_lost(struct core *core, uint32_t index); /* what was under way there may be lost */
 void subscriptions_rerouted(struct core *core);
 uint64_t subscriptions_next_ms(const struct core *core);
 void subscriptions_free(struct core *core);

@@ -12,19 +12,18 @@
 struct subscribers;
 
 struct subscribers *subscribers_new(struct sim *sim);
-struct subscribers *subscribers_free(struct subscribers *subscribers);
-void subscribers_start(struct subscribers *subscribers);
+struct subscribers *subscribers_free(struct subscribers *all);
+void subscribers_start(struct subscribers *all);
 /* From now on they live and consume at once. */
-void subscribers_calm(struct subscribers *subscribers);
+void subscribers_calm(struct subscribers *all);
 /* All that is committed has been consumed. */
-bool subscribers_quiet(struct subscribers *subscribers);
+bool subscribers_quiet(struct subscribers *all);
 
 /* `at`: the subscriber's own endpoint. */
-void subscribers_receive(struct subscribers *subscribers, uint32_t index, struct endpoint at, struct span bytes);
+void subscribers_receive(struct subscribers *all, uint32_t index, struct endpoint at, struct span bytes);
 
 /* The oracle's last look, event by event in the order of a partition's log, then once when its log has ended. */
-void subscribers_expect(struct subscribers *subscribers, uint16_t partition, uint64_t offset,
-			const struct event *event);
-void subscribers_expect_end(struct subscribers *subscribers, uint16_t partition);
+void subscribers_expect(struct subscribers *all, uint16_t partition, uint64_t offset, const struct event *event);
+void subscribers_expect_end(struct subscribers *all, uint16_t partition);
 
 #endif
