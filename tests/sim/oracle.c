@@ -155,8 +155,8 @@ static void compare_digest(struct oracle *oracle, uint32_t host, uint16_t partit
 	chronicle->digest_count++;
 }
 
-/* The batch's checksum if its bytes are on the disk or on their way; 0 when what stands there is an older life's, or has
- * rotted: the replica must find that by itself (rule 9). */
+/* The batch's checksum if its bytes are on the disk or on their way; 0 when what stands there is an older life's, or
+ * has rotted: the replica must find that by itself (rule 9). */
 static uint64_t checksum_on_disk(const struct sim_disk *disk, uint16_t partition, const struct log_entry *entry)
 {
 	struct span bytes = sim_disk_bytes(disk, entry->place.segment, 0, entry->place.place, entry->size);
