@@ -39,7 +39,8 @@
 #define CORE_WINDOW_EVENTS 262144u
 #define CORE_BATCHES_IN_FLIGHT 8u    /* per partition: as many answers a node keeps (PRODUCER_WINDOW) */
 #define CORE_CONTAINERS_IN_FLIGHT 2u /* per shard; the next one fills meanwhile */
-#define CORE_REQUESTS_MAX 16384u     /* reads, replays, status and proposals open at a time; beyond it BUSY */
+#define CORE_REQUESTS_MAX \
+	16384u /* reads, replays, histories, scans, status and proposals open at a time; beyond it BUSY */
 #define CORE_SEEDS_MAX 16u
 
 struct core;
@@ -111,10 +112,10 @@ struct core_completion {
 
 struct core_read {
 	uint8_t mode;     /* enum read_mode */
-	uint32_t node_id; /* READ_LOCAL: the replica to ask; 0: the primary */
+	uint32_t node_id; /* READ_LOCAL, AT_LEAST, AS_OF_OFFSET: the replica to ask; 0: the primary */
 	uint32_t view_id; /* 0: the key's version in stream_id */
 	uint32_t stream_id;
-	uint64_t at_least;
+	uint64_t at_least; /* READ_AS_OF_TIME: us since 1970 */
 	struct span key;
 	struct span partition_key; /* empty: the key */
 	bool any;                  /* the view's entry of this key in `partition`, under whatever partition key */
@@ -132,6 +133,22 @@ struct core_replay {
 };
 int core_replay(struct core *core, const struct core_replay *replay, uint64_t tag, uint64_t now_ms);
 
+/* A page of one key's history. The spans are copied. */
+struct core_history {
+	uint32_t node_id;       /* 0: the primary, another replica when it does not answer */
+	struct history history; /* ticket and partition are filled in; partition key empty: the key */
+	uint32_t timeout_ms;
+};
+int core_history(struct core *core, const struct core_history *history, uint64_t tag, uint64_t now_ms);
+
+/* A page of a view's entries in one partition. The spans are copied. */
+struct core_scan {
+	uint32_t node_id; /* READ_LOCAL, READ_AT_LEAST: the replica to ask; 0: the primary */
+	struct scan scan; /* ticket and wait_ms are filled in */
+	uint32_t timeout_ms;
+};
+int core_scan_view(struct core *core, const struct core_scan *scan, uint64_t tag, uint64_t now_ms);
+
 /* All partitions of one node's shard. */
 int core_status(struct core *core, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, uint64_t tag,
 		uint64_t now_ms);
@@ -143,7 +160,7 @@ int core_propose(struct core *core, struct span command, uint32_t timeout_ms, ui
 void core_refresh(struct core *core, uint64_t now_ms);
 const struct cluster_map *core_map(const struct core *core); /* version 0: none yet */
 
-enum core_kind { CORE_READ = 1, CORE_REPLAY, CORE_STATUS, CORE_PROPOSE };
+enum core_kind { CORE_READ = 1, CORE_REPLAY, CORE_STATUS, CORE_PROPOSE, CORE_HISTORY, CORE_SCAN };
 
 struct core_result {
 	enum core_kind kind;
@@ -153,6 +170,8 @@ struct core_result {
 	uint32_t node_id; /* who answered */
 	struct read_done read;
 	struct replay_data replay;
+	struct history_data history;
+	struct scan_done scan;
 	struct propose_result propose;
 	struct partition_status *statuses; /* STATUS: status_count of them */
 	uint32_t status_count;

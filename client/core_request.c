@@ -9,6 +9,7 @@
 #define REPLAY_TRY_MS 3000u
 #define PROPOSE_TRY_MS 2500u /* a node gives up its own attempt after 2000 */
 #define TRY_MAX_MS 8000u
+#define ANSWER_MS 100u /* of a deadline, left for the way back */
 #define READ_CONTAINER_BYTES (256u * 1024)
 #define REQUESTS_LOW_BITS 14u
 
@@ -49,12 +50,14 @@ static int request_reserve_result(struct core *core)
 	return 0;
 }
 
-static int request_new(struct core *core, enum core_kind kind, size_t size_bytes, uint64_t tag, uint32_t timeout_ms,
-		       struct request **created)
+int request_new(struct core *core, enum core_kind kind, size_t size_bytes, uint64_t tag, uint64_t now_ms,
+		uint32_t timeout_ms, struct request **created)
 {
 	struct request *request;
 	uint32_t slot;
 
+	if (now_ms > core->now_ms)
+		core->now_ms = now_ms;
 	if (core->request_free_count == 0)
 		return ERROR_BUSY;
 	if (request_reserve_result(core) != 0)
@@ -78,7 +81,7 @@ static int request_new(struct core *core, enum core_kind kind, size_t size_bytes
 	return 0;
 }
 
-static struct request *request_find(struct core *core, uint64_t ticket, enum core_kind kind)
+struct request *request_find(struct core *core, uint64_t ticket, enum core_kind kind)
 {
 	struct request *request = core->request_slots[ticket & (CORE_REQUESTS_MAX - 1)];
 
@@ -92,7 +95,7 @@ static void request_status_forget(struct core *core, const struct request *reque
 		core->endpoints[request->endpoint].status = NULL;
 }
 
-static struct core_result *request_end(struct core *core, struct request *request, int error)
+struct core_result *request_end(struct core *core, struct request *request, int error)
 {
 	struct core_result *result = core_result_add(core);
 	uint32_t slot = (uint32_t)(request->ticket & (CORE_REQUESTS_MAX - 1));
@@ -113,10 +116,9 @@ static struct core_result *request_end(struct core *core, struct request *reques
 
 /* --- asking ------------------------------------------------------------------------------------------------------- */
 
-static void core_request_clock(struct core *core, uint64_t now_ms)
+static bool is_of_any_replica(uint8_t mode)
 {
-	if (now_ms > core->now_ms)
-		core->now_ms = now_ms;
+	return mode == READ_LOCAL || mode == READ_AT_LEAST || mode == READ_AS_OF_OFFSET;
 }
 
 static void request_read_fill(struct request *request, const struct core_read *read, struct span partition_key)
@@ -126,7 +128,7 @@ static void request_read_fill(struct request *request, const struct core_read *r
 	memcpy(at, read->key.data, read->key.size);
 	if (partition_key.size > 0)
 		memcpy(at + read->key.size, partition_key.data, partition_key.size);
-	request->node_id = read->mode == READ_LOCAL ? read->node_id : 0;
+	request->node_id = is_of_any_replica(read->mode) ? read->node_id : 0;
 	request->read = (struct read_item){
 		.ticket = request->ticket,
 		.partition = read->any ? read->partition : partition_of(partition_key),
@@ -148,14 +150,13 @@ int core_read(struct core *core, const struct core_read *read, uint64_t tag, uin
 	struct request *request;
 	int rv;
 
-	core_request_clock(core, now_ms);
 	if (read->key.size == 0)
 		return ERROR_EMPTY;
 	if (read->any && read->partition >= PARTITION_COUNT)
 		return ERROR_LIMIT;
 	if (read->key.size > KEY_MAX_BYTES || partition_key.size > KEY_MAX_BYTES)
 		return ERROR_LIMIT;
-	rv = request_new(core, CORE_READ, read->key.size + partition_key.size, tag, read->timeout_ms, &request);
+	rv = request_new(core, CORE_READ, read->key.size + partition_key.size, tag, now_ms, read->timeout_ms, &request);
 	if (rv == 0)
 		request_read_fill(request, read, partition_key);
 	return rv;
@@ -166,10 +167,9 @@ int core_replay(struct core *core, const struct core_replay *replay, uint64_t ta
 	struct request *request;
 	int rv;
 
-	core_request_clock(core, now_ms);
 	if (replay->partition >= PARTITION_COUNT)
 		return ERROR_LIMIT;
-	rv = request_new(core, CORE_REPLAY, 0, tag, replay->timeout_ms, &request);
+	rv = request_new(core, CORE_REPLAY, 0, tag, now_ms, replay->timeout_ms, &request);
 	if (rv != 0)
 		return rv;
 	request->node_id = replay->node_id;
@@ -182,10 +182,9 @@ int core_status(struct core *core, uint32_t node_id, uint16_t shard, uint32_t ti
 	struct request *request;
 	int rv;
 
-	core_request_clock(core, now_ms);
 	if (node_id == 0 || node_id > NODES_MAX || shard >= SHARDS_MAX)
 		return ERROR_LIMIT;
-	rv = request_new(core, CORE_STATUS, 0, tag, timeout_ms, &request);
+	rv = request_new(core, CORE_STATUS, 0, tag, now_ms, timeout_ms, &request);
 	if (rv != 0)
 		return rv;
 	request->node_id = node_id;
@@ -198,10 +197,9 @@ int core_propose(struct core *core, struct span command, uint32_t timeout_ms, ui
 	struct request *request;
 	int rv;
 
-	core_request_clock(core, now_ms);
 	if (command.size == 0 || command.size > MESSAGE_MAX_BYTES / 2)
 		return ERROR_LIMIT;
-	rv = request_new(core, CORE_PROPOSE, command.size, tag, timeout_ms, &request);
+	rv = request_new(core, CORE_PROPOSE, command.size, tag, now_ms, timeout_ms, &request);
 	if (rv != 0)
 		return rv;
 	memcpy(request->bytes, command.data, command.size);
@@ -221,17 +219,24 @@ static uint32_t replica_shard(struct core *core, uint32_t node_id, uint16_t part
 }
 
 /* The primary at first, then the replicas in turn: all of them have what is committed. */
-static uint32_t replay_endpoint(struct core *core, const struct request *request)
+static uint32_t replay_endpoint(struct core *core, const struct request *request, uint16_t partition)
 {
-	const struct map_partition *row = &core->map.partitions[request->replay.partition];
+	const struct map_partition *row = &core->map.partitions[partition];
 	uint32_t turn = request->attempts;
 	uint32_t count = row->replica_count > REPLICAS_MAX ? REPLICAS_MAX : row->replica_count;
 
 	if (request->node_id != 0)
-		return replica_shard(core, request->node_id, request->replay.partition);
+		return replica_shard(core, request->node_id, partition);
 	if ((turn % 2 == 0 && row->primary != 0) || count == 0)
-		return session_partition(core, request->replay.partition);
-	return replica_shard(core, row->replicas[turn / 2 % count], request->replay.partition);
+		return session_partition(core, partition);
+	return replica_shard(core, row->replicas[turn / 2 % count], partition);
+}
+
+static uint32_t read_endpoint(struct core *core, const struct request *request, uint16_t partition)
+{
+	if (request->node_id != 0)
+		return replica_shard(core, request->node_id, partition);
+	return session_partition(core, partition);
 }
 
 static uint32_t propose_endpoint(struct core *core, const struct request *request)
@@ -245,11 +250,10 @@ static uint32_t propose_endpoint(struct core *core, const struct request *reques
 static uint32_t request_endpoint(struct core *core, const struct request *request)
 {
 	switch (request->kind) {
-	case CORE_READ:
-		if (request->node_id != 0)
-			return replica_shard(core, request->node_id, request->read.partition);
-		return session_partition(core, request->read.partition);
-	case CORE_REPLAY: return replay_endpoint(core, request);
+	case CORE_READ: return read_endpoint(core, request, request->read.partition);
+	case CORE_SCAN: return read_endpoint(core, request, request->scan.partition);
+	case CORE_REPLAY: return replay_endpoint(core, request, request->replay.partition);
+	case CORE_HISTORY: return replay_endpoint(core, request, request->history.partition);
 	case CORE_STATUS: return session_shard(core, request->node_id, request->shard);
 	case CORE_PROPOSE: return propose_endpoint(core, request);
 	}
@@ -270,14 +274,21 @@ static void reads_flush(struct core *core, uint32_t index)
 	core_emit_take(core, index, &endpoint->reads);
 }
 
+uint32_t request_wait_ms(const struct core *core, const struct request *request)
+{
+	uint64_t left_ms = request->deadline_ms - core->now_ms;
+
+	left_ms -= left_ms / 4 < ANSWER_MS ? left_ms / 4 : ANSWER_MS;
+	return left_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)left_ms;
+}
+
 static void request_send_read(struct core *core, uint32_t index, struct request *request)
 {
 	struct endpoint *endpoint = &core->endpoints[index];
-	uint64_t left_ms = request->deadline_ms - core->now_ms;
 
 	if (endpoint->read_count == 0)
 		message_begin(&endpoint->reads);
-	request->read.wait_ms = left_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)left_ms;
+	request->read.wait_ms = request_wait_ms(core, request);
 	read_item_encode(&request->read, &endpoint->reads);
 	endpoint->read_count++;
 	if (endpoint->reads.size >= READ_CONTAINER_BYTES || endpoint->read_count == CONTAINER_ITEMS)
@@ -294,6 +305,13 @@ static void request_send_single(struct core *core, uint32_t index, struct reques
 	if (request->kind == CORE_REPLAY) {
 		kind = MESSAGE_REPLAY;
 		replay_encode(&request->replay, &frame);
+	} else if (request->kind == CORE_HISTORY) {
+		kind = MESSAGE_HISTORY;
+		history_encode(&request->history, &frame);
+	} else if (request->kind == CORE_SCAN) {
+		kind = MESSAGE_SCAN;
+		request->scan.wait_ms = request_wait_ms(core, request);
+		scan_encode(&request->scan, &frame);
 	} else if (request->kind == CORE_STATUS) {
 		kind = MESSAGE_STATUS;
 		items = 1;
@@ -311,9 +329,9 @@ static void request_send_single(struct core *core, uint32_t index, struct reques
 
 static uint32_t request_try_ms(const struct request *request)
 {
-	uint32_t first = request->kind == CORE_PROPOSE  ? PROPOSE_TRY_MS
-			 : request->kind == CORE_REPLAY ? REPLAY_TRY_MS
-							: READ_TRY_MS;
+	uint32_t first = request->kind == CORE_PROPOSE ? PROPOSE_TRY_MS
+			 : request->kind == CORE_READ  ? READ_TRY_MS
+						       : REPLAY_TRY_MS;
 	uint32_t doubled = first << (request->attempts > 4 ? 4 : request->attempts);
 
 	return doubled > TRY_MAX_MS ? TRY_MAX_MS : doubled;
@@ -363,7 +381,7 @@ static void request_again(struct core *core, struct request *request, uint32_t p
 	request->due_ms = core->now_ms + pause_ms;
 }
 
-static void request_refused(struct core *core, struct request *request, uint16_t error)
+void request_refused(struct core *core, struct request *request, uint16_t error)
 {
 	uint32_t pause_ms = request->pause_ms == 0 ? RETRY_MS : request->pause_ms;
 
@@ -388,7 +406,8 @@ void requests_lost(struct core *core, uint32_t endpoint)
 void requests_rerouted(struct core *core)
 {
 	for (struct request *r = core->requests.next; r != &core->requests; r = r->next) {
-		if (r->sent && r->kind == CORE_READ && request_endpoint(core, r) != r->endpoint)
+		if (r->sent && (r->kind == CORE_READ || r->kind == CORE_SCAN) &&
+		    request_endpoint(core, r) != r->endpoint)
 			request_again(core, r, 0);
 	}
 }
@@ -434,7 +453,7 @@ uint64_t requests_next_ms(const struct core *core)
 
 /* --- answers ------------------------------------------------------------------------------------------------------ */
 
-static bool error_is_later(uint16_t error)
+bool request_retries(uint16_t error)
 {
 	enum error_retry retry = error_find(error)->retry;
 
@@ -442,7 +461,7 @@ static bool error_is_later(uint16_t error)
 }
 
 /* The answer's bytes move into the result, so that its spans outlive the frame. */
-static struct span result_keep(struct core_result *result, struct span bytes)
+struct span result_keep(struct core_result *result, struct span bytes)
 {
 	buffer_bytes(&result->bytes, bytes.data, bytes.size);
 	if (result->bytes.failed) {
@@ -463,7 +482,7 @@ static void request_read_answer(struct core *core, const struct read_done *done)
 		return;
 	/* NOT_YET comes after the node waited as long as it was told to: no use in asking again. BLOCKED is for
 	 * people. */
-	if ((error_is_later(done->error) && done->error != ERROR_NOT_YET && done->error != ERROR_BLOCKED) ||
+	if ((request_retries(done->error) && done->error != ERROR_NOT_YET && done->error != ERROR_BLOCKED) ||
 	    done->error == ERROR_UNKNOWN_VIEW || done->error == ERROR_UNKNOWN_STREAM) {
 		request_refused(core, request, done->error);
 		return;
@@ -506,7 +525,7 @@ void request_replay_data(struct core *core, const struct message *message)
 	request = request_find(core, data.ticket, CORE_REPLAY);
 	if (request == NULL)
 		return;
-	if (error_is_later(data.error)) {
+	if (request_retries(data.error)) {
 		request_refused(core, request, data.error);
 		return;
 	}
@@ -549,7 +568,7 @@ void request_propose_result(struct core *core, const struct message *message)
 	request = request_find(core, outcome.ticket, CORE_PROPOSE);
 	if (request == NULL)
 		return;
-	if (error_is_later(outcome.error) || error_find(outcome.error)->retry == RETRY_UNKNOWN) {
+	if (request_retries(outcome.error) || error_find(outcome.error)->retry == RETRY_UNKNOWN) {
 		request->node_id = outcome.controller;
 		request_refused(core, request, outcome.error);
 		return;

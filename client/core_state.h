@@ -1,6 +1,6 @@
 /* What the core is made of, shared by its own files only: core.c (life, publishing, turns), core_flow.c (events of one
  * partition), core_lane.c (containers to a shard), core_session.c (endpoints, HELLO, map, producer), core_request.c,
- * core_subscribe.c. */
+ * core_history.c (histories and scans), core_subscribe.c. */
 #ifndef EVGRID_CLIENT_CORE_STATE_H
 #define EVGRID_CLIENT_CORE_STATE_H
 
@@ -119,6 +119,8 @@ struct request {
 	uint32_t node_id;
 	struct read_item read; /* spans into bytes */
 	struct replay replay;
+	struct history history;
+	struct scan scan;
 	uint16_t shard;       /* STATUS */
 	struct span command;  /* PROPOSE */
 	struct request *next; /* all open ones, a ring with a head */
@@ -246,6 +248,22 @@ void request_replay_data(struct core *core, const struct message *message);
 void request_status_done(struct core *core, uint32_t endpoint, const struct message *message);
 void request_propose_result(struct core *core, const struct message *message);
 uint64_t requests_next_ms(const struct core *core);
+
+/* For core_history.c: size_bytes lie behind the request, its result's bytes outlive the frame. */
+int request_new(struct core *core, enum core_kind kind, size_t size_bytes, uint64_t tag, uint64_t now_ms,
+		uint32_t timeout_ms, struct request **created);
+struct request *request_find(struct core *core, uint64_t ticket, enum core_kind kind);
+struct core_result *request_end(struct core *core, struct request *request, int error);
+void request_refused(struct core *core, struct request *request, uint16_t error);
+bool request_retries(uint16_t error); /* an answer that says: ask again */
+struct span result_keep(struct core_result *result, struct span bytes);
+/* How long a node may wait for a position, so that its NOT_YET comes before the request's deadline. */
+uint32_t request_wait_ms(const struct core *core, const struct request *request);
+
+/* --- core_history.c ----------------------------------------------------------------------------------------------- */
+
+void request_history_data(struct core *core, const struct message *message);
+void request_scan_done(struct core *core, const struct message *message);
 
 /* --- core_subscribe.c --------------------------------------------------------------------------------------------- */
 

@@ -50,7 +50,8 @@ enum {
 	EVG_EXISTS = 27,
 	EVG_CONNECT = 30,
 	EVG_USAGE = 31,
-	EVG_CLOSED = 36
+	EVG_CLOSED = 36,
+	EVG_BEFORE_FIRST = 45
 };
 
 /* What a code says, in static text; never NULL. next: what to do about it. */
@@ -178,25 +179,29 @@ int evg_flush(evg *grid, uint32_t timeout_ms);
 
 typedef enum evg_read_mode {
 	EVG_READ_LINEARIZABLE, /* from the primary: everything acknowledged before is in it */
-	EVG_READ_AT_LEAST,     /* from the primary, once at_least is applied; else EVG_NOT_YET */
-	EVG_READ_LOCAL         /* from any replica (or `node`'s), whatever it has applied */
+	EVG_READ_AT_LEAST,     /* from the primary (or `node`'s replica), once at_least is applied; else EVG_NOT_YET */
+	EVG_READ_LOCAL,        /* from any replica (or `node`'s), whatever it has applied */
+	EVG_READ_AS_OF_OFFSET, /* as it was right after the record at offset at_least; views only */
+	EVG_READ_AS_OF_TIME    /* as it was at at_least, us since 1970, by the log's ingest times; views only */
 } evg_read_mode;
 
 typedef struct evg_read {
 	evg_bytes key;
 	evg_bytes partition_key; /* empty: the key; evg_view_get then asks all shards where there is no such entry */
 	evg_read_mode mode;
-	const char *node;    /* EVG_READ_LOCAL: the replica's name; NULL: the primary's */
-	uint64_t at_least;   /* EVG_READ_AT_LEAST: the offset that must be in it */
-	uint32_t timeout_ms; /* 0: the deadline */
+	const char *node;    /* LOCAL, AT_LEAST, AS_OF_OFFSET: the replica's name; NULL: the primary's */
+	uint64_t at_least;   /* AT_LEAST: the offset that must be in it; AS_OF_OFFSET, AS_OF_TIME: the point */
+	uint32_t timeout_ms; /* 0: the deadline; AT_LEAST, AS_OF_OFFSET: EVG_NOT_YET comes shortly before it */
 } evg_read;
 
 typedef struct evg_entry {
-	int error;               /* EVG_OK, EVG_NOT_FOUND, EVG_NOT_YET, ... */
-	evg_bytes state;         /* MessagePack */
-	uint64_t applied;        /* everything before this offset of the partition is in it */
-	uint64_t changed_at;     /* the offset that last changed this entry */
-	uint64_t version;        /* evg_key_version: the key's count of events */
+	int error;        /* EVG_OK, EVG_NOT_FOUND, EVG_NOT_YET, EVG_BEFORE_FIRST, ... */
+	evg_bytes state;  /* MessagePack */
+	uint64_t applied; /* everything before this offset of the partition is in it; NOT_YET: as far as it has come */
+	uint64_t changed_at;     /* the offset that last changed this entry; BEFORE_FIRST: of the key's first event */
+	uint64_t changed_us;     /* as of a point: ingest time of that event */
+	uint64_t version;        /* the key's count of events; as of a point: of those that are in it */
+	uint32_t age_ms;         /* since the replica last advanced or heard its primary; 0: fresh; UINT32_MAX: never */
 	int searched;            /* 1: it was not under its own key as partition key, and all shards were asked; */
 	uint32_t found;          /* so many entries bear this key, this is the one that was found first, */
 	evg_bytes partition_key; /* and this its partition key: with it the read costs one answer */
@@ -207,15 +212,54 @@ typedef void (*evg_got)(void *user, const evg_entry *entry); /* the entry is val
 
 /* The state of one entry of a view. On EVG_OK the entry is the caller's: evg_entry_free. Returns entry->error.
  * An entity is addressed by key and partition key. Without a partition key, and where the key is none, every shard is
- * asked once (not with EVG_READ_AT_LEAST, whose offset is one partition's): a look through all keys, for people and not
- * for hot paths. The asynchronous form asks the key's own partition only. */
+ * asked once (with EVG_READ_LINEARIZABLE and EVG_READ_LOCAL; the others name a point of one partition): a look through
+ * all keys, for people and not for hot paths. The asynchronous form asks the key's own partition only. */
 int evg_view_get(evg *grid, const char *view, const evg_read *read, evg_entry *entry);
 int evg_view_get_async(evg *grid, const char *view, const evg_read *read, evg_got got, void *user);
+
+/* Many keys of one view in one call: what belongs to one shard travels together. entries: one for each read, each to be
+ * freed; `node` is the first one's. EVG_OK when each was found or is not there, else the first other error; every entry
+ * has its own. */
+int evg_view_get_many(evg *grid, const char *view, const evg_read *reads, size_t count, evg_entry *entries);
 
 /* The version of a key in a stream: the count of its events. */
 int evg_key_version(evg *grid, const char *stream, const evg_read *read, uint64_t *version);
 
 void evg_entry_free(evg_entry *entry); /* may be called twice */
+
+/* --- scanning a view by key --------------------------------------------------------------------------------------- */
+
+typedef struct evg_scan evg_scan;
+
+typedef struct evg_scan_options {
+	uint16_t partition; /* one, or EVG_ALL_PARTITIONS: one after the other, each sorted by itself */
+	evg_bytes prefix;   /* of the key; empty: all */
+	evg_bytes after;    /* one partition: begin behind this key (and partition key); empty: at the beginning */
+	evg_bytes after_partition_key;
+	evg_read_mode mode;  /* LINEARIZABLE, AT_LEAST or LOCAL */
+	const char *node;    /* LOCAL, AT_LEAST: the replica's name; NULL: the primary's */
+	uint64_t at_least;   /* AT_LEAST, one partition: the offset that must be in every page */
+	uint32_t page;       /* entries asked for at a time, at most 4096; 0: 4096. A page costs a pass over all keys of
+			      * its partition, whatever its size */
+	uint32_t timeout_ms; /* of a page; 0: the deadline */
+} evg_scan_options;
+
+typedef struct evg_scan_entry {
+	uint16_t partition;
+	evg_bytes key;
+	evg_bytes partition_key;
+	evg_bytes state; /* MessagePack */
+	uint64_t changed_at;
+	uint64_t applied; /* the offset at which its page stands: equal for all entries of a page */
+	uint32_t age_ms;
+} evg_scan_entry;
+
+/* Entries in ascending order of their keys' bytes, partition by partition; a page is what stood there at one offset,
+ * pages may be of different ones. */
+int evg_view_scan_open(evg *grid, const char *view, const evg_scan_options *options, evg_scan **scan);
+/* EVG_OK; EVG_NOT_FOUND: the end; another error: may be called again. Valid until the next call. */
+int evg_view_scan_next(evg_scan *scan, evg_scan_entry *entry);
+void evg_view_scan_close(evg_scan *scan); /* NULL is allowed */
 
 /* --- replay ------------------------------------------------------------------------------------------------------- */
 
@@ -257,6 +301,37 @@ int evg_record_header(const evg_record *record, size_t i, evg_header *header);
 /* Where the replay stands, as text for evg_replay_options.cursor; evg_free it. */
 int evg_replay_cursor(const evg_replay *replay, char **text);
 void evg_replay_close(evg_replay *replay); /* NULL is allowed */
+
+/* --- history of a key --------------------------------------------------------------------------------------------- */
+
+typedef struct evg_history evg_history;
+
+typedef struct evg_history_options {
+	evg_bytes key;
+	evg_bytes partition_key; /* empty: the key */
+	const char *stream;      /* NULL: of every stream */
+	bool reverse;            /* the newest first */
+	uint64_t from;           /* the first offset looked at; reverse: UINT64_MAX: the newest */
+	uint64_t until;          /* the last offset wanted; UINT64_MAX, or 0 when reverse: no bound */
+	uint64_t until_us;       /* ends before the first event ingested later (reverse: earlier); 0: no bound */
+	const char *node;        /* whose replica is read; NULL: the primary's first */
+	uint32_t page;           /* events asked for at a time, at most 4096; 0: 1000 */
+	uint32_t timeout_ms;     /* of a page; 0: the deadline */
+} evg_history_options;
+
+#define EVG_HISTORY_OPTIONS ((evg_history_options){.until = UINT64_MAX})
+#define EVG_HISTORY_BACKWARDS ((evg_history_options){.reverse = true, .from = UINT64_MAX})
+
+/* Exactly this key's committed events, in the order of their log or the other way round, to what is committed when the
+ * last page is asked for. What it costs follows the key's events where the journal is sealed; what is not sealed yet of
+ * its partition is read through. */
+int evg_history_open(evg *grid, const evg_history_options *options, evg_history **history);
+/* EVG_OK; EVG_NOT_FOUND: the end; another error: may be called again. Valid until the next call. */
+int evg_history_next(evg_history *history, evg_record *record);
+/* Everything before this offset of the partition was committed and looked at for the present page. */
+uint64_t evg_history_commit(const evg_history *history);
+uint16_t evg_history_partition(const evg_history *history);
+void evg_history_close(evg_history *history); /* NULL is allowed */
 
 /* --- subscriptions ------------------------------------------------------------------------------------------------ */
 

@@ -78,11 +78,34 @@ bool grid_is_own_thread(const struct evg *grid);
 int grid_publish(struct evg *grid, const char *stream, struct event *event, const struct check *check, evg_done done,
 		 void *user);
 
+/* One request that somebody waits for: given as `user` with grid_answer_told, then waited for. */
+struct grid_answer {
+	struct evg *grid;
+	bool told;
+	struct core_result result; /* with its memory */
+};
+void grid_answer_told(void *user, struct core_result *result);
+void grid_answer_wait(struct grid_answer *answer);
+void grid_answer_deinit(struct grid_answer *answer);
+
 /* Requests: each is told exactly once by `result`, on the handle's thread. 0 or an error code (then it is not told). */
 int grid_read(struct evg *grid, const struct core_read *read, grid_result result, void *user);
 int grid_replay(struct evg *grid, const struct core_replay *replay, grid_result result, void *user);
+int grid_history(struct evg *grid, const struct core_history *history, grid_result result, void *user);
+int grid_scan(struct evg *grid, const struct core_scan *scan, grid_result result, void *user);
 int grid_status(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, grid_result result,
 		void *user);
+/* Ids of names, waited for a while since a name that is unknown may be new. view, stream, node: empty or NULL: none. */
+struct grid_names {
+	struct span view;
+	struct span stream;
+	const char *node;
+	uint32_t view_id;
+	uint32_t stream_id;
+	uint32_t node_id;
+};
+int grid_resolve(struct evg *grid, struct grid_names *names);
+
 /* A metadata command, waited for, and for the map that shows its outcome. *why: text for people, or NULL; free it. */
 int grid_propose(struct evg *grid, struct span command, uint32_t timeout_ms, char **why);
 

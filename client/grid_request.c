@@ -55,6 +55,32 @@ int grid_replay(struct evg *grid, const struct core_replay *replay, grid_result 
 	return rv;
 }
 
+int grid_history(struct evg *grid, const struct core_history *history, grid_result result, void *user)
+{
+	uint64_t tag;
+	int rv;
+
+	pthread_mutex_lock(&grid->lock);
+	rv = request_begin(grid, result, user, &tag);
+	if (rv == 0)
+		rv = request_begun(grid, core_history(grid->core, history, tag, grid_now_ms()), tag);
+	pthread_mutex_unlock(&grid->lock);
+	return rv;
+}
+
+int grid_scan(struct evg *grid, const struct core_scan *scan, grid_result result, void *user)
+{
+	uint64_t tag;
+	int rv;
+
+	pthread_mutex_lock(&grid->lock);
+	rv = request_begin(grid, result, user, &tag);
+	if (rv == 0)
+		rv = request_begun(grid, core_scan_view(grid->core, scan, tag, grid_now_ms()), tag);
+	pthread_mutex_unlock(&grid->lock);
+	return rv;
+}
+
 int grid_status(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, grid_result result, void *user)
 {
 	uint64_t tag;
@@ -83,16 +109,9 @@ static int propose(struct evg *grid, struct span command, uint32_t timeout_ms, g
 
 /* --- waiting for a result ----------------------------------------------------------------------------------------- */
 
-struct answer { /* of one request that somebody waits for */
-	struct evg *grid;
-	bool told;
-	struct core_result result;
-};
-
-/* Takes the result with its memory. */
-static void answer_told(void *user, struct core_result *result)
+void grid_answer_told(void *user, struct core_result *result)
 {
-	struct answer *answer = user;
+	struct grid_answer *answer = user;
 
 	pthread_mutex_lock(&answer->grid->lock);
 	answer->result = *result;
@@ -102,7 +121,7 @@ static void answer_told(void *user, struct core_result *result)
 	pthread_mutex_unlock(&answer->grid->lock);
 }
 
-static void answer_wait(struct answer *answer)
+void grid_answer_wait(struct grid_answer *answer)
 {
 	pthread_mutex_lock(&answer->grid->lock);
 	while (!answer->told)
@@ -110,7 +129,7 @@ static void answer_wait(struct answer *answer)
 	pthread_mutex_unlock(&answer->grid->lock);
 }
 
-static void answer_deinit(struct answer *answer)
+void grid_answer_deinit(struct grid_answer *answer)
 {
 	buffer_deinit(&answer->result.bytes);
 	free(answer->result.statuses);
@@ -170,6 +189,18 @@ static int read_resolve(evg *grid, struct named *named, bool wait)
 	return rv == ERROR_TIMEOUT ? named->error : rv;
 }
 
+int grid_resolve(struct evg *grid, struct grid_names *names)
+{
+	struct core_read ids = {0};
+	struct named named = {.view = names->view, .stream = names->stream, .node = names->node, .read = &ids};
+	int rv = read_resolve(grid, &named, true);
+
+	names->view_id = ids.view_id;
+	names->stream_id = ids.stream_id;
+	names->node_id = ids.node_id;
+	return rv;
+}
+
 static struct core_read read_from(const evg_read *from)
 {
 	return (struct core_read){
@@ -188,24 +219,26 @@ static void entry_from(const struct core_result *result, evg_entry *entry)
 		.state = {result->read.state.data, result->read.state.size},
 		.applied = result->read.applied,
 		.changed_at = result->read.changed_at,
+		.changed_us = result->read.changed_us,
 		.version = result->read.version,
+		.age_ms = result->read.age_ms,
 	};
 }
 
 static int read_sync(evg *grid, struct named *named, evg_entry *entry)
 {
-	struct answer answer = {.grid = grid};
+	struct grid_answer answer = {.grid = grid};
 	int rv = grid_is_own_thread(grid) ? ERROR_USAGE : read_resolve(grid, named, true);
 
 	*entry = (evg_entry){0};
 	if (rv == 0)
-		rv = grid_read(grid, named->read, answer_told, &answer);
+		rv = grid_read(grid, named->read, grid_answer_told, &answer);
 	if (rv == 0) {
-		answer_wait(&answer);
+		grid_answer_wait(&answer);
 		entry_from(&answer.result, entry);
 		entry->owned = answer.result.bytes.data; /* the entry's from now on */
 		answer.result.bytes = BUFFER_NULL;
-		answer_deinit(&answer);
+		grid_answer_deinit(&answer);
 	} else {
 		entry->error = rv;
 	}
@@ -269,6 +302,12 @@ static void search_ask(struct search *search, const struct core_read *read)
 	pthread_mutex_unlock(&search->grid->lock);
 }
 
+/* Points are of one partition's log, and of one key's: what is looked for elsewhere has no such point. */
+static bool may_search(uint8_t mode)
+{
+	return mode == READ_LINEARIZABLE || mode == READ_LOCAL;
+}
+
 static int search_sync(evg *grid, struct core_read read, evg_entry *entry)
 {
 	struct search search = {.grid = grid};
@@ -302,7 +341,7 @@ int evg_view_get(evg *grid, const char *view, const evg_read *from_read, evg_ent
 	struct named named = {.view = span_of_text(view), .node = from_read->node, .read = &read};
 	int rv = read_sync(grid, &named, entry);
 
-	if (rv != ERROR_NOT_FOUND || read.partition_key.size > 0 || read.mode == READ_AT_LEAST)
+	if (rv != ERROR_NOT_FOUND || read.partition_key.size > 0 || !may_search(read.mode))
 		return rv;
 	return search_sync(grid, read, entry);
 }
@@ -319,6 +358,88 @@ int evg_key_version(evg *grid, const char *stream, const evg_read *from_read, ui
 	*version = entry.version;
 	evg_entry_free(&entry);
 	return rv;
+}
+
+/* --- many at once ------------------------------------------------------------------------------------------------- */
+
+#define MANY_AT_A_TIME 4096u
+
+struct many_one {
+	struct evg *grid;
+	evg_entry *entry;
+	size_t *open; /* under the lock */
+};
+
+static void many_told(void *user, struct core_result *result)
+{
+	struct many_one *one = user;
+
+	pthread_mutex_lock(&one->grid->lock);
+	entry_from(result, one->entry);
+	one->entry->owned = result->bytes.data;
+	result->bytes = BUFFER_NULL;
+	--*one->open;
+	pthread_mutex_unlock(&one->grid->lock);
+}
+
+/* With the lock held all of them are handed in before the handle's thread takes its turn: so they share messages. */
+static void many_begin(evg *grid, const struct named *named, const evg_read *reads, struct many_one *ones, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct core_read read = read_from(&reads[i]);
+		uint64_t tag;
+		int rv = request_begin(grid, many_told, &ones[i], &tag);
+
+		read.view_id = named->read->view_id;
+		read.node_id = named->read->node_id;
+		if (rv == 0)
+			rv = request_begun(grid, core_read(grid->core, &read, tag, grid_now_ms()), tag);
+		ones[i].entry->error = rv;
+		*ones[i].open += rv == 0;
+	}
+}
+
+static int many_some(evg *grid, const struct named *named, const evg_read *reads, evg_entry *entries, size_t count)
+{
+	struct many_one *ones = calloc(count, sizeof *ones);
+	size_t open = 0;
+
+	if (ones == NULL)
+		return ERROR_MEMORY;
+	for (size_t i = 0; i < count; i++)
+		ones[i] = (struct many_one){grid, &entries[i], &open};
+	pthread_mutex_lock(&grid->lock);
+	many_begin(grid, named, reads, ones, count);
+	while (open > 0)
+		(void)grid_wait(grid, grid_now_ms() + 1000u);
+	pthread_mutex_unlock(&grid->lock);
+	free(ones);
+	return 0;
+}
+
+int evg_view_get_many(evg *grid, const char *view, const evg_read *reads, size_t count, evg_entry *entries)
+{
+	struct core_read ids = {0};
+	struct named named = {.view = span_of_text(view), .read = &ids};
+	int rv = grid_is_own_thread(grid) ? ERROR_USAGE : 0;
+	int first = 0;
+
+	for (size_t i = 0; i < count; i++)
+		entries[i] = (evg_entry){0};
+	if (rv == 0 && count > 0) {
+		named.node = reads[0].node;
+		rv = read_resolve(grid, &named, true);
+	}
+	for (size_t i = 0; i < count && rv == 0; i += MANY_AT_A_TIME)
+		rv = many_some(grid, &named, reads + i, entries + i,
+			       count - i < MANY_AT_A_TIME ? count - i : MANY_AT_A_TIME);
+	for (size_t i = 0; i < count; i++) {
+		if (rv != 0 && entries[i].owned == NULL && entries[i].error == 0)
+			entries[i].error = rv;
+		if (first == 0 && entries[i].error != ERROR_NOT_FOUND)
+			first = entries[i].error;
+	}
+	return first;
 }
 
 void evg_entry_free(evg_entry *entry)
@@ -368,17 +489,17 @@ static bool map_has_version(void *data, const struct cluster_map *map)
 int grid_propose(struct evg *grid, struct span command, uint32_t timeout_ms, char **why)
 {
 	uint64_t deadline_ms = grid_now_ms() + timeout_ms;
-	struct answer answer = {.grid = grid};
+	struct grid_answer answer = {.grid = grid};
 	int rv = grid_is_own_thread(grid) ? ERROR_USAGE : 0;
 	uint64_t now_ms;
 
 	if (why != NULL)
 		*why = NULL;
 	if (rv == 0)
-		rv = propose(grid, command, timeout_ms, answer_told, &answer);
+		rv = propose(grid, command, timeout_ms, grid_answer_told, &answer);
 	if (rv != 0)
 		return rv;
-	answer_wait(&answer);
+	grid_answer_wait(&answer);
 	rv = answer.result.error;
 	if (why != NULL && answer.result.propose.detail.size > 0)
 		*why = strndup((const char *)answer.result.propose.detail.data, answer.result.propose.detail.size);
@@ -386,7 +507,7 @@ int grid_propose(struct evg *grid, struct span command, uint32_t timeout_ms, cha
 	if (rv == 0)
 		rv = grid_wait_map(grid, map_has_version, &answer.result.propose.map_version,
 				   now_ms >= deadline_ms ? 0 : (uint32_t)(deadline_ms - now_ms));
-	answer_deinit(&answer);
+	grid_answer_deinit(&answer);
 	return rv;
 }
 

@@ -30,8 +30,12 @@ struct log_extent { /* [from, to) of the log lies in a sealed segment, back to b
 	uint64_t to;
 	uint32_t segment;
 	uint32_t generation;
-	uint32_t place; /* of the first batch, from the file's start */
-	uint32_t size;  /* bytes of its batches; after a cut between two marks up to the next mark */
+	uint32_t place;      /* of the first batch, from the file's start */
+	uint32_t size;       /* bytes of its batches; after a cut between two marks up to the next mark */
+	uint64_t keys_place; /* its key index (sealed.h), from the file's start */
+	uint64_t keys_checksum;
+	uint32_t keys;
+	uint32_t occurrences;
 	uint32_t mark_count;
 	struct log_mark *marks; /* owned; NULL when mark_count is 0 */
 };

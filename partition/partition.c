@@ -10,12 +10,14 @@
 
 #include <assert.h>
 
+#include "partition/history.h"
 #include "partition/lease.h"
 #include "partition/pipeline.h"
 #include "partition/primary.h"
 #include "partition/read.h"
 #include "partition/rebuild.h"
 #include "partition/replica.h"
+#include "partition/scan.h"
 #include "partition/shard_internal.h"
 
 #define MAY(role) (1u << PARTITION_##role)
@@ -114,6 +116,7 @@ int partition_append(struct partition *partition, const struct batch *batch)
 
 void partition_forget_state(struct partition *partition)
 {
+	scan_partition_gone(partition);
 	partition->state = state_free(partition->state);
 	partition->state = state_new(partition->id);
 	if (partition->state == NULL)
@@ -122,6 +125,7 @@ void partition_forget_state(struct partition *partition)
 
 void partition_forget(struct partition *partition)
 {
+	history_partition_gone(partition);
 	log_clear(&partition->log, partition->shard->journal);
 	partition->durable_end = 0;
 	partition->hint = 0;
@@ -132,8 +136,10 @@ void partition_forget(struct partition *partition)
 
 void partition_cut(struct partition *partition, uint64_t offset)
 {
-	if (offset < partition->log.commit) /* rule 10: the caller has seen that the history permits it */
+	if (offset < partition->log.commit) { /* rule 10: the caller has seen that the history permits it */
+		history_partition_gone(partition);
 		partition->log.commit = offset;
+	}
 	if (partition->hint > offset)
 		partition->hint = 0;
 	log_truncate(&partition->log, offset, partition->shard->journal);
@@ -179,6 +185,7 @@ void partition_commit(struct partition *partition, uint64_t commit)
 		return;
 	log_advance_commit(&partition->log, commit);
 	partition->committed_us = partition->shard->time.now_us;
+	partition->heard = true;
 	touch_set(partition->shard->hints, shard_slot(partition));
 	shard_touch(partition);
 }
@@ -385,6 +392,9 @@ int partition_row(struct partition *partition, const struct map_partition *row)
 int partition_prepare(struct partition *partition)
 {
 	lease_note_turn(partition);
+	if (partition->heard)
+		partition->heard_ms = partition->shard->time.now_ms;
+	partition->heard = false;
 	if (partition->role == PARTITION_NONE && partition->row.version != 0)
 		return leave(partition);
 	if (partition->role == PARTITION_STOPPED)

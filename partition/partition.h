@@ -138,6 +138,8 @@ struct partition {
 	node_set lease_holders;  /* and those whose answers before lease_row_ms are not known yet */
 	uint64_t lease_row_ms;   /* 0: the turn after the row has not come yet */
 	uint64_t committed_us;   /* when the commit offset advanced last */
+	bool heard;              /* the primary, or the commit offset advanced, since the last turn */
+	uint64_t heard_ms;       /* the last such turn; 0: none yet */
 	uint64_t reported_ms;    /* PROPOSE_OUT, PROPOSE_SUSPECT_REPORT */
 	struct {                 /* rebuild.h */
 		enum shard_event_kind reason; /* why it stopped */

@@ -4,34 +4,50 @@
  *    which was read after the request arrived (L6). Without a lease it waits for a renewed contact until its deadline.
  * 2. At least as new as an offset: from any replica once it has applied that offset; else NOT_YET at the deadline,
  *    never a false "not found" (design.md 9).
- * 3. Every answer bears what was applied when it was given.
- * 4. Waiting reads are bounded in number; beyond it BUSY.
- * 5. A read of a key under whatever partition key looks through all keys of its partition; a turn does so for as many
- *    partitions as it has time for, the others wait for the next turns. */
+ * 3. Every answer bears what was applied when it was given, NOT_YET too, and how old that may be.
+ * 4. As of an offset: from any replica that has committed it. As of a time: like 1, and not of a time to come.
+ * 5. Waiting reads are bounded in number; beyond it BUSY.
+ * 6. A read of a key under whatever partition key looks through all keys of its partition; a turn does so for as many
+ *    partitions as it has time for, the others wait for the next turns. Not of the past: see as_of.c. */
 #include "partition/read.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
+#include "partition/history.h"
 #include "partition/lease.h"
 #include "partition/shard_internal.h"
 
-#define ANSWER_BYTES 64u
+#define ANSWER_BYTES 80u
 
-static void send(struct shard *shard, uint64_t client, const struct read_done *done)
+void read_answer(struct shard *shard, uint64_t client, const struct read_done *done)
 {
-	struct buffer *out =
-		outbox_client_item(&shard->outbox, client, MESSAGE_READ_DONE, ANSWER_BYTES + done->state.size);
+	struct buffer *out = outbox_client_item(&shard->outbox, client, MESSAGE_READ_DONE,
+						ANSWER_BYTES + done->state.size + done->partition_key.size);
 
 	if (out != NULL)
 		read_done_encode(done, out);
 }
 
-static void answer_error(struct shard *shard, uint64_t client, uint64_t ticket, enum error error)
+static void answer_error(struct shard *shard, uint64_t client, const struct read_item *item, enum error error)
 {
-	struct read_done done = {.ticket = ticket, .error = (uint16_t)error};
+	const struct partition *partition = shard_partition(shard, item->partition);
+	struct read_done done = {.ticket = item->ticket, .error = (uint16_t)error};
 
-	send(shard, client, &done);
+	if (partition != NULL && error == ERROR_NOT_YET) {
+		done.applied = state_applied(partition->state);
+		done.age_ms = read_age_ms(partition);
+	}
+	read_answer(shard, client, &done);
+}
+
+uint32_t read_age_ms(const struct partition *partition)
+{
+	uint64_t age_ms = partition->shard->time.now_ms - partition->heard_ms;
+
+	if (partition->role == PARTITION_ACTIVE && lease_holds(partition))
+		return 0;
+	return partition->heard_ms == 0 || age_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)age_ms;
 }
 
 static void answer(struct partition *partition, uint64_t client, const struct read_item *item)
@@ -39,6 +55,11 @@ static void answer(struct partition *partition, uint64_t client, const struct re
 	struct read_done done = {.ticket = item->ticket, .applied = state_applied(partition->state)};
 	struct view_entry entry = {0};
 
+	if (item->mode >= READ_AS_OF_OFFSET) {
+		history_as_of(partition, client, item);
+		return;
+	}
+	done.age_ms = read_age_ms(partition);
 	if (item->view_id == 0) {
 		done.version = state_key_version(partition->state, item->stream_id, item->key, item->partition_key);
 	} else {
@@ -53,25 +74,24 @@ static void answer(struct partition *partition, uint64_t client, const struct re
 		done.changed_at = entry.changed_at;
 		done.version = entry.key_version;
 	}
-	send(partition->shard, client, &done);
+	read_answer(partition->shard, client, &done);
 }
 
-enum readiness { READ_NOW, READ_WAIT, READ_REFUSED };
-
-/* What keeps this read from being answered now; *error: what is said if it cannot wait any longer. */
-static enum readiness readiness(const struct partition *partition, const struct read_item *item, enum error *error)
+enum readiness read_readiness(const struct partition *partition, uint8_t mode, uint64_t at_least, enum error *error)
 {
 	bool here = partition->role != PARTITION_NONE && partition->role != PARTITION_STOPPED;
 
 	*error = ERROR_NOT_PRIMARY;
 	if (!here)
 		return READ_REFUSED;
-	if (item->mode == READ_LOCAL)
+	if (mode == READ_LOCAL)
 		return READ_NOW;
-	if (item->mode == READ_AT_LEAST) {
-		*error = ERROR_NOT_YET;
-		return state_applied(partition->state) > item->at_least ? READ_NOW : READ_WAIT;
-	}
+	*error = ERROR_NOT_YET;
+	if (mode == READ_AT_LEAST || mode == READ_AS_OF_OFFSET)
+		return state_applied(partition->state) > at_least ? READ_NOW : READ_WAIT;
+	if (mode == READ_AS_OF_TIME && at_least > partition->shard->time.unix_us)
+		return READ_REFUSED;
+	*error = ERROR_NOT_PRIMARY;
 	if (!partition_is_primary(partition))
 		return READ_REFUSED;
 	*error = ERROR_NOT_READY;
@@ -103,7 +123,7 @@ static void wait(struct partition *partition, uint64_t client, const struct read
 	if (shard->reads_waiting < READS_WAITING_MAX)
 		read = malloc(sizeof *read + key_bytes);
 	if (read == NULL) {
-		answer_error(shard, client, item->ticket, ERROR_BUSY);
+		answer_error(shard, client, item, ERROR_BUSY);
 		return;
 	}
 	*read = (struct waiting_read){.client = client, .item = *item};
@@ -127,17 +147,18 @@ void read_request(struct shard *shard, uint64_t client, const struct read_item *
 	enum error error = ERROR_NONE;
 	enum readiness ready;
 
-	if (partition == NULL || item->mode > READ_LOCAL || (item->any && item->view_id == 0)) {
-		answer_error(shard, client, item->ticket, partition == NULL ? ERROR_WRONG_PARTITION : ERROR_MALFORMED);
+	if (partition == NULL || item->mode > READ_AS_OF_TIME ||
+	    (item->any && (item->view_id == 0 || item->mode >= READ_AS_OF_OFFSET))) {
+		answer_error(shard, client, item, partition == NULL ? ERROR_WRONG_PARTITION : ERROR_MALFORMED);
 		return;
 	}
-	ready = readiness(partition, item, &error);
+	ready = read_readiness(partition, item->mode, item->at_least, &error);
 	if (ready == READ_NOW && item->any)
 		wait(partition, client, item); /* until this turn, or a later one, has time */
 	else if (ready == READ_NOW)
 		answer(partition, client, item);
 	else if (ready == READ_REFUSED || item->wait_ms == 0)
-		answer_error(shard, client, item->ticket, error);
+		answer_error(shard, client, item, error);
 	else
 		wait(partition, client, item);
 }
@@ -161,7 +182,7 @@ void read_step(struct partition *partition)
 	while (*link != NULL) {
 		struct waiting_read *read = *link;
 		enum error error = ERROR_NONE;
-		enum readiness ready = readiness(partition, &read->item, &error);
+		enum readiness ready = read_readiness(partition, read->item.mode, read->item.at_least, &error);
 
 		if (ready == READ_NOW && !has_time(partition, &read->item)) {
 			shard_touch_again(partition);
@@ -176,9 +197,14 @@ void read_step(struct partition *partition)
 		if (ready == READ_NOW)
 			answer(partition, read->client, &read->item);
 		else
-			answer_error(shard, read->client, read->item.ticket, error);
+			answer_error(shard, read->client, &read->item, error);
 		drop(partition, link);
 	}
+}
+
+static bool is_fresh(uint8_t mode)
+{
+	return mode == READ_LINEARIZABLE || mode == READ_AS_OF_TIME;
 }
 
 static void fail(struct partition *partition, enum error error, bool linearizable_only)
@@ -186,11 +212,11 @@ static void fail(struct partition *partition, enum error error, bool linearizabl
 	struct waiting_read **link = &partition->reads;
 
 	while (*link != NULL) {
-		if (linearizable_only && (*link)->item.mode != READ_LINEARIZABLE) {
+		if (linearizable_only && !is_fresh((*link)->item.mode)) {
 			link = &(*link)->next;
 			continue;
 		}
-		answer_error(partition->shard, (*link)->client, (*link)->item.ticket, error);
+		answer_error(partition->shard, (*link)->client, &(*link)->item, error);
 		drop(partition, link);
 	}
 }

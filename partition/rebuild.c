@@ -5,6 +5,7 @@
 
 #include "partition/primary.h"
 #include "partition/replica.h"
+#include "partition/scan.h"
 #include "partition/shard_internal.h"
 
 static uint64_t now_ms(const struct partition *partition)
@@ -88,6 +89,7 @@ static void replace_state(struct partition *partition)
 		partition_forget_state(partition);
 		return;
 	}
+	scan_partition_gone(partition);
 	partition->state = state_free(partition->state);
 	partition->state = fold;
 }

@@ -96,6 +96,7 @@ int replica_receive(struct partition *partition, uint32_t from, const struct rep
 		return 0;
 	if (item->version > partition->row.version)
 		partition->shard->outbox.out.map_wanted = true;
+	partition->heard = true;
 	shard_touch(partition);
 	if (partition->role == PARTITION_JOINING) {
 		if (!fits(partition, item)) {

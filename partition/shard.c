@@ -14,12 +14,14 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "partition/history.h"
 #include "partition/lease.h"
 #include "partition/pipeline.h"
 #include "partition/primary.h"
 #include "partition/read.h"
 #include "partition/replay.h"
 #include "partition/replica.h"
+#include "partition/scan.h"
 #include "partition/shard_internal.h"
 #include "partition/subscribe.h"
 
@@ -75,6 +77,8 @@ struct shard *shard_free(struct shard *shard)
 	replay_free(shard);
 	shard_seal_deinit(shard);
 	shard->start = sealed_start_free(shard->start);
+	history_free(shard);
+	scan_free(shard);
 	subscribe_free(shard);
 	for (uint32_t i = 0; i < shard->partition_count; i++)
 		partition_deinit(&shard->partitions[i]);
@@ -346,6 +350,8 @@ void shard_client_gone(struct shard *shard, uint64_t client)
 		pipeline_client_gone(&shard->partitions[i], client);
 	read_client_gone(shard, client);
 	replay_client_gone(shard, client);
+	history_client_gone(shard, client);
+	scan_client_gone(shard, client);
 	subscribe_client_gone(shard, client);
 }
 
@@ -354,6 +360,8 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 	struct append_item append;
 	struct read_item read;
 	struct replay replay;
+	struct history history;
+	struct scan scan;
 	struct subscribe subscribe;
 	struct credit_item credit;
 	struct unsubscribe_item end;
@@ -370,6 +378,16 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 		if (replay_decode(body, &replay) != 0)
 			return 1;
 		replay_request(shard, message->client, &replay);
+		return 0;
+	case MESSAGE_HISTORY:
+		if (history_decode(body, &history) != 0)
+			return 1;
+		history_request(shard, message->client, &history);
+		return 0;
+	case MESSAGE_SCAN:
+		if (scan_decode(body, &scan) != 0)
+			return 1;
+		scan_request(shard, message->client, &scan);
 		return 0;
 	case MESSAGE_SUBSCRIBE:
 		if (subscribe_decode(body, &subscribe) != 0)
@@ -390,6 +408,11 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 	}
 }
 
+static bool is_single(enum message_kind kind) /* it has no items */
+{
+	return kind == MESSAGE_REPLAY || kind == MESSAGE_HISTORY || kind == MESSAGE_SCAN || kind == MESSAGE_SUBSCRIBE;
+}
+
 static int take_inbox(struct shard *shard)
 {
 	int result = 0;
@@ -397,8 +420,7 @@ static int take_inbox(struct shard *shard)
 	for (size_t i = 0; i < shard->inbox_count && result >= 0; i++) {
 		const struct inbox_message *message = &shard->inbox_messages[i];
 		struct reader body = reader_of(span_of(shard->inbox.data + message->at, message->size));
-		bool single = message->kind == MESSAGE_REPLAY || message->kind == MESSAGE_SUBSCRIBE;
-		uint32_t items = single ? 1 : message->items;
+		uint32_t items = is_single(message->kind) ? 1 : message->items;
 
 		result = 0;
 		if (message->kind == MESSAGE_STATUS)
@@ -467,6 +489,7 @@ int shard_disk_done(struct shard *shard, uint64_t ticket, enum disk_outcome outc
 	case TICKET_SNAPSHOT_GET: return shard_snapshot_got(shard, ticket, bytes);
 	case TICKET_SNAPSHOT_PUT: shard_snapshot_done(shard, ticket, outcome); return 0;
 	case TICKET_REPLAY: replay_disk_done(shard, ticket, bytes); return 0;
+	case TICKET_HISTORY: history_disk_done(shard, ticket, bytes); return 0;
 	case TICKET_SUBSCRIBE: subscribe_disk_done(shard, ticket, bytes); return 0;
 	case TICKET_APPLY:
 	case TICKET_FILL:
@@ -558,6 +581,7 @@ static void begin_turn(struct shard *shard, const struct shard_time *time)
 	shard->find_left = FIND_TURN_KEYS;
 	shard->push_left = PUSH_TURN_BYTES;
 	shard->replay_left = REPLAY_TURN_BYTES;
+	shard->history_left = HISTORY_TURN_BYTES;
 	if (shard->register_time_wanted)
 		shard->registered_ms = time->now_ms;
 	shard->register_time_wanted = false;
@@ -628,6 +652,8 @@ static int run(struct shard *shard)
 	if (result != 0)
 		return result;
 	replay_turn(shard);
+	history_turn(shard);
+	scan_turn(shard);
 	subscribe_turn(shard);
 	shard_snapshot_turn(shard);
 	shard_seal_turn(shard);
@@ -637,12 +663,12 @@ static int run(struct shard *shard)
 
 static uint64_t next_timer(const struct shard *shard)
 {
-	uint64_t next_ms = UINT64_MAX;
+	uint64_t next_ms = scan_next_ms(shard);
 	bool snapshots = shard->snapshot.round < shard->partition_count && !shard->snapshot.in_flight;
 
 	if (shard->phase != SHARD_RUNNING)
 		return shard->phase > SHARD_SNAPSHOTS && shard->recovery_ticket == 0 ? shard->time.now_ms : UINT64_MAX;
-	if (any(shard->touched) || any(shard->again) || snapshots)
+	if (any(shard->touched) || any(shard->again) || snapshots || history_has_work(shard))
 		return shard->time.now_ms;
 	for (uint32_t i = 0; shard->replays_open > 0 && i < REPLAYS_MAX; i++)
 		if (shard->replays[i].used && shard->replays[i].fetch.ticket == 0)

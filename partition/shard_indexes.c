@@ -78,6 +78,10 @@ int shard_extent_of(const struct sealed_entry *entry, uint32_t segment, uint32_t
 		.generation = generation,
 		.place = (uint32_t)entry->place,
 		.size = (uint32_t)entry->size,
+		.keys_place = entry->keys_place,
+		.keys_checksum = entry->keys_checksum,
+		.keys = entry->keys,
+		.occurrences = entry->occurrences,
 		.mark_count = entry->mark_count,
 	};
 	assert(entry->place + entry->size <= UINT32_MAX);

@@ -21,11 +21,16 @@
 #define FIND_TURN_KEYS 16384               /* about a millisecond; a partition is looked through in one turn */
 #define PUSH_TURN_BYTES (4u * 1024 * 1024) /* sent to replicas in one turn */
 #define REPLAY_TURN_BYTES (2u * 1024 * 1024)
+#define HISTORIES_MAX 32u                  /* histories and reads as of a point under way */
+#define HISTORY_TURN_BYTES (512u * 1024)   /* looked at for them in one turn */
 #define HELD_MAX_BYTES (64u * 1024 * 1024) /* recovery: batches kept until their commit is read */
 #define SNAPSHOT_GETS_MAX 8u               /* reads of snapshots under way at start */
 #define DISK_FULL_RETRY_MS 200u
 #define RETRY_SOON_MS 10u
 #define SEAL_LOOK_MS 100u /* between looks whether a segment can be sealed */
+
+#define SCANS_MAX 32u         /* scans by key under way */
+#define SCAN_TURN_SLOTS 8192u /* of key tables, looked at for them in one turn */
 
 enum ticket_use {
 	TICKET_JOURNAL = 1,
@@ -41,6 +46,7 @@ enum ticket_use {
 	TICKET_LOOK,
 	TICKET_SEAL,
 	TICKET_AUDIT,
+	TICKET_HISTORY,
 	TICKET_SUBSCRIBE,
 };
 
@@ -76,6 +82,8 @@ struct replay_job {
 };
 
 struct sealed_start; /* shard_indexes.c's */
+struct history_job;
+struct scan_job;
 
 struct key_count { /* pipeline: how often a key stood before in this batch */
 	uint32_t stream_id;
@@ -129,6 +137,11 @@ struct shard {
 	uint32_t reads_waiting;
 	struct replay_job *replays;
 	uint32_t replays_open;
+	struct history_job *histories;
+	uint32_t histories_open;
+	uint32_t histories_first; /* where the next turn begins */
+	struct scan_job *scans;
+	uint32_t scans_open;
 	struct subscriptions *subscriptions; /* NULL: nobody ever subscribed */
 	struct buffer records;               /* scratch: decompressed bodies */
 	struct key_count *key_counts;
@@ -144,6 +157,7 @@ struct shard {
 	int64_t find_left; /* keys that this turn may still look through */
 	int64_t push_left;
 	int64_t replay_left;
+	int64_t history_left;
 
 	struct {                        /* snapshots */
 		uint64_t journal_bytes; /* appended since the last round */

@@ -204,8 +204,7 @@ uint64_t state_key_version(const struct state *state, uint32_t stream_id, struct
 	return entry == NULL ? 0 : entry->version;
 }
 
-/* The version that answers: the active one, or else one that says why there is none. */
-static const struct view *state_reading_view(const struct state *state, uint32_t view_id)
+const struct view *state_reading_view(const struct state *state, uint32_t view_id)
 {
 	const struct view *found = NULL;
 

@@ -83,6 +83,9 @@ struct view_event window_view_event(const struct window_event *event);
 
 struct stream *state_stream(const struct state *state, uint32_t stream_id); /* NULL: not defined */
 
+/* The version that answers: the active one, or else one that says why there is none; NULL: unknown. */
+const struct view *state_reading_view(const struct state *state, uint32_t view_id);
+
 /* A control batch's records, in order. 0, or a positive error: the state fails. */
 int state_apply_control(struct state *state, const struct batch *batch);
 

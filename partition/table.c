@@ -69,6 +69,7 @@ static int table_renew(struct table *table)
 	table->old_next = 0;
 	table->present = (struct table_array){slots, capacity};
 	table->used = 0;
+	table->renewals++;
 	return 0;
 }
 

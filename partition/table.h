@@ -31,9 +31,10 @@ struct table_array {
 struct table {
 	struct table_array present;
 	struct table_array old;
-	size_t old_next; /* slots of `old` before this one have been moved */
-	size_t used;     /* slots of `present` that are not free */
-	size_t count;    /* entries in both arrays */
+	size_t old_next;   /* slots of `old` before this one have been moved */
+	size_t used;       /* slots of `present` that are not free */
+	size_t count;      /* entries in both arrays */
+	uint64_t renewals; /* the number of the present array; the old one has the number before */
 };
 
 #define TABLE_NULL ((struct table){0})

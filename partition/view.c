@@ -6,6 +6,7 @@
 #define XXH_INLINE_ALL /* short inputs: the call would cost as much as the work */
 #include <xxhash.h>
 
+#include "partition/array.h"
 #include "partition/view_members.h"
 #include "proto/error.h"
 
@@ -32,6 +33,7 @@ struct view *view_free(struct view *view)
 		return NULL;
 	for (uint32_t i = 0; i < view->shape_count; i++)
 		free(view->shapes[i].bytes);
+	free(view->births.entries);
 	view_plan_free(view->plan);
 	buffer_deinit(&view->name);
 	buffer_deinit(&view->definition);
@@ -52,6 +54,34 @@ uint64_t view_cell_digest(const struct view *view, const struct key_entry *entry
 
 /* --- cells ------------------------------------------------------------------------------------------------------- */
 
+void view_watch(struct view *view)
+{
+	view->births.watchers++;
+}
+
+void view_unwatch(struct view *view)
+{
+	assert(view->births.watchers > 0);
+	if (--view->births.watchers > 0)
+		return;
+	free(view->births.entries);
+	view->births = (struct view_births){0};
+}
+
+static void view_note_birth(struct view *view, struct key_entry *entry)
+{
+	struct view_births *births = &view->births;
+	void *entries = births->entries;
+
+	if (births->lost || births->count == VIEW_BIRTHS_MAX ||
+	    array_grow(&entries, births->count, sizeof(struct key_entry *)) != 0) {
+		births->lost = true;
+		return;
+	}
+	births->entries = entries;
+	births->entries[births->count++] = entry;
+}
+
 /* The cell with room for the new state of `size` bytes, taken out of the sums until cell_done. NULL: no memory. */
 static struct view_cell *cell_begin(struct view *view, struct key_entry *entry, size_t size)
 {
@@ -59,8 +89,11 @@ static struct view_cell *cell_begin(struct view *view, struct key_entry *entry, 
 
 	if (cell == NULL)
 		return NULL;
-	if (cell->size == 0)
+	if (cell->size == 0) {
 		view->entries++;
+		if (view->births.watchers > 0)
+			view_note_birth(view, entry);
+	}
 	view->digest -= cell->digest;
 	cell->size = (uint32_t)size;
 	return cell;

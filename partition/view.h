@@ -37,6 +37,16 @@ struct view_shape {
 	uint16_t sizes[VIEW_SHAPE_MEMBERS_MAX]; /* of each */
 };
 
+#define VIEW_BIRTHS_MAX 65536u
+
+/* Keys that got a cell while somebody walks over the keys in slices (state_scan.h). */
+struct view_births {
+	uint32_t watchers;
+	uint32_t count;
+	bool lost; /* there were too many, or no memory: whoever watches begins anew */
+	struct key_entry **entries;
+};
+
 struct view {
 	uint32_t id;
 	uint32_t version;
@@ -50,6 +60,7 @@ struct view {
 	uint64_t digest; /* of its cells */
 	struct view_counts counts;
 	uint32_t shape_count;
+	struct view_births births;
 	struct view_shape shapes[VIEW_SHAPES_MAX]; /* shape number n stands at n - 1 */
 };
 
@@ -66,6 +77,10 @@ struct view *view_free(struct view *view); /* leaves its cells where they are; r
 
 /* Applies one event of the view's stream to its key. scratch is the caller's, of any content. 0 or ERROR_MEMORY. */
 int view_apply(struct view *view, struct key_entry *entry, const struct view_event *event, struct buffer *scratch);
+
+/* The first watcher begins the list of births, the last one ends it. */
+void view_watch(struct view *view);
+void view_unwatch(struct view *view);
 
 /* Puts a cell as a snapshot had it. 0, ERROR_MEMORY, or ERROR_MALFORMED: not a state that a view could have made. */
 int view_restore_cell(struct view *view, struct key_entry *entry, struct span state, uint64_t changed_at);

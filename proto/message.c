@@ -120,11 +120,15 @@ const char *message_kind_name(enum message_kind kind)
 	case MESSAGE_REPLAY_DATA: return "REPLAY_DATA";
 	case MESSAGE_STATUS: return "STATUS";
 	case MESSAGE_STATUS_DONE: return "STATUS_DONE";
+	case MESSAGE_HISTORY: return "HISTORY";
+	case MESSAGE_HISTORY_DATA: return "HISTORY_DATA";
 	case MESSAGE_REPLICATE: return "REPLICATE";
 	case MESSAGE_ACK: return "ACK";
 	case MESSAGE_JOIN_ASK: return "JOIN_ASK";
 	case MESSAGE_JOIN_ANSWER: return "JOIN_ANSWER";
 	case MESSAGE_AUDIT: return "AUDIT";
+	case MESSAGE_SCAN: return "SCAN";
+	case MESSAGE_SCAN_DONE: return "SCAN_DONE";
 	case MESSAGE_SUBSCRIBE: return "SUBSCRIBE";
 	case MESSAGE_EVENTS: return "EVENTS";
 	case MESSAGE_CREDIT: return "CREDIT";

@@ -46,20 +46,25 @@ enum message_kind {
 	MESSAGE_PRODUCER_OPENED = 19, /* u64 ticket, u64 producer id */
 	MESSAGE_HANDOVER_WISH = 20,   /* controller -> primary's node: items u16 partition, u32 node to hand over to */
 	/* shard ports, client -> shard -> client */
-	MESSAGE_APPEND = 30,      /* items: struct append_item */
-	MESSAGE_APPEND_DONE = 31, /* items: struct append_done */
-	MESSAGE_READ = 32,        /* items: struct read_item */
-	MESSAGE_READ_DONE = 33,   /* items: struct read_done */
-	MESSAGE_REPLAY = 34,      /* one struct replay */
-	MESSAGE_REPLAY_DATA = 35, /* one struct replay_data */
-	MESSAGE_STATUS = 36,      /* items: u16 partition (0xffff: all of the shard) */
-	MESSAGE_STATUS_DONE = 37, /* items: struct partition_status */
+	MESSAGE_APPEND = 30,       /* items: struct append_item */
+	MESSAGE_APPEND_DONE = 31,  /* items: struct append_done */
+	MESSAGE_READ = 32,         /* items: struct read_item */
+	MESSAGE_READ_DONE = 33,    /* items: struct read_done */
+	MESSAGE_REPLAY = 34,       /* one struct replay */
+	MESSAGE_REPLAY_DATA = 35,  /* one struct replay_data */
+	MESSAGE_STATUS = 36,       /* items: u16 partition (0xffff: all of the shard) */
+	MESSAGE_STATUS_DONE = 37,  /* items: struct partition_status */
+	MESSAGE_HISTORY = 38,      /* one struct history */
+	MESSAGE_HISTORY_DATA = 39, /* one struct history_data */
 	/* shard ports, replica traffic */
 	MESSAGE_REPLICATE = 40,   /* primary -> replica, items: struct replicate_item */
 	MESSAGE_ACK = 41,         /* replica -> primary, items: struct ack_item */
 	MESSAGE_JOIN_ASK = 42,    /* replica -> primary, items: struct join_item; design.md 6.3 */
 	MESSAGE_JOIN_ANSWER = 43, /* primary -> replica, items: struct join_item */
 	MESSAGE_AUDIT = 44,       /* primary -> replica, items: struct audit_item; design.md 6.9 */
+	/* shard ports, client -> shard -> client */
+	MESSAGE_SCAN = 46,      /* one struct scan */
+	MESSAGE_SCAN_DONE = 47, /* one struct scan_done */
 	/* shard ports, subscriptions: partition/subscribe.c has the protocol */
 	MESSAGE_SUBSCRIBE = 50,   /* client -> shard: one struct subscribe */
 	MESSAGE_EVENTS = 51,      /* shard -> client, items: struct events_item */
@@ -185,7 +190,13 @@ int fault_decode(struct reader *in, struct fault *fault);
 void append_done_encode(const struct append_done *done, struct buffer *out);
 int append_done_decode(struct reader *in, struct append_done *done);
 
-enum read_mode { READ_LINEARIZABLE = 0, READ_AT_LEAST = 1, READ_LOCAL = 2 };
+enum read_mode {
+	READ_LINEARIZABLE = 0,
+	READ_AT_LEAST = 1,
+	READ_LOCAL = 2,
+	READ_AS_OF_OFFSET = 3, /* the state right after the record at this offset, from the key's history */
+	READ_AS_OF_TIME = 4,   /* the state of the key's events up to the first with a later ingest time */
+};
 
 struct read_item {
 	uint64_t ticket;
@@ -193,7 +204,7 @@ struct read_item {
 	uint8_t mode;
 	uint32_t view_id; /* 0: the key's version in stream_id, no view */
 	uint32_t stream_id;
-	uint64_t at_least; /* READ_AT_LEAST: wait until this offset is applied */
+	uint64_t at_least; /* READ_AT_LEAST, READ_AS_OF_OFFSET: an offset, waited for; READ_AS_OF_TIME: us since 1970 */
 	uint32_t wait_ms;  /* how long to wait for it */
 	struct span key;
 	struct span partition_key;
@@ -204,10 +215,13 @@ int read_item_decode(struct reader *in, struct read_item *item);
 
 struct read_done {
 	uint64_t ticket;
-	uint16_t error;      /* ERROR_NONE, NOT_FOUND, NOT_YET, NOT_PRIMARY, STALE_LEASE, UNKNOWN_VIEW, NOT_READY */
-	uint64_t applied;    /* everything before this offset is in the state that answered */
+	uint16_t error;      /* ERROR_NONE, NOT_FOUND, NOT_YET, NOT_PRIMARY, STALE_LEASE, UNKNOWN_VIEW, NOT_READY,
+			      * BEFORE_FIRST: changed_at and changed_us are those of the key's first event */
+	uint64_t applied;    /* everything before this offset is in the state that answered; NOT_YET: as far as it is */
 	uint64_t changed_at; /* offset that last changed the entry */
-	uint64_t version;    /* the key's version when view_id is 0 */
+	uint64_t version;    /* the key's version when view_id is 0; as of: how many of its events were folded */
+	uint64_t changed_us; /* as of: ingest time of the event at changed_at; else 0 */
+	uint32_t age_ms;     /* since this replica last advanced or heard its primary; 0: fresh; UINT32_MAX: never */
 	struct span state;   /* MessagePack */
 	struct span partition_key; /* asked for any: the found one, that was changed last; */
 	uint32_t found;            /* and how many there are */
@@ -236,6 +250,86 @@ struct replay_data {
 void replay_data_encode(const struct replay_data *data, struct buffer *out);
 int replay_data_decode(struct reader *in, struct replay_data *data);
 
+#define HISTORY_PAGE_MAX 4096u /* records of one answer */
+
+struct history { /* one key's events, forwards or backwards, a page at a time */
+	uint64_t ticket;
+	uint16_t partition;
+	uint32_t stream_id; /* 0: of every stream */
+	uint8_t reverse;
+	uint64_t from;      /* forwards: the first offset looked at; backwards: the one behind the last looked at */
+	uint64_t until;     /* forwards: the offset behind the last one wanted; backwards: the least one wanted */
+	uint64_t until_us;  /* ends before the first event ingested later (backwards: earlier); 0: not by time */
+	uint16_t limit;     /* most records, 0: HISTORY_PAGE_MAX */
+	uint32_t max_bytes; /* one record is sent in any case */
+	struct span key;
+	struct span partition_key; /* empty: the key */
+};
+void history_encode(const struct history *history, struct buffer *out);
+int history_decode(struct reader *in, struct history *history);
+
+struct history_data {
+	uint64_t ticket;
+	uint16_t partition;
+	uint16_t error;
+	uint8_t done;    /* 1: nothing more within the bounds as far as is committed here */
+	uint64_t next;   /* `from` of the next page */
+	uint64_t commit; /* everything before it is committed, and was looked at */
+	uint16_t count;
+	struct span records; /* encoded; read by history_record_decode */
+};
+void history_data_encode(const struct history_data *data, struct buffer *out);
+int history_data_decode(struct reader *in, struct history_data *data);
+
+struct history_record {
+	uint64_t offset;
+	uint64_t sequence;
+	uint64_t ingest_us;
+	uint32_t epoch;
+	struct span event; /* the record as it stands in its batch (event.h) */
+};
+void history_record_encode(const struct history_record *record, struct buffer *out);
+int history_record_decode(struct reader *in, struct history_record *record);
+
+#define SCAN_PAGE_MAX 4096u /* entries of one answer */
+
+struct scan { /* entries of a view in one partition, ascending by (key, partition key), a page at one offset */
+	uint64_t ticket;
+	uint16_t partition;
+	uint8_t mode; /* READ_LINEARIZABLE, READ_AT_LEAST or READ_LOCAL */
+	uint32_t view_id;
+	uint64_t at_least;
+	uint32_t wait_ms;
+	uint16_t limit;     /* most entries, 0: SCAN_PAGE_MAX */
+	uint32_t max_bytes; /* one entry is sent in any case */
+	struct span prefix; /* of the key */
+	struct span after;  /* the last key of the page before; empty: from the beginning */
+	struct span after_partition_key;
+};
+void scan_encode(const struct scan *scan, struct buffer *out);
+int scan_decode(struct reader *in, struct scan *scan);
+
+struct scan_done {
+	uint64_t ticket;
+	uint16_t partition;
+	uint16_t error;
+	uint8_t done;     /* 1: nothing more behind this page */
+	uint64_t applied; /* the offset the page stands at */
+	uint32_t age_ms;
+	uint16_t count;
+	struct span entries; /* encoded; read by scan_entry_decode */
+};
+void scan_done_encode(const struct scan_done *done, struct buffer *out);
+int scan_done_decode(struct reader *in, struct scan_done *done);
+
+struct scan_entry {
+	struct span key;
+	struct span partition_key; /* empty: the key */
+	uint64_t changed_at;
+	struct span state; /* MessagePack */
+};
+void scan_entry_encode(const struct scan_entry *entry, struct buffer *out);
+int scan_entry_decode(struct reader *in, struct scan_entry *entry);
 /* A subscription at one shard. Everything a client sends and is sent bears the subscription (the client's number) and
  * the generation: a client that has lost something begins a new one, and what belongs to an older one is void. */
 

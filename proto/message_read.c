@@ -46,13 +46,13 @@ int read_item_decode(struct reader *in, struct read_item *item)
 	item->key = reader_string(in, KEY_MAX_BYTES);
 	item->partition_key = reader_string(in, KEY_MAX_BYTES);
 	item->any = reader_u8(in);
-	if (in->failed || item->partition >= PARTITION_COUNT || item->mode > READ_LOCAL || item->any > 1)
+	if (in->failed || item->partition >= PARTITION_COUNT || item->mode > READ_AS_OF_TIME || item->any > 1)
 		return ERROR_MALFORMED;
 	return 0;
 }
 
-/* --- read done: u64 ticket, u16 error, u64 applied, u64 changed at, u64 version, u32 size, state, string
- *     partition key, u32 found */
+/* --- read done: u64 ticket, u16 error, u64 applied, u64 changed at, u64 version, u64 changed us,
+ *     u32 age ms, u32 size, state, string partition key, u32 found */
 
 void read_done_encode(const struct read_done *done, struct buffer *out)
 {
@@ -61,6 +61,8 @@ void read_done_encode(const struct read_done *done, struct buffer *out)
 	buffer_u64(out, done->applied);
 	buffer_u64(out, done->changed_at);
 	buffer_u64(out, done->version);
+	buffer_u64(out, done->changed_us);
+	buffer_u32(out, done->age_ms);
 	buffer_long(out, done->state);
 	buffer_string(out, done->partition_key);
 	buffer_u32(out, done->found);
@@ -73,6 +75,8 @@ int read_done_decode(struct reader *in, struct read_done *done)
 	done->applied = reader_u64(in);
 	done->changed_at = reader_u64(in);
 	done->version = reader_u64(in);
+	done->changed_us = reader_u64(in);
+	done->age_ms = reader_u32(in);
 	done->state = reader_long(in);
 	done->partition_key = reader_string(in, KEY_MAX_BYTES);
 	done->found = reader_u32(in);

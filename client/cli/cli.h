@@ -9,7 +9,7 @@
 
 #include "client/grid.h"
 
-#define CLI_POSITIONALS_MAX 8u
+#define CLI_POSITIONALS_MAX 64u
 #define CLI_VALUES_MAX 160u /* two options may be given SUBSCRIBE_FILTERS_MAX times */
 #define CLI_DEFAULT_SERVER "127.0.0.1:7400"
 #define CLI_DEFAULT_TIMEOUT_MS 10000u
@@ -163,6 +163,22 @@ struct history_event {
 };
 void history_write(FILE *file, const struct history_event *event);
 
+/* --- points in a log and in time (history.c) ---------------------------------------------------------------------- */
+
+/* An offset, or a position that must be of this partition. 0, or EXIT_USAGE after saying why. */
+int cli_offset(const char *option, const char *text, uint16_t partition, uint64_t *offset);
+/* The same, or a time: then *time_us is not 0. */
+int cli_point(const char *option, const char *text, uint16_t partition, uint64_t *offset, uint64_t *time_us);
+uint16_t cli_partition(const char *key, const char *partition_key); /* partition key NULL: the key */
+
+/* --- entries of views (view_scan.c) ------------------------------------------------------------------------------- */
+
+void cli_entry_row(struct table *table, const char *node, const char *key, const evg_entry *entry);
+int cli_get_many(struct cli *cli, const evg_read *read, struct table *table); /* an error code */
+int cli_get_as_of(struct cli *cli, evg_read *read);                           /* an exit code */
+/* What an answer without a state says beside its error. */
+void cli_say_why_not(const char *key, uint16_t partition, bool by_time, const evg_entry *entry);
+
 /* --- figures ------------------------------------------------------------------------------------------------------ */
 
 /* A histogram of microseconds: 64 buckets to each doubling, so within 1.6 %. */
@@ -274,6 +290,8 @@ int run_view_apply(struct cli *cli);
 int run_view_ls(struct cli *cli);
 int run_view_describe(struct cli *cli);
 int run_view_get(struct cli *cli);
+int run_view_scan(struct cli *cli);
+int run_history(struct cli *cli);
 int run_publish(struct cli *cli);
 int run_replay(struct cli *cli);
 int run_subscribe(struct cli *cli);
@@ -290,6 +308,8 @@ extern const struct cli_option cluster_wait_options[];
 extern const struct cli_option partition_ls_options[];
 extern const struct cli_option partition_elect_options[];
 extern const struct cli_option view_get_options[];
+extern const struct cli_option view_scan_options[];
+extern const struct cli_option history_options[];
 extern const struct cli_option publish_options[];
 extern const struct cli_option replay_options[];
 extern const struct cli_option subscribe_options[];

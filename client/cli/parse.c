@@ -461,6 +461,7 @@ int exit_code_of(int error)
 	case ERROR_CONNECT:
 	case ERROR_FOREIGN: return EXIT_CONNECT;
 	case ERROR_NOT_FOUND:
+	case ERROR_BEFORE_FIRST:
 	case ERROR_UNKNOWN_STREAM:
 	case ERROR_UNKNOWN_VIEW: return EXIT_NOT_FOUND;
 	case ERROR_CHECK_FAILED:

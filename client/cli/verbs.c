@@ -25,12 +25,16 @@ const struct verb cli_verbs[] = {
 	 "FILE is YAML (docs/reference/views.md); - reads standard input.", run_view_apply},
 	{"view", "ls", "", 0, 0, "the views", NULL, NULL, run_view_ls},
 	{"view", "describe", "NAME", 1, 1, "one view and its definition", NULL, NULL, run_view_describe},
-	{"view", "get", "VIEW [KEY]", 1, 2, "the state of one key, or of many", view_get_options,
+	{"view", "get", "VIEW [KEY...]", 1, CLI_POSITIONALS_MAX, "the state of one key, or of many", view_get_options,
 	 "Without --partition-key the key itself is taken for it: a key that was published with another partition key "
 	 "is\n"
 	 "not found so. --keys-from reads one key a line, KEY or KEY<Tab>PARTITION-KEY, and prints one JSON line for "
 	 "each.",
 	 run_view_get},
+	{"view", "scan", "VIEW", 1, 1, "entries in the order of their keys, partition by partition", view_scan_options,
+	 "A page is what stood there at one offset (column applied). Each page costs a pass over all keys of its "
+	 "partition.",
+	 run_view_scan},
 	{NULL, "publish", "[FILE]", 0, 1, "publish CloudEvents, one JSON object a line", publish_options,
 	 "Reads standard input without FILE. A line that is no event is named on stderr and the rest goes on (exit "
 	 "code 8).",
@@ -48,6 +52,9 @@ const struct verb cli_verbs[] = {
 	 "that\n"
 	 "are there, and events of a key out of order. Exit code 11 if there are any.",
 	 run_history_check},
+	{NULL, "history", "KEY", 1, 1, "one key's events", history_options,
+	 "One CloudEvents JSON object a line, as replay prints them. A key named check: evgrid history -- check.",
+	 run_history},
 	{"bench", "publish", "", 0, 0, "publish made-up events and measure", bench_publish_options,
 	 "Exit code 11 when --verify finds an event lost, doubled or out of order.", run_bench_publish},
 	{"journal", "verify", "DIR", 1, 1, "check a stopped node's journal files", NULL, "Nothing is written.",

@@ -13,43 +13,30 @@ const struct cli_option view_get_options[] = {
 	{"node", "NAME", "read this node's replica, whatever it has applied"},
 	{"local", NULL, "read the primary's replica without waiting for freshness"},
 	{"all", NULL, "read every live node's replica, one line each"},
-	{"at-least", "OFFSET", "wait until this offset of the partition is applied"},
+	{"at-least", "POSITION", "wait until this offset, or position such as 17:4711, is applied"},
+	{"as-of", "TIME|OFFSET", "the state at that time, or right after that offset"},
 	{"keys-from", "FILE", "read many: KEY or KEY<Tab>PARTITION-KEY a line; - is standard input"},
 	{NULL, NULL, NULL},
 };
 
 /* --- one key ------------------------------------------------------------------------------------------------------ */
 
-static int get_number(const struct cli *cli, evg_read *read)
+static int get_mode(const struct cli *cli, evg_read *read)
 {
-	uint64_t at_least;
-	int rv = cli_number(cli, "at-least", 0, UINT64_MAX - 1, 0, &at_least);
+	const char *at_least = cli_value(cli, "at-least");
 
-	read->at_least = at_least;
-	read->mode = cli_has(cli, "at-least") ? EVG_READ_AT_LEAST : EVG_READ_LINEARIZABLE;
 	read->node = cli_value(cli, "node");
-	if (read->node != NULL || cli_has(cli, "local"))
-		read->mode = EVG_READ_LOCAL;
 	read->timeout_ms = cli->timeout_ms;
-	return rv;
-}
-
-static void get_row(struct table *table, const char *node, const char *key, const evg_entry *entry)
-{
-	struct buffer state = BUFFER_NULL;
-
-	table_cell(table, "%s", key);
-	if (node == NULL)
-		table_cell_none(table);
-	else
-		table_cell(table, "%s", node);
-	if (entry->error == 0 && json_from_msgpack(span_of(entry->state.data, entry->state.size), &state) == 0)
-		table_cell(table, "%.*s", (int)state.size, (const char *)state.data);
-	else
-		table_cell_none(table);
-	table_cell(table, "%" PRIu64, entry->applied);
-	table_cell(table, "%" PRIu64, entry->changed_at);
-	buffer_deinit(&state);
+	read->mode = read->node != NULL || cli_has(cli, "local") ? EVG_READ_LOCAL : EVG_READ_LINEARIZABLE;
+	if (at_least == NULL)
+		return 0;
+	read->mode = EVG_READ_AT_LEAST;
+	if (cli->positional_count != 2) {
+		cli_say("--at-least is a position of one partition: it goes with one KEY");
+		return EXIT_USAGE;
+	}
+	return cli_offset("at-least", at_least, cli_partition(cli->positionals[1], cli_value(cli, "partition-key")),
+			  &read->at_least);
 }
 
 static void get_columns(struct table *table)
@@ -59,6 +46,7 @@ static void get_columns(struct table *table)
 	table_column(table, "state", CELL_JSON);
 	table_column(table, "applied", CELL_WIDE);
 	table_column(table, "changed_at", CELL_WIDE);
+	table_column(table, "age_ms", CELL_NUMBER);
 }
 
 static void say_searched(const char *key, const evg_entry *entry)
@@ -80,9 +68,10 @@ static int get_one(struct cli *cli, const char *view, const char *key, const evg
 	int error = evg_view_get(cli->grid, view, read, &entry);
 
 	if (error == 0 || (error == EVG_NOT_FOUND && cli_has(cli, "all")))
-		get_row(table, read->node, key, &entry);
+		cli_entry_row(table, read->node, key, &entry);
 	if (entry.searched != 0)
 		say_searched(key, &entry);
+	cli_say_why_not(key, cli_partition(key, cli_value(cli, "partition-key")), false, &entry);
 	evg_entry_free(&entry);
 	return error;
 }
@@ -115,19 +104,28 @@ static int get_key(struct cli *cli)
 	const char *key = cli->positionals[1];
 	evg_read read = {.key = evg_text(key), .partition_key = evg_text(partition_key)};
 	struct table table = {0};
-	int rv = get_number(cli, &read);
+	bool many = cli->positional_count > 2;
+	int rv = get_mode(cli, &read);
 	int error;
 
+	if (rv == 0 && many && (cli_has(cli, "all") || cli_has(cli, "as-of"))) {
+		cli_say("--all and --as-of go with one KEY");
+		rv = EXIT_USAGE;
+	}
+	if (rv == 0 && cli_has(cli, "as-of"))
+		return cli_get_as_of(cli, &read);
 	if (rv != 0)
 		return rv;
 	get_columns(&table);
-	if (cli_has(cli, "all"))
+	if (many)
+		error = cli_get_many(cli, &read, &table);
+	else if (cli_has(cli, "all"))
 		error = get_all(cli, view, key, &read, &table);
 	else
 		error = get_one(cli, view, key, &read, &table);
 	if (error != 0)
 		rv = cli_fail(error, "view %s, key %s", view, key);
-	else if (cli_has(cli, "all"))
+	else if (many || cli_has(cli, "all"))
 		rv = table_print(&table, cli->json);
 	else
 		rv = table_print_one(&table, cli->json);
@@ -246,7 +244,7 @@ static int get_keys(struct cli *cli, const char *path)
 	struct bulk bulk = {.cli = cli, .lock = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER};
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
 	evg_read read = {0};
-	int rv = get_number(cli, &read);
+	int rv = get_mode(cli, &read);
 	int error;
 
 	if (file == NULL) {

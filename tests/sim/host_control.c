@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SIM_UNIX_US 1700000000000000ull
 #define CLOSE_STEPS_MAX 100000u
 
 struct host_control {

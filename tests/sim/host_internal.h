@@ -4,6 +4,8 @@
 
 #include "tests/sim/host.h"
 
+#define SIM_UNIX_US 1700000000000000ull /* what a right wall clock shows at the beginning */
+
 struct host_control; /* the cluster core and its Raft store: host_control.c */
 
 struct part { /* a partition thread: one shard and its journal's disk */

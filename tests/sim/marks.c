@@ -39,6 +39,13 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_SUBSCRIBER_LIVE] = "subscriber caught up from disk then live",
 	[MARK_SUBSCRIBER_RESUMED] = "subscriber resumed from its cursor",
 	[MARK_CREDIT_OUT] = "subscriber's credit ran out",
+	[MARK_HISTORY] = "history to its end",
+	[MARK_HISTORY_PAGE] = "page of a history",
+	[MARK_AS_OF] = "entry as of a point",
+	[MARK_BEFORE_FIRST] = "point before the first event",
+	[MARK_AT_LEAST] = "read at least as new as a token",
+	[MARK_NOT_YET] = "position not reached in time",
+	[MARK_SCAN] = "scan by key",
 };
 
 const char *mark_name(enum mark mark)

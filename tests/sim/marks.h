@@ -44,6 +44,13 @@ enum mark {
 	MARK_SUBSCRIBER_LIVE,     /* it read the past from the disk, and caught up */
 	MARK_SUBSCRIBER_RESUMED,  /* it died and went on from its cursor */
 	MARK_CREDIT_OUT,          /* it was sent nothing for want of credit */
+	MARK_HISTORY,             /* a key's history was told to its end */
+	MARK_HISTORY_PAGE,        /* and a page of one */
+	MARK_AS_OF,               /* an entry as of an offset or a time */
+	MARK_BEFORE_FIRST,        /* a point before the key's first event */
+	MARK_AT_LEAST,            /* an entry at least as new as a token */
+	MARK_NOT_YET,             /* a position that was not reached in time */
+	MARK_SCAN,
 	MARK_COUNT,
 };
 

@@ -15,7 +15,8 @@
  *      was refused is not there at all; acknowledged events of one key stand in the order they were published (an
  *      operator's forced election excuses what it gave up, nothing else);
  *   O7 all replicas have the same log and digest; a digest recomputed by a scan is the same;
- *   O8 views and key versions equal a fold of the log by the oracle's own few lines;
+ *   O8 views and key versions equal a fold of the log by the oracle's own few lines, and so does all that was told
+ *      of the past (claims.h);
  *   O9 journals verify: no block is corrupt, no sealed segment says anything but what its records do. */
 #ifndef EVGRID_TESTS_SIM_ORACLE_H
 #define EVGRID_TESTS_SIM_ORACLE_H

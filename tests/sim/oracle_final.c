@@ -5,6 +5,7 @@
 #include "proto/msgpack.h"
 #include "tests/sim/host.h"
 #include "tests/sim/oracle_internal.h"
+#include "tests/sim/claims.h"
 #include "tests/sim/subscriber.h"
 #include "tests/sim/workload.h"
 
@@ -26,6 +27,7 @@ struct inspection {
 	uint16_t partition;
 	uint32_t stream_id;
 	struct buffer scratch;
+	struct claims *claims;
 };
 
 /* Acknowledged in an earlier history, at or beyond where the present one parts from it: gone, or at another place. */
@@ -114,6 +116,8 @@ static void inspect_batch(struct inspection *inspection, const struct batch *bat
 		subscribers_expect(inspection->oracle->sim->subscribers, inspection->partition, batch->base_offset + i,
 				   &event);
 		inspect_operation(inspection, &inspection->operations[number], batch, batch->base_offset + i);
+		claims_event(inspection->claims, inspection->operations[number].key, batch->base_offset + i,
+			     batch->ingest_time_us, number);
 		fold_operation(&inspection->folds[inspection->operations[number].key], &inspection->operations[number]);
 	}
 }
@@ -235,6 +239,7 @@ void oracle_final(struct oracle *oracle)
 	struct inspection inspection = {.oracle = oracle, .scratch = BUFFER_NULL};
 
 	inspection.operations = workload_operations(sim->workload, &inspection.operation_count);
+	inspection.claims = workload_claims(sim->workload);
 	for (uint16_t p = 0; p < PARTITION_COUNT && !sim->failed; p++) {
 		inspection.partition = p;
 		inspect_partition(&inspection, map);
@@ -252,6 +257,13 @@ void oracle_final(struct oracle *oracle)
 				 (unsigned long long)operation->offset);
 	}
 	buffer_deinit(&inspection.scratch);
+	for (uint32_t key = 0; key < WORKLOAD_KEYS; key++) {
+		const struct chronicle *chronicle = &oracle->partitions[partition_of(workload_key(key))];
+
+		inspection.claims->keys[key].lost_from = chronicle->history > 0 ? chronicle->lost_from : UINT64_MAX;
+	}
+	if (!sim->failed)
+		claims_check(inspection.claims, sim, inspection.operations);
 	if (!sim->failed)
 		oracle_verify_journals(oracle);
 }

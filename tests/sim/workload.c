@@ -5,6 +5,7 @@
 #include "proto/msgpack.h"
 #include "raft/command.h"
 #include "tests/sim/host.h"
+#include "tests/sim/questions.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -47,6 +48,7 @@ struct client {
 	uint32_t gap_max_us;
 	struct pending_read reads[READS_MAX];
 	uint32_t pending_reads;
+	struct questions questions;
 };
 
 struct workload {
@@ -56,6 +58,8 @@ struct workload {
 	size_t operation_count;
 	size_t operation_capacity;
 	struct acknowledged acknowledged_of[WORKLOAD_KEYS];
+	struct tokens tokens;
+	struct claims claims;
 	uint64_t invoked_of[WORKLOAD_KEYS];
 	uint64_t acknowledged;
 	bool stream_asked;
@@ -161,6 +165,8 @@ static void operation_done(struct client *client, const struct core_completion *
 		operation->offset = completion->offset;
 		workload->acknowledged++;
 		acknowledge(&workload->acknowledged_of[operation->key], operation);
+		if (operation->offset > workload->tokens.offset[operation->key])
+			workload->tokens.offset[operation->key] = operation->offset;
 	} else if (completion->outcome == CORE_NOT_APPLIED) {
 		operation->outcome = OUTCOME_REFUSED;
 	} else {
@@ -283,7 +289,7 @@ static void result_done(struct client *client, const struct core_result *result)
 	case TAG_STREAM: workload->stream_asked = result->error == ERROR_NONE; break;
 	case TAG_VIEW: workload->view_asked = result->error == ERROR_NONE; break;
 	case TAG_READ: read_done(client, result); break;
-	default: break;
+	default: questions_told(&client->questions, workload->sim, &workload->claims, result); break;
 	}
 }
 
@@ -479,6 +485,8 @@ static void client_act(void *owner, struct appointment *appointment)
 	struct sim *sim = workload->sim;
 	const struct cluster_map *map = core_map(client->core);
 	const struct map_stream *stream = cluster_map_stream_by_name(map, span_of_text(WORKLOAD_STREAM));
+	const struct map_view *view = cluster_map_view_by_name(map, span_of_text(WORKLOAD_VIEW));
+	uint32_t view_id = view == NULL ? 0 : view->id;
 
 	(void)appointment;
 	if (sim->failed || workload->stopped)
@@ -492,6 +500,8 @@ static void client_act(void *owner, struct appointment *appointment)
 			publish_one(client, stream->id);
 		if (random_chance(&sim->random, 150))
 			read_one(client, stream->id);
+		if (random_chance(&sim->random, 100))
+			questions_ask(&client->questions, sim, client->core, &workload->tokens, view_id);
 	}
 	client_wake(client, 10);
 	clockwork_add(&sim->clockwork, (struct appointment){.at_us = sim->clockwork.now_us +
@@ -540,6 +550,7 @@ struct workload *workload_free(struct workload *workload)
 		workload->clients[i].core = core_free(workload->clients[i].core);
 	}
 	free(workload->operations);
+	claims_deinit(&workload->claims);
 	free(workload);
 	return NULL;
 }
@@ -561,7 +572,8 @@ void workload_stop(struct workload *workload)
 bool workload_quiet(const struct workload *workload)
 {
 	for (uint32_t i = 0; i < workload->sim->options.clients; i++)
-		if (workload->clients[i].pending > 0 || workload->clients[i].pending_reads > 0)
+		if (workload->clients[i].pending > 0 || workload->clients[i].pending_reads > 0 ||
+		    workload->clients[i].questions.open > 0)
 			return false;
 	return true;
 }
@@ -580,6 +592,11 @@ struct operation *workload_operations(struct workload *workload, size_t *count)
 {
 	*count = workload->operation_count;
 	return workload->operations;
+}
+
+struct claims *workload_claims(struct workload *workload)
+{
+	return &workload->claims;
 }
 
 uint64_t workload_acknowledged(const struct workload *workload)

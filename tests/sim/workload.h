@@ -47,6 +47,8 @@ bool workload_quiet(const struct workload *workload); /* nothing pending */
 void workload_receive(struct workload *workload, uint32_t client_index, struct endpoint at, struct span bytes);
 
 struct operation *workload_operations(struct workload *workload, size_t *count);
+struct claims;
+struct claims *workload_claims(struct workload *workload); /* what was told of the past */
 uint64_t workload_acknowledged(const struct workload *workload);
 
 struct span workload_key(uint32_t key); /* static text */

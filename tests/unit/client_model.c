@@ -459,9 +459,58 @@ static void model_reads(struct model *model, uint32_t node, uint32_t endpoint, c
 			done.partition_key = span_of_text("found");
 			done.found = 1u + item.partition;
 		}
+		if (item.mode == READ_AT_LEAST) {
+			model->wait_ms = item.wait_ms;
+			done.error = ERROR_NOT_YET;
+			done.applied = 7;
+		}
 		read_done_encode(&done, &frame);
 	}
 	model_answer(model, node, endpoint, MESSAGE_READ_DONE, message->items, &frame);
+}
+
+static uint16_t model_refuses(struct model *model)
+{
+	if (model->refusals == 0)
+		return ERROR_NONE;
+	model->refusals--;
+	return ERROR_BUSY;
+}
+
+/* Answers that say what was asked. */
+static void model_history(struct model *model, uint32_t node, uint32_t endpoint, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct buffer frame = BUFFER_NULL;
+	struct history_data data = {.done = 1, .count = 1};
+	struct history item;
+
+	assert(history_decode(&in, &item) == 0);
+	data.ticket = item.ticket;
+	data.partition = item.partition;
+	data.error = model_refuses(model);
+	data.next = item.from;
+	data.records = item.key;
+	message_begin(&frame);
+	history_data_encode(&data, &frame);
+	model_answer(model, node, endpoint, MESSAGE_HISTORY_DATA, 0, &frame);
+}
+
+static void model_scan(struct model *model, uint32_t node, uint32_t endpoint, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct buffer frame = BUFFER_NULL;
+	struct scan_done done = {.count = 1};
+	struct scan item;
+
+	assert(scan_decode(&in, &item) == 0);
+	done.ticket = item.ticket;
+	done.partition = item.partition;
+	done.error = model_refuses(model);
+	done.entries = item.after;
+	message_begin(&frame);
+	scan_done_encode(&done, &frame);
+	model_answer(model, node, endpoint, MESSAGE_SCAN_DONE, 0, &frame);
 }
 
 static void model_empty(struct model *model, uint32_t node, uint32_t endpoint, enum message_kind kind)
@@ -501,6 +550,8 @@ static void model_take(struct model *model, struct core *core, uint32_t endpoint
 	case MESSAGE_MAP_REQUEST: model_map(model, node, endpoint, &message); break;
 	case MESSAGE_PRODUCER_OPEN: model_producer(model, node, endpoint, &message); break;
 	case MESSAGE_READ: model_reads(model, node, endpoint, &message); break;
+	case MESSAGE_HISTORY: model_history(model, node, endpoint, &message); break;
+	case MESSAGE_SCAN: model_scan(model, node, endpoint, &message); break;
 	case MESSAGE_STATUS: model_empty(model, node, endpoint, MESSAGE_STATUS_DONE); break;
 	default:
 		assert(model->subscriber != NULL);

@@ -82,6 +82,8 @@ struct model {
 	uint32_t truncations;
 	uint32_t duplicates;
 	uint32_t gaps;
+	uint32_t wait_ms;  /* of the last READ_AT_LEAST, which is answered NOT_YET */
+	uint32_t refusals; /* so many histories and scans are refused before one is answered */
 	/* what subscriptions say */
 	void (*subscriber)(struct model *model, uint32_t node, uint32_t endpoint, const struct message *message);
 };

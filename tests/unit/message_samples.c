@@ -24,11 +24,15 @@ const enum message_kind message_kinds[] = {
 	MESSAGE_REPLAY_DATA,
 	MESSAGE_STATUS,
 	MESSAGE_STATUS_DONE,
+	MESSAGE_HISTORY,
+	MESSAGE_HISTORY_DATA,
 	MESSAGE_REPLICATE,
 	MESSAGE_ACK,
 	MESSAGE_JOIN_ASK,
 	MESSAGE_JOIN_ANSWER,
 	MESSAGE_AUDIT,
+	MESSAGE_SCAN,
+	MESSAGE_SCAN_DONE,
 	MESSAGE_SUBSCRIBE,
 	MESSAGE_EVENTS,
 	MESSAGE_CREDIT,
@@ -143,6 +147,68 @@ static int walk_append_done(struct reader *in, struct buffer *again)
 	return rv;
 }
 
+static int walk_history(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(history, in, again);
+}
+static int walk_history_record(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(history_record, in, again);
+}
+static int walk_scan(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(scan, in, again);
+}
+static int walk_scan_entry(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(scan_entry, in, again);
+}
+
+static int walk_inner(struct span items, uint32_t count, int (*walk)(struct reader *in, struct buffer *again),
+		      struct buffer *again)
+{
+	struct reader inner = reader_of(items);
+	int rv = 0;
+
+	for (uint32_t i = 0; i < count && rv == 0; i++)
+		rv = walk(&inner, again);
+	return rv;
+}
+
+static int walk_history_data(struct reader *in, struct buffer *again)
+{
+	struct history_data data;
+	struct buffer records = BUFFER_NULL;
+	int rv = history_data_decode(in, &data);
+
+	if (rv != 0)
+		return rv;
+	rv = walk_inner(data.records, data.count, walk_history_record, &records);
+	if (rv == 0) {
+		data.records = buffer_span(&records);
+		history_data_encode(&data, again);
+	}
+	buffer_deinit(&records);
+	return rv;
+}
+
+static int walk_scan_done(struct reader *in, struct buffer *again)
+{
+	struct scan_done done;
+	struct buffer entries = BUFFER_NULL;
+	int rv = scan_done_decode(in, &done);
+
+	if (rv != 0)
+		return rv;
+	rv = walk_inner(done.entries, done.count, walk_scan_entry, &entries);
+	if (rv == 0) {
+		done.entries = buffer_span(&entries);
+		scan_done_encode(&done, again);
+	}
+	buffer_deinit(&entries);
+	return rv;
+}
+
 static int walk_subscribe(struct reader *in, struct buffer *again)
 {
 	WALK_ITEM(subscribe, in, again);
@@ -193,6 +259,10 @@ static int walk_item(enum message_kind kind, struct reader *in, struct buffer *a
 	case MESSAGE_REPLAY_DATA: return walk_replay_data(in, again);
 	case MESSAGE_STATUS: return walk_fixed(in, again, 2);
 	case MESSAGE_STATUS_DONE: return walk_status(in, again);
+	case MESSAGE_HISTORY: return walk_history(in, again);
+	case MESSAGE_HISTORY_DATA: return walk_history_data(in, again);
+	case MESSAGE_SCAN: return walk_scan(in, again);
+	case MESSAGE_SCAN_DONE: return walk_scan_done(in, again);
 	case MESSAGE_REPLICATE: return walk_replicate(in, again);
 	case MESSAGE_ACK: return walk_ack(in, again);
 	case MESSAGE_JOIN_ASK:
@@ -326,6 +396,8 @@ static void sample_read(enum message_kind kind, struct buffer *body)
 				       120,
 				       100,
 				       0,
+				       0,
+				       17,
 				       span_of_text("\x81\xa4"
 						    "name\xa3"
 						    "Ada"),
@@ -339,6 +411,64 @@ static void sample_read(enum message_kind kind, struct buffer *body)
 		read_done_encode(&done, body);
 	else
 		partition_status_encode(&status, body);
+}
+
+static void sample_history(enum message_kind kind, struct buffer *body)
+{
+	const struct history history = {
+		.ticket = 82,
+		.partition = 5,
+		.stream_id = 1,
+		.reverse = 1,
+		.from = UINT64_MAX,
+		.until = 7,
+		.until_us = 1790000000000000u,
+		.limit = 100,
+		.max_bytes = 65536,
+		.key = span_of_text("customer-17"),
+	};
+	struct history_record record = {100, sequence_make(1790000000000u, 5, 0), 1790000000000123u, 4, SPAN_NULL};
+	struct history_data data = {.ticket = 82, .partition = 5, .done = 1, .next = 100, .commit = 101, .count = 1};
+	struct buffer records = BUFFER_NULL;
+	struct batch_builder builder;
+
+	if (kind == MESSAGE_HISTORY) {
+		history_encode(&history, body);
+		return;
+	}
+	sample_batch(&builder, true);
+	record.event = span_of(builder.bytes.data + BATCH_HEADER_BYTES, builder.bytes.size - BATCH_HEADER_BYTES);
+	history_record_encode(&record, &records);
+	data.records = buffer_span(&records);
+	history_data_encode(&data, body);
+	buffer_deinit(&records);
+	batch_builder_deinit(&builder);
+}
+
+static void sample_scan(enum message_kind kind, struct buffer *body)
+{
+	const struct scan scan = {
+		.ticket = 83,
+		.partition = 5,
+		.mode = READ_LOCAL,
+		.view_id = 2,
+		.limit = 100,
+		.max_bytes = 65536,
+		.prefix = span_of_text("customer-"),
+		.after = span_of_text("customer-16"),
+	};
+	const struct scan_entry entry = {span_of_text("customer-17"), SPAN_NULL, 100, span_of("\x80", 1)};
+	struct scan_done done = {.ticket = 83, .partition = 5, .applied = 120, .age_ms = 17, .count = 1};
+	struct buffer entries = BUFFER_NULL;
+
+	if (kind == MESSAGE_SCAN) {
+		scan_encode(&scan, body);
+		return;
+	}
+	scan_entry_encode(&entry, &entries);
+	done.entries = buffer_span(&entries);
+	scan_done_encode(&done, body);
+	buffer_deinit(&entries);
 }
 
 static void sample_control(enum message_kind kind, struct buffer *body)
@@ -403,7 +533,8 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 	*items = kind == MESSAGE_HANDOVER_WISH || kind == MESSAGE_APPEND || kind == MESSAGE_APPEND_DONE ||
 		 kind == MESSAGE_READ || kind == MESSAGE_READ_DONE || kind == MESSAGE_STATUS ||
 		 kind == MESSAGE_STATUS_DONE ||
-		 (kind >= MESSAGE_REPLICATE && kind != MESSAGE_SUBSCRIBE && kind != MESSAGE_CREDIT_DONE);
+		 (kind >= MESSAGE_REPLICATE && kind != MESSAGE_SCAN && kind != MESSAGE_SCAN_DONE &&
+		  kind != MESSAGE_SUBSCRIBE && kind != MESSAGE_CREDIT_DONE);
 	switch (kind) {
 	case MESSAGE_HELLO:
 	case MESSAGE_WELCOME:
@@ -435,6 +566,10 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 	case MESSAGE_EVENTS:
 	case MESSAGE_REPLICATE: sample_batches(kind, body); break;
 	case MESSAGE_STATUS: buffer_u16(body, 0xffff); break;
+	case MESSAGE_HISTORY:
+	case MESSAGE_HISTORY_DATA: sample_history(kind, body); break;
+	case MESSAGE_SCAN:
+	case MESSAGE_SCAN_DONE: sample_scan(kind, body); break;
 	case MESSAGE_ACK: ack_item_encode(&(struct ack_item){5, 4, 4101, 4100, 0, 4101, 4096, 77}, body); break;
 	case MESSAGE_JOIN_ASK: join_item_encode(&(struct join_item){5, 4, 3, 99, 0, 0}, body); break;
 	case MESSAGE_JOIN_ANSWER: join_item_encode(&(struct join_item){5, 4, 3, 99, 3, 97}, body); break;

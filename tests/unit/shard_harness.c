@@ -263,7 +263,7 @@ static void keep_answers(struct harness *harness, uint32_t node, const struct bu
 	uint32_t items;
 
 	assert(message_decode(buffer_span(frame), &message) == 0);
-	items = message.kind == MESSAGE_REPLAY_DATA ? 1 : message.items;
+	items = message.items == 0 ? 1 : message.items;
 	if (message.kind >= MESSAGE_SUBSCRIBE) {
 		if (harness->subscriber != NULL)
 			harness->subscriber(harness, &message);
@@ -280,6 +280,10 @@ static void keep_answers(struct harness *harness, uint32_t node, const struct bu
 				assert(read_done_decode(&body, &answer->read) == 0);
 			else if (message.kind == MESSAGE_REPLAY_DATA)
 				assert(replay_data_decode(&body, &answer->replay) == 0);
+			else if (message.kind == MESSAGE_HISTORY_DATA)
+				assert(history_data_decode(&body, &answer->history) == 0);
+			else if (message.kind == MESSAGE_SCAN_DONE)
+				assert(scan_done_decode(&body, &answer->scan) == 0);
 		}
 	}
 }
@@ -557,8 +561,7 @@ struct harness *harness_free(struct harness *harness)
 	}
 	for (size_t i = 0; i < harness->packet_count; i++)
 		buffer_deinit(&harness->packets[i].frame);
-	for (size_t i = 0; i < harness->answer_count; i++)
-		buffer_deinit(&harness->answers[i].frame);
+	harness_forget_answers(harness);
 	cluster_map_deinit(&harness->map);
 	free(harness);
 	return NULL;
@@ -656,15 +659,95 @@ uint64_t harness_replay(struct harness *harness, uint32_t node, uint64_t from, u
 	return item.ticket;
 }
 
+uint64_t harness_history(struct harness *harness, uint32_t node, const struct history *history)
+{
+	struct history item = *history;
+	struct buffer body = BUFFER_NULL;
+
+	item.ticket = next_ticket(harness);
+	item.partition = harness->partition;
+	item.partition_key = span_of_text("k");
+	history_encode(&item, &body);
+	client_sends(harness, node, MESSAGE_HISTORY, &body);
+	buffer_deinit(&body);
+	return item.ticket;
+}
+
+uint64_t harness_scan(struct harness *harness, uint32_t node, const struct scan *scan)
+{
+	struct scan item = *scan;
+	struct buffer body = BUFFER_NULL;
+
+	item.ticket = next_ticket(harness);
+	item.partition = harness->partition;
+	item.view_id = HARNESS_VIEW;
+	scan_encode(&item, &body);
+	client_sends(harness, node, MESSAGE_SCAN, &body);
+	buffer_deinit(&body);
+	return item.ticket;
+}
+
+uint64_t harness_view_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key,
+			   uint64_t at_least, uint32_t wait_ms)
+{
+	struct read_item item = {
+		.ticket = next_ticket(harness),
+		.partition = harness->partition,
+		.mode = (uint8_t)mode,
+		.view_id = HARNESS_VIEW,
+		.at_least = at_least,
+		.wait_ms = wait_ms,
+		.key = span_of_text(key),
+		.partition_key = span_of_text("k"),
+	};
+	struct buffer body = BUFFER_NULL;
+
+	read_item_encode(&item, &body);
+	client_sends(harness, node, MESSAGE_READ, &body);
+	buffer_deinit(&body);
+	return item.ticket;
+}
+
+/* {"view": "v", "stream": "Customer", "kind": "entity", "on": {"Created": {"put": "all"}}} */
+void harness_define_view(struct harness *harness)
+{
+	static const uint8_t definition[] = "\x84"
+					    "\xa4view\xa1v"
+					    "\xa6stream\xa8"
+					    "Customer"
+					    "\xa4kind\xa6"
+					    "entity"
+					    "\xa2on\x81\xa7"
+					    "Created\x81\xa3put\xa3"
+					    "all";
+	struct map_view view = {.id = HARNESS_VIEW,
+				.version = 1,
+				.name = "v",
+				.definition = span_of(definition, sizeof definition - 1)};
+
+	view.changed_at = ++harness->map.version;
+	assert(cluster_map_put_view(&harness->map, &view) == 0);
+	harness_publish(harness);
+}
+
 const struct harness_answer *harness_answer(struct harness *harness, uint64_t ticket)
 {
 	for (size_t i = 0; i < harness->answer_count; i++) {
 		const struct harness_answer *answer = &harness->answers[i];
 
-		if (answer->append.ticket == ticket || answer->read.ticket == ticket || answer->replay.ticket == ticket)
+		if (answer->append.ticket == ticket || answer->read.ticket == ticket ||
+		    answer->replay.ticket == ticket || answer->history.ticket == ticket ||
+		    answer->scan.ticket == ticket)
 			return answer;
 	}
 	return NULL;
+}
+
+void harness_forget_answers(struct harness *harness)
+{
+	for (size_t i = 0; i < harness->answer_count; i++)
+		buffer_deinit(&harness->answers[i].frame);
+	harness->answer_count = 0;
 }
 
 void harness_expect(struct harness *harness, uint64_t ticket, enum error error)
@@ -672,6 +755,7 @@ void harness_expect(struct harness *harness, uint64_t ticket, enum error error)
 	const struct harness_answer *answer = harness_answer(harness, ticket);
 
 	assert_non_null(answer);
-	assert_string_equal(error_name(answer->append.error | answer->read.error | answer->replay.error),
+	assert_string_equal(error_name(answer->append.error | answer->read.error | answer->replay.error |
+				       answer->history.error | answer->scan.error),
 			    error_name((int)error));
 }

@@ -67,6 +67,8 @@ struct harness_answer {
 	struct append_done append;
 	struct read_done read;
 	struct replay_data replay;
+	struct history_data history;
+	struct scan_done scan;
 	struct buffer frame; /* spans of the above point into it */
 };
 
@@ -136,11 +138,20 @@ uint64_t harness_read(struct harness *harness, uint32_t node, enum read_mode mod
 		      uint32_t wait_ms);
 uint64_t harness_replay(struct harness *harness, uint32_t node, uint64_t from, uint32_t max_bytes);
 
+/* Ticket, partition and partition key are filled in. */
+uint64_t harness_history(struct harness *harness, uint32_t node, const struct history *history);
+uint64_t harness_scan(struct harness *harness, uint32_t node, const struct scan *scan);
+/* A read of HARNESS_VIEW. */
+uint64_t harness_view_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key,
+			   uint64_t at_least, uint32_t wait_ms);
+/* Defines HARNESS_VIEW: an entity of the stream's events; told to every node. */
+void harness_define_view(struct harness *harness);
 /* A message of one item, or none, as the client sends it. */
 void harness_send(struct harness *harness, uint32_t node, enum message_kind kind, struct span body);
 
 /* The answer of a ticket, NULL: none yet. */
 const struct harness_answer *harness_answer(struct harness *harness, uint64_t ticket);
+void harness_forget_answers(struct harness *harness);
 void harness_expect(struct harness *harness, uint64_t ticket, enum error error); /* asserts */
 
 #endif

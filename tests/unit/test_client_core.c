@@ -495,6 +495,54 @@ static void request_without_an_answer_ends_at_its_time(void **state)
 	fixture_free(fixture);
 }
 
+/* The answer of the node comes before the request's own deadline, and says how far it has come. */
+static void a_token_to_come_ends_with_the_present_position(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+	struct core_read read = {
+		.mode = READ_AT_LEAST, .view_id = 1, .at_least = 9, .key = span_of_text("k"), .timeout_ms = 400};
+
+	(void)state;
+	step_for(fixture, 20);
+	assert_int_equal(core_read(fixture->core, &read, 9, fixture->model->now_ms), 0);
+	step_for(fixture, 30);
+	assert_in_range(fixture->model->wait_ms, 250, 350);
+	assert_int_equal(fixture->results, 1);
+	assert_int_equal(fixture->last.error, ERROR_NOT_YET);
+	assert_int_equal(fixture->last.read.applied, 7);
+	fixture_free(fixture);
+}
+
+static void histories_and_scans_are_asked_again_until_answered(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+	struct core_history history = {.history = {.from = 4, .until = UINT64_MAX, .key = span_of_text("k")}};
+	struct core_scan scan = {.scan = {.partition = 5, .view_id = 1, .after = span_of_text("a")}};
+
+	(void)state;
+	step_for(fixture, 20);
+	fixture->model->refusals = 3;
+	assert_int_equal(core_history(fixture->core, &history, 9, fixture->model->now_ms), 0);
+	step_for(fixture, 300);
+	assert_int_equal(fixture->results, 1);
+	assert_int_equal(fixture->last.kind, CORE_HISTORY);
+	assert_int_equal(fixture->last.error, 0);
+	assert_int_equal(fixture->last.history.partition, partition_of_text("k"));
+	assert_int_equal(fixture->last.history.next, 4);
+	fixture->model->refusals = 3;
+	assert_int_equal(core_scan_view(fixture->core, &scan, 10, fixture->model->now_ms), 0);
+	step_for(fixture, 300);
+	assert_int_equal(fixture->results, 2);
+	assert_int_equal(fixture->last.kind, CORE_SCAN);
+	assert_int_equal(fixture->last.tag, 10);
+	assert_int_equal(fixture->last.scan.partition, 5);
+	history.history.key = SPAN_NULL;
+	assert_int_equal(core_history(fixture->core, &history, 11, fixture->model->now_ms), ERROR_EMPTY);
+	scan.scan.partition = PARTITION_COUNT;
+	assert_int_equal(core_scan_view(fixture->core, &scan, 11, fixture->model->now_ms), ERROR_LIMIT);
+	fixture_free(fixture);
+}
+
 static void garbage_is_dropped_and_counted(void **state)
 {
 	struct fixture *fixture = fixture_new(3, &quiet, &plain);
@@ -538,6 +586,8 @@ int main(void)
 		cmocka_unit_test(read_follows_the_primary),
 		cmocka_unit_test(read_of_any_partition_key_asks_the_named_partition),
 		cmocka_unit_test(request_without_an_answer_ends_at_its_time),
+		cmocka_unit_test(a_token_to_come_ends_with_the_present_position),
+		cmocka_unit_test(histories_and_scans_are_asked_again_until_answered),
 		cmocka_unit_test(garbage_is_dropped_and_counted),
 	};
 

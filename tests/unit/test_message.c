@@ -275,16 +275,18 @@ static void subscriptions_beyond_their_bounds_are_refused(void **state)
 
 static void partitions_beyond_the_last_are_refused(void **state)
 {
-	static const enum message_kind kinds[] = {MESSAGE_REPLICATE,   MESSAGE_ACK,        MESSAGE_JOIN_ASK,
-						  MESSAGE_READ,        MESSAGE_REPLAY,     MESSAGE_REPLAY_DATA,
-						  MESSAGE_STATUS_DONE, MESSAGE_APPEND_DONE};
+	static const enum message_kind kinds[] = {MESSAGE_REPLICATE,    MESSAGE_ACK,         MESSAGE_JOIN_ASK,
+						  MESSAGE_READ,         MESSAGE_REPLAY,      MESSAGE_REPLAY_DATA,
+						  MESSAGE_STATUS_DONE,  MESSAGE_APPEND_DONE, MESSAGE_HISTORY,
+						  MESSAGE_HISTORY_DATA, MESSAGE_SCAN,        MESSAGE_SCAN_DONE};
 	struct buffer frame = BUFFER_NULL;
 	struct buffer again = BUFFER_NULL;
 	struct message message;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		bool has_ticket = kinds[i] < MESSAGE_REPLICATE && kinds[i] != MESSAGE_STATUS_DONE;
+		bool has_ticket =
+			(kinds[i] < MESSAGE_REPLICATE && kinds[i] != MESSAGE_STATUS_DONE) || kinds[i] >= MESSAGE_SCAN;
 		frame_of(kinds[i], &frame);
 		assert_int_equal(message_decode(buffer_span(&frame), &message), 0);
 		store_little(frame.data + MESSAGE_ENVELOPE_BYTES + (has_ticket ? 8 : 0), 2, PARTITION_COUNT);

@@ -137,6 +137,8 @@ static void set_read_done(json_t *fields, struct reader *in)
 	set_u64(fields, "applied", done.applied);
 	set_u64(fields, "changed_at", done.changed_at);
 	set_u64(fields, "version", done.version);
+	set_u64(fields, "changed_us", done.changed_us);
+	set_int(fields, "age_ms", done.age_ms);
 	set_hex(fields, "state", done.state);
 	set_hex(fields, "partition_key", done.partition_key);
 	set_int(fields, "found", done.found);
@@ -167,6 +169,91 @@ static void set_replay_data(json_t *fields, struct reader *in)
 	set_u64(fields, "next", data.next);
 	set_u64(fields, "commit", data.commit);
 	set_hex(fields, "batches", data.batches);
+}
+
+static void set_history(json_t *fields, struct reader *in)
+{
+	struct history history;
+
+	if (history_decode(in, &history) != 0)
+		return;
+	set_u64(fields, "ticket", history.ticket);
+	set_int(fields, "partition", history.partition);
+	set_int(fields, "stream_id", history.stream_id);
+	set_int(fields, "reverse", history.reverse);
+	set_u64(fields, "from", history.from);
+	set_u64(fields, "until", history.until);
+	set_u64(fields, "until_us", history.until_us);
+	set_int(fields, "limit", history.limit);
+	set_int(fields, "max_bytes", history.max_bytes);
+	set_hex(fields, "key", history.key);
+	set_hex(fields, "partition_key", history.partition_key);
+}
+
+static void set_history_data(json_t *fields, struct reader *in)
+{
+	struct history_data data;
+	struct history_record record = {0};
+	struct reader records;
+
+	if (history_data_decode(in, &data) != 0)
+		return;
+	records = reader_of(data.records);
+	(void)history_record_decode(&records, &record);
+	set_u64(fields, "ticket", data.ticket);
+	set_int(fields, "partition", data.partition);
+	set_int(fields, "error", data.error);
+	set_int(fields, "done", data.done);
+	set_u64(fields, "next", data.next);
+	set_u64(fields, "commit", data.commit);
+	set_int(fields, "count", data.count);
+	set_u64(fields, "record_offset", record.offset);
+	set_u64(fields, "record_sequence", record.sequence);
+	set_u64(fields, "record_ingest_us", record.ingest_us);
+	set_int(fields, "record_epoch", record.epoch);
+	set_hex(fields, "record_event", record.event);
+}
+
+static void set_scan(json_t *fields, struct reader *in)
+{
+	struct scan scan;
+
+	if (scan_decode(in, &scan) != 0)
+		return;
+	set_u64(fields, "ticket", scan.ticket);
+	set_int(fields, "partition", scan.partition);
+	set_int(fields, "mode", scan.mode);
+	set_int(fields, "view_id", scan.view_id);
+	set_u64(fields, "at_least", scan.at_least);
+	set_int(fields, "wait_ms", scan.wait_ms);
+	set_int(fields, "limit", scan.limit);
+	set_int(fields, "max_bytes", scan.max_bytes);
+	set_hex(fields, "prefix", scan.prefix);
+	set_hex(fields, "after", scan.after);
+	set_hex(fields, "after_partition_key", scan.after_partition_key);
+}
+
+static void set_scan_done(json_t *fields, struct reader *in)
+{
+	struct scan_done done;
+	struct scan_entry entry = {0};
+	struct reader entries;
+
+	if (scan_done_decode(in, &done) != 0)
+		return;
+	entries = reader_of(done.entries);
+	(void)scan_entry_decode(&entries, &entry);
+	set_u64(fields, "ticket", done.ticket);
+	set_int(fields, "partition", done.partition);
+	set_int(fields, "error", done.error);
+	set_int(fields, "done", done.done);
+	set_u64(fields, "applied", done.applied);
+	set_int(fields, "age_ms", done.age_ms);
+	set_int(fields, "count", done.count);
+	set_hex(fields, "entry_key", entry.key);
+	set_hex(fields, "entry_partition_key", entry.partition_key);
+	set_u64(fields, "entry_changed_at", entry.changed_at);
+	set_hex(fields, "entry_state", entry.state);
 }
 
 static void set_status(json_t *fields, struct reader *in)
@@ -308,6 +395,10 @@ static void set_fields(json_t *fields, enum message_kind kind, struct reader *in
 	case MESSAGE_REPLAY: set_replay(fields, in); break;
 	case MESSAGE_REPLAY_DATA: set_replay_data(fields, in); break;
 	case MESSAGE_STATUS_DONE: set_status(fields, in); break;
+	case MESSAGE_HISTORY: set_history(fields, in); break;
+	case MESSAGE_HISTORY_DATA: set_history_data(fields, in); break;
+	case MESSAGE_SCAN: set_scan(fields, in); break;
+	case MESSAGE_SCAN_DONE: set_scan_done(fields, in); break;
 	case MESSAGE_REPLICATE:
 	case MESSAGE_ACK:
 	case MESSAGE_JOIN_ASK:

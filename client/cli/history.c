@@ -1,0 +1,145 @@
+/* history: one key's events. What view get shares with it: points in a log or in time. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "client/cli/cli.h"
+#include "client/cloudevent.h"
+
+#define RETRY_PAUSE_US 20000u
+
+const struct cli_option history_options[] = {
+	{"partition-key", "KEY", "the partition key; default: the key"},
+	{"stream", "NAME", "only events of this stream"},
+	{"from", "OFFSET", "begin with this offset of the partition (--reverse: go back from it)"},
+	{"until", "TIME|OFFSET",
+	 "end with this offset, or before the first event that was ingested later (--reverse: "
+	 "earlier)"},
+	{"reverse", NULL, "the newest first"},
+	{"limit", "N", "end after so many events"},
+	{"node", "NAME", "read this node's replica"},
+	{NULL, NULL, NULL},
+};
+
+/* --- points ------------------------------------------------------------------------------------------------------- */
+
+int cli_offset(const char *option, const char *text, uint16_t partition, uint64_t *offset)
+{
+	struct position position;
+
+	if (text_to_u64(text, offset))
+		return 0;
+	if (position_parse(span_of_text(text), &position) != 0) {
+		cli_say("--%s '%s': an offset or a position such as 17:4711 is wanted", option, text);
+		return EXIT_USAGE;
+	}
+	*offset = position.offset;
+	if (position.partition == partition)
+		return 0;
+	cli_say("--%s %s: that is a position of partition %u; this key is in partition %u", option, text,
+		position.partition, partition);
+	return EXIT_USAGE;
+}
+
+int cli_point(const char *option, const char *text, uint16_t partition, uint64_t *offset, uint64_t *time_us)
+{
+	*time_us = 0;
+	if (time_parse(span_of_text(text), time_us) == 0)
+		return 0;
+	if (strchr(text, 'T') == NULL && strchr(text, '-') == NULL)
+		return cli_offset(option, text, partition, offset);
+	cli_say("--%s '%s': an offset, a position such as 17:4711, or a time such as 2026-03-01T12:00:00Z is wanted",
+		option, text);
+	return EXIT_USAGE;
+}
+
+uint16_t cli_partition(const char *key, const char *partition_key)
+{
+	return partition_of(span_of_text(partition_key == NULL ? key : partition_key));
+}
+
+/* --- history ------------------------------------------------------------------------------------------------------ */
+
+static int history_setup(struct cli *cli, evg_history_options *options, uint64_t *limit)
+{
+	const char *partition_key = cli_value(cli, "partition-key");
+	uint16_t partition = cli_partition(cli->positionals[0], partition_key);
+	const char *until = cli_value(cli, "until");
+	const char *from = cli_value(cli, "from");
+	int rv = cli_number(cli, "limit", 1, UINT64_MAX - 1, UINT64_MAX, limit);
+
+	*options = cli_has(cli, "reverse") ? EVG_HISTORY_BACKWARDS : EVG_HISTORY_OPTIONS;
+	options->key = evg_text(cli->positionals[0]);
+	options->partition_key = evg_text(partition_key);
+	options->stream = cli_value(cli, "stream");
+	options->node = cli_value(cli, "node");
+	options->timeout_ms = cli->timeout_ms;
+	if (*limit < 1000)
+		options->page = (uint32_t)*limit;
+	if (rv == 0 && from != NULL)
+		rv = cli_offset("from", from, partition, &options->from);
+	if (rv == 0 && until != NULL)
+		rv = cli_point("until", until, partition, &options->until, &options->until_us);
+	return rv;
+}
+
+/* An error is tried again until nothing has come for the whole time-out. */
+static int next_record(struct cli *cli, evg_history *history, evg_record *record)
+{
+	uint64_t deadline_ms = grid_now_ms() + cli->timeout_ms;
+	int error = evg_history_next(history, record);
+
+	while (error != 0 && error_find(error)->retry != RETRY_NEVER && cli_interrupted == 0 &&
+	       grid_now_ms() < deadline_ms) {
+		(void)usleep(RETRY_PAUSE_US);
+		error = evg_history_next(history, record);
+	}
+	return error;
+}
+
+static int history_print(struct cli *cli, evg_history *history, uint64_t limit)
+{
+	const char *output = cli_value(cli, "output");
+	bool columns = output != NULL && !cli->json;
+	struct buffer line = BUFFER_NULL;
+	uint64_t count = 0;
+	int error = 0;
+
+	while (count < limit && cli_interrupted == 0 && error == 0) {
+		evg_record record;
+		error = next_record(cli, history, &record);
+		if (error == 0)
+			error = record_print(&record, columns, &line);
+		count += error == 0;
+	}
+	buffer_deinit(&line);
+	cli_say("%" PRIu64 " events of partition %u, of what is committed before offset %" PRIu64, count,
+		evg_history_partition(history), evg_history_commit(history));
+	return error == EVG_NOT_FOUND ? 0 : error;
+}
+
+int run_history(struct cli *cli)
+{
+	evg_history_options options;
+	evg_history *history = NULL;
+	uint64_t limit;
+	int error;
+	int rv = history_setup(cli, &options, &limit);
+
+	if (rv == 0)
+		rv = cli_open(cli, NULL);
+	if (rv != 0)
+		return rv;
+	cli_catch_signals();
+	error = evg_history_open(cli->grid, &options, &history);
+	if (error == EVG_USAGE) {
+		cli_say("no such node");
+		return EXIT_USAGE;
+	}
+	if (error == 0)
+		error = history_print(cli, history, limit);
+	evg_history_close(history);
+	if (error != 0)
+		return cli_fail(error, "history of key %s", cli->positionals[0]);
+	return cli_interrupted != 0 ? EXIT_INTERRUPTED : 0;
+}

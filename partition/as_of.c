@@ -1,0 +1,122 @@
+/* One entry of a view as of an offset or a time: the fold of its key's events up to there, under the definition that is
+ * active now (design.md 9).
+ *
+ * 1. As of an offset: the key's events up to and with that offset. It is committed, so the answer never changes while
+ *    the definition stays, and any replica may give it.
+ * 2. As of a time: the key's events before its first one with a later ingest time: a prefix, whatever the clocks did.
+ * 3. A point before the key's first event is BEFORE_FIRST, with that event's offset and time: never a false "not
+ *    found".
+ * 4. It costs the key's events, a slice in each turn. */
+#include <assert.h>
+
+#include "partition/history_job.h"
+#include "partition/read.h"
+
+#define FOLD_COST 256u /* bytes that one more event counts beside what was read for it */
+
+void as_of_fail(struct shard *shard, const struct history_job *job, enum error error)
+{
+	const struct read_done done = {.ticket = job->read.ticket, .error = (uint16_t)error};
+
+	read_answer(shard, job->client, &done);
+}
+
+static bool by_time(const struct history_job *job)
+{
+	return job->read.mode == READ_AS_OF_TIME;
+}
+
+static void answer(struct shard *shard, const struct history_job *job)
+{
+	struct read_done done = {
+		.ticket = job->read.ticket,
+		.applied = by_time(job) ? job->end : job->read.at_least + 1,
+		.changed_us = job->changed_us,
+	};
+	struct view_entry entry;
+
+	done.error = (uint16_t)state_fold_get(job->fold, &entry);
+	if (entry.state.size > CHUNK_MAX_BYTES)
+		done.error = ERROR_LIMIT;
+	else
+		done.state = entry.state;
+	done.changed_at = entry.changed_at;
+	done.version = entry.key_version;
+	if (job->beyond) {
+		done.error = ERROR_BEFORE_FIRST;
+		done.changed_at = job->first_offset;
+	}
+	read_answer(shard, job->client, &done);
+}
+
+/* The key's next event. True: it lies beyond the point. */
+static bool take(struct shard *shard, struct history_job *job, const struct key_event *event, int *error)
+{
+	bool later = by_time(job) ? event->ingest_us > job->read.at_least : event->offset > job->read.at_least;
+	struct view_entry entry;
+
+	if (later) {
+		job->beyond = job->folded == 0;
+		job->first_offset = event->offset;
+		if (job->beyond)
+			job->changed_us = event->ingest_us;
+		return true;
+	}
+	*error = state_fold_apply(job->fold, &event->event, event->offset, event->ingest_us);
+	job->folded++;
+	if (state_fold_get(job->fold, &entry) == 0 && entry.changed_at == event->offset)
+		job->changed_us = event->ingest_us;
+	shard->history_left -= (int64_t)(FOLD_COST + entry.state.size);
+	return false;
+}
+
+/* Opens the next window. False: there is none. Where nothing came before the point, it is looked beyond it, for the
+ * key's first event. */
+static bool open_window(struct history_job *job, const struct log *log)
+{
+	uint64_t high = job->end;
+
+	if (!by_time(job) && (job->folded > 0 || job->cursor <= job->read.at_least))
+		high = job->read.at_least + 1;
+	if (job->cursor >= high)
+		return false;
+	key_walk_window(&job->walk, log, job->cursor, high, false, 0);
+	job->walking = true;
+	return true;
+}
+
+enum history_step as_of_step(struct shard *shard, struct history_job *job, struct partition *partition)
+{
+	int error = 0;
+	bool done = false;
+
+	while (!done && error == 0) {
+		enum key_walk_result result;
+		struct key_event event;
+
+		if (!job->walking && !open_window(job, &partition->log))
+			break;
+		result = key_walk_next(shard, &job->walk, history_owner(shard, job), &partition->log,
+				       &shard->history_left, &event);
+		switch (result) {
+		case KEY_WALK_WAITING:
+		case KEY_WALK_LATER: return HISTORY_AGAIN;
+		case KEY_WALK_FOUND: done = take(shard, job, &event, &error); break;
+		case KEY_WALK_END:
+			job->cursor = job->walk.to;
+			job->walking = false;
+			break;
+		case KEY_WALK_BROKEN:
+			partition_stop(partition, SHARD_EVENT_QUARANTINED, job->walk.next, 5);
+			error = ERROR_NOT_PRIMARY;
+			break;
+		case KEY_WALK_MEMORY: error = ERROR_MEMORY; break;
+		}
+	}
+	if (error == 0)
+		answer(shard, job);
+	else
+		as_of_fail(shard, job, (enum error)error);
+	history_close(shard, job);
+	return HISTORY_DONE;
+}

@@ -1,0 +1,24 @@
+/* One entry of a view as of a point in the past: a scratch state of one key, fed with that key's events in order by the
+ * very code that applies views (view_apply), under the definition that is active now. It shares nothing with the state
+ * it was made from. */
+#ifndef EVGRID_PARTITION_STATE_FOLD_H
+#define EVGRID_PARTITION_STATE_FOLD_H
+
+#include "partition/state.h"
+
+struct state_fold;
+
+/* 0, ERROR_UNKNOWN_VIEW, ERROR_NOT_READY, ERROR_BAD_VIEW, ERROR_MEMORY; *fold is the caller's. */
+int state_fold_new(const struct state *state, uint32_t view_id, struct span key, struct span partition_key,
+		   struct state_fold **fold);
+struct state_fold *state_fold_free(struct state_fold *fold);
+
+uint32_t state_fold_stream(const struct state_fold *fold); /* whose events it takes */
+
+/* The key's next event. 0 or ERROR_MEMORY. */
+int state_fold_apply(struct state_fold *fold, const struct event *event, uint64_t offset, uint64_t ingest_time_us);
+
+/* The entry as it is now; key_version counts what was folded. 0, or ERROR_NOT_FOUND: there is none. */
+int state_fold_get(const struct state_fold *fold, struct view_entry *entry);
+
+#endif

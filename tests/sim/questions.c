@@ -1,0 +1,261 @@
+/* Asking, and judging answers. */
+#include "tests/sim/questions.h"
+
+#include "proto/msgpack.h"
+#include "tests/sim/host_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* --- asking ------------------------------------------------------------------------------------------------------- */
+
+static int ask_history(struct question *question, struct sim *sim, struct core *core, uint64_t tag)
+{
+	struct random *random = &sim->random;
+	struct core_history ask = {.timeout_ms = 3000};
+
+	ask.node_id = random_chance(random, 300) ? (uint32_t)random_between(random, 1, sim->options.hosts) : 0;
+	question->history = (struct history){
+		.reverse = random_chance(random, 400),
+		.until = UINT64_MAX,
+		.limit = (uint16_t)random_between(random, 1, 200),
+		.max_bytes = (uint32_t)random_between(random, 1, 100000),
+		.key = workload_key(question->key),
+	};
+	if (random_chance(random, 500) && question->point > 0)
+		question->history.from = random_between(random, 0, question->point);
+	if (question->history.reverse) {
+		question->history.from = question->history.from == 0 ? UINT64_MAX : question->history.from;
+		question->history.until = 0;
+	}
+	ask.history = question->history;
+	return core_history(core, &ask, tag, sim_now_ms(sim));
+}
+
+static int ask_read(const struct question *question, struct sim *sim, struct core *core, uint32_t view_id, uint64_t tag)
+{
+	static const uint8_t modes[] = {[ASKED_AS_OF] = READ_AS_OF_OFFSET,
+					[ASKED_AS_OF_TIME] = READ_AS_OF_TIME,
+					[ASKED_AT_LEAST] = READ_AT_LEAST};
+	struct core_read read = {
+		.mode = modes[question->kind],
+		.view_id = view_id,
+		.at_least = question->point,
+		.key = workload_key(question->key),
+		.timeout_ms = (uint32_t)random_between(&sim->random, 100, 2000),
+	};
+
+	if (random_chance(&sim->random, 500))
+		read.node_id = (uint32_t)random_between(&sim->random, 1, sim->options.hosts);
+	return core_read(core, &read, tag, sim_now_ms(sim));
+}
+
+static int ask_scan(struct question *question, struct sim *sim, struct core *core, const struct tokens *tokens,
+		    uint32_t view_id, uint64_t tag)
+{
+	struct core_scan scan = {.timeout_ms = 2000};
+
+	question->linearizable = random_chance(&sim->random, 600);
+	for (uint32_t key = 0; key < WORKLOAD_KEYS; key++)
+		if (partition_of(workload_key(key)) == question->partition && tokens->offset[key] > question->least)
+			question->least = tokens->offset[key];
+	scan.scan = (struct scan){
+		.partition = question->partition,
+		.mode = question->linearizable ? READ_LINEARIZABLE : READ_LOCAL,
+		.view_id = view_id,
+		.limit = (uint16_t)random_between(&sim->random, 1, 3),
+		.max_bytes = 100000,
+	};
+	if (!question->linearizable)
+		scan.node_id = (uint32_t)random_between(&sim->random, 1, sim->options.hosts);
+	return core_scan_view(core, &scan, tag, sim_now_ms(sim));
+}
+
+/* A point near what is acknowledged, sometimes before it, sometimes beyond it. */
+static uint64_t draw_point(const struct question *question, struct sim *sim, const struct tokens *tokens)
+{
+	uint64_t token = tokens->offset[question->key];
+
+	if (question->kind == ASKED_AS_OF_TIME)
+		return SIM_UNIX_US + sim->clockwork.now_us - random_between(&sim->random, 0, 3000000);
+	if (question->kind == ASKED_AS_OF)
+		return random_between(&sim->random, 0, token + 3);
+	return question->kind == ASKED_AT_LEAST && random_chance(&sim->random, 100) ? token + 1000 : token;
+}
+
+void questions_ask(struct questions *questions, struct sim *sim, struct core *core, const struct tokens *tokens,
+		   uint32_t view_id)
+{
+	struct question question = {0};
+	uint64_t tag = 0;
+	int rv;
+
+	while (tag < QUESTIONS_MAX && questions->list[tag].kind != ASKED_NOTHING)
+		tag++;
+	if (tag == QUESTIONS_MAX)
+		return;
+	question.kind = (enum question_kind)random_between(&sim->random, ASKED_HISTORY, ASKED_SCAN);
+	question.key = (uint32_t)random_between(&sim->random, 0, WORKLOAD_KEYS - 1);
+	question.partition = partition_of(workload_key(question.key));
+	question.point = draw_point(&question, sim, tokens);
+	question.least = tokens->offset[question.key];
+	if (question.kind == ASKED_HISTORY)
+		rv = ask_history(&question, sim, core, tag);
+	else if (view_id == 0)
+		return;
+	else if (question.kind == ASKED_SCAN)
+		rv = ask_scan(&question, sim, core, tokens, view_id, tag);
+	else
+		rv = ask_read(&question, sim, core, view_id, tag);
+	if (rv != 0)
+		return;
+	questions->list[tag] = question;
+	questions->open++;
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------------ */
+
+static bool map_number(struct span map, const char *name, uint64_t *value)
+{
+	struct span member = msgpack_member(map, span_of_text(name));
+	struct reader reader = reader_of(member);
+
+	if (member.data == NULL)
+		return false;
+	*value = msgpack_read_uint(&reader);
+	return reader_done(&reader);
+}
+
+static void claim_state(struct claims *claims, struct sim *sim, struct claim claim, struct span state)
+{
+	claim.present = state.size > 0;
+	if (claim.present && (!map_number(state, "n", &claim.serial) || !map_number(state, "client", &claim.client)))
+		sim_fail(sim, "past: key %u: a state that no view made", claim.key);
+	claims_add(claims, &claim);
+}
+
+/* The offsets of a page, ascending. */
+static void take_page(const struct question *question, struct sim *sim, const struct history_data *page,
+		      struct claim *claim)
+{
+	struct reader records = reader_of(page->records);
+
+	claim->offsets = calloc((size_t)page->count + 1, sizeof *claim->offsets);
+	assert(claim->offsets != NULL);
+	claim->count = page->count;
+	for (uint32_t i = 0; i < page->count; i++) {
+		uint32_t place = question->history.reverse ? page->count - 1 - i : i;
+		struct history_record record;
+		struct reader bytes;
+		struct event event;
+
+		if (history_record_decode(&records, &record) != 0)
+			sim_fail(sim, "history: a page does not decode");
+		bytes = reader_of(record.event);
+		if (sim->failed || event_decode(&bytes, &event) != 0 ||
+		    !span_equal(event.key, workload_key(question->key)))
+			sim_fail(sim, "history: key %u: another key's event", question->key);
+		claim->offsets[place] = record.offset;
+	}
+	for (uint32_t i = 1; i < page->count; i++)
+		if (claim->offsets[i] <= claim->offsets[i - 1])
+			sim_fail(sim, "history: key %u is out of order", question->key);
+}
+
+static void told_history(const struct question *question, struct sim *sim, struct claims *claims,
+			 const struct history_data *page)
+{
+	const struct history *asked = &question->history;
+	struct claim claim = {.kind = CLAIM_HISTORY, .key = question->key};
+
+	take_page(question, sim, page, &claim);
+	if (asked->reverse) {
+		claim.from = page->done ? 0 : page->next;
+		claim.to = asked->from < page->commit ? asked->from : page->commit;
+	} else {
+		claim.from = asked->from;
+		claim.to = page->done ? page->commit : page->next;
+	}
+	marks_reach(&sim->marks, page->done ? MARK_HISTORY : MARK_HISTORY_PAGE);
+	claims_add(claims, &claim);
+}
+
+static void told_read(const struct question *question, struct sim *sim, struct claims *claims,
+		      const struct core_result *result)
+{
+	const struct read_done *done = &result->read;
+	struct claim claim = {
+		.kind = question->kind == ASKED_AS_OF_TIME ? CLAIM_STATE_AT : CLAIM_STATE,
+		.key = question->key,
+		.to = question->kind == ASKED_AS_OF_TIME ? question->point : done->applied,
+		.changed_at = done->changed_at,
+		.from = done->applied,
+		.version = question->kind == ASKED_AT_LEAST ? UINT64_MAX : done->version,
+	};
+
+	if (result->error == ERROR_NOT_YET)
+		marks_reach(&sim->marks, MARK_NOT_YET);
+	if (result->error == ERROR_BEFORE_FIRST) {
+		marks_reach(&sim->marks, MARK_BEFORE_FIRST);
+		claim.kind = CLAIM_BEFORE_FIRST;
+		claim.from = done->changed_at;
+		claim.to = question->kind == ASKED_AS_OF ? question->point + 1 : 0;
+		claims_add(claims, &claim);
+	}
+	if (result->error != ERROR_NONE && result->error != ERROR_NOT_FOUND)
+		return;
+	if (question->kind == ASKED_AT_LEAST && done->applied <= question->point)
+		sim_fail(sim, "token: key %u: offset %llu was demanded, applied %llu answered", question->key,
+			 (unsigned long long)question->point, (unsigned long long)done->applied);
+	if (question->kind == ASKED_AS_OF_TIME && question->least > 0 && done->applied <= question->least)
+		sim_fail(sim, "linearizability: key %u as of a time misses offset %llu", question->key,
+			 (unsigned long long)question->least);
+	marks_reach(&sim->marks, question->kind == ASKED_AT_LEAST ? MARK_AT_LEAST : MARK_AS_OF);
+	claim_state(claims, sim, claim, done->state);
+}
+
+/* Every key of the partition up to the page's last one (all, when it is the last page) is in the page or not there. */
+static void told_scan(const struct question *question, struct sim *sim, struct claims *claims,
+		      const struct scan_done *page)
+{
+	struct reader entries = reader_of(page->entries);
+	struct scan_entry entry = {0};
+	uint32_t taken = 0;
+
+	if (question->linearizable && question->least > 0 && page->applied <= question->least)
+		sim_fail(sim, "linearizability: a scan of partition %u at %llu misses offset %llu", question->partition,
+			 (unsigned long long)page->applied, (unsigned long long)question->least);
+	if (page->count > 0 && scan_entry_decode(&entries, &entry) != 0)
+		sim_fail(sim, "scan: a page does not decode");
+	for (uint32_t key = 0; key < WORKLOAD_KEYS && (page->done || taken < page->count); key++) {
+		bool here = taken < page->count && span_equal(entry.key, workload_key(key));
+		struct claim claim = {.kind = CLAIM_STATE, .key = key, .to = page->applied, .version = UINT64_MAX};
+
+		if (partition_of(workload_key(key)) != question->partition)
+			continue;
+		claim.changed_at = here ? entry.changed_at : 0;
+		claim_state(claims, sim, claim, here ? entry.state : SPAN_NULL);
+		taken += here;
+		if (here && taken < page->count && scan_entry_decode(&entries, &entry) != 0)
+			sim_fail(sim, "scan: a page does not decode");
+	}
+	if (taken != page->count)
+		sim_fail(sim, "scan: partition %u: keys out of order, or not of this partition", question->partition);
+	marks_reach(&sim->marks, MARK_SCAN);
+}
+
+void questions_told(struct questions *questions, struct sim *sim, struct claims *claims,
+		    const struct core_result *result)
+{
+	struct question *question = &questions->list[result->tag];
+
+	assert(result->tag < QUESTIONS_MAX && question->kind != ASKED_NOTHING);
+	if (question->kind == ASKED_HISTORY && result->error == ERROR_NONE)
+		told_history(question, sim, claims, &result->history);
+	else if (question->kind == ASKED_SCAN && result->error == ERROR_NONE)
+		told_scan(question, sim, claims, &result->scan);
+	else if (result->kind == CORE_READ)
+		told_read(question, sim, claims, result);
+	question->kind = ASKED_NOTHING;
+	questions->open--;
+}
