@@ -1,4 +1,5 @@
-/* What applying committed events to an entity view costs on one core: no network, no disk, only state_apply_group.
+/* What applying committed events to a view costs on one core: no network, no disk, only state_apply_group. First an
+ * entity view, then a summary (by key, and by partition key in a key space of its own), then a Lua view.
  *
  *   bench-view_bench [EVENTS [KEYS]]     defaults 2,000,000 and 100,000
  *
@@ -36,6 +37,7 @@ struct bench {
 	struct batch *batches;
 	uint32_t batch_count;
 	uint64_t event_count; /* in batches */
+	const char *kind;
 };
 
 static uint64_t bench_random(struct bench *bench)
@@ -186,25 +188,101 @@ static void bench_define(struct bench *bench, const struct control *control)
 	bench_apply(bench, GROUP_BATCHES);
 }
 
-static void bench_define_view(struct bench *bench)
+/* A definition in YAML's place: pairs of names and values, a value that is no text being MessagePack already. */
+struct kind {
+	const char *name;
+	const char *type; /* of events */
+	const char *parts[6][2];
+	const char *apply;
+	bool by_partition_key;
+};
+
+static const struct kind kinds[] = {
+	{"summary",
+	 "Put",
+	 {{"sum", "points"}, {"min", "points"}, {"max", "points"}, {"average", "balance"}},
+	 NULL,
+	 false},
+	{"summary",
+	 "Put",
+	 {{"sum", "points"}, {"min", "points"}, {"max", "points"}, {"average", "balance"}},
+	 NULL,
+	 true},
+	{"lua",
+	 "Put",
+	 {{NULL, NULL}},
+	 "function apply(event, state)\n"
+	 "  state = state or {n = 0, points = 0}\n"
+	 "  state.n = state.n + 1\n"
+	 "  state.points = state.points + event.data.points\n"
+	 "  state.status = event.data.status\n"
+	 "  return state\n"
+	 "end",
+	 false},
+};
+
+static void write_text(struct buffer *out, const char *text)
 {
-	struct buffer definition = BUFFER_NULL;
+	msgpack_write_str(out, span_of_text(text));
+}
+
+static void write_summary_rules(const struct kind *kind, struct buffer *out)
+{
+	uint32_t count = 0;
+
+	while (kind->parts[count][0] != NULL)
+		count++;
+	write_text(out, "on");
+	msgpack_write_map(out, 1);
+	write_text(out, kind->type);
+	msgpack_write_map(out, count + 1);
+	write_text(out, "count");
+	write_text(out, "events");
+	for (uint32_t i = 0; i < count; i++) {
+		write_text(out, kind->parts[i][0]);
+		msgpack_write_map(out, 1);
+		write_text(out, kind->parts[i][0]);
+		write_text(out, kind->parts[i][1]);
+	}
+}
+
+static void write_entity_rules(struct buffer *out)
+{
 	static const char *const rules[][2] = {{"Put", "put"}, {"Merge", "merge"}};
 
-	msgpack_write_map(&definition, 4);
-	msgpack_write_str(&definition, span_of_text("view"));
-	msgpack_write_str(&definition, span_of_text("customers"));
-	msgpack_write_str(&definition, span_of_text("stream"));
-	msgpack_write_str(&definition, span_of_text("Customer"));
-	msgpack_write_str(&definition, span_of_text("kind"));
-	msgpack_write_str(&definition, span_of_text("entity"));
-	msgpack_write_str(&definition, span_of_text("on"));
-	msgpack_write_map(&definition, 2);
+	write_text(out, "on");
+	msgpack_write_map(out, 2);
 	for (size_t i = 0; i < 2; i++) {
-		msgpack_write_str(&definition, span_of_text(rules[i][0]));
-		msgpack_write_map(&definition, 1);
-		msgpack_write_str(&definition, span_of_text(rules[i][1]));
-		msgpack_write_str(&definition, span_of_text("all"));
+		write_text(out, rules[i][0]);
+		msgpack_write_map(out, 1);
+		write_text(out, rules[i][1]);
+		write_text(out, "all");
+	}
+}
+
+/* kind: NULL for the entity view. */
+static void bench_define_view(struct bench *bench, const struct kind *kind)
+{
+	struct buffer definition = BUFFER_NULL;
+
+	msgpack_write_map(&definition, kind != NULL && kind->by_partition_key ? 5 : 4);
+	write_text(&definition, "view");
+	write_text(&definition, "customers");
+	write_text(&definition, "stream");
+	write_text(&definition, "Customer");
+	write_text(&definition, "kind");
+	write_text(&definition, kind == NULL ? "entity" : kind->name);
+	if (kind == NULL) {
+		write_entity_rules(&definition);
+	} else if (kind->apply == NULL) {
+		write_summary_rules(kind, &definition);
+	} else {
+		write_text(&definition, "apply");
+		write_text(&definition, kind->apply);
+	}
+	if (kind != NULL && kind->by_partition_key) {
+		write_text(&definition, "key");
+		write_text(&definition, "partitionkey");
 	}
 	bench_define(bench, &(struct control){.kind = CONTROL_VIEW_DEFINED,
 					      .id = VIEW,
@@ -236,16 +314,55 @@ static void bench_run(struct bench *bench, const struct load *load, uint64_t eve
 		done += bench->event_count;
 	}
 	took = cpu_seconds() - began;
-	printf("%-6s %u of 8 members, %3u events a batch, %2u batches a group: %6.1f ns an event, %5.2f M events/s, "
+	printf("%-7s %-6s %u of 8 members, %3u events a batch, %2u batches a group: %6.1f ns an event, %5.2f M "
+	       "events/s, "
 	       "digests %s\n",
-	       load->type, load->members, load->events_a_batch, load->batches_a_group, took * 1e9 / (double)done,
-	       (double)done / took / 1e6, bench_digests_hold(bench) ? "hold" : "DIFFER");
+	       bench->kind, load->type, load->members, load->events_a_batch, load->batches_a_group,
+	       took * 1e9 / (double)done, (double)done / took / 1e6, bench_digests_hold(bench) ? "hold" : "DIFFER");
+}
+
+/* Fresh states with one view, an event for each key in it. */
+static void bench_open(struct bench *bench, const struct kind *kind)
+{
+	bench->kind = kind == NULL ? "entity" : kind->by_partition_key ? "sum/own" : kind->name;
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		bench->states[p] = state_new(p);
+		bench->ends[p] = 0;
+		batch_builder_init(&bench->builders[p], p);
+	}
+	bench_define(bench,
+		     &(struct control){.kind = CONTROL_STREAM_DEFINED, .id = STREAM, .name = span_of_text("Customer")});
+	bench_define_view(bench, kind);
+	bench_make_events(bench, &(struct load){"Put", 8, 10, GROUP_BATCHES}, true);
+	bench_apply(bench, GROUP_BATCHES);
+}
+
+static void bench_close(struct bench *bench)
+{
+	bench_drop_batches(bench);
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		bench->states[p] = state_free(bench->states[p]);
+		batch_builder_deinit(&bench->builders[p]);
+	}
+}
+
+static void bench_entity(struct bench *bench, uint64_t events)
+{
+	static const unsigned members[] = {8, 2};
+	static const uint32_t batch_sizes[] = {1, 10, 100};
+
+	bench_open(bench, NULL);
+	bench_run(bench, &(struct load){"Put", 8, 1, 1}, events);
+	for (size_t b = 0; b < 3; b++) {
+		bench_run(bench, &(struct load){"Put", 8, batch_sizes[b], GROUP_BATCHES}, events);
+		for (size_t m = 0; m < 2; m++)
+			bench_run(bench, &(struct load){"Merge", members[m], batch_sizes[b], GROUP_BATCHES}, events);
+	}
+	bench_close(bench);
 }
 
 int main(int argc, char **argv)
 {
-	static const unsigned members[] = {8, 2};
-	static const uint32_t batch_sizes[] = {1, 10, 100};
 	struct bench *bench = calloc(1, sizeof *bench);
 	uint64_t events = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000000;
 
@@ -253,25 +370,13 @@ int main(int argc, char **argv)
 		return 1;
 	bench->random = 1;
 	bench->keys = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 100000;
-	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
-		bench->states[p] = state_new(p);
-		batch_builder_init(&bench->builders[p], p);
-	}
-	bench_define(bench,
-		     &(struct control){.kind = CONTROL_STREAM_DEFINED, .id = STREAM, .name = span_of_text("Customer")});
-	bench_define_view(bench);
-	bench_make_events(bench, &(struct load){"Put", 8, 10, GROUP_BATCHES}, true);
-	bench_apply(bench, GROUP_BATCHES);
-	bench_run(bench, &(struct load){"Put", 8, 1, 1}, events);
-	for (size_t b = 0; b < 3; b++) {
-		bench_run(bench, &(struct load){"Put", 8, batch_sizes[b], GROUP_BATCHES}, events);
-		for (size_t m = 0; m < 2; m++)
-			bench_run(bench, &(struct load){"Merge", members[m], batch_sizes[b], GROUP_BATCHES}, events);
-	}
-	bench_drop_batches(bench);
-	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
-		bench->states[p] = state_free(bench->states[p]);
-		batch_builder_deinit(&bench->builders[p]);
+	bench_entity(bench, events);
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		bench_open(bench, &kinds[i]);
+		for (unsigned m = 0; m < 2; m++)
+			bench_run(bench, &(struct load){"Put", m == 0 ? 8 : 2, 10, GROUP_BATCHES},
+				  kinds[i].apply == NULL ? events : events / 10);
+		bench_close(bench);
 	}
 	free(bench->batches);
 	free(bench);

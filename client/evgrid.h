@@ -51,7 +51,9 @@ enum {
 	EVG_CONNECT = 30,
 	EVG_USAGE = 31,
 	EVG_CLOSED = 36,
-	EVG_BEFORE_FIRST = 45
+	EVG_BLOCKED = 37,
+	EVG_BEFORE_FIRST = 45,
+	EVG_NO_PAST = 46
 };
 
 /* What a code says, in static text; never NULL. next: what to do about it. */
@@ -195,10 +197,11 @@ typedef struct evg_read {
 } evg_read;
 
 typedef struct evg_entry {
-	int error;        /* EVG_OK, EVG_NOT_FOUND, EVG_NOT_YET, EVG_BEFORE_FIRST, ... */
-	evg_bytes state;  /* MessagePack */
+	int error;        /* EVG_OK, EVG_NOT_FOUND, EVG_NOT_YET, EVG_BEFORE_FIRST, EVG_BLOCKED, ... */
+	evg_bytes state;  /* MessagePack; BLOCKED: text that says what is wrong */
 	uint64_t applied; /* everything before this offset of the partition is in it; NOT_YET: as far as it has come */
-	uint64_t changed_at;     /* the offset that last changed this entry; BEFORE_FIRST: of the key's first event */
+	uint64_t changed_at;     /* the offset that last changed this entry; BEFORE_FIRST: of the key's first event;
+				  * BLOCKED: the first that could not be applied */
 	uint64_t changed_us;     /* as of a point: ingest time of that event */
 	uint64_t version;        /* the key's count of events; as of a point: of those that are in it */
 	uint32_t age_ms;         /* since the replica last advanced or heard its primary; 0: fresh; UINT32_MAX: never */
@@ -248,9 +251,11 @@ typedef struct evg_scan_entry {
 	uint16_t partition;
 	evg_bytes key;
 	evg_bytes partition_key;
-	evg_bytes state; /* MessagePack */
+	int error;       /* EVG_OK or EVG_BLOCKED */
+	evg_bytes state; /* MessagePack; BLOCKED: what it was before, empty: it was not there */
 	uint64_t changed_at;
-	uint64_t applied; /* the offset at which its page stands: equal for all entries of a page */
+	uint64_t blocked_at; /* BLOCKED: the first offset that could not be applied */
+	uint64_t applied;    /* the offset at which its page stands: equal for all entries of a page */
 	uint32_t age_ms;
 } evg_scan_entry;
 

@@ -258,14 +258,15 @@ struct search {
 static void search_told(void *user, struct core_result *result)
 {
 	struct search *search = user;
+	bool found = result->error == 0 || result->error == ERROR_BLOCKED;
 
 	pthread_mutex_lock(&search->grid->lock);
 	search->open--;
-	if (result->error == 0 && search->found == 0) {
+	if (found && search->found == 0) {
 		search->result = *result;
 		result->bytes = BUFFER_NULL;
 	}
-	if (result->error == 0)
+	if (found)
 		search->found += result->read.found;
 	else if (result->error != ERROR_NOT_FOUND && search->error == 0)
 		search->error = result->error;

@@ -345,7 +345,9 @@ int evg_view_scan_next(evg_scan *scan, evg_scan_entry *out_entry)
 		.key = bytes_of(entry.key),
 		.partition_key = bytes_of(entry.partition_key.size == 0 ? entry.key : entry.partition_key),
 		.state = bytes_of(entry.state),
+		.error = entry.blocked_at == SCAN_NOT_BLOCKED ? EVG_OK : EVG_BLOCKED,
 		.changed_at = entry.changed_at,
+		.blocked_at = entry.blocked_at,
 		.applied = scan->applied,
 		.age_ms = scan->age_ms,
 	};

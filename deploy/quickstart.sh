@@ -61,7 +61,7 @@ export EVGRID_SERVER=${server#EVGRID_SERVER=}
 
 say "streams and views"
 for stream in Customer Product Order Payment; do "$evgrid" stream create "$stream" 2>/dev/null; done
-for view in customers products orders payments; do
+for view in customers products orders payments customer-orders open-orders; do
 	"$evgrid" view apply "deploy/shop/views/$view.yaml" 2>/dev/null
 done
 "$evgrid" view ls
@@ -69,7 +69,7 @@ done
 # The views of every node against what the events alone say: compare_views EVENTS-FILE...
 compare_views() {
 	"$evgrid" cluster wait --for healthy --timeout 60s
-	for view in customers products orders payments; do
+	for view in customers products orders payments customer-orders open-orders; do
 		deploy/shop/expected.py "$@" --keys "$view" >"$work/keys"
 		for node in n1 n2 n3; do
 			"$evgrid" view get "$view" --keys-from "$work/keys" --node "$node" >"$work/rows"

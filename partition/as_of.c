@@ -2,7 +2,7 @@
  * active now (design.md 9).
  *
  * 1. As of an offset: the key's events up to and with that offset. It is committed, so the answer never changes while
- *    the definition stays, and any replica may give it.
+ *    the definition stays, save that an operator lets a blocked key go on; any replica may give it.
  * 2. As of a time: the key's events before its first one with a later ingest time: a prefix, whatever the clocks did.
  * 3. A point before the key's first event is BEFORE_FIRST, with that event's offset and time: never a false "not
  *    found".
@@ -36,11 +36,15 @@ static void answer(struct shard *shard, const struct history_job *job)
 	struct view_entry entry;
 
 	done.error = (uint16_t)state_fold_get(job->fold, &entry);
-	if (entry.state.size > CHUNK_MAX_BYTES)
-		done.error = ERROR_LIMIT;
-	else
-		done.state = entry.state;
 	done.changed_at = entry.changed_at;
+	if (done.error == ERROR_BLOCKED) {
+		done.state = span_of_text(entry.why);
+		done.changed_at = entry.blocked_at;
+	} else if (entry.state.size > CHUNK_MAX_BYTES) {
+		done.error = ERROR_LIMIT;
+	} else {
+		done.state = entry.state;
+	}
 	done.version = entry.key_version;
 	if (job->beyond) {
 		done.error = ERROR_BEFORE_FIRST;
@@ -49,12 +53,15 @@ static void answer(struct shard *shard, const struct history_job *job)
 	read_answer(shard, job->client, &done);
 }
 
-/* The key's next event. True: it lies beyond the point. */
-static bool take(struct shard *shard, struct history_job *job, const struct key_event *event, int *error)
+/* The key's next event. True: it lies beyond the point, or cannot be applied. */
+static bool take(struct shard *shard, struct history_job *job, const struct state *state, const struct key_event *event,
+		 int *error)
 {
 	bool later = by_time(job) ? event->ingest_us > job->read.at_least : event->offset > job->read.at_least;
 	struct view_entry entry;
 
+	if (!state_fold_takes(job->fold, &event->event))
+		return false;
 	if (later) {
 		job->beyond = job->folded == 0;
 		job->first_offset = event->offset;
@@ -62,8 +69,13 @@ static bool take(struct shard *shard, struct history_job *job, const struct key_
 			job->changed_us = event->ingest_us;
 		return true;
 	}
-	*error = state_fold_apply(job->fold, &event->event, event->offset, event->ingest_us);
 	job->folded++;
+	*error = state_fold_apply(job->fold, state, &event->event, event->offset, event->ingest_us);
+	if (*error == ERROR_BLOCKED) {
+		job->changed_us = event->ingest_us;
+		*error = 0;
+		return true;
+	}
 	if (state_fold_get(job->fold, &entry) == 0 && entry.changed_at == event->offset)
 		job->changed_us = event->ingest_us;
 	shard->history_left -= (int64_t)(FOLD_COST + entry.state.size);
@@ -101,7 +113,7 @@ enum history_step as_of_step(struct shard *shard, struct history_job *job, struc
 		switch (result) {
 		case KEY_WALK_WAITING:
 		case KEY_WALK_LATER: return HISTORY_AGAIN;
-		case KEY_WALK_FOUND: done = take(shard, job, &event, &error); break;
+		case KEY_WALK_FOUND: done = take(shard, job, partition->state, &event, &error); break;
 		case KEY_WALK_END:
 			job->cursor = job->walk.to;
 			job->walking = false;

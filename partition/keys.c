@@ -32,7 +32,7 @@ void keys_deinit(struct keys *keys)
 		view_cells_free(entry);
 		free(entry);
 	}
-	table_deinit(&keys->table);
+	table_free_slots(&keys->table);
 	*keys = KEYS_NULL;
 }
 
@@ -79,6 +79,15 @@ struct key_entry *keys_get(struct keys *keys, const struct key_address *address)
 	struct key_entry *entry = keys_find(keys, address);
 
 	return entry != NULL ? entry : keys_add(keys, address);
+}
+
+void keys_remove(struct keys *keys, struct key_entry *entry)
+{
+	assert(entry->version == 0);
+	assert(entry->cells == NULL);
+	assert(entry->stream_id & KEYS_VIEW_SPACE);
+	table_remove(&keys->table, entry->hash, entry);
+	free(entry);
 }
 
 void keys_count(struct keys *keys, struct key_entry *entry)

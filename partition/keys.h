@@ -2,9 +2,12 @@
  * in that stream) and, in a list of cells, its state in each view of that stream: so an event costs one look-up,
  * however many views its stream has.
  *
- * An entry stays for ever once its version is above 0. The tail's events are counted in `pending`, which counts
- * only while `pending_mark` is the table's present mark: dropping the tail is one increment. An entry of version 0 was
- * made for a tail and is in no digest, count or snapshot.
+ * A view whose entries are not those of one stream's keys has a key space of its own (keys_view_space), as if it were a
+ * stream: its entries count no events, are in no digest of versions, and go with their last cell and mark.
+ *
+ * An entry of a stream stays for ever once its version is above 0. The tail's events are counted in `pending`, which
+ * counts only while `pending_mark` is the table's present mark: dropping the tail is one increment. An entry of
+ * version 0 was made for a tail and is in no digest, count or snapshot.
  *
  * Digest of the versions: the sum of (hash | 1) x version, so that one more event is one addition. */
 #ifndef EVGRID_PARTITION_KEYS_H
@@ -13,8 +16,10 @@
 #include "partition/table.h"
 #include "proto/bytes.h"
 
+#define KEYS_VIEW_SPACE 0x80000000u /* beyond every stream's id */
+
 struct key_address {
-	uint32_t stream_id;
+	uint32_t stream_id; /* or a view's key space */
 	struct span key;
 	struct span partition_key; /* empty: it equals the key */
 	uint64_t hash;
@@ -43,12 +48,20 @@ struct keys {
 
 #define KEYS_NULL ((struct keys){.pending_mark = 1})
 
+static inline uint32_t keys_view_space(uint32_t view_id)
+{
+	return KEYS_VIEW_SPACE | view_id;
+}
+
 struct key_address key_address_of(uint32_t stream_id, struct span key, struct span partition_key);
 
 void keys_deinit(struct keys *keys); /* frees the cells too */
 
 struct key_entry *keys_find(const struct keys *keys, const struct key_address *address); /* NULL: none */
 struct key_entry *keys_get(struct keys *keys, const struct key_address *address); /* made if missing; NULL: no memory */
+
+/* Frees an entry of a view's key space, without cells. */
+void keys_remove(struct keys *keys, struct key_entry *entry);
 
 /* One committed event: takes it off the tail's count, if it was there. */
 void keys_count(struct keys *keys, struct key_entry *entry);

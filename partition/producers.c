@@ -118,7 +118,7 @@ void producers_deinit(struct producers *producers)
 		free(producer->tail);
 		free(producer);
 	}
-	table_deinit(&producers->table);
+	table_free_slots(&producers->table);
 	*producers = (struct producers){0};
 }
 

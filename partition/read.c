@@ -71,7 +71,9 @@ static void answer(struct partition *partition, uint64_t client, const struct re
 			done.error = ERROR_LIMIT;
 		else if (done.error == ERROR_NONE)
 			done.state = entry.state;
-		done.changed_at = entry.changed_at;
+		else if (done.error == ERROR_BLOCKED)
+			done.state = span_of_text(entry.why);
+		done.changed_at = done.error == ERROR_BLOCKED ? entry.blocked_at : entry.changed_at;
 		done.version = entry.key_version;
 	}
 	read_answer(partition->shard, client, &done);

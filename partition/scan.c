@@ -69,9 +69,15 @@ static void send_page(struct partition *partition, const struct scan_job *job)
 	struct state_scan_entry from;
 
 	while (state_scan_entry(job->scan, done.count, &from)) {
-		const struct scan_entry entry = {from.key, from.partition_key, from.changed_at, from.state};
+		const struct scan_entry entry = {
+			.key = from.key,
+			.partition_key = from.partition_key,
+			.changed_at = from.entry.changed_at,
+			.blocked_at = from.blocked ? from.entry.blocked_at : SCAN_NOT_BLOCKED,
+			.state = from.entry.state,
+		};
 
-		if (done.count > 0 && entries.size + from.state.size + from.key.size > job->request.max_bytes)
+		if (done.count > 0 && entries.size + from.entry.state.size + from.key.size > job->request.max_bytes)
 			break;
 		scan_entry_encode(&entry, &entries);
 		done.count++;

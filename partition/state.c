@@ -70,10 +70,10 @@ static int take_committed(struct window_event *e)
 	else
 		stream->events++;
 	if (stream != NULL && stream->view_count > 0) {
-		struct view_event event = window_view_event(e);
+		struct view_event event = window_view_event(e, stream);
 
 		for (uint32_t i = 0; i < stream->view_count && rv == 0; i++)
-			rv = view_apply(stream->views[i], entry, &event, &state->scratch);
+			rv = state_view_take(state, stream->views[i], e, &event);
 	}
 	if (rv == 0 && e->last)
 		rv = state_batch_done(state, e->batch);
@@ -180,7 +180,7 @@ uint64_t state_digest_recompute(const struct state *state)
 		sum += cells_digest(state, entry);
 	for (uint32_t i = 0; i < state->view_count; i++)
 		if (state->views[i]->status == VIEW_ACTIVE)
-			sum += view_digest_head(state->views[i]);
+			sum += view_digest_head(state->views[i]) + view_blocks_digest_recompute(state->views[i]);
 	return sum;
 }
 
@@ -224,32 +224,52 @@ static int state_may_read(const struct state *state, uint32_t view_id, const str
 	return 0;
 }
 
+int state_read_entry(const struct view *view, const struct key_entry *found, struct view_entry *entry)
+{
+	const struct view_block *block = view_block_find(view, found);
+	const struct view_cell *cell = view_cell_find(found, view->generation);
+
+	*entry = (struct view_entry){.key_version = found->version};
+	if (cell != NULL) {
+		entry->state = view_cell_state(cell);
+		entry->changed_at = cell->changed_at;
+	}
+	if (block == NULL)
+		return cell == NULL ? ERROR_NOT_FOUND : 0;
+	entry->blocked_at = block->first == VIEW_BLOCK_NONE ? block->next : block->first;
+	entry->why = block->first == VIEW_BLOCK_NONE ? "on its way back" : block->why;
+	return ERROR_BLOCKED;
+}
+
 int state_view_find(struct state *state, uint32_t view_id, struct span key, struct view_entry *entry,
 		    struct span *partition_key, uint32_t *found)
 {
 	const struct key_entry *at;
 	const struct view *view;
 	size_t place = 0;
+	int told = ERROR_NOT_FOUND;
 	int rv = state_may_read(state, view_id, &view);
 
 	*entry = (struct view_entry){0};
 	*partition_key = SPAN_NULL;
 	*found = 0;
 	while (rv == 0 && (at = table_next(&state->keys.table, &place)) != NULL) {
-		const struct view_cell *cell;
+		struct view_entry one;
+		int error;
 
-		if (at->stream_id != view->plan->stream_id || !span_equal(key_entry_key(at), key))
+		if (at->stream_id != state_view_space(view) || !span_equal(key_entry_key(at), key))
 			continue;
-		cell = view_cell_find(at, view->generation);
-		if (cell == NULL)
+		error = state_read_entry(view, at, &one);
+		if (error == ERROR_NOT_FOUND)
 			continue;
 		(*found)++;
-		if (*found > 1 && cell->changed_at < entry->changed_at)
+		if (*found > 1 && one.changed_at < entry->changed_at)
 			continue;
-		*entry = (struct view_entry){view_cell_state(cell), cell->changed_at, at->version};
+		*entry = one;
 		*partition_key = at->partition_key_size == 0 ? key_entry_key(at) : key_entry_partition_key(at);
+		told = error;
 	}
-	return rv == 0 && *found == 0 ? ERROR_NOT_FOUND : rv;
+	return rv == 0 ? told : rv;
 }
 
 uint64_t state_key_count(const struct state *state)
@@ -262,7 +282,6 @@ int state_view_get(struct state *state, uint32_t view_id, struct span key, struc
 {
 	struct key_address address;
 	const struct key_entry *found;
-	const struct view_cell *cell;
 	const struct view *view;
 	int rv = state_may_read(state, view_id, &view);
 
@@ -271,16 +290,43 @@ int state_view_get(struct state *state, uint32_t view_id, struct span key, struc
 		return rv;
 	if (key.size > KEY_MAX_BYTES || partition_key.size > KEY_MAX_BYTES)
 		return ERROR_NOT_FOUND;
-	address = key_address_of(view->plan->stream_id, key, partition_key);
+	address = key_address_of(state_view_space(view), key, partition_key);
 	found = keys_find(&state->keys, &address);
-	if (found != NULL)
-		entry->key_version = found->version;
-	cell = found == NULL ? NULL : view_cell_find(found, view->generation);
-	if (cell == NULL)
-		return ERROR_NOT_FOUND;
-	entry->state = view_cell_state(cell);
-	entry->changed_at = cell->changed_at;
-	return 0;
+	return found == NULL ? ERROR_NOT_FOUND : state_read_entry(view, found, entry);
+}
+
+bool state_view_next(const struct state *state, uint32_t view_id, size_t *place, struct view_row *row)
+{
+	const struct view *view = state_reading_view(state, view_id);
+	const struct key_entry *found;
+
+	while (view != NULL && view->status == VIEW_ACTIVE && (found = table_next(&state->keys.table, place)) != NULL) {
+		if (found->stream_id != state_view_space(view) ||
+		    state_read_entry(view, found, &row->entry) == ERROR_NOT_FOUND)
+			continue;
+		row->key = key_entry_key(found);
+		row->partition_key = key_entry_partition_key(found);
+		return true;
+	}
+	return false;
+}
+
+bool state_view_error(const struct state *state, uint32_t view_id, size_t *place, struct view_error_entry *error)
+{
+	const struct view *view = state_reading_view(state, view_id);
+	const struct view_block *block = view == NULL ? NULL : table_next(&view->blocks, place);
+
+	if (block == NULL)
+		return false;
+	*error = (struct view_error_entry){
+		.version = view->version,
+		.key = key_entry_key(block->entry),
+		.partition_key = key_entry_partition_key(block->entry),
+		.catching = block->catching,
+		.offset = block->first == VIEW_BLOCK_NONE ? block->next : block->first,
+		.why = block->first == VIEW_BLOCK_NONE ? "on its way back" : block->why,
+	};
+	return true;
 }
 
 bool state_view_status(const struct state *state, uint32_t index, struct view_status_entry *status)
@@ -301,6 +347,7 @@ bool state_view_status(const struct state *state, uint32_t index, struct view_st
 		.missing = view->counts.missing,
 		.unreadable = view->counts.unreadable,
 		.refused = view->counts.refused,
+		.blocked = view->blocks.count,
 	};
 	return true;
 }

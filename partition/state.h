@@ -47,7 +47,8 @@ uint64_t state_entry_count(const struct state *state);
 
 /* A view defined at offset X must first be filled from the log's beginning. true: feed the committed batches from
  * *from on to state_fill, in order, until it says false. Views being filled answer NOT_READY and are left out of the
- * digest; they also receive state_apply's batches only once they have caught up (the fill goes up to applied). */
+ * digest; they also receive state_apply's batches only once they have caught up (the fill goes up to applied).
+ * A blocked key that a control record sent on its way back wants the log again from there: *from may go back. */
 bool state_wants_fill(const struct state *state, uint64_t *from);
 int state_fill(struct state *state, const struct batch *batch);
 
@@ -88,10 +89,14 @@ void state_overlay_clear(struct state *state);
 struct view_entry {
 	struct span state;    /* MessagePack; valid until the next apply */
 	uint64_t changed_at;  /* offset */
-	uint64_t key_version; /* of the key in the view's stream: what a writer gives as expected version */
+	uint64_t key_version; /* of the key in the view's stream: what a writer gives as expected version; 0: the view's
+				 entries are not that stream's keys */
+	uint64_t blocked_at;  /* BLOCKED: the first offset not applied */
+	const char *why;      /* BLOCKED: what is wrong with it; valid until the next apply */
 };
 
-/* 0, ERROR_NOT_FOUND, ERROR_UNKNOWN_VIEW, ERROR_NOT_READY, ERROR_BAD_VIEW (its definition does not compile here, or its
+/* 0, ERROR_NOT_FOUND, ERROR_BLOCKED (the entry is what it was before the offset that could not be applied),
+ * ERROR_UNKNOWN_VIEW, ERROR_NOT_READY, ERROR_BAD_VIEW (its definition does not compile here, or its
  * stream is not defined yet). Non-const: may render an entry on demand. */
 int state_view_get(struct state *state, uint32_t view_id, struct span key, struct span partition_key,
 		   struct view_entry *entry);
@@ -115,8 +120,29 @@ struct view_status_entry {
 	uint64_t missing;    /* updates and deletions of entities that were not there */
 	uint64_t unreadable; /* payloads that a rule needed and could not read */
 	uint64_t refused;    /* arithmetic on what is no number or out of range, states grown too large */
+	uint64_t blocked;    /* keys */
 };
 bool state_view_status(const struct state *state, uint32_t index, struct view_status_entry *status);
+
+/* The blocked keys of the version that answers: begin with *place = 0; false ends. Valid until the next apply. */
+struct view_error_entry {
+	uint32_t version; /* of the view: what a skip or a retry names */
+	struct span key;
+	struct span partition_key; /* empty: it equals the key */
+	bool catching;             /* on its way back */
+	uint64_t offset;           /* the first not applied */
+	const char *why;
+};
+bool state_view_error(const struct state *state, uint32_t view_id, size_t *place, struct view_error_entry *error);
+
+/* The entries and blocked keys of the version that answers, each once, in no order: begin with *place = 0; false ends.
+ * Valid until the next apply. */
+struct view_row {
+	struct span key;
+	struct span partition_key; /* empty: it equals the key */
+	struct view_entry entry;   /* state.size 0: nothing is stored; why: NULL unless blocked */
+};
+bool state_view_next(const struct state *state, uint32_t view_id, size_t *place, struct view_row *row);
 
 /* --- snapshots: the whole applied state at one offset ------------------------------------------------------------ */
 

@@ -90,18 +90,23 @@ static uint32_t resolve_stream(void *data, struct span name)
 	return 0;
 }
 
-/* A view over a stream that has no events yet has nothing to be filled with. */
+/* A view over streams that have no events yet has nothing to be filled with. */
 static uint64_t fill_start(const struct state *state, const struct view *view)
 {
-	const struct stream *stream = state_stream(state, view->plan->stream_id);
+	uint64_t events = state->strays;
 
-	assert(stream != NULL);
-	return stream->events == 0 && state->strays == 0 ? state->applied : 0;
+	for (uint32_t i = 0; i < view->plan->source_count; i++) {
+		const struct stream *stream = state_stream(state, view->plan->sources[i].id);
+
+		assert(stream != NULL);
+		events += stream->events;
+	}
+	return events == 0 ? state->applied : 0;
 }
 
 int state_compile_view(const struct state *state, struct view *view)
 {
-	char why[160];
+	char why[VIEW_WHY_BYTES];
 	int rv;
 
 	assert(view->plan == NULL);
@@ -121,7 +126,7 @@ int state_link_views(struct state *state)
 			struct view *view = state->views[i];
 			void *views = stream->views;
 
-			if (view->status != VIEW_ACTIVE || view->plan->stream_id != stream->id)
+			if (view->status != VIEW_ACTIVE || !view_plan_takes(view->plan, stream->id))
 				continue;
 			views = realloc(views, (stream->view_count + 1) * sizeof(struct view *));
 			if (views == NULL)
@@ -153,7 +158,7 @@ int state_add_view(struct state *state, struct view *view_take)
 void state_drop_view(struct state *state, uint32_t index)
 {
 	assert(index < state->view_count);
-	state->dirty |= state->views[index]->entries > 0;
+	state->dirty |= state->views[index]->entries > 0 || state->views[index]->blocks.count > 0;
 	state->sweep_place = 0;
 	view_free(state->views[index]);
 	state->view_count--;
@@ -210,7 +215,7 @@ static int state_define_view(struct state *state, const struct control *control)
 
 /* --- records ----------------------------------------------------------------------------------------------------- */
 
-static int state_take_control(struct state *state, const struct control *control)
+static int state_take_control(struct state *state, const struct control *control, uint64_t offset)
 {
 	int rv;
 
@@ -223,6 +228,8 @@ static int state_take_control(struct state *state, const struct control *control
 	case CONTROL_VIEW_DROPPED:
 		state_drop_versions(state, control->id, NULL, VIEW_ACTIVE);
 		return state_link_views(state);
+	case CONTROL_VIEW_SKIP:
+	case CONTROL_VIEW_RETRY: state_decide_block(state, control, offset, false); return 0;
 	}
 	return ERROR_VERSION;
 }
@@ -238,7 +245,7 @@ int state_apply_control(struct state *state, const struct batch *batch)
 
 		rv = control_decode(&in, &control);
 		if (rv == 0)
-			rv = state_take_control(state, &control);
+			rv = state_take_control(state, &control, batch->base_offset + i);
 		state->controls += rv == 0;
 	}
 	return rv == 0 && !reader_done(&in) ? ERROR_MALFORMED : rv;

@@ -11,11 +11,13 @@ bool state_wants_fill(const struct state *state, uint64_t *from)
 	for (uint32_t i = 0; i < state->view_count; i++) {
 		const struct view *view = state->views[i];
 
-		if (view->status != VIEW_FILLING)
-			continue;
-		wants = true;
-		if (view->fill_next < *from)
-			*from = view->fill_next;
+		uint64_t next = view_blocks_next(view);
+
+		if (view->status == VIEW_FILLING && view->fill_next < next)
+			next = view->fill_next;
+		wants |= view->status == VIEW_FILLING || next != UINT64_MAX;
+		if (next < *from)
+			*from = next;
 	}
 	return wants;
 }
@@ -23,20 +25,39 @@ bool state_wants_fill(const struct state *state, uint64_t *from)
 static int take_fill(struct window_event *e)
 {
 	struct state *state = e->state;
-	struct key_entry *entry = NULL;
-	struct view_event event = window_view_event(e);
+	const struct stream *stream = state_stream(state, e->event.stream_id);
+	struct view_event event;
 	int rv = 0;
 
+	if (stream == NULL)
+		return 0;
+	event = window_view_event(e, stream);
 	for (uint32_t i = 0; i < state->view_count && rv == 0; i++) {
 		struct view *view = state->views[i];
 
-		if (view->status != VIEW_FILLING || view->fill_next > e->offset ||
-		    view->plan->stream_id != e->event.stream_id)
+		if (view->status == VIEW_BROKEN || !view_plan_takes(view->plan, stream->id))
 			continue;
-		entry = window_event_entry(e);
-		if (entry == NULL)
-			return ERROR_MEMORY;
-		rv = view_apply(view, entry, &event, &state->scratch);
+		if (view->status == VIEW_FILLING && view->fill_next <= e->offset)
+			rv = state_view_take(state, view, e, &event);
+		if (rv == 0 && view->catching > 0)
+			rv = state_view_catch_up(state, view, e, &event);
+	}
+	return rv;
+}
+
+/* Decisions on blocked keys, met again. */
+static int fill_controls(struct state *state, const struct batch *batch)
+{
+	struct span records = SPAN_NULL;
+	int rv = batch_records(batch, &state->records, &records);
+	struct reader in = reader_of(records);
+
+	for (uint32_t i = 0; i < batch->record_count && rv == 0; i++) {
+		struct control control;
+
+		rv = control_decode(&in, &control);
+		if (rv == 0 && (control.kind == CONTROL_VIEW_SKIP || control.kind == CONTROL_VIEW_RETRY))
+			state_decide_block(state, &control, batch->base_offset + i, true);
 	}
 	return rv;
 }
@@ -50,6 +71,9 @@ static int fill_advance(struct state *state, const struct batch *batch)
 	for (uint32_t i = 0; i < state->view_count; i++)
 		if (state->views[i]->status == VIEW_FILLING && state->views[i]->fill_next < end)
 			state->views[i]->fill_next = end;
+	for (uint32_t i = 0; i < state->view_count; i++)
+		state->dirty |= view_blocks_advance(state->views[i], batch->base_offset, end,
+						    state_view_position(state, state->views[i]));
 	for (uint32_t i = 0; i < state->view_count && rv == 0; i++) {
 		if (state->views[i]->status == VIEW_FILLING && state->views[i]->fill_next == state->applied) {
 			rv = state_activate_view(state, state->views[i]);
@@ -76,6 +100,8 @@ int state_fill(struct state *state, const struct batch *batch)
 		window_begin(&window, take_fill);
 		window_add(&window, state, batch);
 		window_flush(&window);
+	} else {
+		state->failure = -fill_controls(state, batch);
 	}
 	if (state->failure == 0)
 		state->failure = -fill_advance(state, batch);
@@ -94,7 +120,7 @@ static bool generation_lives(const struct state *state, uint32_t generation)
 	return false;
 }
 
-static void sweep_entry(const struct state *state, struct key_entry *entry)
+static void sweep_entry(struct state *state, struct key_entry *entry)
 {
 	struct view_cell *cell = entry->cells;
 
@@ -105,6 +131,7 @@ static void sweep_entry(const struct state *state, struct key_entry *entry)
 			view_cell_remove(entry, cell->generation);
 		cell = next;
 	}
+	state_release_entry(state, entry);
 }
 
 /* A table whose slots were renewed meanwhile is walked from its beginning again. */

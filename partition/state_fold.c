@@ -9,6 +9,9 @@
 struct state_fold {
 	struct view *view;
 	struct key_entry *entry;
+	uint64_t decided; /* what could not be applied before this offset was skipped */
+	uint64_t blocked_at;
+	bool blocked;
 	struct buffer scratch;
 };
 
@@ -28,6 +31,17 @@ static struct key_entry *entry_new(const struct key_address *address)
 	return entry;
 }
 
+/* How far the key is free of marks in the state, which may lack what is committed since. */
+static uint64_t decided_to(const struct state *state, const struct view *view, const struct key_address *address)
+{
+	const struct key_entry *entry = keys_find(&state->keys, address);
+	const struct view_block *block = entry == NULL ? NULL : view_block_find(view, entry);
+
+	if (block == NULL)
+		return state->applied;
+	return block->first == VIEW_BLOCK_NONE ? block->next : block->first;
+}
+
 static int fold_begin(struct state_fold *fold, const struct state *state, const struct view *from, struct span key,
 		      struct span partition_key)
 {
@@ -43,7 +57,8 @@ static int fold_begin(struct state_fold *fold, const struct state *state, const 
 		return rv;
 	if (fold->view->status == VIEW_BROKEN)
 		return ERROR_BAD_VIEW;
-	address = key_address_of(fold->view->plan->stream_id, key, partition_key);
+	address = key_address_of(state_view_space(fold->view), key, partition_key);
+	fold->decided = decided_to(state, from, &address);
 	fold->entry = entry_new(&address);
 	return fold->entry == NULL ? ERROR_MEMORY : 0;
 }
@@ -61,6 +76,8 @@ int state_fold_new(const struct state *state, uint32_t view_id, struct span key,
 		return ERROR_UNKNOWN_VIEW;
 	if (from->status != VIEW_ACTIVE)
 		return from->status == VIEW_BROKEN ? ERROR_BAD_VIEW : ERROR_NOT_READY;
+	if (from->plan->key != VIEW_KEY_OF_EVENT)
+		return ERROR_NO_PAST;
 	fold = calloc(1, sizeof *fold);
 	if (fold == NULL)
 		return ERROR_MEMORY;
@@ -89,22 +106,35 @@ struct state_fold *state_fold_free(struct state_fold *fold)
 
 uint32_t state_fold_stream(const struct state_fold *fold)
 {
-	return fold->view->plan->stream_id;
+	return fold->view->plan->source_count == 1 ? fold->view->plan->sources[0].id : 0;
 }
 
-int state_fold_apply(struct state_fold *fold, const struct event *event, uint64_t offset, uint64_t ingest_time_us)
+bool state_fold_takes(const struct state_fold *fold, const struct event *event)
 {
-	const struct view_event applied = {
-		.type = event->type,
-		.content_type = event->content_type,
-		.payload = event->payload,
-		.offset = offset,
-		.ingest_time_us = ingest_time_us,
-	};
+	return view_plan_takes(fold->view->plan, event->stream_id);
+}
 
-	assert(event->stream_id == state_fold_stream(fold));
+int state_fold_apply(struct state_fold *fold, const struct state *state, const struct event *event, uint64_t offset,
+		     uint64_t ingest_time_us)
+{
+	const struct stream *stream = state_stream(state, event->stream_id);
+	struct view_event applied;
+	int rv = 0;
+
+	assert(state_fold_takes(fold, event));
+	assert(!fold->blocked);
+	if (stream == NULL)
+		return 0; /* the log has not defined it, so no view has taken this event */
+	applied = view_event_of(event, buffer_span(&stream->name), offset, ingest_time_us);
+	if (view_plan_wants(fold->view->plan, event->type))
+		rv = view_apply(fold->view, fold->entry, &applied, &fold->scratch);
+	if (rv == VIEW_FAULT && offset >= fold->decided) {
+		fold->blocked = true;
+		fold->blocked_at = offset;
+		return ERROR_BLOCKED;
+	}
 	fold->entry->version++;
-	return view_apply(fold->view, fold->entry, &applied, &fold->scratch);
+	return rv == VIEW_FAULT ? 0 : rv;
 }
 
 int state_fold_get(const struct state_fold *fold, struct view_entry *entry)
@@ -112,9 +142,13 @@ int state_fold_get(const struct state_fold *fold, struct view_entry *entry)
 	const struct view_cell *cell = view_cell_find(fold->entry, fold->view->generation);
 
 	*entry = (struct view_entry){.key_version = fold->entry->version};
-	if (cell == NULL)
-		return ERROR_NOT_FOUND;
-	entry->state = view_cell_state(cell);
-	entry->changed_at = cell->changed_at;
-	return 0;
+	if (cell != NULL) {
+		entry->state = view_cell_state(cell);
+		entry->changed_at = cell->changed_at;
+	}
+	if (!fold->blocked)
+		return cell == NULL ? ERROR_NOT_FOUND : 0;
+	entry->blocked_at = fold->blocked_at;
+	entry->why = fold->view->why;
+	return ERROR_BLOCKED;
 }

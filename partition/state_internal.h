@@ -7,6 +7,7 @@
 #include "partition/producers.h"
 #include "partition/state.h"
 #include "partition/view.h"
+#include "partition/view_block.h"
 
 #define STATE_WINDOW 32u     /* events looked ahead: hashed and fetched from memory before the first is applied */
 #define STATE_SWEEP_KEYS 16u /* keys rid of dead cells with each batch */
@@ -77,7 +78,7 @@ void window_add(struct window *window, struct state *state, const struct batch *
 void window_flush(struct window *window);
 
 struct key_entry *window_event_entry(struct window_event *event); /* made if missing; NULL: no memory */
-struct view_event window_view_event(const struct window_event *event);
+struct view_event window_view_event(const struct window_event *event, const struct stream *stream);
 
 /* --- parts ------------------------------------------------------------------------------------------------------- */
 
@@ -85,6 +86,9 @@ struct stream *state_stream(const struct state *state, uint32_t stream_id); /* N
 
 /* The version that answers: the active one, or else one that says why there is none; NULL: unknown. */
 const struct view *state_reading_view(const struct state *state, uint32_t view_id);
+
+/* What a key's entry holds for this view. 0, ERROR_NOT_FOUND or ERROR_BLOCKED. */
+int state_read_entry(const struct view *view, const struct key_entry *found, struct view_entry *entry);
 
 /* A control batch's records, in order. 0, or a positive error: the state fails. */
 int state_apply_control(struct state *state, const struct batch *batch);
@@ -97,6 +101,25 @@ void state_drop_view(struct state *state, uint32_t index);
 /* Makes it active in place of every other version. 0 or ERROR_MEMORY. */
 int state_activate_view(struct state *state, struct view *view);
 int state_link_views(struct state *state); /* streams' lists of active views. 0 or ERROR_MEMORY */
+
+/* The key space of a view's entries. */
+static inline uint32_t state_view_space(const struct view *view)
+{
+	return view->plan->own_keys ? keys_view_space(view->id) : view->plan->sources[0].id;
+}
+
+/* --- views taking events (state_views.c) -------------------------------------------------------------------------- */
+
+/* One event of a stream that the view takes; a blocked key's waits. 0 or ERROR_MEMORY. */
+int state_view_take(struct state *state, struct view *view, struct window_event *e, const struct view_event *event);
+/* The same event read again, for a key that is on its way back. */
+int state_view_catch_up(struct state *state, struct view *view, struct window_event *e, const struct view_event *event);
+/* A skip or retry at this offset. `again`: it is read again, after the view or the key took it before. */
+void state_decide_block(struct state *state, const struct control *control, uint64_t offset, bool again);
+/* Everything before it has been taken by the view, save what waits. */
+uint64_t state_view_position(const struct state *state, const struct view *view);
+/* Frees an entry of a view's key space that nothing is left of. */
+void state_release_entry(struct state *state, struct key_entry *entry);
 
 void state_sweep(struct state *state); /* some keys' dead cells */
 void state_tail_covered(struct state *state);

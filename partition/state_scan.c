@@ -77,6 +77,7 @@ struct state_scan *state_scan_free(struct state_scan *scan)
 		return NULL;
 	if (view != NULL)
 		view_unwatch(view);
+	scan->state->dirty = true; /* keys that were let go meanwhile */
 	free(scan->heap);
 	free(scan);
 	return NULL;
@@ -102,6 +103,12 @@ static int compare_entries(const struct key_entry *a, const struct key_entry *b)
 static int compare_places(const void *a, const void *b)
 {
 	return compare_entries(*(struct key_entry *const *)b, *(struct key_entry *const *)a); /* the greatest first */
+}
+
+/* An entry, or a key that is blocked before it got one. */
+static bool is_there(const struct view *view, const struct key_entry *entry)
+{
+	return view_cell_find(entry, view->generation) != NULL || view_block_find(view, entry) != NULL;
 }
 
 static bool in_range(const struct state_scan *scan, const struct key_entry *entry)
@@ -152,11 +159,11 @@ static void heap_push(struct state_scan *scan, struct key_entry *entry)
 }
 
 /* 0 or ERROR_MEMORY. */
-static int offer(struct state_scan *scan, struct key_entry *entry)
+static int offer(struct state_scan *scan, const struct view *view, struct key_entry *entry)
 {
 	void *heap = scan->heap;
 
-	if (view_cell_find(entry, scan->generation) == NULL || !in_range(scan, entry))
+	if (!is_there(view, entry) || !in_range(scan, entry))
 		return 0;
 	if (scan->count == scan->limit) {
 		int order = compare_entries(entry, scan->heap[0]);
@@ -202,6 +209,10 @@ static bool slot_taken(const struct table_slot *slot)
 
 bool state_scan_step(struct state_scan *scan, uint32_t slots)
 {
+	const struct view *view = scan_view(scan);
+
+	if (view == NULL)
+		scan->passed = true; /* it went, and its keys with it */
 	while (slots > 0 && !scan->passed) {
 		const struct table_array *array = pass_array(scan);
 		uint32_t taken = 0;
@@ -212,7 +223,7 @@ bool state_scan_step(struct state_scan *scan, uint32_t slots)
 
 			if (scan->place + SCAN_AHEAD < array->capacity && slot_taken(slot + SCAN_AHEAD))
 				__builtin_prefetch(slot[SCAN_AHEAD].entry);
-			if (slot_taken(slot) && offer(scan, slot->entry) != 0)
+			if (slot_taken(slot) && offer(scan, view, slot->entry) != 0)
 				scan->failed = true;
 		}
 		slots -= taken;
@@ -221,7 +232,7 @@ bool state_scan_step(struct state_scan *scan, uint32_t slots)
 }
 
 /* Sorted the greatest first, which is a heap, too; once each; those that have an entry now. */
-static void put_in_order(struct state_scan *scan)
+static void put_in_order(struct state_scan *scan, const struct view *view)
 {
 	uint32_t kept = 0;
 
@@ -230,7 +241,7 @@ static void put_in_order(struct state_scan *scan)
 	for (uint32_t i = 0; i < scan->count; i++) {
 		struct key_entry *entry = scan->heap[i];
 
-		if (view_cell_find(entry, scan->generation) != NULL && (kept == 0 || scan->heap[kept - 1] != entry))
+		if (is_there(view, entry) && (kept == 0 || scan->heap[kept - 1] != entry))
 			scan->heap[kept++] = entry;
 	}
 	scan->count = kept;
@@ -247,27 +258,24 @@ int state_scan_settle(struct state_scan *scan)
 	if (view->births.lost)
 		return ERROR_BUSY;
 	while (scan->births_seen < view->births.count && rv == 0)
-		rv = offer(scan, view->births.entries[scan->births_seen++]);
-	put_in_order(scan);
+		rv = offer(scan, view, view->births.entries[scan->births_seen++]);
+	put_in_order(scan, view);
 	return scan->failed ? ERROR_MEMORY : rv;
 }
 
 bool state_scan_entry(const struct state_scan *scan, uint32_t i, struct state_scan_entry *entry)
 {
-	const struct view_cell *cell;
 	const struct key_entry *key;
+	int error;
 
 	if (i >= scan->count)
 		return false;
 	key = scan->heap[scan->count - 1 - i];
-	cell = view_cell_find(key, scan->generation);
-	assert(cell != NULL); /* settled, and nothing was applied since */
-	*entry = (struct state_scan_entry){
-		.key = key_entry_key(key),
-		.partition_key = key_entry_partition_key(key),
-		.state = view_cell_state(cell),
-		.changed_at = cell->changed_at,
-	};
+	error = state_read_entry(scan_view(scan), key, &entry->entry);
+	assert(error != ERROR_NOT_FOUND); /* settled, and nothing was applied since */
+	entry->blocked = error == ERROR_BLOCKED;
+	entry->key = key_entry_key(key);
+	entry->partition_key = key_entry_partition_key(key);
 	return true;
 }
 

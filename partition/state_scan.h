@@ -2,8 +2,9 @@
  *
  * Keys lie in a hash table: a page is the `limit` least keys behind the one before, picked in one pass over all keys of
  * the partition (of every stream), in slices. So a page costs that pass, whatever its size. Events may be applied
- * between slices: keys that get an entry meanwhile are noted by the view (view_watch) and join the choice at the end,
- * those that lose theirs are left out then; so the page is that of the offset applied when it is read out.
+ * between slices: keys that get an entry, or are blocked without one, meanwhile are noted by the view (view_watch) and
+ * join the choice at the end, those that lose theirs are left out then; so the page is that of the offset applied when
+ * it is read out.
  *
  * The table may grow between slices. Its old slots are walked before the present ones, and what moves goes from old to
  * present, so nothing is missed; what is met twice is taken once. */
@@ -37,8 +38,8 @@ int state_scan_settle(struct state_scan *scan);
 struct state_scan_entry {
 	struct span key;
 	struct span partition_key; /* empty: it equals the key */
-	struct span state;
-	uint64_t changed_at;
+	struct view_entry entry;
+	bool blocked; /* the entry is what it was before entry.blocked_at; without a state it was not there yet */
 };
 bool state_scan_entry(const struct state_scan *scan, uint32_t i, struct state_scan_entry *entry);
 bool state_scan_more(const struct state_scan *scan); /* keys beyond the page may be there */

@@ -1,13 +1,17 @@
 /* A snapshot: the whole applied state at one offset, without the overlay.
  *
  * Little-endian, varints LEB128, strings a varint length and bytes:
- *   u32 magic "EVSS", u16 format 1, u16 partition
+ *   u32 magic "EVSS", u16 format 2, u16 partition
  *   u64 applied, u64 control records, u64 stray events
  *   varint n, n x stream: varint id, varint events, string name, string settings
  *   varint n, n x view: varint id, varint version, u8 status, string name, string definition, 3 x varint counts
  *   producers: u64 log time, varint n, n x producer, the least recently used first (producers.c)
- *   varint n, n x key: varint stream id, string key, string partition key (empty: the key), varint version,
+ *   n x key:   u8 1, varint stream id or a view's key space, string key, string partition key (empty: the key),
+ *              varint version (0: of a view's key space),
  *              varint m, m x cell: varint index of the view, varint changed at, string state
+ *              varint b, b x mark of a blocked key: varint index of the view, u8 is on its way back, u64 first offset
+ *              not applied, u64 next, u64 decided (view_block.h), string why
+ *   u8 0
  *   u64 digest     state_digest of the whole
  *   u64 checksum   XXH3-64 of all bytes before it
  * The order of keys is that of a hash table: two snapshots of equal states may differ in their bytes, not in digest.
@@ -19,7 +23,7 @@
 #include "partition/state_internal.h"
 
 #define SNAPSHOT_MAGIC 0x53535645u /* "EVSS" */
-#define SNAPSHOT_FORMAT 1u
+#define SNAPSHOT_FORMAT 2u
 #define SNAPSHOT_TRAILER_BYTES 16u
 #define SNAPSHOT_TEXT_MAX_BYTES ((size_t)BATCH_MAX_BYTES) /* settings, definitions: each came in a batch */
 
@@ -58,16 +62,45 @@ static const struct view_cell *active_cell(const struct state *state, const stru
 							  : view_cell_find(entry, state->views[index]->generation);
 }
 
+static const struct view_block *active_block(const struct state *state, const struct key_entry *entry, uint32_t index)
+{
+	return state->views[index]->status != VIEW_ACTIVE ? NULL : view_block_find(state->views[index], entry);
+}
+
+static void snapshot_blocks(const struct state *state, const struct key_entry *entry, uint32_t count,
+			    struct buffer *out)
+{
+	buffer_varint(out, count);
+	for (uint32_t i = 0; i < state->view_count && count > 0; i++) {
+		const struct view_block *block = active_block(state, entry, i);
+
+		if (block == NULL)
+			continue;
+		buffer_varint(out, i);
+		buffer_u8(out, block->catching);
+		buffer_u64(out, block->first);
+		buffer_u64(out, block->next);
+		buffer_u64(out, block->decided);
+		buffer_string(out, span_of_text(block->why));
+	}
+}
+
 static void snapshot_key(const struct state *state, const struct key_entry *entry, struct buffer *out)
 {
+	uint32_t blocks = 0;
 	uint32_t cells = 0;
 
+	for (uint32_t i = 0; i < state->view_count; i++) {
+		cells += active_cell(state, entry, i) != NULL;
+		blocks += active_block(state, entry, i) != NULL;
+	}
+	if (entry->version == 0 && cells + blocks == 0)
+		return; /* made for a tail, or for a view that is being filled */
+	buffer_u8(out, 1);
 	buffer_varint(out, entry->stream_id);
 	buffer_string(out, key_entry_key(entry));
 	buffer_string(out, key_entry_partition_key(entry));
 	buffer_varint(out, entry->version);
-	for (uint32_t i = 0; i < state->view_count; i++)
-		cells += active_cell(state, entry, i) != NULL;
 	buffer_varint(out, cells);
 	for (uint32_t i = 0; i < state->view_count && cells > 0; i++) {
 		const struct view_cell *cell = active_cell(state, entry, i);
@@ -78,6 +111,7 @@ static void snapshot_key(const struct state *state, const struct key_entry *entr
 		buffer_varint(out, cell->changed_at);
 		buffer_string(out, view_cell_state(cell));
 	}
+	snapshot_blocks(state, entry, blocks, out);
 }
 
 int state_snapshot(const struct state *state, struct buffer *out)
@@ -96,10 +130,9 @@ int state_snapshot(const struct state *state, struct buffer *out)
 	buffer_u64(out, state->strays);
 	snapshot_definitions(state, out);
 	producers_encode(&state->producers, out);
-	buffer_varint(out, state->keys.count);
 	while ((entry = table_next(&state->keys.table, &place)) != NULL)
-		if (entry->version > 0)
-			snapshot_key(state, entry, out);
+		snapshot_key(state, entry, out);
+	buffer_u8(out, 0);
 	buffer_u64(out, state_digest(state));
 	if (out->failed)
 		return -ERROR_MEMORY;
@@ -166,6 +199,11 @@ static int restore_views(struct state *state, struct reader *in)
 	return rv != 0 ? rv : state_link_views(state);
 }
 
+static bool view_keeps(const struct view *view, const struct key_entry *entry)
+{
+	return view->status == VIEW_ACTIVE && entry->stream_id == state_view_space(view);
+}
+
 static int restore_cell(struct state *state, struct key_entry *entry, struct reader *in)
 {
 	uint64_t index = reader_varint(in);
@@ -176,9 +214,34 @@ static int restore_cell(struct state *state, struct key_entry *entry, struct rea
 	if (in->failed || index >= state->view_count || changed_at >= state->applied)
 		return ERROR_MALFORMED;
 	view = state->views[index];
-	if (view->status != VIEW_ACTIVE || view->plan->stream_id != entry->stream_id)
+	if (!view_keeps(view, entry))
 		return ERROR_MALFORMED;
 	return view_restore_cell(view, entry, bytes, changed_at);
+}
+
+static int restore_block(struct state *state, struct key_entry *entry, struct reader *in)
+{
+	uint64_t index = reader_varint(in);
+	bool catching = reader_u8(in) != 0;
+	uint64_t first = reader_u64(in);
+	uint64_t next = reader_u64(in);
+	uint64_t decided = reader_u64(in);
+	struct span why = reader_string(in, VIEW_WHY_BYTES - 1);
+	struct view_block *block;
+
+	if (in->failed || index >= state->view_count || !view_keeps(state->views[index], entry) ||
+	    view_block_find(state->views[index], entry) != NULL)
+		return ERROR_MALFORMED;
+	if (catching ? next >= state->applied : first >= state->applied)
+		return ERROR_MALFORMED;
+	block = view_block_add(state->views[index], entry, first, why);
+	if (block == NULL)
+		return ERROR_MEMORY;
+	if (catching)
+		view_block_send(state->views[index], block, next, decided);
+	if (catching && first != VIEW_BLOCK_NONE)
+		view_block_stop(state->views[index], block, first, why);
+	return 0;
 }
 
 static int restore_key(struct state *state, struct reader *in)
@@ -188,27 +251,32 @@ static int restore_key(struct state *state, struct reader *in)
 	struct span partition_key = reader_string(in, KEY_MAX_BYTES);
 	uint64_t version = reader_varint(in);
 	uint64_t cells = reader_varint(in);
+	uint64_t blocks;
 	struct key_address address;
 	struct key_entry *entry;
 	int rv = 0;
 
-	if (in->failed || stream_id > UINT32_MAX || version == 0)
+	if (in->failed || stream_id > UINT32_MAX || (version == 0) != ((stream_id & KEYS_VIEW_SPACE) != 0))
 		return ERROR_MALFORMED;
 	address = key_address_of((uint32_t)stream_id, key, partition_key);
 	entry = keys_get(&state->keys, &address);
 	if (entry == NULL)
 		return ERROR_MEMORY;
-	if (entry->version != 0)
+	if (entry->version != 0 || entry->cells != NULL)
 		return ERROR_MALFORMED;
-	keys_restore(&state->keys, entry, version);
+	if (version > 0)
+		keys_restore(&state->keys, entry, version);
 	for (uint64_t i = 0; i < cells && rv == 0; i++)
 		rv = restore_cell(state, entry, in);
-	return rv;
+	blocks = reader_varint(in);
+	for (uint64_t i = 0; i < blocks && rv == 0; i++)
+		rv = restore_block(state, entry, in);
+	return rv != 0 || !in->failed ? rv : ERROR_MALFORMED;
 }
 
 static int restore_body(struct state *state, struct reader *in)
 {
-	uint64_t count;
+	uint8_t more = 1;
 	int rv;
 
 	state->applied = reader_u64(in);
@@ -220,10 +288,9 @@ static int restore_body(struct state *state, struct reader *in)
 		rv = restore_views(state, in);
 	if (rv == 0)
 		rv = producers_decode(&state->producers, in);
-	count = reader_varint(in);
-	for (uint64_t i = 0; i < count && rv == 0; i++)
+	while (rv == 0 && (more = reader_u8(in)) == 1)
 		rv = restore_key(state, in);
-	if (rv == 0 && (!reader_done(in) || state->keys.count != count))
+	if (rv == 0 && (!reader_done(in) || more != 0))
 		rv = ERROR_MALFORMED;
 	return rv;
 }

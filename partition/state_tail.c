@@ -37,7 +37,8 @@ static int tail_add_controls(struct state *state, const struct batch *batch)
 		struct control control;
 
 		rv = control_decode(&in, &control);
-		if (rv == 0 && control.kind != CONTROL_EPOCH_START)
+		if (rv == 0 && (control.kind == CONTROL_STREAM_DEFINED || control.kind == CONTROL_VIEW_DEFINED ||
+				control.kind == CONTROL_VIEW_DROPPED))
 			rv = tail_add_definition(state, &control, batch->base_offset + i);
 	}
 	return rv;

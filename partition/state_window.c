@@ -61,15 +61,9 @@ struct key_entry *window_event_entry(struct window_event *event)
 	return event->entry;
 }
 
-struct view_event window_view_event(const struct window_event *event)
+struct view_event window_view_event(const struct window_event *event, const struct stream *stream)
 {
-	return (struct view_event){
-		.type = event->event.type,
-		.content_type = event->event.content_type,
-		.payload = event->event.payload,
-		.offset = event->offset,
-		.ingest_time_us = event->batch->ingest_time_us,
-	};
+	return view_event_of(&event->event, buffer_span(&stream->name), event->offset, event->batch->ingest_time_us);
 }
 
 static int window_add_event(struct window *window, struct state *state, const struct batch *batch,

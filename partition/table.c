@@ -8,7 +8,7 @@
 
 const char table_tombstone_mark = 0;
 
-void table_deinit(struct table *table)
+void table_free_slots(struct table *table)
 {
 	free(table->present.slots);
 	free(table->old.slots);

@@ -42,7 +42,7 @@ struct table {
 extern const char table_tombstone_mark;
 #define TABLE_TOMBSTONE ((void *)&table_tombstone_mark)
 
-void table_deinit(struct table *table); /* frees the slots, not the entries; leaves TABLE_NULL */
+void table_free_slots(struct table *table); /* frees the slots, not the entries; leaves TABLE_NULL */
 
 /* The entry must not be in the table yet. 0, or ERROR_MEMORY: nothing has changed. */
 int table_insert(struct table *table, uint64_t hash, void *entry);

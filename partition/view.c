@@ -1,14 +1,16 @@
-/* Applying events to cells. */
+/* A view's life, its cells and their digest; what kind of view does what with an event. */
 #include "partition/view.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #define XXH_INLINE_ALL /* short inputs: the call would cost as much as the work */
 #include <xxhash.h>
 
 #include "partition/array.h"
+#include "partition/view_block.h"
 #include "partition/view_members.h"
-#include "proto/error.h"
 
 #define CONTENT_TYPE_MSGPACK "application/msgpack"
 
@@ -34,6 +36,7 @@ struct view *view_free(struct view *view)
 	for (uint32_t i = 0; i < view->shape_count; i++)
 		free(view->shapes[i].bytes);
 	free(view->births.entries);
+	view_blocks_deinit(view);
 	view_plan_free(view->plan);
 	buffer_deinit(&view->name);
 	buffer_deinit(&view->definition);
@@ -68,11 +71,13 @@ void view_unwatch(struct view *view)
 	view->births = (struct view_births){0};
 }
 
-static void view_note_birth(struct view *view, struct key_entry *entry)
+void view_note_birth(struct view *view, struct key_entry *entry)
 {
 	struct view_births *births = &view->births;
 	void *entries = births->entries;
 
+	if (births->watchers == 0)
+		return;
 	if (births->lost || births->count == VIEW_BIRTHS_MAX ||
 	    array_grow(&entries, births->count, sizeof(struct key_entry *)) != 0) {
 		births->lost = true;
@@ -82,8 +87,7 @@ static void view_note_birth(struct view *view, struct key_entry *entry)
 	births->entries[births->count++] = entry;
 }
 
-/* The cell with room for the new state of `size` bytes, taken out of the sums until cell_done. NULL: no memory. */
-static struct view_cell *cell_begin(struct view *view, struct key_entry *entry, size_t size)
+struct view_cell *view_cell_begin(struct view *view, struct key_entry *entry, size_t size)
 {
 	struct view_cell *cell = view_cell_reserve(entry, view->generation, size);
 
@@ -91,201 +95,81 @@ static struct view_cell *cell_begin(struct view *view, struct key_entry *entry, 
 		return NULL;
 	if (cell->size == 0) {
 		view->entries++;
-		if (view->births.watchers > 0)
-			view_note_birth(view, entry);
+		view_note_birth(view, entry);
 	}
 	view->digest -= cell->digest;
 	cell->size = (uint32_t)size;
 	return cell;
 }
 
-static void cell_done(struct view *view, struct key_entry *entry, struct view_cell *cell, uint64_t offset)
+void view_cell_done(struct view *view, struct key_entry *entry, struct view_cell *cell, uint64_t offset)
 {
 	cell->changed_at = offset;
 	cell->digest = view_cell_digest(view, entry, cell);
 	view->digest += cell->digest;
 }
 
-static void cell_delete(struct view *view, struct key_entry *entry, const struct view_cell *cell)
+void view_cell_delete(struct view *view, struct key_entry *entry, const struct view_cell *cell)
 {
 	view->digest -= cell->digest;
 	view->entries--;
 	view_cell_remove(entry, view->generation);
 }
 
+static bool state_holds(const struct view_plan *plan, struct span state)
+{
+	switch (plan->kind) {
+	case VIEW_ENTITY: return view_entity_state_holds(state);
+	case VIEW_SUMMARY: return view_summary_state_holds(plan, state);
+	case VIEW_LUA: return view_lua_state_holds(state);
+	}
+	return false;
+}
+
 int view_restore_cell(struct view *view, struct key_entry *entry, struct span state, uint64_t changed_at)
 {
-	struct members members;
 	struct view_cell *cell;
 
-	if (state.size > VIEW_STATE_MAX_BYTES || !members_read_state(&members, state) ||
-	    members_state_size(&members) != state.size || view_cell_find(entry, view->generation) != NULL)
+	if (state.size > VIEW_STATE_MAX_BYTES || !state_holds(view->plan, state) ||
+	    view_cell_find(entry, view->generation) != NULL)
 		return ERROR_MALFORMED;
-	cell = cell_begin(view, entry, state.size);
+	cell = view_cell_begin(view, entry, state.size);
 	if (cell == NULL)
 		return ERROR_MEMORY;
 	memcpy(cell->bytes, state.data, state.size);
-	cell_done(view, entry, cell, changed_at);
+	view_cell_done(view, entry, cell, changed_at);
 	return 0;
 }
 
-/* --- the short way: a payload whose shape is known replaces the state -------------------------------------------- */
+/* --- applying ---------------------------------------------------------------------------------------------------- */
 
-/* 0: done; 1: not possible, go the general way; negative: no memory. */
-static int view_apply_shape(struct view *view, struct key_entry *entry, const struct view_cell *old,
-			    const struct view_rule *rule, const struct view_event *event)
+int view_fault(struct view *view, const char *format, ...)
 {
-	const struct view_shape *shape = &view->shapes[rule->shape - 1];
-	struct view_cell *cell;
-	struct span values;
-	uint8_t *at;
-	size_t size;
+	va_list arguments;
 
-	if (rule->base == VIEW_MERGE && old->shape != rule->shape)
-		return 1;
-	values = view_shape_match(shape, event->payload);
-	if (values.data == NULL)
-		return 1;
-	size = view_map_header_size(shape->count + 1) + values.size + VIEW_TAIL_BYTES;
-	if (size > VIEW_STATE_MAX_BYTES)
-		return 1;
-	cell = cell_begin(view, entry, size);
-	if (cell == NULL)
-		return -ERROR_MEMORY;
-	at = view_write_map_header(cell->bytes, shape->count + 1);
-	memcpy(at, values.data, values.size);
-	view_write_tail(at + values.size, event->ingest_time_us);
-	cell->shape = rule->shape;
-	cell_done(view, entry, cell, event->offset);
-	return 0;
+	va_start(arguments, format);
+	vsnprintf(view->why, sizeof view->why, format, arguments);
+	va_end(arguments);
+	return VIEW_FAULT;
 }
 
-/* --- the general way --------------------------------------------------------------------------------------------- */
+bool view_payload_is_msgpack(const struct view_event *event)
+{
+	return event->content_type.size == 0 || span_equal(event->content_type, span_of_text(CONTENT_TYPE_MSGPACK));
+}
 
-enum view_outcome { VIEW_CHANGED, VIEW_UNREADABLE, VIEW_REFUSED };
-
-static bool payload_read(const struct view_event *event, struct members *payload)
+bool view_payload_read(const struct view_event *event, struct members *payload)
 {
 	members_clear(payload);
-	if (event->content_type.size > 0 && !span_equal(event->content_type, span_of_text(CONTENT_TYPE_MSGPACK)))
-		return false;
-	return event->payload.size == 0 || members_read(payload, event->payload);
-}
-
-static bool operation_carry_out(const struct view_plan *plan, const struct view_operation *operation,
-				const struct members *payload, struct members *next)
-{
-	struct span value = operation->constant;
-
-	if (operation->verb == VIEW_REMOVE) {
-		members_remove(next, operation->target);
-		return true;
-	}
-	if (value.size == 0)
-		value = members_path(payload, plan->names + operation->path_first, operation->path_count);
-	if (value.size == 0)
-		return true; /* not carried: the member keeps its value */
-	if (operation->verb == VIEW_SET)
-		return members_set(next, operation->target, value);
-	return members_add(next, operation->target, value, operation->verb == VIEW_SUBTRACT);
-}
-
-/* The entity's next members, as spans into its state, the payload and the plan. */
-static enum view_outcome view_next_members(const struct view *view, const struct view_rule *rule,
-					   const struct view_cell *old, const struct members *payload,
-					   struct members *next)
-{
-	members_clear(next);
-	if (rule->base == VIEW_CHANGE || rule->base == VIEW_MERGE) {
-		bool read = members_read_state(next, view_cell_state(old));
-
-		assert(read);
-	}
-	if ((rule->base == VIEW_MERGE || rule->base == VIEW_PUT) && !members_merge(next, payload))
-		return VIEW_UNREADABLE;
-	for (uint32_t i = rule->first; i < rule->first + rule->count; i++)
-		if (!operation_carry_out(view->plan, &view->plan->operations[i], payload, next))
-			return VIEW_REFUSED;
-	return VIEW_CHANGED;
-}
-
-static bool same_names(const struct members *a, const struct members *b)
-{
-	if (a->count != b->count)
-		return false;
-	for (uint32_t i = 0; i < a->count; i++)
-		if (!span_equal(a->list[i].name, b->list[i].name))
-			return false;
-	return true;
-}
-
-static int view_write(struct view *view, struct key_entry *entry, const struct members *next,
-		      const struct view_event *event, struct buffer *scratch, uint32_t shape)
-{
-	size_t size = members_state_size(next);
-	struct view_cell *cell;
-	uint8_t *at;
-
-	buffer_clear(scratch);
-	at = buffer_extend(scratch, size);
-	if (at == NULL)
-		return ERROR_MEMORY;
-	members_write_state(next, event->ingest_time_us, at); /* aside: `next` points into the cell */
-	cell = cell_begin(view, entry, size);
-	if (cell == NULL)
-		return ERROR_MEMORY;
-	memcpy(cell->bytes, at, size);
-	cell->shape = shape;
-	cell_done(view, entry, cell, event->offset);
-	return 0;
-}
-
-static int view_apply_general(struct view *view, struct key_entry *entry, const struct view_cell *old,
-			      struct view_rule *rule, const struct view_event *event, struct buffer *scratch)
-{
-	struct members payload;
-	struct members next;
-	enum view_outcome outcome = VIEW_UNREADABLE;
-	uint32_t shape;
-
-	if (payload_read(event, &payload) || !rule->reads_payload)
-		outcome = view_next_members(view, rule, old, &payload, &next);
-	if (outcome == VIEW_CHANGED && members_state_size(&next) > VIEW_STATE_MAX_BYTES)
-		outcome = VIEW_REFUSED;
-	if (outcome != VIEW_CHANGED) {
-		view->counts.unreadable += outcome == VIEW_UNREADABLE;
-		view->counts.refused += outcome == VIEW_REFUSED;
-		return 0;
-	}
-	shape = old != NULL && !next.reshaped ? old->shape : 0;
-	if (shape == 0)
-		shape = view_shape_of(view, &next);
-	if ((rule->base == VIEW_PUT || rule->base == VIEW_MERGE) && rule->count == 0 && payload.updated_at.size == 0 &&
-	    same_names(&payload, &next))
-		rule->shape = shape;
-	return view_write(view, entry, &next, event, scratch, shape);
+	return view_payload_is_msgpack(event) && (event->payload.size == 0 || members_read(payload, event->payload));
 }
 
 int view_apply(struct view *view, struct key_entry *entry, const struct view_event *event, struct buffer *scratch)
 {
-	struct view_rule *rule = view_plan_rule(view->plan, event->type);
-	const struct view_cell *old;
-	int rv = 1;
-
-	if (rule == NULL)
-		return 0;
-	old = view_cell_find(entry, view->generation);
-	if (old == NULL && rule->base != VIEW_PUT && rule->base != VIEW_EMPTY) {
-		view->counts.missing++;
-		return 0;
+	switch (view->plan->kind) {
+	case VIEW_ENTITY: return view_entity_apply(view, entry, event, scratch);
+	case VIEW_SUMMARY: return view_summary_apply(view, entry, event, scratch);
+	case VIEW_LUA: return view_lua_apply(view, entry, event, scratch);
 	}
-	if (rule->base == VIEW_DELETE) {
-		cell_delete(view, entry, old);
-		return 0;
-	}
-	if (rule->shape != 0 && event->content_type.size == 0)
-		rv = view_apply_shape(view, entry, old, rule, event);
-	if (rv == 1)
-		rv = view_apply_general(view, entry, old, rule, event, scratch);
-	return rv < 0 ? ERROR_MEMORY : rv;
+	return ERROR_VERSION;
 }

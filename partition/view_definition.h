@@ -5,12 +5,14 @@
 
 #include "proto/bytes.h"
 
+#define VIEW_WHY_BYTES 160u
+
 struct view_plan;
 
-/* Compiles. 0 with *plan; ERROR_BAD_VIEW with *why (static or inside the plan's scratch text) naming the member at
- * fault as a path such as "on.OrderCreated.set"; ERROR_MEMORY. Stream names are resolved to ids by `resolve`. */
+/* Compiles. 0 with *plan; ERROR_BAD_VIEW with *why naming the member at fault as a path such as "on.OrderCreated.set";
+ * ERROR_MEMORY. Stream names are resolved to ids by `resolve`. */
 int view_plan_new(struct span definition, uint32_t (*resolve_stream)(void *data, struct span name), void *data,
-		  struct view_plan **plan, char why[160]);
+		  struct view_plan **plan, char why[VIEW_WHY_BYTES]);
 struct view_plan *view_plan_free(struct view_plan *plan);
 
 #endif

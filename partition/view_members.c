@@ -166,12 +166,12 @@ uint8_t *view_write_map_header(uint8_t *at, uint32_t count)
 	return at;
 }
 
-static size_t name_size(struct span name)
+size_t view_name_size(struct span name)
 {
 	return name.size + (name.size < 32 ? 1 : name.size < 256 ? 2 : name.size < 65536 ? 3 : 5);
 }
 
-static uint8_t *write_name(uint8_t *at, struct span name)
+uint8_t *view_write_name(uint8_t *at, struct span name)
 {
 	if (name.size < 32) {
 		*at++ = (uint8_t)(0xa0 | name.size);
@@ -192,11 +192,20 @@ static uint8_t *write_name(uint8_t *at, struct span name)
 
 uint8_t *view_write_tail(uint8_t *at, uint64_t updated_at_us)
 {
-	at = write_name(at, span_of(VIEW_UPDATED_AT, sizeof VIEW_UPDATED_AT - 1));
+	at = view_write_name(at, span_of(VIEW_UPDATED_AT, sizeof VIEW_UPDATED_AT - 1));
 	*at++ = 0xcf;
 	updated_at_us = __builtin_bswap64(updated_at_us);
 	memcpy(at, &updated_at_us, 8);
 	return at + 8;
+}
+
+bool view_tail_holds(struct span state)
+{
+	uint8_t tail[VIEW_TAIL_BYTES];
+
+	view_write_tail(tail, 0);
+	return state.size > VIEW_TAIL_BYTES &&
+	       memcmp(state.data + state.size - VIEW_TAIL_BYTES, tail, VIEW_TAIL_BYTES - 8) == 0;
 }
 
 size_t members_state_size(const struct members *members)
@@ -204,7 +213,7 @@ size_t members_state_size(const struct members *members)
 	size_t size = view_map_header_size(members->count + 1) + VIEW_TAIL_BYTES;
 
 	for (uint32_t i = 0; i < members->count; i++)
-		size += name_size(members->list[i].name) + members->list[i].value.size;
+		size += view_name_size(members->list[i].name) + members->list[i].value.size;
 	return size;
 }
 
@@ -243,7 +252,7 @@ void members_write_state(const struct members *members, uint64_t updated_at_us, 
 		at = write_bytes(at, run);
 		run = whole;
 		if (whole.size == 0)
-			at = write_bytes(write_name(at, member->name), member->value);
+			at = write_bytes(view_write_name(at, member->name), member->value);
 	}
 	at = write_bytes(at, run);
 	view_write_tail(at, updated_at_us);

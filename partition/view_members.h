@@ -55,7 +55,10 @@ void members_write_state(const struct members *members, uint64_t updated_at_us, 
 
 size_t view_map_header_size(uint32_t count);
 uint8_t *view_write_map_header(uint8_t *at, uint32_t count);
+size_t view_name_size(struct span name); /* as MessagePack */
+uint8_t *view_write_name(uint8_t *at, struct span name);
 uint8_t *view_write_tail(uint8_t *at, uint64_t updated_at_us);
+bool view_tail_holds(struct span state); /* the last bytes of a map are those of a tail */
 
 /* The value at the end of a path into members; SPAN_NULL: the payload does not carry it. */
 struct span members_path(const struct members *members, const struct span *names, uint32_t count);

@@ -1,6 +1,16 @@
 /* The compiled form of a view's definition (view_definition.h); docs/reference/views.md has the grammar.
  *
- * A rule says what an event of one type does to its entity: delete it; or begin with the old state (change), with the
+ * Kinds: an entity view and a summary view have a rule for each event type that matters, a Lua view a function and
+ * perhaps a list of such types.
+ *
+ * Keys: a view over one stream whose entries bear the events' keys keeps its cells where the key's version is. Any
+ * other view has a key space of its own (keys.h), in the partition of the events' partition key: its entries bear the
+ * events' keys, or their partition keys, or a member of the payload within the partition key. Nothing else would lie
+ * in the partition in which a reader looks for it.
+ *
+ * Engines: what applies a kind bears a number, which a definition may name; a number that is not known is refused.
+ *
+ * An entity's rule says what an event of one type does to it: delete it; or begin with the old state (change), with the
  * payload (put), with nothing (put of chosen members) or with the old state and the payload over it (merge), then carry
  * out operations in the order set, add, subtract, remove. A rule without `put` needs an entity that is there. */
 #ifndef EVGRID_PARTITION_VIEW_PLAN_H
@@ -15,7 +25,20 @@
 #define VIEW_MEMBERS_MAX 256u   /* members of an entity and of a payload: what one event costs stays bounded */
 #define VIEW_STATE_MAX_BYTES ((size_t)PAYLOAD_MAX_BYTES) /* one entity's state */
 
+#define VIEW_STREAMS_MAX 16u         /* that one view takes events from */
+#define VIEW_SUMMARY_MEMBERS_MAX 64u /* of one summary */
+#define VIEW_ENGINE 1u               /* of all kinds so far */
+
 #define VIEW_UPDATED_AT "_updatedAt" /* the member that every change sets: the batch's ingest time */
+
+enum view_kind { VIEW_ENTITY, VIEW_SUMMARY, VIEW_LUA };
+
+enum view_key { VIEW_KEY_OF_EVENT, VIEW_KEY_PARTITION, VIEW_KEY_MEMBER };
+
+struct view_source {
+	struct span name;
+	uint32_t id;
+};
 
 enum view_base {
 	VIEW_CHANGE, /* the old state, which must be there */
@@ -25,10 +48,24 @@ enum view_base {
 	VIEW_DELETE,
 };
 
-enum view_verb { VIEW_SET, VIEW_ADD, VIEW_SUBTRACT, VIEW_REMOVE };
+enum view_verb {
+	VIEW_SET, /* of entities */
+	VIEW_ADD,
+	VIEW_SUBTRACT,
+	VIEW_REMOVE,
+	VIEW_COUNT, /* of summaries */
+	VIEW_SUM,
+	VIEW_MIN,
+	VIEW_MAX,
+	VIEW_AVERAGE,
+	VIEW_FIRST,
+	VIEW_LAST,
+};
 
 struct view_operation {
 	enum view_verb verb;
+	bool reverse;         /* count, sum, average: takes away */
+	uint32_t member;      /* of summaries: in view_plan.members */
 	struct span target;   /* member of the state */
 	struct span constant; /* MessagePack; empty: read the path */
 	uint32_t path_first;  /* in view_plan.names */
@@ -44,18 +81,44 @@ struct view_rule {
 	uint32_t shape; /* shape of the last payload (view.h): a cache, no part of the meaning */
 };
 
+struct summary_member { /* in the order of their first appearance: that of the state */
+	struct span name;
+	enum view_verb verb;
+};
+
+struct view_lua;
+
 struct view_plan {
 	uint8_t *definition; /* own copy: every span here points into it */
+	enum view_kind kind;
 	struct span name;
-	struct span stream;
-	uint32_t stream_id;
-	struct view_rule *rules; /* sorted by type */
+	struct view_source sources[VIEW_STREAMS_MAX];
+	uint32_t source_count;
+	enum view_key key;
+	uint32_t key_path_first; /* in names */
+	uint32_t key_path_count;
+	bool own_keys;           /* the view has a key space of its own */
+	struct view_rule *rules; /* sorted by type; of a Lua view: the types that matter, none: all */
 	uint32_t rule_count;
 	struct view_operation *operations;
 	uint32_t operation_count;
 	struct span *names; /* of paths */
 	uint32_t name_count;
+	struct summary_member members[VIEW_SUMMARY_MEMBERS_MAX];
+	uint32_t member_count;
+	struct view_lua *lua; /* NULL: no Lua view */
 };
+
+static inline bool view_plan_takes(const struct view_plan *plan, uint32_t stream_id)
+{
+	for (uint32_t i = 0; i < plan->source_count; i++)
+		if (plan->sources[i].id == stream_id)
+			return true;
+	return false;
+}
+
+/* Does an event of this type matter? */
+bool view_plan_wants(const struct view_plan *plan, struct span type);
 
 struct view_rule *view_plan_rule(const struct view_plan *plan, struct span type); /* NULL: leaves the state alone */
 

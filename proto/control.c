@@ -8,12 +8,17 @@
 static int control_check(const struct control *control)
 {
 	bool named = control->kind == CONTROL_STREAM_DEFINED || control->kind == CONTROL_VIEW_DEFINED;
+	bool decides = control->kind == CONTROL_VIEW_SKIP || control->kind == CONTROL_VIEW_RETRY;
 
 	if (named && control->name.size == 0)
 		return ERROR_EMPTY;
 	if (named && (control->name.size > NAME_MAX_BYTES || control->definition.size > DEFINITION_MAX_BYTES))
 		return ERROR_LIMIT;
-	return 0;
+	if (decides && control->key.size == 0)
+		return ERROR_EMPTY;
+	return decides && (control->key.size > KEY_MAX_BYTES || control->partition_key.size > KEY_MAX_BYTES)
+		       ? ERROR_LIMIT
+		       : 0;
 }
 
 static void control_encode_body(const struct control *control, struct buffer *out)
@@ -36,6 +41,14 @@ static void control_encode_body(const struct control *control, struct buffer *ou
 		buffer_string(out, control->definition);
 		break;
 	case CONTROL_VIEW_DROPPED: buffer_varint(out, control->id); break;
+	case CONTROL_VIEW_SKIP:
+	case CONTROL_VIEW_RETRY:
+		buffer_varint(out, control->id);
+		buffer_varint(out, control->version);
+		buffer_string(out, control->key);
+		buffer_string(out, control->partition_key);
+		buffer_varint(out, control->offset);
+		break;
 	}
 }
 
@@ -69,6 +82,16 @@ static void control_decode_named(struct reader *in, struct control *control)
 	in->failed |= control->name.size == 0;
 }
 
+static void control_decode_decision(struct reader *in, struct control *control)
+{
+	control->id = reader_varint_u32(in);
+	control->version = reader_varint_u32(in);
+	control->key = reader_string(in, KEY_MAX_BYTES);
+	control->partition_key = reader_string(in, KEY_MAX_BYTES);
+	control->offset = reader_varint(in);
+	in->failed |= control->key.size == 0;
+}
+
 /* 0, or ERROR_VERSION: the kind is not known; whether the rest was read well shows in the reader. */
 static int control_decode_body(struct reader *in, struct control *control)
 {
@@ -87,6 +110,8 @@ static int control_decode_body(struct reader *in, struct control *control)
 		control_decode_named(in, control);
 		return 0;
 	case CONTROL_VIEW_DROPPED: control->id = reader_varint_u32(in); return 0;
+	case CONTROL_VIEW_SKIP:
+	case CONTROL_VIEW_RETRY: control_decode_decision(in, control); return 0;
 	}
 	return ERROR_VERSION;
 }

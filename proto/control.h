@@ -14,6 +14,9 @@ enum control_kind {
 	CONTROL_STREAM_DEFINED = 2, /* varint stream id, string name, string settings (MessagePack) */
 	CONTROL_VIEW_DEFINED = 3,   /* varint view id, varint version, string name, string definition (canonical) */
 	CONTROL_VIEW_DROPPED = 4,   /* varint view id */
+	CONTROL_VIEW_SKIP = 5,  /* of a blocked key: varint view id, varint version, string key, string partition key,
+				       varint offset: the first not applied, which is left out */
+	CONTROL_VIEW_RETRY = 6, /* the same, but it is tried again */
 };
 
 struct control {
@@ -24,6 +27,9 @@ struct control {
 	uint32_t version;
 	struct span name;
 	struct span definition; /* or settings */
+	struct span key;        /* of a blocked key */
+	struct span partition_key;
+	uint64_t offset;
 };
 
 int control_encode(const struct control *control, struct buffer *out); /* with its size field; 0 or error code */

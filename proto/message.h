@@ -216,7 +216,8 @@ int read_item_decode(struct reader *in, struct read_item *item);
 struct read_done {
 	uint64_t ticket;
 	uint16_t error;      /* ERROR_NONE, NOT_FOUND, NOT_YET, NOT_PRIMARY, STALE_LEASE, UNKNOWN_VIEW, NOT_READY,
-			      * BEFORE_FIRST: changed_at and changed_us are those of the key's first event */
+			      * BEFORE_FIRST: changed_at and changed_us are those of the key's first event;
+ 			      * BLOCKED: changed_at is the first offset not applied, state says why, as text */
 	uint64_t applied;    /* everything before this offset is in the state that answered; NOT_YET: as far as it is */
 	uint64_t changed_at; /* offset that last changed the entry */
 	uint64_t version;    /* the key's version when view_id is 0; as of: how many of its events were folded */
@@ -322,11 +323,14 @@ struct scan_done {
 void scan_done_encode(const struct scan_done *done, struct buffer *out);
 int scan_done_decode(struct reader *in, struct scan_done *done);
 
+#define SCAN_NOT_BLOCKED UINT64_MAX
+
 struct scan_entry {
 	struct span key;
 	struct span partition_key; /* empty: the key */
 	uint64_t changed_at;
-	struct span state; /* MessagePack */
+	uint64_t blocked_at; /* the first offset not applied; SCAN_NOT_BLOCKED */
+	struct span state;   /* MessagePack; blocked: as it was before, empty: there was none */
 };
 void scan_entry_encode(const struct scan_entry *entry, struct buffer *out);
 int scan_entry_decode(struct reader *in, struct scan_entry *entry);

@@ -172,8 +172,7 @@ int scan_done_decode(struct reader *in, struct scan_done *done)
 	return in->failed || done->partition >= PARTITION_COUNT || done->done > 1 ? ERROR_MALFORMED : 0;
 }
 
-/* --- scan entry: string key, string partition key, u64 changed at, u32 size, state ---------------------------------
- *  */
+/* --- scan entry: string key, string partition key, u64 changed at, u64 blocked at, u32 size, state --- */
 
 void scan_entry_encode(const struct scan_entry *entry, struct buffer *out)
 {
@@ -182,6 +181,7 @@ void scan_entry_encode(const struct scan_entry *entry, struct buffer *out)
 	buffer_string(out, entry->key);
 	buffer_string(out, entry->partition_key);
 	buffer_u64(out, entry->changed_at);
+	buffer_u64(out, entry->blocked_at);
 	buffer_long(out, entry->state);
 }
 
@@ -190,6 +190,7 @@ int scan_entry_decode(struct reader *in, struct scan_entry *entry)
 	entry->key = reader_string(in, KEY_MAX_BYTES);
 	entry->partition_key = reader_string(in, KEY_MAX_BYTES);
 	entry->changed_at = reader_u64(in);
+	entry->blocked_at = reader_u64(in);
 	entry->state = reader_long(in);
 	return in->failed ? ERROR_MALFORMED : 0;
 }

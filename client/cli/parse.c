@@ -457,6 +457,7 @@ int exit_code_of(int error)
 	case ERROR_LIMIT:
 	case ERROR_EMPTY:
 	case ERROR_BAD_VIEW:
+	case ERROR_NO_PAST:
 	case ERROR_BAD_EVENT: return EXIT_USAGE;
 	case ERROR_CONNECT:
 	case ERROR_FOREIGN: return EXIT_CONNECT;
@@ -468,7 +469,8 @@ int exit_code_of(int error)
 	case ERROR_EXISTS:
 	case ERROR_BEYOND_END:
 	case ERROR_HISTORY:
-	case ERROR_REFUSED: return EXIT_PRECONDITION;
+	case ERROR_REFUSED:
+	case ERROR_BLOCKED: return EXIT_PRECONDITION;
 	case ERROR_TIMEOUT:
 	case ERROR_OUTCOME_UNKNOWN:
 	case ERROR_NOT_YET: return EXIT_TIMED_OUT;

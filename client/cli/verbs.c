@@ -23,6 +23,11 @@ const struct verb cli_verbs[] = {
 	{"stream", "describe", "NAME", 1, 1, "one stream", NULL, NULL, run_stream_describe},
 	{"view", "apply", "FILE", 1, 1, "create a view, or give it a new version", NULL,
 	 "FILE is YAML (docs/reference/views.md); - reads standard input.", run_view_apply},
+	{"view", "test", "FILE", 1, 1, "try a view on the events of a file", view_test_options,
+	 "Needs no cluster. Prints one JSON line for each entry, in the order of keys, and what blocks a key. Exit "
+	 "code 8 "
+	 "when a\nkey is blocked or a line is no event.",
+	 run_view_test},
 	{"view", "ls", "", 0, 0, "the views", NULL, NULL, run_view_ls},
 	{"view", "describe", "NAME", 1, 1, "one view and its definition", NULL, NULL, run_view_describe},
 	{"view", "get", "VIEW [KEY...]", 1, CLI_POSITIONALS_MAX, "the state of one key, or of many", view_get_options,

@@ -2,32 +2,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "client/cli/cli.h"
+#include "client/cli/view_file.h"
 #include "client/json.h"
 #include "client/view_yaml.h"
 #include "partition/view_definition.h"
 #include "proto/admin.h"
 
 /* --- view apply --------------------------------------------------------------------------------------------------- */
-
-static int read_file(const char *path, struct buffer *out)
-{
-	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-	uint8_t bytes[4096];
-	size_t size;
-
-	if (file == NULL) {
-		cli_say("%s: cannot be opened", path);
-		return EXIT_USAGE;
-	}
-	while ((size = fread(bytes, 1, sizeof bytes, file)) > 0 && out->size <= DEFINITION_MAX_BYTES * 4u)
-		buffer_bytes(out, bytes, size);
-	if (file != stdin)
-		(void)fclose(file);
-	if (out->failed)
-		return cli_fail(ERROR_MEMORY, "%s", path);
-	return 0;
-}
 
 static uint32_t resolve_stream(void *data, struct span name)
 {
@@ -37,22 +18,14 @@ static uint32_t resolve_stream(void *data, struct span name)
 }
 
 /* What the nodes would refuse is found here, with its place in the file. */
-static int check_definition(const char *path, struct span yaml, struct span definition, struct cluster_map *map)
+static int check_definition(const struct view_file *file, struct cluster_map *map)
 {
 	struct view_plan *plan = NULL;
-	uint32_t column;
-	uint32_t line;
-	char why[160];
-	int error = view_plan_new(definition, resolve_stream, map, &plan, why);
+	char why[VIEW_WHY_BYTES];
+	int error = view_plan_new(buffer_span(&file->definition), resolve_stream, map, &plan, why);
 
 	(void)view_plan_free(plan);
-	if (error == 0)
-		return 0;
-	if (error != ERROR_BAD_VIEW)
-		return cli_fail(error, "%s", path);
-	view_yaml_place(yaml, why, &line, &column);
-	(void)fprintf(stderr, "%s:%u:%u: %s\n", path, line, column, why);
-	return EXIT_USAGE;
+	return error == 0 ? 0 : view_file_fault(file, error, why);
 }
 
 static int send_definition(struct cli *cli, struct span definition)
@@ -80,29 +53,21 @@ static int send_definition(struct cli *cli, struct span definition)
 
 int run_view_apply(struct cli *cli)
 {
-	const char *path = cli->positionals[0];
-	struct buffer definition = BUFFER_NULL;
-	struct buffer yaml = BUFFER_NULL;
-	struct view_yaml_error error = {0};
+	struct view_file file;
 	struct cluster_map map;
-	int rv = read_file(path, &yaml);
+	int rv = view_file_read(&file, cli->positionals[0]);
 
 	cluster_map_init(&map);
-	if (rv == 0 && view_yaml_read(buffer_span(&yaml), &definition, &error) != 0) {
-		(void)fprintf(stderr, "%s:%u:%u: %s\n", path, error.line, error.column, error.why);
-		rv = EXIT_USAGE;
-	}
 	if (rv == 0)
 		rv = cli_open(cli, NULL);
 	if (rv == 0 && grid_map(cli->grid, &map) != 0)
-		rv = cli_fail(ERROR_MEMORY, "%s", path);
+		rv = cli_fail(ERROR_MEMORY, "%s", file.path);
 	if (rv == 0)
-		rv = check_definition(path, buffer_span(&yaml), buffer_span(&definition), &map);
+		rv = check_definition(&file, &map);
 	if (rv == 0)
-		rv = send_definition(cli, buffer_span(&definition));
+		rv = send_definition(cli, buffer_span(&file.definition));
 	cluster_map_deinit(&map);
-	buffer_deinit(&definition);
-	buffer_deinit(&yaml);
+	view_file_deinit(&file);
 	return rv;
 }
 

@@ -73,6 +73,7 @@ static void scan_columns(struct table *table)
 	table_column(table, "partition_key", CELL_TEXT);
 	table_column(table, "state", CELL_JSON);
 	table_column(table, "changed_at", CELL_WIDE);
+	table_column(table, "blocked_at", CELL_WIDE);
 	table_column(table, "applied", CELL_WIDE);
 	table_column(table, "age_ms", CELL_NUMBER);
 }
@@ -84,6 +85,10 @@ static void scan_row(struct table *table, const evg_scan_entry *entry)
 	table_cell(table, "%.*s", (int)entry->partition_key.size, (const char *)entry->partition_key.data);
 	state_cell(table, entry->state);
 	table_cell(table, "%" PRIu64, entry->changed_at);
+	if (entry->error == EVG_BLOCKED)
+		table_cell(table, "%" PRIu64, entry->blocked_at);
+	else
+		table_cell_none(table);
 	table_cell(table, "%" PRIu64, entry->applied);
 	age_cell(table, entry->age_ms);
 }

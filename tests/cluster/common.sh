@@ -68,7 +68,9 @@ quietly() { "$@" >"$work/quietly" 2>&1 || fail "$* ended with $?: $(cat "$work/q
 define_shop() {
     local one
     for one in Customer Product Order Payment; do quietly evgrid stream create "$one"; done
-    for one in customers products orders payments; do quietly evgrid view apply "deploy/shop/views/$one.yaml"; done
+    for one in customers products orders payments customer-orders open-orders; do
+        quietly evgrid view apply "deploy/shop/views/$one.yaml"
+    done
 }
 
 live_nodes_are() { [ "$(evgrid cluster status | grep -c "^nodes_live: $1\$")" -eq 1 ]; }
@@ -77,7 +79,7 @@ live_nodes_are() { [ "$(evgrid cluster status | grep -c "^nodes_live: $1\$")" -e
 compare_shop() {
     local nodes=$1 view node
     shift
-    for view in customers products orders payments; do
+    for view in customers products orders payments customer-orders open-orders; do
         deploy/shop/expected.py "$@" --keys "$view" >"$work/keys"
         for node in $nodes; do
             evgrid view get "$view" --keys-from "$work/keys" --node "$node" >"$work/rows" 2>"$work/errors" ||

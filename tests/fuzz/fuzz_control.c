@@ -17,6 +17,8 @@ static void control_round_trip(const struct control *control)
 	assert(reader_done(&in));
 	assert(control->kind == again.kind && control->id == again.id && control->version == again.version);
 	assert(span_equal(control->name, again.name) && span_equal(control->definition, again.definition));
+	assert(span_equal(control->key, again.key) && span_equal(control->partition_key, again.partition_key));
+	assert(control->offset == again.offset);
 	buffer_deinit(&record);
 }
 

@@ -457,7 +457,8 @@ static void sample_scan(enum message_kind kind, struct buffer *body)
 		.prefix = span_of_text("customer-"),
 		.after = span_of_text("customer-16"),
 	};
-	const struct scan_entry entry = {span_of_text("customer-17"), SPAN_NULL, 100, span_of("\x80", 1)};
+	const struct scan_entry entry = {span_of_text("customer-17"), SPAN_NULL, 100, SCAN_NOT_BLOCKED,
+					 span_of("\x80", 1)};
 	struct scan_done done = {.ticket = 83, .partition = 5, .applied = 120, .age_ms = 17, .count = 1};
 	struct buffer entries = BUFFER_NULL;
 

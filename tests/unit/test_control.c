@@ -15,7 +15,7 @@
 
 static uint8_t letters[DEFINITION_MAX_BYTES + 1];
 
-enum { SAMPLES = 4 };
+enum { SAMPLES = 6 };
 
 static struct control sample(int i)
 {
@@ -23,10 +23,19 @@ static struct control sample(int i)
 	struct span text = span_of_text("kind: entity\n");
 
 	switch (i) {
-	case 0: return (struct control){CONTROL_EPOCH_START, 64, UINT32_MAX, 0, 0, SPAN_NULL, SPAN_NULL};
-	case 1: return (struct control){CONTROL_STREAM_DEFINED, 0, 0, 300, 0, name, SPAN_NULL};
-	case 2: return (struct control){CONTROL_VIEW_DEFINED, 0, 0, 1, UINT32_MAX, name, text};
-	default: return (struct control){CONTROL_VIEW_DROPPED, 0, 0, 200, 0, SPAN_NULL, SPAN_NULL};
+	case 0: return (struct control){.kind = CONTROL_EPOCH_START, .node_id = 64, .history = UINT32_MAX};
+	case 1: return (struct control){.kind = CONTROL_STREAM_DEFINED, .id = 300, .name = name};
+	case 2:
+		return (struct control){
+			.kind = CONTROL_VIEW_DEFINED, .id = 1, .version = UINT32_MAX, .name = name, .definition = text};
+	case 3: return (struct control){.kind = CONTROL_VIEW_DROPPED, .id = 200};
+	default:
+		return (struct control){.kind = i == 4 ? CONTROL_VIEW_SKIP : CONTROL_VIEW_RETRY,
+					.id = 300,
+					.version = 7,
+					.key = name,
+					.partition_key = i == 4 ? SPAN_NULL : text,
+					.offset = UINT64_MAX - 1};
 	}
 }
 
@@ -39,6 +48,9 @@ static void assert_controls_equal(const struct control *a, const struct control 
 	assert_int_equal(a->version, b->version);
 	assert_true(span_equal(a->name, b->name));
 	assert_true(span_equal(a->definition, b->definition));
+	assert_true(span_equal(a->key, b->key));
+	assert_true(span_equal(a->partition_key, b->partition_key));
+	assert_int_equal(a->offset, b->offset);
 }
 
 static int decode_result(struct span bytes)
@@ -75,7 +87,7 @@ static void every_kind_is_read_back(void **state)
 static void unknown_kind_is_a_matter_of_version(void **state)
 {
 	(void)state;
-	assert_int_equal(decode_result(span_of_text("\x02\x05x")), ERROR_VERSION);
+	assert_int_equal(decode_result(span_of_text("\x02\x07x")), ERROR_VERSION);
 	assert_int_equal(decode_result(span_of("\x01\x00", 2)), ERROR_VERSION);
 	assert_int_equal(decode_result(span_of("\x00", 1)), ERROR_MALFORMED);
 }
@@ -102,6 +114,22 @@ static void names_and_definitions_have_limits(void **state)
 	assert_int_equal(control_encode(&control, &out), ERROR_LIMIT);
 	assert_int_equal(out.size, 0);
 	control.definition = span_of(letters, DEFINITION_MAX_BYTES);
+	assert_int_equal(control_encode(&control, &out), 0);
+	assert_int_equal(decode_result(buffer_span(&out)), 0);
+	buffer_deinit(&out);
+}
+
+static void keys_of_decisions_have_limits(void **state)
+{
+	struct control control = sample(4);
+	struct buffer out = BUFFER_NULL;
+
+	(void)state;
+	control.key = SPAN_NULL;
+	assert_int_equal(control_encode(&control, &out), ERROR_EMPTY);
+	control.key = span_of(letters, KEY_MAX_BYTES + 1);
+	assert_int_equal(control_encode(&control, &out), ERROR_LIMIT);
+	control.key = span_of(letters, KEY_MAX_BYTES);
 	assert_int_equal(control_encode(&control, &out), 0);
 	assert_int_equal(decode_result(buffer_span(&out)), 0);
 	buffer_deinit(&out);
@@ -148,6 +176,7 @@ int main(void)
 		cmocka_unit_test(unknown_kind_is_a_matter_of_version),
 		cmocka_unit_test(bytes_left_in_a_record_are_malformed),
 		cmocka_unit_test(names_and_definitions_have_limits),
+		cmocka_unit_test(keys_of_decisions_have_limits),
 		cmocka_unit_test(every_cut_is_refused_and_every_flipped_bit_survived),
 		cmocka_unit_test(encoding_without_memory_says_so),
 	};

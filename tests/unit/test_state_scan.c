@@ -117,8 +117,8 @@ static bool check_page(struct world *world, const char *prefix, char after[16], 
 		assert_true(span_equal(entry.key, span_of_text(keys[i])));
 		assert_int_equal(entry.partition_key.size, 0);
 		assert_int_equal(state_view_get(world->state, VIEW, entry.key, entry.key, &got), 0);
-		assert_true(span_equal(got.state, entry.state));
-		assert_int_equal(got.changed_at, entry.changed_at);
+		assert_true(span_equal(got.state, entry.entry.state));
+		assert_int_equal(got.changed_at, entry.entry.changed_at);
 	}
 	more = state_scan_more(scan);
 	assert_true(i <= limit && (more || i == wanted));
@@ -209,7 +209,9 @@ static void a_fold_of_one_key_is_the_state_at_every_point(void **state)
 		batch = &world->log->batches[world->log->count - 1];
 		records = reader_of(batch->body);
 		assert_int_equal(event_decode(&records, &event), 0);
-		assert_int_equal(state_fold_apply(folds[key], &event, batch->base_offset, batch->ingest_time_us), 0);
+		assert_int_equal(
+			state_fold_apply(folds[key], world->state, &event, batch->base_offset, batch->ingest_time_us),
+			0);
 		key_text(key, text);
 		rv = state_view_get(world->state, VIEW, span_of_text(text), span_of_text(text), &present);
 		assert_int_equal(state_fold_get(folds[key], &folded), rv);

@@ -59,7 +59,7 @@ static void test_a_whole_definition_compiles(void **data)
 	(void)data;
 	assert_int_equal(compile(json, &plan, why), 0);
 	assert_string_equal(why, "");
-	assert_int_equal(plan->stream_id, 4);
+	assert_int_equal(plan->sources[0].id, 4);
 	assert_true(span_equal(plan->name, span_of_text("orders")));
 	assert_int_equal(plan->rule_count, 4);
 	rule = view_plan_rule(plan, span_of_text("Shipped"));
@@ -86,8 +86,9 @@ static void test_faults_of_the_head_are_named(void **data)
 	assert_fault("[1]", "the member 'view' is missing");
 	assert_fault("{'view': 1}", "view: text is wanted");
 	assert_fault("{'view': ''}", "view: a name has 1 to 63 bytes");
-	assert_fault("{'kind': 'table'}", "kind: the kind is 'entity'");
-	assert_fault("{'colour': 1}", "colour: a definition has view, stream, kind, on, description");
+	assert_fault("{'kind': 'table'}", "kind: the kind is 'entity', 'summary' or 'lua'");
+	assert_fault("{'colour': 1}", "colour: a definition has view, stream or streams, kind, engine, key, on, apply, "
+				      "description");
 	assert_fault("{'on': []}", "on: a map of 1 to 256 event types is wanted");
 	assert_fault("{'description': 5}", "description: text is wanted");
 	assert_fault("{'view': 'v', 'stream': 'Ordr', 'kind': 'entity', 'on': {'T': 'delete'}}",

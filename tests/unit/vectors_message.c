@@ -253,6 +253,7 @@ static void set_scan_done(json_t *fields, struct reader *in)
 	set_hex(fields, "entry_key", entry.key);
 	set_hex(fields, "entry_partition_key", entry.partition_key);
 	set_u64(fields, "entry_changed_at", entry.changed_at);
+	set_u64(fields, "entry_blocked_at", entry.blocked_at);
 	set_hex(fields, "entry_state", entry.state);
 }
 

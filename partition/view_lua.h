@@ -1,0 +1,36 @@
+/* Lua views: apply(event, state) gives the new state, or nil to delete. Whoever runs the same events through the same
+ * text gets the same bytes (design.md section 9):
+ *
+ * 1. Nothing outlives a call: the text is run anew each time, in an environment of its own, with libraries that cannot
+ *    be changed. There are no metatables, coroutines, finalizers, weak tables or pcall for a script to reach.
+ * 2. There is no clock, random source, file, `load` or address. The order of pairs and next, and the length of a table,
+ *    do not depend on hashes, whose seed is each process's own: view_lua_library.c, view_lua_text.c.
+ * 3. `^` is refused, since pow is not the same everywhere; strings are ordered byte by byte, numbers are written as in
+ *    the C locale: a process that runs views never sets another (asserted).
+ * 4. Steps are counted: instructions of Lua's machine, and what the library's functions loop over. Memory is counted as
+ *    the sizes of the values made during the call: never what the allocator gave, which depends on what went before.
+ *    Beyond either the call ends and the key is blocked; nothing a script can call catches that.
+ * 5. What the machine really allocates stays bounded by 4: each step makes a bounded number of bytes.
+ *    LUA_HARD_MAX_BYTES is beyond all of it; who meets it is out of memory, which is no error of a view.
+ *
+ * Values: nil is `null` inside arrays and maps, binaries are strings, a string that is no UTF-8 becomes a binary; an
+ * integer above 2^63 - 1 and extension types cannot be read. A table whose keys are exactly 1 to n is an array; an
+ * empty one is a map, unless it was read as an array or made by array(). Maps are written in the order of pairs. */
+#ifndef EVGRID_PARTITION_VIEW_LUA_H
+#define EVGRID_PARTITION_VIEW_LUA_H
+
+#include "partition/view_plan.h"
+
+#define LUA_STEPS_MAX 200000u                          /* of one call: about two milliseconds */
+#define LUA_MADE_MAX_BYTES (8u * 1024 * 1024)          /* of values made during one call */
+#define LUA_HARD_MAX_BYTES ((size_t)512 * 1024 * 1024) /* 200,000 steps can make no more */
+#define LUA_KEPT_MAX_BYTES (64u * 1024)                /* garbage kept from call to call */
+#define LUA_DEPTH_MAX 32u                              /* tables inside each other in a state */
+
+struct view_lua;
+
+/* Compiles the text and runs it once. 0; ERROR_BAD_VIEW with *why, such as "line:3: ..."; ERROR_MEMORY. */
+int view_lua_new(struct span text, struct view_lua **lua, char why[VIEW_WHY_BYTES]);
+struct view_lua *view_lua_free(struct view_lua *lua);
+
+#endif

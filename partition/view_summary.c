@@ -1,0 +1,334 @@
+/* Summary views: what the events of a key add up to.
+ *
+ * A state is a map of all members of the definition, in its order: counts and sums begin at 0, an average is a map of
+ * average, count and sum, anything else is nil until there is a value; and last the tail (view_members.h). Numbers are
+ * in their shortest form. What an event does not carry, or carries as nil, leaves the member alone. An event is
+ * applied whole or not at all. */
+#include <assert.h>
+#include <float.h>
+
+#include "partition/view.h"
+#include "partition/view_members.h"
+#include "partition/view_value.h"
+
+static const uint8_t zero[] = {0x00};
+static const uint8_t one[] = {0x01};
+static const uint8_t nil[] = {0xc0};
+static const uint8_t average_head[] = "\x83\xa7"
+				      "average";
+static const uint8_t average_count[] = "\xa5"
+				       "count";
+static const uint8_t average_sum[] = "\xa3"
+				     "sum";
+static const uint8_t no_average[] = "\x83\xa7"
+				    "average\xc0\xa5"
+				    "count\x00\xa3"
+				    "sum";
+
+#define HEAD_BYTES (sizeof average_head - 1)
+#define COUNT_BYTES (sizeof average_count - 1)
+#define SUM_BYTES (sizeof average_sum - 1)
+#define AVERAGE_MAX_BYTES (HEAD_BYTES + COUNT_BYTES + SUM_BYTES + 3 * VIEW_NUMBER_BYTES)
+
+struct summary {
+	struct span values[VIEW_SUMMARY_MEMBERS_MAX];
+	uint8_t numbers[VIEW_SUMMARY_MEMBERS_MAX][AVERAGE_MAX_BYTES]; /* what values point to once they were changed */
+};
+
+/* --- the state --------------------------------------------------------------------------------------------------- */
+
+static void summary_begin(const struct view_plan *plan, struct summary *summary)
+{
+	for (uint32_t i = 0; i < plan->member_count; i++)
+		switch (plan->members[i].verb) {
+		case VIEW_COUNT:
+		case VIEW_SUM: summary->values[i] = span_of(zero, 1); break;
+		case VIEW_AVERAGE: summary->values[i] = span_of(no_average, sizeof no_average); break;
+		default: summary->values[i] = span_of(nil, 1); break;
+		}
+}
+
+/* False: not a state of this definition. */
+static bool summary_read(const struct view_plan *plan, struct span state, struct summary *summary)
+{
+	struct reader in = reader_of(state);
+	bool nested = false;
+
+	if (msgpack_read_map(&in) != plan->member_count + 1)
+		return false;
+	for (uint32_t i = 0; i < plan->member_count; i++) {
+		if (!span_equal(msgpack_read_str(&in), plan->members[i].name))
+			return false;
+		summary->values[i] = view_value_take(&in, &nested);
+	}
+	return !in.failed && reader_left(&in) == VIEW_TAIL_BYTES && view_tail_holds(state);
+}
+
+static size_t summary_size(const struct view_plan *plan, const struct summary *summary)
+{
+	size_t size = view_map_header_size(plan->member_count + 1) + VIEW_TAIL_BYTES;
+
+	for (uint32_t i = 0; i < plan->member_count; i++)
+		size += view_name_size(plan->members[i].name) + summary->values[i].size;
+	return size;
+}
+
+static void summary_write(const struct view_plan *plan, const struct summary *summary, uint64_t updated_at_us,
+			  uint8_t *at)
+{
+	at = view_write_map_header(at, plan->member_count + 1);
+	for (uint32_t i = 0; i < plan->member_count; i++) {
+		at = view_write_name(at, plan->members[i].name);
+		memcpy(at, summary->values[i].data, summary->values[i].size);
+		at += summary->values[i].size;
+	}
+	view_write_tail(at, updated_at_us);
+}
+
+/* --- numbers ----------------------------------------------------------------------------------------------------- */
+
+/* Both are numbers that view_value_add has made or taken. */
+static double real_of(struct span number)
+{
+	struct reader in = reader_of(number);
+
+	switch (msgpack_peek(&in)) {
+	case MSGPACK_UINT: return (double)msgpack_read_uint(&in);
+	case MSGPACK_INT: return (double)msgpack_read_int(&in);
+	default: return msgpack_read_double(&in);
+	}
+}
+
+/* False: not an average's map as this file writes it. */
+static bool average_parse(struct span map, struct span *count, struct span *sum)
+{
+	struct reader in = reader_of(map);
+	bool nested = false;
+
+	if (!span_equal(reader_bytes(&in, HEAD_BYTES), span_of(average_head, HEAD_BYTES)))
+		return false;
+	view_value_take(&in, &nested);
+	if (!span_equal(reader_bytes(&in, COUNT_BYTES), span_of(average_count, COUNT_BYTES)))
+		return false;
+	*count = view_value_take(&in, &nested);
+	if (!span_equal(reader_bytes(&in, SUM_BYTES), span_of(average_sum, SUM_BYTES)))
+		return false;
+	*sum = view_value_take(&in, &nested);
+	return reader_done(&in) && !nested;
+}
+
+static uint8_t *put(uint8_t *at, const void *bytes, size_t size)
+{
+	memcpy(at, bytes, size);
+	return at + size;
+}
+
+/* One division of two doubles, each the nearest to what it stands for: the same on every machine. */
+static uint8_t *put_quotient(uint8_t *at, struct span sum, struct span count)
+{
+	double divisor = real_of(count);
+	double quotient = divisor == 0 ? 0 : real_of(sum) / divisor;
+	uint64_t bits;
+
+	if (divisor == 0) {
+		*at = 0xc0;
+		return at + 1;
+	}
+	memcpy(&bits, &quotient, sizeof bits);
+	*at = 0xcb;
+	bits = __builtin_bswap64(bits);
+	memcpy(at + 1, &bits, sizeof bits);
+	return at + VIEW_NUMBER_BYTES;
+}
+
+static bool average_add(struct span *average, struct span operand, bool reverse, uint8_t *number)
+{
+	uint8_t counted[VIEW_NUMBER_BYTES];
+	uint8_t summed[VIEW_NUMBER_BYTES];
+	struct span count;
+	struct span sum;
+	uint8_t *at = number;
+
+	bool parsed = average_parse(*average, &count, &sum);
+
+	assert(parsed);
+	count = span_of(counted, view_value_add(count, span_of(one, 1), reverse, counted));
+	sum = span_of(summed, view_value_add(sum, operand, reverse, summed));
+	if (count.size == 0 || sum.size == 0)
+		return false;
+	at = put(at, average_head, HEAD_BYTES);
+	at = put_quotient(at, sum, count);
+	at = put(put(at, average_count, COUNT_BYTES), count.data, count.size);
+	at = put(put(at, average_sum, SUM_BYTES), sum.data, sum.size);
+	*average = span_of(number, (size_t)(at - number));
+	return true;
+}
+
+static bool sum_add(struct span *sum, struct span operand, bool reverse, uint8_t *number)
+{
+	size_t size = view_value_add(*sum, operand, reverse, number);
+
+	if (size > 0)
+		*sum = span_of(number, size);
+	return size > 0;
+}
+
+/* --- applying ---------------------------------------------------------------------------------------------------- */
+
+/* Numbers, but not what is none, and texts have an order that means something. */
+static bool has_order(struct span value)
+{
+	struct reader in = reader_of(value);
+	double real;
+
+	switch (msgpack_peek(&in)) {
+	case MSGPACK_UINT:
+	case MSGPACK_INT:
+	case MSGPACK_STR: return true;
+	case MSGPACK_DOUBLE: real = msgpack_read_double(&in); return real >= -DBL_MAX && real <= DBL_MAX;
+	default: return false;
+	}
+}
+
+static bool is_nil(struct span value)
+{
+	return value.size == 1 && value.data[0] == 0xc0;
+}
+
+static bool summary_add(struct summary *summary, const struct view_operation *operation, struct span operand)
+{
+	struct span *value = &summary->values[operation->member];
+	uint8_t *number = summary->numbers[operation->member];
+
+	switch (operation->verb) {
+	case VIEW_COUNT: return sum_add(value, span_of(one, 1), operation->reverse, number);
+	case VIEW_SUM: return sum_add(value, operand, operation->reverse, number);
+	case VIEW_AVERAGE: return average_add(value, operand, operation->reverse, number);
+	case VIEW_MIN:
+	case VIEW_MAX:
+		if (!has_order(operand))
+			return false;
+		if (is_nil(*value) || msgpack_compare(operand, *value) == (operation->verb == VIEW_MIN ? -1 : 1))
+			*value = operand;
+		return true;
+	case VIEW_FIRST:
+		if (is_nil(*value))
+			*value = operand;
+		return true;
+	default: *value = operand; return true;
+	}
+}
+
+static int operation_carry_out(struct view *view, const struct view_operation *operation, const struct members *payload,
+			       struct summary *summary)
+{
+	const struct view_plan *plan = view->plan;
+	struct span operand = operation->constant;
+	struct span name;
+
+	if (operation->verb != VIEW_COUNT && operand.size == 0)
+		operand = members_path(payload, plan->names + operation->path_first, operation->path_count);
+	if (operation->verb != VIEW_COUNT && (operand.size == 0 || is_nil(operand)))
+		return 0;
+	if (summary_add(summary, operation, operand))
+		return 0;
+	name = plan->members[operation->member].name;
+	return view_fault(view, "member '%.*s': %s", (int)(name.size < 60 ? name.size : 60), (const char *)name.data,
+			  operation->verb == VIEW_MIN || operation->verb == VIEW_MAX
+				  ? "neither a finite number nor a text"
+				  : "not a number, or the result does not fit into 64 bits");
+}
+
+static int summary_put(struct view *view, struct key_entry *entry, const struct view_event *event,
+		       const struct summary *summary, struct buffer *scratch)
+{
+	size_t size = summary_size(view->plan, summary);
+	struct view_cell *cell;
+	uint8_t *at;
+
+	if (size > VIEW_STATE_MAX_BYTES)
+		return view_fault(view, "the state would exceed %zu bytes", VIEW_STATE_MAX_BYTES);
+	buffer_clear(scratch);
+	at = buffer_extend(scratch, size);
+	if (at == NULL)
+		return ERROR_MEMORY;
+	summary_write(view->plan, summary, event->ingest_time_us, at); /* aside: values point into the cell */
+	cell = view_cell_begin(view, entry, size);
+	if (cell == NULL)
+		return ERROR_MEMORY;
+	memcpy(cell->bytes, at, size);
+	view_cell_done(view, entry, cell, event->offset);
+	return 0;
+}
+
+int view_summary_apply(struct view *view, struct key_entry *entry, const struct view_event *event,
+		       struct buffer *scratch)
+{
+	const struct view_rule *rule = view_plan_rule(view->plan, event->type);
+	const struct view_cell *old;
+	struct summary summary;
+	struct members payload;
+	int rv = 0;
+
+	if (rule == NULL)
+		return 0;
+	old = view_cell_find(entry, view->generation);
+	if (rule->base == VIEW_DELETE) {
+		view->counts.missing += old == NULL;
+		if (old != NULL)
+			view_cell_delete(view, entry, old);
+		return 0;
+	}
+	if (rule->reads_payload && !view_payload_read(event, &payload))
+		return view_fault(view,
+				  "the payload is not a MessagePack map of at most %u members with text for names",
+				  VIEW_MEMBERS_MAX);
+	if (old == NULL) {
+		summary_begin(view->plan, &summary);
+	} else {
+		bool read = summary_read(view->plan, view_cell_state(old), &summary);
+
+		assert(read);
+	}
+	for (uint32_t i = rule->first; i < rule->first + rule->count && rv == 0; i++)
+		rv = operation_carry_out(view, &view->plan->operations[i], &payload, &summary);
+	return rv != 0 ? rv : summary_put(view, entry, event, &summary, scratch);
+}
+
+/* --- snapshots --------------------------------------------------------------------------------------------------- */
+
+static bool is_number(struct span value)
+{
+	uint8_t number[VIEW_NUMBER_BYTES];
+
+	return view_value_add(SPAN_NULL, value, false, number) > 0;
+}
+
+static bool average_holds(struct span value)
+{
+	struct span count;
+	struct span sum;
+
+	return average_parse(value, &count, &sum) && is_number(count) && is_number(sum);
+}
+
+bool view_summary_state_holds(const struct view_plan *plan, struct span state)
+{
+	struct summary summary;
+
+	if (msgpack_validate(state) != 0 || !summary_read(plan, state, &summary) ||
+	    summary_size(plan, &summary) != state.size)
+		return false;
+	for (uint32_t i = 0; i < plan->member_count; i++) {
+		enum view_verb verb = plan->members[i].verb;
+		struct span value = summary.values[i];
+
+		if ((verb == VIEW_COUNT || verb == VIEW_SUM) && !is_number(value))
+			return false;
+		if (verb == VIEW_AVERAGE && !average_holds(value))
+			return false;
+		if ((verb == VIEW_MIN || verb == VIEW_MAX) && !is_nil(value) && !has_order(value))
+			return false;
+	}
+	return true;
+}
