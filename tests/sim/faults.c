@@ -71,7 +71,7 @@ static void mark_all_down(struct sim *sim)
 	marks_reach(&sim->marks, MARK_ALL_DOWN);
 }
 
-static void kill_host(struct sim *sim, uint32_t index, bool power_loss)
+void faults_kill(struct sim *sim, uint32_t index, bool power_loss)
 {
 	if (!host_up(sim->hosts[index]))
 		return;
@@ -89,7 +89,7 @@ static void kill_in_a_write(void *owner, struct appointment *appointment)
 	uint32_t index = (uint32_t)appointment->a;
 
 	if (!sim->failed && (appointment->b == 0 || host_is_writing(sim->hosts[index])))
-		kill_host(sim, index, true);
+		faults_kill(sim, index, true);
 	else if (!sim->failed)
 		at(sim, WRITE_WATCH_US, kill_in_a_write, index, appointment->b - 1);
 }
@@ -101,7 +101,7 @@ static void kill_in_a_seal(void *owner, struct appointment *appointment)
 	uint32_t index = (uint32_t)appointment->a;
 
 	if (!sim->failed && (appointment->b == 0 || host_is_sealing(sim->hosts[index])))
-		kill_host(sim, index, random_chance(&sim->random, 500));
+		faults_kill(sim, index, random_chance(&sim->random, 500));
 	else if (!sim->failed)
 		at(sim, SEAL_WATCH_US, kill_in_a_seal, index, appointment->b - 1);
 }
@@ -116,13 +116,13 @@ static void fault_kill(struct sim *sim)
 	else if (drawn <= 5)
 		at(sim, 0, kill_in_a_seal, index, SEAL_WATCHES);
 	else
-		kill_host(sim, index, random_chance(&sim->random, 500));
+		faults_kill(sim, index, random_chance(&sim->random, 500));
 }
 
 static void fault_kill_two(struct sim *sim)
 {
-	kill_host(sim, controller_or_any(sim), random_chance(&sim->random, 500));
-	kill_host(sim, any_host(sim), random_chance(&sim->random, 500));
+	faults_kill(sim, controller_or_any(sim), random_chance(&sim->random, 500));
+	faults_kill(sim, any_host(sim), random_chance(&sim->random, 500));
 }
 
 static void power_cut(void *owner, struct appointment *appointment)
@@ -131,7 +131,7 @@ static void power_cut(void *owner, struct appointment *appointment)
 
 	for (uint32_t i = 0; i < sim->options.hosts && !sim->failed; i++) {
 		host_set_disk_latency(sim->hosts[i], 50, 400);
-		kill_host(sim, i, appointment->a != 0);
+		faults_kill(sim, i, appointment->a != 0);
 	}
 }
 
@@ -154,7 +154,7 @@ static void kill_again(void *owner, struct appointment *appointment)
 	struct sim *sim = owner;
 
 	if (!sim->failed)
-		kill_host(sim, (uint32_t)appointment->a, true);
+		faults_kill(sim, (uint32_t)appointment->a, true);
 }
 
 static void fault_kill_repeatedly(struct sim *sim)
@@ -244,6 +244,30 @@ static void fault_strand(struct sim *sim)
 		cut_for_a_while(sim, client, party, length);
 		cut_for_a_while(sim, party, client, length);
 	}
+}
+
+static void heal_data(void *owner, struct appointment *appointment)
+{
+	network_cut_data(owner, (uint32_t)appointment->a, (uint32_t)appointment->b, false);
+}
+
+/* A grey node (R19): its data reach nobody, or nobody's reach it, and its heartbeats tell that all is well. */
+static void fault_grey(struct sim *sim)
+{
+	uint32_t node = any_host(sim);
+	uint64_t length = cut_length_us(sim);
+	bool out = random_chance(&sim->random, 500);
+
+	for (uint32_t other = 0; other < sim->options.hosts; other++) {
+		uint32_t from = out ? node : other;
+		uint32_t to = out ? other : node;
+
+		if (other == node)
+			continue;
+		network_cut_data(sim, from, to, true);
+		at(sim, length, heal_data, from, to);
+	}
+	marks_reach(&sim->marks, MARK_GREY);
 }
 
 static void calm(void *owner, struct appointment *appointment)
@@ -346,7 +370,7 @@ static const struct fault_kind kinds[] = {
 	{fault_kill, 8},     {fault_kill_two, 3},    {fault_kill_all, 3},  {fault_kill_repeatedly, 2},
 	{fault_cut_pair, 4}, {fault_cut_one_way, 4}, {fault_isolate, 4},   {fault_storm, 4},
 	{fault_pause, 4},    {fault_slow_disk, 3},   {fault_full_disk, 1}, {fault_rot, 3},
-	{fault_corrupt, 3},  {fault_strand, 4},
+	{fault_corrupt, 3},  {fault_strand, 4},      {fault_echo, 5},      {fault_grey, 3},
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
@@ -387,6 +411,7 @@ void faults_start(struct sim *sim, uint64_t until_us)
 void faults_heal(struct sim *sim)
 {
 	network_heal(sim);
+	echo_end(sim);
 	sim->network.loss_per_mille = 0;
 	sim->network.double_per_mille = 0;
 	sim->network.late_per_mille = 0;

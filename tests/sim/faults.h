@@ -10,4 +10,9 @@ void faults_start(struct sim *sim, uint64_t until_us);
 /* Everything heals: links, disks, processes. */
 void faults_heal(struct sim *sim);
 
+/* The process is gone, for a while. */
+void faults_kill(struct sim *sim, uint32_t host, bool power_loss);
+
+void fault_echo(struct sim *sim); /* see there */
+
 #endif

@@ -46,6 +46,9 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_AT_LEAST] = "read at least as new as a token",
 	[MARK_NOT_YET] = "position not reached in time",
 	[MARK_SCAN] = "scan by key",
+	[MARK_LATE_ACK] = "acknowledgement of an earlier epoch",
+	[MARK_LATE_BATCH] = "batch of a message of an earlier epoch",
+	[MARK_GREY] = "grey node",
 };
 
 const char *mark_name(enum mark mark)

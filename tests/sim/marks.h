@@ -51,6 +51,9 @@ enum mark {
 	MARK_AT_LEAST,            /* an entry at least as new as a token */
 	MARK_NOT_YET,             /* a position that was not reached in time */
 	MARK_SCAN,
+	MARK_LATE_ACK,   /* one of an earlier epoch reached a primary again, and names what its sender has no more */
+	MARK_LATE_BATCH, /* the same for a batch, which would fit its receiver's log */
+	MARK_GREY,       /* a node whose heartbeats pass and whose data do not */
 	MARK_COUNT,
 };
 

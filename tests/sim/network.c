@@ -9,6 +9,13 @@
 
 #include <xxhash.h>
 
+static bool is_cut(const struct sim *sim, struct endpoint from, struct endpoint to)
+{
+	bool data = from.party < SIM_HOSTS_MAX && to.party < SIM_HOSTS_MAX && to.port > 0;
+
+	return sim->network.cut[from.party][to.party] || (data && sim->network.data_cut[from.party][to.party]);
+}
+
 static void network_arrive(void *owner, struct appointment *appointment)
 {
 	struct sim *sim = owner;
@@ -17,7 +24,7 @@ static void network_arrive(void *owner, struct appointment *appointment)
 	struct span bytes = buffer_span(&appointment->bytes);
 	uint64_t digest[3] = {appointment->at_us, appointment->a, XXH3_64bits(bytes.data, bytes.size)};
 
-	if (sim->failed || sim->network.cut[from.party][to.party])
+	if (sim->failed || is_cut(sim, from, to))
 		return;
 	sim->trace_hash = XXH3_64bits_withSeed(digest, sizeof digest, sim->trace_hash);
 	sim->messages++;
@@ -57,7 +64,8 @@ void network_send(struct sim *sim, struct endpoint from, struct endpoint to, str
 	uint32_t copies = !connection && random_chance(&sim->random, sim->network.double_per_mille) ? 2 : 1;
 	uint64_t receiver = to.party < SIM_HOSTS_MAX ? host_generation(sim->hosts[to.party]) : 0;
 
-	if (sim->network.cut[from.party][to.party] || random_chance(&sim->random, sim->network.loss_per_mille))
+	echo_take(sim, from, to, bytes);
+	if (is_cut(sim, from, to) || random_chance(&sim->random, sim->network.loss_per_mille))
 		return;
 	for (uint32_t i = 0; i < copies; i++) {
 		uint64_t at_us = sim->clockwork.now_us + network_delay(sim);
@@ -79,7 +87,13 @@ void network_cut(struct sim *sim, uint32_t from, uint32_t to, bool cut)
 	sim->network.cut[from][to] = cut;
 }
 
+void network_cut_data(struct sim *sim, uint32_t from, uint32_t to, bool cut)
+{
+	sim->network.data_cut[from][to] = cut;
+}
+
 void network_heal(struct sim *sim)
 {
+	memset(sim->network.data_cut, 0, sizeof sim->network.data_cut);
 	memset(sim->network.cut, 0, sizeof sim->network.cut);
 }

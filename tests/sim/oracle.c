@@ -63,6 +63,13 @@ static struct fact *fact_at(const struct chronicle *chronicle, uint64_t base)
 	return low < chronicle->fact_count && chronicle->facts[low].base == base ? &chronicle->facts[low] : NULL;
 }
 
+/* The order of sequences is the order of offsets, across fail-overs too. */
+static bool sequences_rise(const struct chronicle *chronicle, const struct fact *fact)
+{
+	return chronicle->fact_count == 0 ||
+	       fact->last_sequence >= chronicle->facts[chronicle->fact_count - 1].last_sequence + fact->count;
+}
+
 static void chronicle_add(struct chronicle *chronicle, const struct fact *fact)
 {
 	if (chronicle->fact_count == chronicle->fact_capacity) {
@@ -88,6 +95,9 @@ static void compare_fact(struct oracle *oracle, uint16_t partition, const struct
 	struct fact *fact;
 
 	if (new->base == chronicle->committed) {
+		if (!sequences_rise(chronicle, new))
+			sim_fail(oracle->sim, "O1: partition %u offset %llu: the sequence does not rise", partition,
+				 (unsigned long long)new->base);
 		chronicle_add(chronicle, new);
 		return;
 	}
@@ -245,15 +255,51 @@ static void watch_log(struct oracle *oracle, uint32_t host, uint16_t partition, 
 	}
 }
 
+/* O5 for one member. */
+static void check_member(struct oracle *oracle, uint16_t partition, uint32_t node_id)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	const struct member *member = &oracle->members[node_id - 1];
+	struct sim *sim = oracle->sim;
+
+	for (uint32_t i = 0; i < sim->options.hosts; i++) {
+		struct shard *shard = host_shard(sim->hosts[i], partition);
+		const struct log *log;
+
+		if (host_node_id(sim->hosts[i]) != node_id || shard == NULL || !member->live ||
+		    member->incarnation != host_incarnation(sim->hosts[i])) /* the one that is registered is dead */
+			continue;
+		log = shard_log(shard, partition);
+		if (log == NULL || log->end < chronicle->committed ||
+		    log_epoch_before(log, chronicle->committed) !=
+			    (chronicle->fact_count == 0 ? 0 : chronicle->facts[chronicle->fact_count - 1].epoch))
+			sim_fail(sim, "O5: host %u is in ISR or ELR of partition %u at end %llu, committed is %llu", i,
+				 partition, (unsigned long long)(log == NULL ? 0 : log->end),
+				 (unsigned long long)chronicle->committed);
+	}
+}
+
+/* O5 */
+static void check_members(struct oracle *oracle, uint16_t partition)
+{
+	node_set set = oracle->partitions[partition].isr | oracle->partitions[partition].elr;
+
+	for (; set != 0; set &= set - 1)
+		check_member(oracle, partition, (uint32_t)__builtin_ctzll(set) + 1);
+}
+
 static void watch_partition(struct oracle *oracle, uint32_t host, struct shard *shard, uint16_t partition)
 {
 	struct chronicle *chronicle = &oracle->partitions[partition];
 	const struct log *log = shard_log(shard, partition);
 	struct state *state = shard_state(shard, partition);
+	uint64_t committed = chronicle->committed;
 
 	if (log == NULL || (log->commit > chronicle->lost_from && log_last_epoch(log) < chronicle->history_epoch))
 		return; /* it has not learned yet that its tail was given up */
 	watch_log(oracle, host, partition, log);
+	if (chronicle->committed > committed)
+		check_members(oracle, partition);
 	if (state != NULL && state_applied(state) != chronicle->applied[host]) {
 		uint64_t from;
 
@@ -377,30 +423,6 @@ uint32_t oracle_primary_host(const struct oracle *oracle, uint16_t partition)
 	return oracle->partitions[partition].primary_host;
 }
 
-/* O5 for one member. */
-static void check_member(struct oracle *oracle, const struct cluster_map *map, uint16_t partition, uint32_t node_id)
-{
-	struct chronicle *chronicle = &oracle->partitions[partition];
-	const struct map_node *node = cluster_map_node(map, node_id);
-	struct sim *sim = oracle->sim;
-
-	for (uint32_t i = 0; i < sim->options.hosts; i++) {
-		struct shard *shard = host_shard(sim->hosts[i], partition);
-		const struct log *log;
-
-		if (host_node_id(sim->hosts[i]) != node_id || shard == NULL || node == NULL || node->fenced ||
-		    node->incarnation != host_incarnation(sim->hosts[i])) /* the one that is registered is dead */
-			continue;
-		log = shard_log(shard, partition);
-		if (log == NULL || log->end < chronicle->committed ||
-		    log_epoch_before(log, chronicle->committed) !=
-			    (chronicle->fact_count == 0 ? 0 : chronicle->facts[chronicle->fact_count - 1].epoch))
-			sim_fail(sim, "O5: host %u is in ISR or ELR of partition %u at end %llu, committed is %llu", i,
-				 partition, (unsigned long long)(log == NULL ? 0 : log->end),
-				 (unsigned long long)chronicle->committed);
-	}
-}
-
 static bool log_holds(const struct log *log, const struct fact *fact)
 {
 	const struct log_entry *entry = log_find(log, fact->base);
@@ -443,6 +465,13 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map)
 {
 	if (map->version <= oracle->map_version)
 		return;
+	for (uint32_t id = 1; id <= NODES_MAX; id++) {
+		const struct map_node *node = cluster_map_node(map, id);
+
+		oracle->members[id - 1] = (struct member){0};
+		if (node != NULL)
+			oracle->members[id - 1] = (struct member){node->incarnation, !node->fenced};
+	}
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
 		const struct map_partition *row = &map->partitions[p];
 
@@ -461,9 +490,7 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map)
 		oracle->partitions[p].replicas = 0;
 		for (uint32_t i = 0; i < row->replica_count; i++)
 			oracle->partitions[p].replicas |= node_bit(row->replicas[i]);
-		for (uint32_t id = 1; id <= NODES_MAX; id++)
-			if (node_set_has(row->isr | row->elr, id))
-				check_member(oracle, map, p, id);
+		check_members(oracle, p);
 	}
 	oracle->map_version = map->version;
 }

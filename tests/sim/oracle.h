@@ -3,12 +3,12 @@
  *
  * After every turn
  *   O1 what a replica calls committed is, batch for batch, what every other replica has called committed there; what
- *      is sealed was committed, and is the same bytes;
+ *      is sealed was committed, and is the same bytes; sequences rise;
  *   O2 equal applied offsets have equal digests, but for a state that a fault has made wrong: that one is found, and
  *      nobody else is accused;
  *   O3 a partition has one active primary per epoch;
  *   O4 an acknowledgement names a batch that is committed.
- * After every metadata change
+ * Whenever something becomes committed, and after every metadata change
  *   O5 every live member of ISR and ELR holds everything committed.
  * At the end, when all is healed and quiet
  *   O6 every acknowledged event is in the log once, at the place it was acknowledged for; no event is there twice; what

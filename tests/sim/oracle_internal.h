@@ -43,8 +43,14 @@ struct chronicle { /* of one partition */
 	node_set replicas;
 };
 
+struct member { /* a node as the newest map seen has it */
+	uint64_t incarnation;
+	bool live;
+};
+
 struct oracle {
 	struct sim *sim;
+	struct member members[NODES_MAX];
 	uint64_t map_version;
 	uint64_t lost;       /* acknowledged events that an operator gave up */
 	uint32_t controller; /* host index + 1; 0: none yet */

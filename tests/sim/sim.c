@@ -164,6 +164,7 @@ int sim_run(struct sim *sim, const struct sim_options *options)
 void sim_deinit(struct sim *sim)
 {
 	sim->failed = true; /* nothing runs any more */
+	echo_end(sim);
 	sim->workload = workload_free(sim->workload);
 	sim->subscribers = subscribers_free(sim->subscribers);
 	for (uint32_t i = 0; i < SIM_HOSTS_MAX; i++)

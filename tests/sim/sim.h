@@ -8,7 +8,8 @@
  *   host        a node: start, kill, restart; what node/ does with threads is done here with appointments
  *   workload    clients: publish, read, remember what they were told
  *   subscriber  what is subscribed to, by quick and slow ones that die and resume
- *   faults      who is hurt, when and how
+ *   faults      who is hurt, when and how; fault_echo: one long schedule of them
+ *   echo        messages that arrive once more, much later
  *   oracle      the invariants of design.md section 10
  *   marks       which named events a run has reached */
 #ifndef EVGRID_TESTS_SIM_SIM_H
@@ -16,6 +17,7 @@
 
 #include "proto/cluster_map.h"
 #include "tests/sim/clockwork.h"
+#include "tests/sim/echo.h"
 #include "tests/sim/marks.h"
 #include "tests/sim/random.h"
 
@@ -40,7 +42,8 @@ struct endpoint {
 #define PARTIES_MAX (SIM_HOSTS_MAX + SIM_GUESTS_MAX)
 
 struct network {
-	bool cut[PARTIES_MAX][PARTIES_MAX]; /* from, to */
+	bool cut[PARTIES_MAX][PARTIES_MAX];          /* from, to */
+	bool data_cut[SIM_HOSTS_MAX][SIM_HOSTS_MAX]; /* between shards only: heartbeats pass */
 	uint32_t loss_per_mille;
 	uint32_t double_per_mille;
 	uint32_t delay_min_us;
@@ -83,6 +86,7 @@ struct sim {
 		uint32_t host; /* index + 1; 0: none */
 		bool read;
 	} rot;
+	struct echo echo;
 	uint64_t trace_hash; /* of every message delivered: equal for equal seeds */
 	uint64_t messages;
 	bool failed;
@@ -113,7 +117,8 @@ static inline uint64_t sim_now_ms(const struct sim *sim)
 
 /* Sends a copy of the bytes; it arrives, or not, as the network pleases. */
 void network_send(struct sim *sim, struct endpoint from, struct endpoint to, struct span bytes);
-void network_cut(struct sim *sim, uint32_t from, uint32_t to, bool cut); /* one way */
+void network_cut(struct sim *sim, uint32_t from, uint32_t to, bool cut);      /* one way */
+void network_cut_data(struct sim *sim, uint32_t from, uint32_t to, bool cut); /* one way, shards only */
 void network_heal(struct sim *sim);
 
 #endif

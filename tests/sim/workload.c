@@ -147,6 +147,23 @@ static void acknowledge(struct acknowledged *of, const struct operation *operati
 		of->put_end = later(of->put_end, end);
 }
 
+/* A check that fails is an answer about the key's version, and must miss nothing either (L7). */
+static void check_failed(struct client *client, const struct operation *operation, uint64_t actual_version)
+{
+	struct sim *sim = client->workload->sim;
+
+	marks_reach(&sim->marks, MARK_CHECK_FAILED);
+	client->known_versions[operation->key] = actual_version;
+	if (actual_version >= operation->acknowledged_before ||
+	    (sim->corruption.host != 0 && sim->corruption.partition == partition_of(workload_key(operation->key))))
+		return;
+	sim_fail(sim,
+		 "linearizability: a check of key %u failed at version %llu; acknowledged before it was published: "
+		 "%llu",
+		 operation->key, (unsigned long long)actual_version,
+		 (unsigned long long)operation->acknowledged_before);
+}
+
 static void operation_done(struct client *client, const struct core_completion *completion)
 {
 	struct workload *workload = client->workload;
@@ -173,10 +190,8 @@ static void operation_done(struct client *client, const struct core_completion *
 		operation->outcome = OUTCOME_UNKNOWN;
 		marks_reach(&workload->sim->marks, MARK_UNKNOWN_OUTCOME);
 	}
-	if (completion->error == ERROR_CHECK_FAILED) {
-		marks_reach(&workload->sim->marks, MARK_CHECK_FAILED);
-		client->known_versions[operation->key] = completion->actual_version;
-	}
+	if (completion->error == ERROR_CHECK_FAILED)
+		check_failed(client, operation, completion->actual_version);
 }
 
 static void stale(const struct client *client, const struct core_result *result, const char *what)
@@ -392,6 +407,7 @@ static void publish_one(struct client *client, uint32_t stream_id)
 	operation->key = key;
 	operation->kind = drawn < 60 ? OPERATION_PUT : drawn < 90 ? OPERATION_MERGE : OPERATION_DELETE;
 	operation->serial = client->serials[key] + 1;
+	operation->acknowledged_before = workload->acknowledged_of[key].count;
 	operation->invoked_us = sim->clockwork.now_us;
 	workload_event_id(sim, operation->id, id);
 	write_payload(sim, operation->serial, client->index, &payload);
@@ -561,6 +577,19 @@ void workload_start(struct workload *workload)
 		clockwork_add(&workload->sim->clockwork, (struct appointment){.at_us = workload->sim->clockwork.now_us,
 									      .run = client_act,
 									      .owner = &workload->clients[i]});
+	}
+}
+
+void workload_burst(struct workload *workload, uint32_t events)
+{
+	for (uint32_t i = 0; i < workload->sim->options.clients && !workload->stopped; i++) {
+		struct client *client = &workload->clients[i];
+		const struct map_stream *stream =
+			cluster_map_stream_by_name(core_map(client->core), span_of_text(WORKLOAD_STREAM));
+
+		for (uint32_t n = 0; n < events && stream != NULL && client->pending < PENDING_MAX; n++)
+			publish_one(client, stream->id);
+		client_wake(client, 10);
 	}
 }
 

@@ -24,7 +24,8 @@ struct operation { /* one event */
 	uint64_t serial; /* of this client and key: 1, 2, 3 ... in the order of publishing */
 	enum operation_outcome outcome;
 	uint16_t partition;
-	uint64_t offset; /* acknowledged */
+	uint64_t offset;              /* acknowledged */
+	uint64_t acknowledged_before; /* it was published, of its key */
 	uint64_t invoked_us;
 	uint64_t answered_us;
 	uint8_t kind; /* enum operation_kind */
@@ -39,6 +40,8 @@ enum operation_kind { OPERATION_PUT, OPERATION_MERGE, OPERATION_DELETE };
 struct workload *workload_new(struct sim *sim);
 struct workload *workload_free(struct workload *workload);
 void workload_start(struct workload *workload);
+/* Every client publishes so many events at once. */
+void workload_burst(struct workload *workload, uint32_t events);
 /* No new operations from now on; what is pending goes on. */
 void workload_stop(struct workload *workload);
 bool workload_quiet(const struct workload *workload); /* nothing pending */

@@ -1,4 +1,4 @@
-/* The client core in storms of faults, by seeds: nothing lost, nothing doubled, order kept, what is told is true. */
+/* The client core in storms of faults, seed by seed: nothing lost or doubled, order kept, all that is told true. */
 #include "tests/unit/client_fixture.h"
 
 /* --- storms ------------------------------------------------------------------------------------------------------- */
