@@ -439,7 +439,7 @@ bool subscribers_quiet(struct subscribers *all)
 {
 	struct core_subscription_state state;
 
-	for (uint32_t i = 0; i < SIM_SUBSCRIBERS_MAX; i++) {
+	for (uint32_t i = 0; all->calm && i < SIM_SUBSCRIBERS_MAX; i++) {
 		struct subscriber *subscriber = &all->list[i];
 
 		if (subscriber->core == NULL || subscriber->head != NULL)
@@ -466,7 +466,7 @@ void subscribers_receive(struct subscribers *all, uint32_t index, struct endpoin
 
 void subscribers_expect(struct subscribers *all, uint16_t partition, uint64_t offset, const struct event *event)
 {
-	for (uint32_t i = 0; i < SIM_SUBSCRIBERS_MAX; i++) {
+	for (uint32_t i = 0; all->calm && i < SIM_SUBSCRIBERS_MAX; i++) {
 		struct subscriber *subscriber = &all->list[i];
 		struct heard *heard = &subscriber->heard[partition];
 

@@ -14,7 +14,7 @@ struct subscribers;
 struct subscribers *subscribers_new(struct sim *sim);
 struct subscribers *subscribers_free(struct subscribers *all);
 void subscribers_start(struct subscribers *all);
-/* From now on they live and consume at once. */
+/* From now on they live and consume at once. A run that never calls it has no subscribers. */
 void subscribers_calm(struct subscribers *all);
 /* All that is committed has been consumed. */
 bool subscribers_quiet(struct subscribers *all);
