@@ -11,7 +11,7 @@ void faults_start(struct sim *sim, uint64_t until_us);
 void faults_heal(struct sim *sim);
 
 /* The process is gone, for a while. */
-void faults_kill(struct sim *sim, uint32_t host, bool power_loss);
+void faults_kill(struct sim *sim, uint32_t index, bool power_loss);
 
 void fault_echo(struct sim *sim); /* see there */
 
