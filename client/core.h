@@ -149,6 +149,13 @@ struct core_scan {
 };
 int core_scan_view(struct core *core, const struct core_scan *scan, uint64_t tag, uint64_t now_ms);
 
+/* What to do about a blocked key: asked of its partition's primary. The spans are copied. */
+struct core_decide {
+	struct decide decide; /* ticket and partition are filled in; partition key empty: the key */
+	uint32_t timeout_ms;
+};
+int core_decide(struct core *core, const struct core_decide *decide, uint64_t tag, uint64_t now_ms);
+
 /* All partitions of one node's shard. */
 int core_status(struct core *core, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, uint64_t tag,
 		uint64_t now_ms);
@@ -160,18 +167,19 @@ int core_propose(struct core *core, struct span command, uint32_t timeout_ms, ui
 void core_refresh(struct core *core, uint64_t now_ms);
 const struct cluster_map *core_map(const struct core *core); /* version 0: none yet */
 
-enum core_kind { CORE_READ = 1, CORE_REPLAY, CORE_STATUS, CORE_PROPOSE, CORE_HISTORY, CORE_SCAN };
+enum core_kind { CORE_READ = 1, CORE_REPLAY, CORE_STATUS, CORE_PROPOSE, CORE_HISTORY, CORE_SCAN, CORE_DECIDE };
 
 struct core_result {
 	enum core_kind kind;
 	uint64_t tag;
-	int error;        /* enum error */
-	bool again;       /* PROPOSE: it was sent more than once, so a refusal may speak of its own first copy */
+	int error;  /* enum error */
+	bool again; /* PROPOSE, DECIDE: it was sent more than once, so a refusal may speak of its own first copy */
 	uint32_t node_id; /* who answered */
 	struct read_done read;
 	struct replay_data replay;
 	struct history_data history;
 	struct scan_done scan;
+	struct decided decided;
 	struct propose_result propose;
 	struct partition_status *statuses; /* STATUS: status_count of them */
 	uint32_t status_count;

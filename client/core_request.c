@@ -252,6 +252,7 @@ static uint32_t request_endpoint(struct core *core, const struct request *reques
 	switch (request->kind) {
 	case CORE_READ: return read_endpoint(core, request, request->read.partition);
 	case CORE_SCAN: return read_endpoint(core, request, request->scan.partition);
+	case CORE_DECIDE: return read_endpoint(core, request, request->decide.partition);
 	case CORE_REPLAY: return replay_endpoint(core, request, request->replay.partition);
 	case CORE_HISTORY: return replay_endpoint(core, request, request->history.partition);
 	case CORE_STATUS: return session_shard(core, request->node_id, request->shard);
@@ -312,6 +313,9 @@ static void request_send_single(struct core *core, uint32_t index, struct reques
 		kind = MESSAGE_SCAN;
 		request->scan.wait_ms = request_wait_ms(core, request);
 		scan_encode(&request->scan, &frame);
+	} else if (request->kind == CORE_DECIDE) {
+		kind = MESSAGE_DECIDE;
+		decide_encode(&request->decide, &frame);
 	} else if (request->kind == CORE_STATUS) {
 		kind = MESSAGE_STATUS;
 		items = 1;
@@ -406,7 +410,7 @@ void requests_lost(struct core *core, uint32_t endpoint)
 void requests_rerouted(struct core *core)
 {
 	for (struct request *r = core->requests.next; r != &core->requests; r = r->next) {
-		if (r->sent && (r->kind == CORE_READ || r->kind == CORE_SCAN) &&
+		if (r->sent && (r->kind == CORE_READ || r->kind == CORE_SCAN || r->kind == CORE_DECIDE) &&
 		    request_endpoint(core, r) != r->endpoint)
 			request_again(core, r, 0);
 	}
@@ -427,7 +431,7 @@ void requests_scan(struct core *core)
 		struct request *next = r->next;
 		if (core->now_ms >= r->deadline_ms) {
 			int error = request_why_not(core, r);
-			if (r->kind == CORE_PROPOSE && (r->sent || r->again))
+			if ((r->kind == CORE_PROPOSE || r->kind == CORE_DECIDE) && (r->sent || r->again))
 				error = ERROR_OUTCOME_UNKNOWN;
 			else if (error == ERROR_CONNECT && r->sent)
 				error = ERROR_TIMEOUT;

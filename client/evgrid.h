@@ -53,7 +53,8 @@ enum {
 	EVG_CLOSED = 36,
 	EVG_BLOCKED = 37,
 	EVG_BEFORE_FIRST = 45,
-	EVG_NO_PAST = 46
+	EVG_NO_PAST = 46,
+	EVG_CATCHING_UP = 47
 };
 
 /* What a code says, in static text; never NULL. next: what to do about it. */
@@ -230,6 +231,24 @@ int evg_key_version(evg *grid, const char *stream, const evg_read *read, uint64_
 
 void evg_entry_free(evg_entry *entry); /* may be called twice */
 
+/* --- blocked keys ------------------------------------------------------------------------------------------------- */
+
+#define EVG_WHAT_BLOCKS UINT64_MAX
+
+typedef struct evg_decide {
+	evg_bytes key;
+	evg_bytes partition_key; /* empty: the key */
+	uint64_t offset;         /* of the event that blocks the key; EVG_WHAT_BLOCKS: the one that does */
+	int skip;                /* 1: leave that event out; 0: try it again. The events behind it follow, in order */
+	uint32_t timeout_ms;     /* 0: the deadline */
+} evg_decide;
+
+/* What to do about a key that is blocked in a view; waits until it shows. entry: the key's, to be freed. EVG_OK: the
+ * key is free (entry->error EVG_NOT_FOUND: and nothing is stored). EVG_BLOCKED: another event, or the same one tried
+ * again, cannot be applied; entry says which and why. EVG_REFUSED: the key is not blocked by that event. EVG_CATCHING_UP: the
+ * waiting events are being read still. EVG_OUTCOME_UNKNOWN: safe to ask again. */
+int evg_view_decide(evg *grid, const char *view, const evg_decide *decide, evg_entry *entry);
+
 /* --- scanning a view by key --------------------------------------------------------------------------------------- */
 
 typedef struct evg_scan evg_scan;
@@ -240,6 +259,7 @@ typedef struct evg_scan_options {
 	evg_bytes after;    /* one partition: begin behind this key (and partition key); empty: at the beginning */
 	evg_bytes after_partition_key;
 	evg_read_mode mode;  /* LINEARIZABLE, AT_LEAST or LOCAL */
+	int only_blocked;    /* 1: only keys that are blocked; costs next to nothing where there are none */
 	const char *node;    /* LOCAL, AT_LEAST: the replica's name; NULL: the primary's */
 	uint64_t at_least;   /* AT_LEAST, one partition: the offset that must be in every page */
 	uint32_t page;       /* entries asked for at a time, at most 4096; 0: 4096. A page costs a pass over all keys of
@@ -251,10 +271,11 @@ typedef struct evg_scan_entry {
 	uint16_t partition;
 	evg_bytes key;
 	evg_bytes partition_key;
-	int error;       /* EVG_OK or EVG_BLOCKED */
-	evg_bytes state; /* MessagePack; BLOCKED: what it was before, empty: it was not there */
+	int error;       /* EVG_OK, EVG_BLOCKED, EVG_CATCHING_UP */
+	evg_bytes state; /* MessagePack; not OK: what it was before, empty: it was not there */
 	uint64_t changed_at;
-	uint64_t blocked_at; /* BLOCKED: the first offset that could not be applied */
+	uint64_t blocked_at; /* not OK: the first offset that has not been applied, */
+	evg_bytes why;       /* and why, as text */
 	uint64_t applied;    /* the offset at which its page stands: equal for all entries of a page */
 	uint32_t age_ms;
 } evg_scan_entry;

@@ -75,7 +75,7 @@ static void want_hello(struct partition_thread *thread, struct span id)
 static bool is_for_clients(enum message_kind kind)
 {
 	return (kind >= MESSAGE_APPEND && kind <= MESSAGE_HISTORY_DATA) || kind == MESSAGE_SCAN ||
-	       kind >= MESSAGE_SUBSCRIBE;
+	       kind == MESSAGE_DECIDE || kind >= MESSAGE_SUBSCRIBE;
 }
 
 static bool is_for_peers(enum message_kind kind)

@@ -135,8 +135,7 @@ int primary_append(struct partition *partition, struct batch *batch, uint8_t *by
 	return 0;
 }
 
-/* One control record as a batch of its own. 0; 1: no room; negative: fatal. */
-static int append_control(struct partition *partition, const struct control *control)
+int primary_append_control(struct partition *partition, const struct control *control)
 {
 	struct shard *shard = partition->shard;
 	struct batch_builder *builder = &shard->builder;
@@ -185,7 +184,7 @@ static int append_epoch_start(struct partition *partition)
 		.history = partition->row.history,
 	};
 	uint64_t at = partition->log.end;
-	int result = append_control(partition, &control);
+	int result = primary_append_control(partition, &control);
 
 	if (result != 0)
 		return result;
@@ -210,7 +209,7 @@ static int append_streams(struct partition *partition)
 		};
 
 		if (!state_has_stream(partition->state, stream->id))
-			result = append_control(partition, &control);
+			result = primary_append_control(partition, &control);
 	}
 	return result;
 }
@@ -232,7 +231,7 @@ static int append_views(struct partition *partition)
 		};
 
 		if (known == view->dropped)
-			result = append_control(partition, &control);
+			result = primary_append_control(partition, &control);
 	}
 	return result;
 }

@@ -20,6 +20,8 @@ int primary_step(struct partition *partition);
 
 /* Stamps the batch in place and appends it. 0; 1: no room; negative: fatal. */
 int primary_append(struct partition *partition, struct batch *batch, uint8_t *bytes);
+/* One control record as a batch of its own. 0; 1: no room; negative: fatal. */
+int primary_append_control(struct partition *partition, const struct control *control);
 
 /* --- pushing (primary_push.c) ------------------------------------------------------------------------------------- */
 

@@ -74,6 +74,8 @@ static void answer(struct partition *partition, uint64_t client, const struct re
 		else if (done.error == ERROR_BLOCKED)
 			done.state = span_of_text(entry.why);
 		done.changed_at = done.error == ERROR_BLOCKED ? entry.blocked_at : entry.changed_at;
+		if (entry.catching)
+			done.error = ERROR_CATCHING_UP;
 		done.version = entry.key_version;
 	}
 	read_answer(partition->shard, client, &done);

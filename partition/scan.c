@@ -73,7 +73,11 @@ static void send_page(struct partition *partition, const struct scan_job *job)
 			.key = from.key,
 			.partition_key = from.partition_key,
 			.changed_at = from.entry.changed_at,
-			.blocked_at = from.blocked ? from.entry.blocked_at : SCAN_NOT_BLOCKED,
+			.error = !from.blocked         ? ERROR_NONE
+				 : from.entry.catching ? ERROR_CATCHING_UP
+						       : ERROR_BLOCKED,
+			.blocked_at = from.entry.blocked_at,
+			.why = from.blocked ? span_of_text(from.entry.why) : SPAN_NULL,
 			.state = from.entry.state,
 		};
 
@@ -163,7 +167,8 @@ void scan_request(struct shard *shard, uint64_t client, const struct scan *reque
 {
 	struct partition *partition = shard_partition(shard, request->partition);
 	const struct state_scan_range range = {request->prefix, request->after, request->after_partition_key,
-					       request->limit == 0 ? SCAN_PAGE_MAX : request->limit};
+					       request->limit == 0 ? SCAN_PAGE_MAX : request->limit,
+					       request->blocked != 0};
 	struct scan_job *job = job_new(shard);
 	enum error error = ERROR_NONE;
 	int rv;

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "partition/decide.h"
 #include "partition/history.h"
 #include "partition/lease.h"
 #include "partition/pipeline.h"
@@ -361,6 +362,7 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 	struct read_item read;
 	struct replay replay;
 	struct history history;
+	struct decide decide;
 	struct scan scan;
 	struct subscribe subscribe;
 	struct credit_item credit;
@@ -389,6 +391,8 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 			return 1;
 		scan_request(shard, message->client, &scan);
 		return 0;
+	case MESSAGE_DECIDE:
+		return decide_decode(body, &decide) != 0 ? 1 : decide_request(shard, message->client, &decide);
 	case MESSAGE_SUBSCRIBE:
 		if (subscribe_decode(body, &subscribe) != 0)
 			return 1;
@@ -410,7 +414,8 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 
 static bool is_single(enum message_kind kind) /* it has no items */
 {
-	return kind == MESSAGE_REPLAY || kind == MESSAGE_HISTORY || kind == MESSAGE_SCAN || kind == MESSAGE_SUBSCRIBE;
+	return kind == MESSAGE_REPLAY || kind == MESSAGE_HISTORY || kind == MESSAGE_SCAN || kind == MESSAGE_DECIDE ||
+	       kind == MESSAGE_SUBSCRIBE;
 }
 
 static int take_inbox(struct shard *shard)

@@ -238,6 +238,7 @@ int state_read_entry(const struct view *view, const struct key_entry *found, str
 		return cell == NULL ? ERROR_NOT_FOUND : 0;
 	entry->blocked_at = block->first == VIEW_BLOCK_NONE ? block->next : block->first;
 	entry->why = block->first == VIEW_BLOCK_NONE ? "on its way back" : block->why;
+	entry->catching = block->first == VIEW_BLOCK_NONE;
 	return ERROR_BLOCKED;
 }
 
@@ -270,6 +271,13 @@ int state_view_find(struct state *state, uint32_t view_id, struct span key, stru
 		told = error;
 	}
 	return rv == 0 ? told : rv;
+}
+
+uint32_t state_view_version(const struct state *state, uint32_t view_id)
+{
+	const struct view *view = state_reading_view(state, view_id);
+
+	return view == NULL ? 0 : view->version;
 }
 
 uint64_t state_key_count(const struct state *state)

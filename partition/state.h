@@ -93,6 +93,7 @@ struct view_entry {
 				 entries are not that stream's keys */
 	uint64_t blocked_at;  /* BLOCKED: the first offset not applied */
 	const char *why;      /* BLOCKED: what is wrong with it; valid until the next apply */
+	bool catching;        /* BLOCKED: on its way back; blocked_at is how far it has come */
 };
 
 /* 0, ERROR_NOT_FOUND, ERROR_BLOCKED (the entry is what it was before the offset that could not be applied),
@@ -105,7 +106,8 @@ int state_view_get(struct state *state, uint32_t view_id, struct span key, struc
  * the one changed last is told, with its partition key. */
 int state_view_find(struct state *state, uint32_t view_id, struct span key, struct view_entry *entry,
 		    struct span *partition_key, uint32_t *found);
-uint64_t state_key_count(const struct state *state); /* what such a look costs */
+uint64_t state_key_count(const struct state *state);                      /* what such a look costs */
+uint32_t state_view_version(const struct state *state, uint32_t view_id); /* the one that answers; 0: none */
 uint64_t state_key_version(const struct state *state, uint32_t stream_id, struct span key, struct span partition_key);
 
 /* Each definition in turn (index 0, 1, ...), the ones being filled too; false: there are no more. */
@@ -126,7 +128,7 @@ bool state_view_status(const struct state *state, uint32_t index, struct view_st
 
 /* The blocked keys of the version that answers: begin with *place = 0; false ends. Valid until the next apply. */
 struct view_error_entry {
-	uint32_t version; /* of the view: what a skip or a retry names */
+	uint32_t version; /* of the view */
 	struct span key;
 	struct span partition_key; /* empty: it equals the key */
 	bool catching;             /* on its way back */

@@ -16,7 +16,8 @@ struct state_scan {
 	size_t place;
 	bool passed;
 	bool more;
-	bool failed; /* no memory */
+	bool failed;  /* no memory */
+	bool blocked; /* only such keys */
 	uint32_t limit;
 	uint32_t count;
 	struct key_entry **heap; /* settled: sorted, the greatest first */
@@ -59,6 +60,8 @@ int state_scan_new(struct state *state, uint32_t view_id, const struct state_sca
 	scan->state = state;
 	scan->generation = view->generation;
 	scan->limit = range->limit;
+	scan->blocked = range->blocked;
+	scan->passed = range->blocked && view->blocks.count == 0; /* one that comes is noted */
 	scan->prefix = keep(scan, 0, range->prefix);
 	scan->after = keep(scan, range->prefix.size, range->after);
 	scan->after_partition_key = keep(scan, range->prefix.size + range->after.size, range->after_partition_key);
@@ -106,9 +109,10 @@ static int compare_places(const void *a, const void *b)
 }
 
 /* An entry, or a key that is blocked before it got one. */
-static bool is_there(const struct view *view, const struct key_entry *entry)
+static bool is_there(const struct state_scan *scan, const struct view *view, const struct key_entry *entry)
 {
-	return view_cell_find(entry, view->generation) != NULL || view_block_find(view, entry) != NULL;
+	return (!scan->blocked && view_cell_find(entry, view->generation) != NULL) ||
+	       view_block_find(view, entry) != NULL;
 }
 
 static bool in_range(const struct state_scan *scan, const struct key_entry *entry)
@@ -163,7 +167,7 @@ static int offer(struct state_scan *scan, const struct view *view, struct key_en
 {
 	void *heap = scan->heap;
 
-	if (!is_there(view, entry) || !in_range(scan, entry))
+	if (!is_there(scan, view, entry) || !in_range(scan, entry))
 		return 0;
 	if (scan->count == scan->limit) {
 		int order = compare_entries(entry, scan->heap[0]);
@@ -241,7 +245,7 @@ static void put_in_order(struct state_scan *scan, const struct view *view)
 	for (uint32_t i = 0; i < scan->count; i++) {
 		struct key_entry *entry = scan->heap[i];
 
-		if (is_there(view, entry) && (kept == 0 || scan->heap[kept - 1] != entry))
+		if (is_there(scan, view, entry) && (kept == 0 || scan->heap[kept - 1] != entry))
 			scan->heap[kept++] = entry;
 	}
 	scan->count = kept;

@@ -20,6 +20,7 @@ struct state_scan_range {
 	struct span after;  /* the key before; empty: from the beginning; copied */
 	struct span after_partition_key;
 	uint32_t limit; /* at least 1 */
+	bool blocked;   /* only keys that are blocked */
 };
 
 /* 0, ERROR_UNKNOWN_VIEW, ERROR_NOT_READY, ERROR_BAD_VIEW, ERROR_MEMORY. The scan must be freed before the state is. */

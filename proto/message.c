@@ -129,6 +129,8 @@ const char *message_kind_name(enum message_kind kind)
 	case MESSAGE_AUDIT: return "AUDIT";
 	case MESSAGE_SCAN: return "SCAN";
 	case MESSAGE_SCAN_DONE: return "SCAN_DONE";
+	case MESSAGE_DECIDE: return "DECIDE";
+	case MESSAGE_DECIDED: return "DECIDED";
 	case MESSAGE_SUBSCRIBE: return "SUBSCRIBE";
 	case MESSAGE_EVENTS: return "EVENTS";
 	case MESSAGE_CREDIT: return "CREDIT";

@@ -65,6 +65,8 @@ enum message_kind {
 	/* shard ports, client -> shard -> client */
 	MESSAGE_SCAN = 46,      /* one struct scan */
 	MESSAGE_SCAN_DONE = 47, /* one struct scan_done */
+	MESSAGE_DECIDE = 48,    /* one struct decide */
+	MESSAGE_DECIDED = 49,   /* one struct decided */
 	/* shard ports, subscriptions: partition/subscribe.c has the protocol */
 	MESSAGE_SUBSCRIBE = 50,   /* client -> shard: one struct subscribe */
 	MESSAGE_EVENTS = 51,      /* shard -> client, items: struct events_item */
@@ -302,6 +304,7 @@ struct scan { /* entries of a view in one partition, ascending by (key, partitio
 	uint64_t at_least;
 	uint32_t wait_ms;
 	uint16_t limit;     /* most entries, 0: SCAN_PAGE_MAX */
+	uint8_t blocked;    /* 1: only keys that are blocked */
 	uint32_t max_bytes; /* one entry is sent in any case */
 	struct span prefix; /* of the key */
 	struct span after;  /* the last key of the page before; empty: from the beginning */
@@ -323,14 +326,14 @@ struct scan_done {
 void scan_done_encode(const struct scan_done *done, struct buffer *out);
 int scan_done_decode(struct reader *in, struct scan_done *done);
 
-#define SCAN_NOT_BLOCKED UINT64_MAX
-
 struct scan_entry {
 	struct span key;
 	struct span partition_key; /* empty: the key */
 	uint64_t changed_at;
-	uint64_t blocked_at; /* the first offset not applied; SCAN_NOT_BLOCKED */
-	struct span state;   /* MessagePack; blocked: as it was before, empty: there was none */
+	uint16_t error;      /* ERROR_NONE, BLOCKED, CATCHING_UP */
+	uint64_t blocked_at; /* not NONE: the first offset not applied, */
+	struct span why;     /* and why, as text */
+	struct span state;   /* MessagePack; not NONE: as it was before, empty: there was none */
 };
 void scan_entry_encode(const struct scan_entry *entry, struct buffer *out);
 int scan_entry_decode(struct reader *in, struct scan_entry *entry);
@@ -398,6 +401,34 @@ void credit_done_encode(const struct credit_done *done, struct buffer *out);
 int credit_done_decode(struct reader *in, struct credit_done *done);
 void unsubscribe_item_encode(const struct unsubscribe_item *item, struct buffer *out);
 int unsubscribe_item_decode(struct reader *in, struct unsubscribe_item *item);
+
+#define WHY_MAX_BYTES 255u /* of the text that says why a key is blocked */
+
+enum decision { DECIDE_RETRY = 1, DECIDE_SKIP = 2 };
+
+/* What to do about a key that is blocked at this offset in the active version of a view. The primary writes it into its
+ * log; whoever asked reads the key as of `decided` and sees what came of it: a primary that is lost takes its answer's
+ * word with it. */
+struct decide {
+	uint64_t ticket;
+	uint16_t partition;
+	uint8_t decision; /* enum decision */
+	uint32_t view_id;
+	uint64_t offset;
+	struct span key;
+	struct span partition_key; /* empty: the key */
+};
+void decide_encode(const struct decide *decide, struct buffer *out);
+int decide_decode(struct reader *in, struct decide *decide);
+
+struct decided {
+	uint64_t ticket;
+	uint16_t partition;
+	uint16_t error; /* ERROR_NONE; REFUSED: it is not blocked there; CATCHING_UP, NOT_PRIMARY, UNKNOWN_VIEW, ... */
+	uint64_t at;    /* NONE: the offset of the record, not committed yet */
+};
+void decided_encode(const struct decided *decided, struct buffer *out);
+int decided_decode(struct reader *in, struct decided *decided);
 
 enum replica_role { ROLE_NONE = 0, ROLE_REPLICA = 1, ROLE_PRIMARY = 2, ROLE_SEALED = 3 };
 

@@ -104,8 +104,8 @@ int history_record_decode(struct reader *in, struct history_record *record)
 	return in->failed ? ERROR_MALFORMED : 0;
 }
 
-/* --- scan: u64 ticket, u16 partition, u8 mode, u32 view id, u64 at least, u32 wait ms, u16 limit, u32 max bytes,
- *     string prefix, string after, string after's partition key */
+/* --- scan: u64 ticket, u16 partition, u8 mode, u32 view id, u64 at least, u32 wait ms, u16 limit, u8 blocked,
+ *     u32 max bytes, string prefix, string after, string after's partition key */
 
 void scan_encode(const struct scan *scan, struct buffer *out)
 {
@@ -119,6 +119,7 @@ void scan_encode(const struct scan *scan, struct buffer *out)
 	buffer_u64(out, scan->at_least);
 	buffer_u32(out, scan->wait_ms);
 	buffer_u16(out, scan->limit);
+	buffer_u8(out, scan->blocked);
 	buffer_u32(out, scan->max_bytes);
 	buffer_string(out, scan->prefix);
 	buffer_string(out, scan->after);
@@ -134,12 +135,13 @@ int scan_decode(struct reader *in, struct scan *scan)
 	scan->at_least = reader_u64(in);
 	scan->wait_ms = reader_u32(in);
 	scan->limit = reader_u16(in);
+	scan->blocked = reader_u8(in);
 	scan->max_bytes = reader_u32(in);
 	scan->prefix = reader_string(in, KEY_MAX_BYTES);
 	scan->after = reader_string(in, KEY_MAX_BYTES);
 	scan->after_partition_key = reader_string(in, KEY_MAX_BYTES);
 	if (in->failed || scan->partition >= PARTITION_COUNT || scan->mode > READ_LOCAL || scan->view_id == 0 ||
-	    scan->limit > SCAN_PAGE_MAX)
+	    scan->limit > SCAN_PAGE_MAX || scan->blocked > 1)
 		return ERROR_MALFORMED;
 	return 0;
 }
@@ -172,7 +174,8 @@ int scan_done_decode(struct reader *in, struct scan_done *done)
 	return in->failed || done->partition >= PARTITION_COUNT || done->done > 1 ? ERROR_MALFORMED : 0;
 }
 
-/* --- scan entry: string key, string partition key, u64 changed at, u64 blocked at, u32 size, state --- */
+/* --- scan entry: string key, string partition key, u64 changed at, u32 size, state, u16 error; then, unless 0:
+ *     u64 blocked at, string why */
 
 void scan_entry_encode(const struct scan_entry *entry, struct buffer *out)
 {
@@ -181,8 +184,12 @@ void scan_entry_encode(const struct scan_entry *entry, struct buffer *out)
 	buffer_string(out, entry->key);
 	buffer_string(out, entry->partition_key);
 	buffer_u64(out, entry->changed_at);
-	buffer_u64(out, entry->blocked_at);
 	buffer_long(out, entry->state);
+	buffer_u16(out, entry->error);
+	if (entry->error == ERROR_NONE)
+		return;
+	buffer_u64(out, entry->blocked_at);
+	buffer_string(out, entry->why);
 }
 
 int scan_entry_decode(struct reader *in, struct scan_entry *entry)
@@ -190,7 +197,9 @@ int scan_entry_decode(struct reader *in, struct scan_entry *entry)
 	entry->key = reader_string(in, KEY_MAX_BYTES);
 	entry->partition_key = reader_string(in, KEY_MAX_BYTES);
 	entry->changed_at = reader_u64(in);
-	entry->blocked_at = reader_u64(in);
 	entry->state = reader_long(in);
+	entry->error = reader_u16(in);
+	entry->blocked_at = entry->error == ERROR_NONE ? 0 : reader_u64(in);
+	entry->why = entry->error == ERROR_NONE ? SPAN_NULL : reader_string(in, WHY_MAX_BYTES);
 	return in->failed ? ERROR_MALFORMED : 0;
 }

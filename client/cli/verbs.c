@@ -40,6 +40,15 @@ const struct verb cli_verbs[] = {
 	 "A page is what stood there at one offset (column applied). Each page costs a pass over all keys of its "
 	 "partition.",
 	 run_view_scan},
+	{"view", "errors", "VIEW", 1, 1, "keys that are blocked, and by what", view_errors_options,
+	 "A key is blocked by the first event that the view cannot apply to it; the events behind it wait.",
+	 run_view_errors},
+	{"view", "retry", "VIEW KEY", 2, 2, "try again what blocks a key", view_decide_options,
+	 "Then the waiting events follow. A better definition needs none of this: it is filled from the first event "
+	 "on.",
+	 run_view_retry},
+	{"view", "skip", "VIEW KEY", 2, 2, "leave out the event that blocks a key", view_decide_options,
+	 "Then the waiting events follow, until another one cannot be applied (exit code 6).", run_view_skip},
 	{NULL, "publish", "[FILE]", 0, 1, "publish CloudEvents, one JSON object a line", publish_options,
 	 "Reads standard input without FILE. A line that is no event is named on stderr and the rest goes on (exit "
 	 "code 8).",

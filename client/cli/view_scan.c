@@ -85,7 +85,7 @@ static void scan_row(struct table *table, const evg_scan_entry *entry)
 	table_cell(table, "%.*s", (int)entry->partition_key.size, (const char *)entry->partition_key.data);
 	state_cell(table, entry->state);
 	table_cell(table, "%" PRIu64, entry->changed_at);
-	if (entry->error == EVG_BLOCKED)
+	if (entry->error != EVG_OK)
 		table_cell(table, "%" PRIu64, entry->blocked_at);
 	else
 		table_cell_none(table);
@@ -198,6 +198,9 @@ void cli_say_why_not(const char *key, uint16_t partition, bool by_time, const ev
 		cli_say("that time has not come yet");
 	else if (entry->error == EVG_NOT_YET)
 		cli_say("what answered has applied partition %u up to offset %" PRIu64, partition, entry->applied);
+	else if (entry->error == EVG_BLOCKED)
+		cli_say("key %s is blocked by %u:%" PRIu64 ": %.*s", key, partition, entry->changed_at,
+			(int)entry->state.size, (const char *)entry->state.data);
 	time_format(entry->changed_us, time);
 	if (entry->error == EVG_BEFORE_FIRST)
 		cli_say("the first event of key %s is %u:%" PRIu64 ", ingested %s", key, partition, entry->changed_at,

@@ -513,6 +513,22 @@ static void model_scan(struct model *model, uint32_t node, uint32_t endpoint, co
 	model_answer(model, node, endpoint, MESSAGE_SCAN_DONE, 0, &frame);
 }
 
+static void model_decide(struct model *model, uint32_t node, uint32_t endpoint, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct buffer frame = BUFFER_NULL;
+	struct decided decided = {.at = 121};
+	struct decide item;
+
+	assert(decide_decode(&in, &item) == 0);
+	decided.ticket = item.ticket;
+	decided.partition = item.partition;
+	decided.error = model_refuses(model);
+	message_begin(&frame);
+	decided_encode(&decided, &frame);
+	model_answer(model, node, endpoint, MESSAGE_DECIDED, 0, &frame);
+}
+
 static void model_empty(struct model *model, uint32_t node, uint32_t endpoint, enum message_kind kind)
 {
 	struct buffer frame = BUFFER_NULL;
@@ -552,6 +568,7 @@ static void model_take(struct model *model, struct core *core, uint32_t endpoint
 	case MESSAGE_READ: model_reads(model, node, endpoint, &message); break;
 	case MESSAGE_HISTORY: model_history(model, node, endpoint, &message); break;
 	case MESSAGE_SCAN: model_scan(model, node, endpoint, &message); break;
+	case MESSAGE_DECIDE: model_decide(model, node, endpoint, &message); break;
 	case MESSAGE_STATUS: model_empty(model, node, endpoint, MESSAGE_STATUS_DONE); break;
 	default:
 		assert(model->subscriber != NULL);

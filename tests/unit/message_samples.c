@@ -33,6 +33,8 @@ const enum message_kind message_kinds[] = {
 	MESSAGE_AUDIT,
 	MESSAGE_SCAN,
 	MESSAGE_SCAN_DONE,
+	MESSAGE_DECIDE,
+	MESSAGE_DECIDED,
 	MESSAGE_SUBSCRIBE,
 	MESSAGE_EVENTS,
 	MESSAGE_CREDIT,
@@ -159,6 +161,14 @@ static int walk_scan(struct reader *in, struct buffer *again)
 {
 	WALK_ITEM(scan, in, again);
 }
+static int walk_decide(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(decide, in, again);
+}
+static int walk_decided(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(decided, in, again);
+}
 static int walk_scan_entry(struct reader *in, struct buffer *again)
 {
 	WALK_ITEM(scan_entry, in, again);
@@ -263,6 +273,8 @@ static int walk_item(enum message_kind kind, struct reader *in, struct buffer *a
 	case MESSAGE_HISTORY_DATA: return walk_history_data(in, again);
 	case MESSAGE_SCAN: return walk_scan(in, again);
 	case MESSAGE_SCAN_DONE: return walk_scan_done(in, again);
+	case MESSAGE_DECIDE: return walk_decide(in, again);
+	case MESSAGE_DECIDED: return walk_decided(in, again);
 	case MESSAGE_REPLICATE: return walk_replicate(in, again);
 	case MESSAGE_ACK: return walk_ack(in, again);
 	case MESSAGE_JOIN_ASK:
@@ -457,19 +469,39 @@ static void sample_scan(enum message_kind kind, struct buffer *body)
 		.prefix = span_of_text("customer-"),
 		.after = span_of_text("customer-16"),
 	};
-	const struct scan_entry entry = {span_of_text("customer-17"), SPAN_NULL, 100, SCAN_NOT_BLOCKED,
-					 span_of("\x80", 1)};
-	struct scan_done done = {.ticket = 83, .partition = 5, .applied = 120, .age_ms = 17, .count = 1};
+	const struct scan_entry entries_of_it[] = {
+		{span_of_text("customer-17"), SPAN_NULL, 100, ERROR_NONE, 0, SPAN_NULL, span_of("\x80", 1)},
+		{span_of_text("customer-18"), SPAN_NULL, 0, ERROR_BLOCKED, 90, span_of_text("not a number"), SPAN_NULL},
+	};
+	struct scan_done done = {.ticket = 83, .partition = 5, .applied = 120, .age_ms = 17, .count = 2};
 	struct buffer entries = BUFFER_NULL;
 
 	if (kind == MESSAGE_SCAN) {
 		scan_encode(&scan, body);
 		return;
 	}
-	scan_entry_encode(&entry, &entries);
+	scan_entry_encode(&entries_of_it[0], &entries);
+	scan_entry_encode(&entries_of_it[1], &entries);
 	done.entries = buffer_span(&entries);
 	scan_done_encode(&done, body);
 	buffer_deinit(&entries);
+}
+
+static void sample_decide(enum message_kind kind, struct buffer *body)
+{
+	const struct decide decide = {
+		.ticket = 84,
+		.partition = 5,
+		.decision = DECIDE_SKIP,
+		.view_id = 2,
+		.offset = 100,
+		.key = span_of_text("customer-17"),
+	};
+
+	if (kind == MESSAGE_DECIDE)
+		decide_encode(&decide, body);
+	else
+		decided_encode(&(struct decided){84, 5, ERROR_NONE, 121}, body);
 }
 
 static void sample_control(enum message_kind kind, struct buffer *body)
@@ -533,9 +565,8 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 {
 	*items = kind == MESSAGE_HANDOVER_WISH || kind == MESSAGE_APPEND || kind == MESSAGE_APPEND_DONE ||
 		 kind == MESSAGE_READ || kind == MESSAGE_READ_DONE || kind == MESSAGE_STATUS ||
-		 kind == MESSAGE_STATUS_DONE ||
-		 (kind >= MESSAGE_REPLICATE && kind != MESSAGE_SCAN && kind != MESSAGE_SCAN_DONE &&
-		  kind != MESSAGE_SUBSCRIBE && kind != MESSAGE_CREDIT_DONE);
+		 kind == MESSAGE_STATUS_DONE || (kind >= MESSAGE_REPLICATE && kind <= MESSAGE_AUDIT) ||
+		 kind == MESSAGE_EVENTS || kind == MESSAGE_CREDIT || kind == MESSAGE_UNSUBSCRIBE;
 	switch (kind) {
 	case MESSAGE_HELLO:
 	case MESSAGE_WELCOME:
@@ -571,6 +602,8 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 	case MESSAGE_HISTORY_DATA: sample_history(kind, body); break;
 	case MESSAGE_SCAN:
 	case MESSAGE_SCAN_DONE: sample_scan(kind, body); break;
+	case MESSAGE_DECIDE:
+	case MESSAGE_DECIDED: sample_decide(kind, body); break;
 	case MESSAGE_ACK: ack_item_encode(&(struct ack_item){5, 4, 4101, 4100, 0, 4101, 4096, 77}, body); break;
 	case MESSAGE_JOIN_ASK: join_item_encode(&(struct join_item){5, 4, 3, 99, 0, 0}, body); break;
 	case MESSAGE_JOIN_ANSWER: join_item_encode(&(struct join_item){5, 4, 3, 99, 3, 97}, body); break;

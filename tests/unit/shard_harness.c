@@ -284,6 +284,8 @@ static void keep_answers(struct harness *harness, uint32_t node, const struct bu
 				assert(history_data_decode(&body, &answer->history) == 0);
 			else if (message.kind == MESSAGE_SCAN_DONE)
 				assert(scan_done_decode(&body, &answer->scan) == 0);
+			else if (message.kind == MESSAGE_DECIDED)
+				assert(decided_decode(&body, &answer->decided) == 0);
 		}
 	}
 }
@@ -687,6 +689,21 @@ uint64_t harness_scan(struct harness *harness, uint32_t node, const struct scan 
 	return item.ticket;
 }
 
+uint64_t harness_decide(struct harness *harness, uint32_t node, const struct decide *decide)
+{
+	struct decide item = *decide;
+	struct buffer body = BUFFER_NULL;
+
+	item.ticket = next_ticket(harness);
+	item.partition = harness->partition;
+	item.view_id = HARNESS_VIEW;
+	item.partition_key = span_of_text("k");
+	decide_encode(&item, &body);
+	client_sends(harness, node, MESSAGE_DECIDE, &body);
+	buffer_deinit(&body);
+	return item.ticket;
+}
+
 uint64_t harness_view_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key,
 			   uint64_t at_least, uint32_t wait_ms)
 {
@@ -720,10 +737,13 @@ void harness_define_view(struct harness *harness)
 					    "\xa2on\x81\xa7"
 					    "Created\x81\xa3put\xa3"
 					    "all";
-	struct map_view view = {.id = HARNESS_VIEW,
-				.version = 1,
-				.name = "v",
-				.definition = span_of(definition, sizeof definition - 1)};
+
+	harness_define(harness, 1, span_of(definition, sizeof definition - 1));
+}
+
+void harness_define(struct harness *harness, uint32_t version, struct span definition)
+{
+	struct map_view view = {.id = HARNESS_VIEW, .version = version, .name = "v", .definition = definition};
 
 	view.changed_at = ++harness->map.version;
 	assert(cluster_map_put_view(&harness->map, &view) == 0);
@@ -737,7 +757,7 @@ const struct harness_answer *harness_answer(struct harness *harness, uint64_t ti
 
 		if (answer->append.ticket == ticket || answer->read.ticket == ticket ||
 		    answer->replay.ticket == ticket || answer->history.ticket == ticket ||
-		    answer->scan.ticket == ticket)
+		    answer->scan.ticket == ticket || answer->decided.ticket == ticket)
 			return answer;
 	}
 	return NULL;
@@ -756,6 +776,6 @@ void harness_expect(struct harness *harness, uint64_t ticket, enum error error)
 
 	assert_non_null(answer);
 	assert_string_equal(error_name(answer->append.error | answer->read.error | answer->replay.error |
-				       answer->history.error | answer->scan.error),
+				       answer->history.error | answer->scan.error | answer->decided.error),
 			    error_name((int)error));
 }

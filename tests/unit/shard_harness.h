@@ -69,6 +69,7 @@ struct harness_answer {
 	struct replay_data replay;
 	struct history_data history;
 	struct scan_done scan;
+	struct decided decided;
 	struct buffer frame; /* spans of the above point into it */
 };
 
@@ -141,11 +142,14 @@ uint64_t harness_replay(struct harness *harness, uint32_t node, uint64_t from, u
 /* Ticket, partition and partition key are filled in. */
 uint64_t harness_history(struct harness *harness, uint32_t node, const struct history *history);
 uint64_t harness_scan(struct harness *harness, uint32_t node, const struct scan *scan);
+uint64_t harness_decide(struct harness *harness, uint32_t node, const struct decide *decide); /* and the view */
 /* A read of HARNESS_VIEW. */
 uint64_t harness_view_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key,
 			   uint64_t at_least, uint32_t wait_ms);
 /* Defines HARNESS_VIEW: an entity of the stream's events; told to every node. */
 void harness_define_view(struct harness *harness);
+/* Any other definition of it. */
+void harness_define(struct harness *harness, uint32_t version, struct span definition);
 /* A message of one item, or none, as the client sends it. */
 void harness_send(struct harness *harness, uint32_t node, enum message_kind kind, struct span body);
 

@@ -543,6 +543,28 @@ static void histories_and_scans_are_asked_again_until_answered(void **state)
 	fixture_free(fixture);
 }
 
+static void decisions_are_asked_again_until_answered(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+	struct core_decide decide = {
+		.decide = {.decision = DECIDE_SKIP, .view_id = 1, .offset = 9, .key = span_of_text("k")}};
+
+	(void)state;
+	step_for(fixture, 20);
+	fixture->model->refusals = 3;
+	assert_int_equal(core_decide(fixture->core, &decide, 9, fixture->model->now_ms), 0);
+	step_for(fixture, 300);
+	assert_int_equal(fixture->results, 1);
+	assert_int_equal(fixture->last.kind, CORE_DECIDE);
+	assert_int_equal(fixture->last.error, 0);
+	assert_int_equal(fixture->last.decided.partition, partition_of_text("k"));
+	assert_int_equal(fixture->last.decided.at, 121);
+	assert_true(fixture->last.again);
+	decide.decide.key = SPAN_NULL;
+	assert_int_equal(core_decide(fixture->core, &decide, 10, fixture->model->now_ms), ERROR_EMPTY);
+	fixture_free(fixture);
+}
+
 static void garbage_is_dropped_and_counted(void **state)
 {
 	struct fixture *fixture = fixture_new(3, &quiet, &plain);
@@ -588,6 +610,7 @@ int main(void)
 		cmocka_unit_test(request_without_an_answer_ends_at_its_time),
 		cmocka_unit_test(a_token_to_come_ends_with_the_present_position),
 		cmocka_unit_test(histories_and_scans_are_asked_again_until_answered),
+		cmocka_unit_test(decisions_are_asked_again_until_answered),
 		cmocka_unit_test(garbage_is_dropped_and_counted),
 	};
 

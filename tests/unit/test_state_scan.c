@@ -96,7 +96,7 @@ static uint32_t model_keys(struct world *world, const char *prefix, const char *
 static bool check_page(struct world *world, const char *prefix, char after[16], uint32_t limit, uint32_t changes)
 {
 	static char keys[KEYS][16];
-	const struct state_scan_range range = {span_of_text(prefix), span_of_text(after), SPAN_NULL, limit};
+	const struct state_scan_range range = {span_of_text(prefix), span_of_text(after), SPAN_NULL, limit, false};
 	struct state_scan_entry entry;
 	struct state_scan *scan;
 	uint32_t wanted;
@@ -169,7 +169,7 @@ static void a_page_is_of_one_offset_while_events_are_applied(void **state)
 static void a_view_that_goes_ends_its_scans(void **state)
 {
 	struct world *world = *state;
-	const struct state_scan_range range = {SPAN_NULL, SPAN_NULL, SPAN_NULL, 5};
+	const struct state_scan_range range = {.limit = 5};
 	struct state_scan *scan;
 
 	assert_int_equal(state_scan_new(world->state, VIEW + 1, &range, &scan), ERROR_UNKNOWN_VIEW);

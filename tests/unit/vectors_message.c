@@ -227,6 +227,7 @@ static void set_scan(json_t *fields, struct reader *in)
 	set_u64(fields, "at_least", scan.at_least);
 	set_int(fields, "wait_ms", scan.wait_ms);
 	set_int(fields, "limit", scan.limit);
+	set_int(fields, "blocked", scan.blocked);
 	set_int(fields, "max_bytes", scan.max_bytes);
 	set_hex(fields, "prefix", scan.prefix);
 	set_hex(fields, "after", scan.after);
@@ -253,8 +254,35 @@ static void set_scan_done(json_t *fields, struct reader *in)
 	set_hex(fields, "entry_key", entry.key);
 	set_hex(fields, "entry_partition_key", entry.partition_key);
 	set_u64(fields, "entry_changed_at", entry.changed_at);
-	set_u64(fields, "entry_blocked_at", entry.blocked_at);
+	set_int(fields, "entry_error", entry.error);
 	set_hex(fields, "entry_state", entry.state);
+}
+
+static void set_decide(json_t *fields, struct reader *in)
+{
+	struct decide decide;
+
+	if (decide_decode(in, &decide) != 0)
+		return;
+	set_u64(fields, "ticket", decide.ticket);
+	set_int(fields, "partition", decide.partition);
+	set_int(fields, "decision", decide.decision);
+	set_int(fields, "view_id", decide.view_id);
+	set_u64(fields, "offset", decide.offset);
+	set_hex(fields, "key", decide.key);
+	set_hex(fields, "partition_key", decide.partition_key);
+}
+
+static void set_decided(json_t *fields, struct reader *in)
+{
+	struct decided decided;
+
+	if (decided_decode(in, &decided) != 0)
+		return;
+	set_u64(fields, "ticket", decided.ticket);
+	set_int(fields, "partition", decided.partition);
+	set_int(fields, "error", decided.error);
+	set_u64(fields, "at", decided.at);
 }
 
 static void set_status(json_t *fields, struct reader *in)
@@ -400,6 +428,8 @@ static void set_fields(json_t *fields, enum message_kind kind, struct reader *in
 	case MESSAGE_HISTORY_DATA: set_history_data(fields, in); break;
 	case MESSAGE_SCAN: set_scan(fields, in); break;
 	case MESSAGE_SCAN_DONE: set_scan_done(fields, in); break;
+	case MESSAGE_DECIDE: set_decide(fields, in); break;
+	case MESSAGE_DECIDED: set_decided(fields, in); break;
 	case MESSAGE_REPLICATE:
 	case MESSAGE_ACK:
 	case MESSAGE_JOIN_ASK:

@@ -1,0 +1,133 @@
+/* view errors, view retry, view skip: keys that are blocked, and what is done about them. */
+#include <inttypes.h>
+
+#include "client/cli/cli.h"
+
+const struct cli_option view_errors_options[] = {
+	{"partition", "N", "only this partition"},
+	{"prefix", "X", "only keys that begin so"},
+	{"limit", "N", "end after so many"},
+	{"node", "NAME", "as this node's replicas have it"},
+	{NULL, NULL, NULL},
+};
+
+const struct cli_option view_decide_options[] = {
+	{"partition-key", "KEY", "the partition key; without it: the key"},
+	{"offset", "POSITION", "only if this is what blocks the key: an offset, or a position such as 17:4711"},
+	{NULL, NULL, NULL},
+};
+
+/* --- view errors -------------------------------------------------------------------------------------------------- */
+
+static int errors_setup(struct cli *cli, evg_scan_options *options, uint64_t *limit)
+{
+	uint64_t partition;
+	int rv = cli_number(cli, "partition", 0, PARTITION_COUNT - 1, EVG_ALL_PARTITIONS, &partition);
+
+	if (rv == 0)
+		rv = cli_number(cli, "limit", 1, UINT64_MAX - 1, UINT64_MAX, limit);
+	*options = (evg_scan_options){
+		.partition = (uint16_t)partition,
+		.prefix = evg_text(cli_value(cli, "prefix")),
+		.mode = cli_has(cli, "node") ? EVG_READ_LOCAL : EVG_READ_LINEARIZABLE,
+		.only_blocked = 1,
+		.node = cli_value(cli, "node"),
+		.timeout_ms = cli->timeout_ms,
+	};
+	return rv;
+}
+
+static void errors_row(struct table *table, const evg_scan_entry *entry)
+{
+	table_cell(table, "%u", entry->partition);
+	table_cell(table, "%.*s", (int)entry->key.size, (const char *)entry->key.data);
+	table_cell(table, "%.*s", (int)entry->partition_key.size, (const char *)entry->partition_key.data);
+	table_cell(table, "%" PRIu64, entry->blocked_at);
+	table_cell(table, "%s", entry->error == EVG_CATCHING_UP ? "catching_up" : "blocked");
+	table_cell(table, "%.*s", (int)entry->why.size, (const char *)entry->why.data);
+}
+
+static int errors_all(evg_scan *scan, uint64_t limit, struct table *table)
+{
+	int error = 0;
+
+	for (uint64_t count = 0; count < limit && error == 0 && cli_interrupted == 0; count++) {
+		evg_scan_entry entry;
+		error = evg_view_scan_next(scan, &entry);
+		if (error == 0)
+			errors_row(table, &entry);
+	}
+	return error == EVG_NOT_FOUND ? 0 : error;
+}
+
+int run_view_errors(struct cli *cli)
+{
+	struct table table = {0};
+	evg_scan_options options;
+	evg_scan *scan = NULL;
+	uint64_t limit;
+	int error;
+	int rv = errors_setup(cli, &options, &limit);
+
+	if (rv == 0)
+		rv = cli_open(cli, NULL);
+	if (rv != 0)
+		return rv;
+	cli_catch_signals();
+	table_column(&table, "partition", CELL_NUMBER);
+	table_column(&table, "key", CELL_TEXT);
+	table_column(&table, "partition_key", CELL_TEXT);
+	table_column(&table, "offset", CELL_WIDE);
+	table_column(&table, "status", CELL_TEXT);
+	table_column(&table, "error", CELL_TEXT);
+	error = evg_view_scan_open(cli->grid, cli->positionals[0], &options, &scan);
+	if (error == 0)
+		error = errors_all(scan, limit, &table);
+	evg_view_scan_close(scan);
+	rv = error == 0 ? table_print(&table, cli->json) : cli_fail(error, "view %s", cli->positionals[0]);
+	table_deinit(&table);
+	return rv == 0 && cli_interrupted != 0 ? EXIT_INTERRUPTED : rv;
+}
+
+/* --- view retry, view skip ---------------------------------------------------------------------------------------- */
+
+static int decide(struct cli *cli, bool skip)
+{
+	const char *partition_key = cli_value(cli, "partition-key");
+	const char *offset = cli_value(cli, "offset");
+	const char *view = cli->positionals[0];
+	const char *key = cli->positionals[1];
+	evg_decide what = {
+		.key = evg_text(key),
+		.partition_key = evg_text(partition_key),
+		.offset = EVG_WHAT_BLOCKS,
+		.skip = skip,
+		.timeout_ms = cli->timeout_ms,
+	};
+	evg_entry entry = {0};
+	int error;
+	int rv = offset == NULL ? 0 : cli_offset("offset", offset, cli_partition(key, partition_key), &what.offset);
+
+	if (rv == 0)
+		rv = cli_open(cli, NULL);
+	if (rv != 0)
+		return rv;
+	error = evg_view_decide(cli->grid, view, &what, &entry);
+	if (error == 0)
+		cli_say("key %s is free", key);
+	else if (error == EVG_REFUSED)
+		cli_say("key %s is not blocked%s", key, offset == NULL ? "" : " there");
+	cli_say_why_not(key, cli_partition(key, partition_key), false, &entry);
+	evg_entry_free(&entry);
+	return error == 0 ? 0 : cli_fail(error, "view %s, key %s", view, key);
+}
+
+int run_view_retry(struct cli *cli)
+{
+	return decide(cli, false);
+}
+
+int run_view_skip(struct cli *cli)
+{
+	return decide(cli, true);
+}

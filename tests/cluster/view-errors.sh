@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Blocked keys, end to end: a Lua view errs at one event of a key, which is shown, survives the death of its primary and
+# a start of the whole cluster, is tried again, left out, and mended by a better definition.
+# shellcheck disable=SC2154 # what common.sh sets
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=/dev/null
+. tests/cluster/common.sh
+
+# define LIMIT: view sums, which refuses amounts above it.
+define() {
+    cat >"$work/sums.yaml" <<EOF
+view: sums
+stream: Order
+kind: lua
+apply: |
+  function apply(event, state)
+    if event.data.amount > $1 then
+      error("an amount of " .. event.data.amount)
+    end
+    state = state or {sum = 0}
+    state.sum = state.sum + event.data.amount
+    return state
+  end
+EOF
+    quietly evgrid view apply "$work/sums.yaml"
+}
+
+# order KEY AMOUNT...: an event for each.
+order() {
+    local key=$1 amount
+    shift
+    for amount in "$@"; do
+        printf '{"specversion":"1.0","id":"%s-%s","source":"test","type":"Ordered","stream":"Order","subject":"%s",' \
+            "$key" "$amount" "$key"
+        printf '"data":{"amount":%s}}\n' "$amount"
+    done >"$work/orders"
+    quietly evgrid publish "$work/orders"
+}
+
+# expect STATUS COMMAND...: its output is in $work/out and $work/err.
+expect() {
+    local wanted=$1 status=0
+    shift
+    "$@" >"$work/out" 2>"$work/err" || status=$?
+    [ "$status" -eq "$wanted" ] || fail "$* ended with $status, not $wanted: $(cat "$work/out" "$work/err")"
+}
+said() { grep -q -- "$1" "$work/err" || fail "'$1' was not said: $(cat "$work/err")"; }
+
+has_sum() { evgrid view get sums "$1" --node "n$3" -o json 2>"$work/err" | grep -q "\"sum\": *$2\\b"; }
+
+# sum KEY SUM: what the view holds, read fresh, and soon on every node.
+sum() {
+    local node
+    expect 0 evgrid view get sums "$1" -o json
+    grep -q "\"sum\": *$2\\b" "$work/out" || fail "$1: $(cat "$work/out")"
+    for node in 1 2 3; do
+        wait_until 10 "n$node has it" has_sum "$1" "$2" "$node"
+    done
+}
+
+# blocked N: so many keys are; as JSON in $work/out.
+blocked() {
+    expect 0 evgrid view errors sums -o json
+    [ "$(grep -o '"key"' "$work/out" | wc -l)" -eq "$1" ] || fail "errors: $(cat "$work/out")"
+}
+
+start_cluster 3
+quietly evgrid stream create Order
+define 100
+order fine 1 2 3
+order bad 10 500 20 700 30
+order worse 1000
+
+say 'what cannot be applied blocks its key, and says so'
+sum fine 6
+blocked 2
+grep -q 'an amount of 500' "$work/out" || fail "errors: $(cat "$work/out")"
+evgrid view errors sums
+expect 6 evgrid view get sums bad
+said 'an amount of 500'
+expect 6 evgrid view retry sums bad
+said 'an amount of 500'
+expect 6 evgrid view skip sums fine
+said 'is not blocked'
+
+say 'the primary of the key dies'
+partition=$(evgrid view errors sums --prefix bad -o json | python3 -c 'import json, sys
+print(json.load(sys.stdin)[0]["partition"])')
+primary=$(evgrid partition ls -o json | python3 -c 'import json, sys
+rows = [row for row in json.load(sys.stdin) if row["partition"] == int(sys.argv[1])]
+print([row["node"] for row in rows if row["primary"]][0])' "$partition")
+cluster kill "${primary#n}"
+blocked 2
+expect 6 evgrid view skip sums bad
+said 'an amount of 700'
+quietly cluster start "${primary#n}"
+
+say 'all start again'
+cluster down
+for node in 1 2 3; do quietly cluster start "$node"; done
+quietly evgrid cluster wait --for balanced --timeout 60s
+blocked 2
+grep -q 'an amount of 700' "$work/out" || fail "errors: $(cat "$work/out")"
+expect 0 evgrid view skip sums bad
+sum bad 60
+blocked 1
+
+say 'a better definition'
+define 100000
+wait_until 20 "the new version answers" evgrid view get sums worse
+sum worse 1000
+sum bad 1260
+sum fine 6
+blocked 0
