@@ -245,8 +245,8 @@ typedef struct evg_decide {
 
 /* What to do about a key that is blocked in a view; waits until it shows. entry: the key's, to be freed. EVG_OK: the
  * key is free (entry->error EVG_NOT_FOUND: and nothing is stored). EVG_BLOCKED: another event, or the same one tried
- * again, cannot be applied; entry says which and why. EVG_REFUSED: the key is not blocked by that event. EVG_CATCHING_UP: the
- * waiting events are being read still. EVG_OUTCOME_UNKNOWN: safe to ask again. */
+ * again, cannot be applied; entry says which and why. EVG_REFUSED: the key is not blocked by that event.
+ * EVG_CATCHING_UP: the waiting events are being read still. EVG_OUTCOME_UNKNOWN: safe to ask again. */
 int evg_view_decide(evg *grid, const char *view, const evg_decide *decide, evg_entry *entry);
 
 /* --- scanning a view by key --------------------------------------------------------------------------------------- */
