@@ -75,15 +75,18 @@ static void check_state(const struct claims_key *key, struct sim *sim, const str
 	uint64_t changed_at = 0;
 	uint64_t version = 0;
 
-	for (; version < key->count && counts(&key->events[version], claim); version++) {
-		const struct operation *operation = &operations[key->events[version].operation];
+	for (size_t i = 0; i < key->count && counts(&key->events[i], claim); i++) {
+		const struct operation *operation = &operations[key->events[i].operation];
 
+		if (operation->other)
+			continue;
+		version++;
 		if (operation->kind == OPERATION_DELETE)
 			last = NULL;
 		else if (operation->kind == OPERATION_PUT || last != NULL)
 			last = operation;
 		if (last == operation)
-			changed_at = key->events[version].offset;
+			changed_at = key->events[i].offset;
 	}
 	if (claim->present != (last != NULL))
 		sim_fail(sim, "past: key %u at %llu was told as %s, the log says it was not", claim->key,
@@ -100,12 +103,17 @@ static void check_state(const struct claims_key *key, struct sim *sim, const str
 			 (unsigned long long)version);
 }
 
-static void check_before_first(const struct claims_key *key, struct sim *sim, const struct claim *claim)
+static void check_before_first(const struct claims_key *key, struct sim *sim, const struct claim *claim,
+			       const struct operation *operations)
 {
-	if (key->count == 0 || key->events[0].offset != claim->from || claim->from < claim->to)
+	size_t first = 0;
+
+	while (first < key->count && operations[key->events[first].operation].other)
+		first++;
+	if (first == key->count || key->events[first].offset != claim->from || claim->from < claim->to)
 		sim_fail(sim, "past: the first event of key %u was told as %llu, not before %llu; the log says %llu",
 			 claim->key, (unsigned long long)claim->from, (unsigned long long)claim->to,
-			 key->count == 0 ? 0ull : (unsigned long long)key->events[0].offset);
+			 first == key->count ? 0ull : (unsigned long long)key->events[first].offset);
 }
 
 /* What was said of offsets that an operator's forced election gave up is of another log. */
@@ -128,7 +136,7 @@ void claims_check(const struct claims *claims, struct sim *sim, const struct ope
 		case CLAIM_HISTORY: check_history(key, sim, claim); break;
 		case CLAIM_STATE:
 		case CLAIM_STATE_AT: check_state(key, sim, claim, operations); break;
-		case CLAIM_BEFORE_FIRST: check_before_first(key, sim, claim); break;
+		case CLAIM_BEFORE_FIRST: check_before_first(key, sim, claim, operations); break;
 		}
 	}
 }

@@ -49,6 +49,11 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_LATE_ACK] = "acknowledgement of an earlier epoch",
 	[MARK_LATE_BATCH] = "batch of a message of an earlier epoch",
 	[MARK_GREY] = "grey node",
+	[MARK_BLOCKED] = "blocked key told",
+	[MARK_SKIPPED] = "blocking event skipped",
+	[MARK_RETRIED] = "blocking event retried",
+	[MARK_STILL_BLOCKED] = "key blocked at the end",
+	[MARK_VIEW_REDEFINED] = "view redefined",
 };
 
 const char *mark_name(enum mark mark)

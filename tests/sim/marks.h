@@ -54,6 +54,11 @@ enum mark {
 	MARK_LATE_ACK,   /* one of an earlier epoch reached a primary again, and names what its sender has no more */
 	MARK_LATE_BATCH, /* the same for a batch, which would fit its receiver's log */
 	MARK_GREY,       /* a node whose heartbeats pass and whose data do not */
+	MARK_BLOCKED,    /* a key was told as blocked */
+	MARK_SKIPPED,    /* what blocked a key was left out */
+	MARK_RETRIED,
+	MARK_STILL_BLOCKED,  /* at the end */
+	MARK_VIEW_REDEFINED, /* a view got another version */
 	MARK_COUNT,
 };
 

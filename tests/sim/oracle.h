@@ -17,6 +17,7 @@
  *   O7 all replicas have the same log and digest; a digest recomputed by a scan is the same;
  *   O8 views and key versions equal a fold of the log by the oracle's own few lines, and so does all that was told
  *      of the past (claims.h);
+ *   O10 so do the other views and their blocked keys, by the log's events and the decisions on them;
  *   O9 journals verify: no block is corrupt, no sealed segment says anything but what its records do. */
 #ifndef EVGRID_TESTS_SIM_ORACLE_H
 #define EVGRID_TESTS_SIM_ORACLE_H

@@ -5,7 +5,7 @@
 #include "proto/msgpack.h"
 #include "tests/sim/host.h"
 #include "tests/sim/oracle_internal.h"
-#include "tests/sim/claims.h"
+#include "tests/sim/oracle_views.h"
 #include "tests/sim/subscriber.h"
 #include "tests/sim/workload.h"
 
@@ -28,6 +28,7 @@ struct inspection {
 	uint32_t stream_id;
 	struct buffer scratch;
 	struct claims *claims;
+	struct decisions_made decisions; /* of this partition */
 };
 
 /* Acknowledged in an earlier history, at or beyond where the present one parts from it: gone, or at another place. */
@@ -75,6 +76,8 @@ static void inspect_operation(struct inspection *inspection, struct operation *o
 
 static void fold_operation(struct fold *fold, const struct operation *operation)
 {
+	if (operation->other)
+		return;
 	fold->version++;
 	if (operation->kind == OPERATION_DELETE) {
 		fold->present = false;
@@ -92,8 +95,10 @@ static void inspect_batch(struct inspection *inspection, const struct batch *bat
 	struct span records;
 	struct reader reader;
 
-	if (batch->flags & BATCH_CONTROL)
+	if (batch->flags & BATCH_CONTROL) {
+		oracle_views_control(&inspection->decisions, inspection->oracle->sim, batch);
 		return;
+	}
 	if (batch_records(batch, &inspection->scratch, &records) != 0) {
 		sim_fail(inspection->oracle->sim, "O6: a stored batch does not open");
 		return;
@@ -112,7 +117,8 @@ static void inspect_batch(struct inspection *inspection, const struct batch *bat
 			sim_fail(inspection->oracle->sim, "O6: an event that nobody published");
 			return;
 		}
-		inspection->stream_id = event.stream_id;
+		if (!inspection->operations[number].other)
+			inspection->stream_id = event.stream_id;
 		subscribers_expect(inspection->oracle->sim->subscribers, inspection->partition, batch->base_offset + i,
 				   &event);
 		inspect_operation(inspection, &inspection->operations[number], batch, batch->base_offset + i);
@@ -210,6 +216,7 @@ static void inspect_replica(struct inspection *inspection, struct host *host, co
 	for (uint32_t key = 0; key < WORKLOAD_KEYS && !sim->failed; key++)
 		if (partition_of(workload_key(key)) == inspection->partition && inspection->stream_id != 0)
 			check_fold(inspection, host, key, view == NULL ? 0 : view->id);
+	oracle_views_check(sim, host, inspection->partition, map, inspection->claims, &inspection->decisions);
 }
 
 static void inspect_partition(struct inspection *inspection, const struct cluster_map *map)
@@ -242,6 +249,7 @@ void oracle_final(struct oracle *oracle)
 	inspection.claims = workload_claims(sim->workload);
 	for (uint16_t p = 0; p < PARTITION_COUNT && !sim->failed; p++) {
 		inspection.partition = p;
+		inspection.decisions.count = 0;
 		inspect_partition(&inspection, map);
 	}
 	for (size_t i = 0; i < inspection.operation_count && !sim->failed; i++) {
@@ -257,6 +265,7 @@ void oracle_final(struct oracle *oracle)
 				 (unsigned long long)operation->offset);
 	}
 	buffer_deinit(&inspection.scratch);
+	free(inspection.decisions.list);
 	for (uint32_t key = 0; key < WORKLOAD_KEYS; key++) {
 		const struct chronicle *chronicle = &oracle->partitions[partition_of(workload_key(key))];
 

@@ -71,6 +71,37 @@ static int ask_scan(struct question *question, struct sim *sim, struct core *cor
 	return core_scan_view(core, &scan, tag, sim_now_ms(sim));
 }
 
+static int ask_view(struct question *question, struct sim *sim, struct core *core, const struct tokens *tokens,
+		    uint64_t tag)
+{
+	struct core_read read = {.mode = READ_LINEARIZABLE, .key = workload_key(question->key), .timeout_ms = 2000};
+	const struct map_view *view;
+
+	question->view = (uint32_t)random_between(&sim->random, SIM_VIEW_SUMS, SIM_VIEW_HASH);
+	question->point = tokens->seen[question->view][question->key];
+	view = cluster_map_view_by_name(core_map(core), span_of_text(views_name((enum sim_view)question->view)));
+	if (view == NULL)
+		return ERROR_UNKNOWN_VIEW;
+	read.view_id = view->id;
+	return core_read(core, &read, tag, sim_now_ms(sim));
+}
+
+static int ask_decision(struct question *question, struct sim *sim, struct core *core, uint64_t tag)
+{
+	struct core_decide decide = {.timeout_ms = 2000};
+	const struct map_view *view =
+		cluster_map_view_by_name(core_map(core), span_of_text(views_name((enum sim_view)question->view)));
+
+	question->skip = random_chance(&sim->random, 700);
+	decide.decide = (struct decide){
+		.decision = question->skip ? DECIDE_SKIP : DECIDE_RETRY,
+		.view_id = view == NULL ? 1 : view->id,
+		.offset = question->point,
+		.key = workload_key(question->key),
+	};
+	return core_decide(core, &decide, tag, sim_now_ms(sim));
+}
+
 /* A point near what is acknowledged, sometimes before it, sometimes beyond it. */
 static uint64_t draw_point(const struct question *question, struct sim *sim, const struct tokens *tokens)
 {
@@ -94,12 +125,18 @@ void questions_ask(struct questions *questions, struct sim *sim, struct core *co
 		tag++;
 	if (tag == QUESTIONS_MAX)
 		return;
-	question.kind = (enum question_kind)random_between(&sim->random, ASKED_HISTORY, ASKED_SCAN);
+	question.kind = (enum question_kind)random_between(&sim->random, ASKED_HISTORY, ASKED_VIEW);
 	question.key = (uint32_t)random_between(&sim->random, 0, WORKLOAD_KEYS - 1);
 	question.partition = partition_of(workload_key(question.key));
 	question.point = draw_point(&question, sim, tokens);
 	question.least = tokens->offset[question.key];
-	if (question.kind == ASKED_HISTORY)
+	if (questions->blocked.kind == ASKED_DECISION) {
+		question = questions->blocked;
+		questions->blocked.kind = ASKED_NOTHING;
+		rv = ask_decision(&question, sim, core, tag);
+	} else if (question.kind == ASKED_VIEW) {
+		rv = ask_view(&question, sim, core, tokens, tag);
+	} else if (question.kind == ASKED_HISTORY)
 		rv = ask_history(&question, sim, core, tag);
 	else if (view_id == 0)
 		return;
@@ -244,7 +281,57 @@ static void told_scan(const struct question *question, struct sim *sim, struct c
 	marks_reach(&sim->marks, MARK_SCAN);
 }
 
-void questions_told(struct questions *questions, struct sim *sim, struct claims *claims,
+/* Somebody may have deleted the key behind what was seen. */
+static bool may_be_deleted(struct sim *sim, uint32_t key, uint64_t seen)
+{
+	size_t count;
+	const struct operation *operations = workload_operations(sim->workload, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (operations[i].key == key && operations[i].kind == OPERATION_DELETE &&
+		    operations[i].outcome != OUTCOME_REFUSED &&
+		    (operations[i].outcome != OUTCOME_ACKNOWLEDGED || operations[i].offset >= seen))
+			return true;
+	return false;
+}
+
+/* Whatever version answers, and whichever primary: never older than what was seen before it was asked. */
+static void told_view(struct questions *questions, const struct question *question, struct sim *sim,
+		      struct tokens *tokens, const struct core_result *result)
+{
+	const struct read_done *done = &result->read;
+	uint64_t *seen = &tokens->seen[question->view][question->key];
+
+	if (result->error == ERROR_BLOCKED) {
+		marks_reach(&sim->marks, MARK_BLOCKED);
+		questions->blocked = (struct question){.kind = ASKED_DECISION,
+						       .key = question->key,
+						       .view = question->view,
+						       .point = done->changed_at};
+	}
+	if (result->error != ERROR_NONE && result->error != ERROR_NOT_FOUND)
+		return;
+	if (question->least > 0 && done->applied <= question->least)
+		sim_fail(sim, "linearizability: view %u, key %u misses offset %llu", question->view, question->key,
+			 (unsigned long long)question->least);
+	if (result->error == ERROR_NOT_FOUND && question->point > 0 &&
+	    !may_be_deleted(sim, question->key, question->point))
+		sim_fail(sim, "views: view %u, key %u was there at %llu and is not found at %llu", question->view,
+			 question->key, (unsigned long long)question->point - 1, (unsigned long long)done->applied);
+	if (result->error == ERROR_NONE && done->changed_at + 1 < question->point)
+		sim_fail(sim, "views: view %u, key %u goes back from %llu to %llu", question->view, question->key,
+			 (unsigned long long)question->point - 1, (unsigned long long)done->changed_at);
+	if (result->error == ERROR_NONE && done->changed_at + 1 > *seen)
+		*seen = done->changed_at + 1;
+}
+
+static void told_decision(const struct question *question, struct sim *sim, const struct core_result *result)
+{
+	if (result->error == ERROR_NONE)
+		marks_reach(&sim->marks, question->skip ? MARK_SKIPPED : MARK_RETRIED);
+}
+
+void questions_told(struct questions *questions, struct sim *sim, struct tokens *tokens, struct claims *claims,
 		    const struct core_result *result)
 {
 	struct question *question = &questions->list[result->tag];
@@ -254,6 +341,10 @@ void questions_told(struct questions *questions, struct sim *sim, struct claims 
 		told_history(question, sim, claims, &result->history);
 	else if (question->kind == ASKED_SCAN && result->error == ERROR_NONE)
 		told_scan(question, sim, claims, &result->scan);
+	else if (question->kind == ASKED_VIEW)
+		told_view(questions, question, sim, tokens, result);
+	else if (question->kind == ASKED_DECISION)
+		told_decision(question, sim, result);
 	else if (result->kind == CORE_READ)
 		told_read(question, sim, claims, result);
 	question->kind = ASKED_NOTHING;

@@ -1,15 +1,26 @@
 /* What clients ask of the past and of replicas: histories, entries as of a point, at least as new as a token, scans.
  * What can be judged at once is (a token is never answered by older state, pages ascend, a linearizable page misses
- * nothing acknowledged); the rest becomes claims. */
+ * nothing acknowledged, a view's fresh answers never go back, whatever version gives them); the rest becomes claims.
+ * Keys that are told as blocked are skipped or tried again. */
 #ifndef EVGRID_TESTS_SIM_QUESTIONS_H
 #define EVGRID_TESTS_SIM_QUESTIONS_H
 
 #include "client/core.h"
 #include "tests/sim/claims.h"
+#include "tests/sim/views.h"
 
 #define QUESTIONS_MAX 32u /* open, of one client */
 
-enum question_kind { ASKED_NOTHING, ASKED_HISTORY, ASKED_AS_OF, ASKED_AS_OF_TIME, ASKED_AT_LEAST, ASKED_SCAN };
+enum question_kind {
+	ASKED_NOTHING,
+	ASKED_HISTORY,
+	ASKED_AS_OF,
+	ASKED_AS_OF_TIME,
+	ASKED_AT_LEAST,
+	ASKED_SCAN,
+	ASKED_VIEW,
+	ASKED_DECISION
+};
 
 struct question {
 	enum question_kind kind;
@@ -19,22 +30,26 @@ struct question {
 	uint64_t least; /* SCAN: what must be applied */
 	bool linearizable;
 	struct history history;
+	uint32_t view; /* VIEW, DECISION: enum sim_view */
+	bool skip;
 };
 
 struct questions { /* of one client */
 	struct question list[QUESTIONS_MAX];
+	struct question blocked; /* one that is to be decided on; ASKED_NOTHING: none */
 	uint32_t open;
 };
 
 /* The newest acknowledged offset of each key, 0: none. */
 struct tokens {
 	uint64_t offset[WORKLOAD_KEYS];
+	uint64_t seen[SIM_VIEW_COUNT][WORKLOAD_KEYS]; /* by a fresh read: behind the offset that changed the entry */
 };
 
 /* Asks something of a key; tags are the list's places. view_id 0: not known yet. */
 void questions_ask(struct questions *questions, struct sim *sim, struct core *core, const struct tokens *tokens,
 		   uint32_t view_id);
-void questions_told(struct questions *questions, struct sim *sim, struct claims *claims,
+void questions_told(struct questions *questions, struct sim *sim, struct tokens *tokens, struct claims *claims,
 		    const struct core_result *result);
 
 #endif

@@ -6,6 +6,7 @@
 #include "raft/command.h"
 #include "tests/sim/host.h"
 #include "tests/sim/questions.h"
+#include "tests/sim/views.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 
 #define PENDING_MAX 200u
 #define READS_MAX 64u
+#define REDEFINE_EVENTS 700u
+#define REDEFINE_VERSIONS 2u
 #define ENDPOINTS_MAX 256u
 #define TAG_STREAM (1ull << 62)
 #define TAG_VIEW (2ull << 62)
@@ -62,8 +65,8 @@ struct workload {
 	struct claims claims;
 	uint64_t invoked_of[WORKLOAD_KEYS];
 	uint64_t acknowledged;
-	bool stream_asked;
-	bool view_asked;
+	bool stream_asked[2];
+	bool view_asked[1 + SIM_VIEW_COUNT];
 	bool stopped;
 };
 
@@ -137,8 +140,10 @@ static void acknowledge(struct acknowledged *of, const struct operation *operati
 {
 	uint64_t end = operation->offset + 1;
 
-	of->count++;
 	of->end = later(of->end, end);
+	if (operation->other)
+		return;
+	of->count++;
 	if (operation->kind == OPERATION_DELETE)
 		of->deleted_end = later(of->deleted_end, end);
 	else
@@ -225,7 +230,7 @@ static void check_source(const struct client *client, const struct core_result *
 	for (size_t i = 0; i < workload->operation_count; i++) {
 		const struct operation *operation = &workload->operations[i];
 
-		if (operation->key != key || operation->client != by || operation->serial != serial)
+		if (operation->key != key || operation->client != by || operation->serial != serial || operation->other)
 			continue;
 		if (operation->outcome == OUTCOME_REFUSED || operation->kind == OPERATION_DELETE)
 			stale(client, result, "its state is of an event that cannot be in it");
@@ -242,7 +247,7 @@ static bool may_be_deleted(const struct workload *workload, const struct pending
 	for (size_t i = 0; i < workload->operation_count; i++) {
 		const struct operation *operation = &workload->operations[i];
 
-		if (operation->key == read->key && operation->kind == OPERATION_DELETE &&
+		if (operation->key == read->key && operation->kind == OPERATION_DELETE && !operation->other &&
 		    operation->outcome != OUTCOME_REFUSED &&
 		    (operation->outcome != OUTCOME_ACKNOWLEDGED || operation->offset >= read->before.put_end))
 			return true;
@@ -301,10 +306,10 @@ static void result_done(struct client *client, const struct core_result *result)
 	struct workload *workload = client->workload;
 
 	switch (result->tag & TAG_KIND) {
-	case TAG_STREAM: workload->stream_asked = result->error == ERROR_NONE; break;
-	case TAG_VIEW: workload->view_asked = result->error == ERROR_NONE; break;
+	case TAG_STREAM: workload->stream_asked[result->tag & ~TAG_KIND] = result->error == ERROR_NONE; break;
+	case TAG_VIEW: workload->view_asked[result->tag & ~TAG_KIND] = result->error == ERROR_NONE; break;
 	case TAG_READ: read_done(client, result); break;
-	default: questions_told(&client->questions, workload->sim, &workload->claims, result); break;
+	default: questions_told(&client->questions, workload->sim, &workload->tokens, &workload->claims, result); break;
 	}
 }
 
@@ -373,15 +378,22 @@ static struct operation *operation_new(struct workload *workload)
 	return operation;
 }
 
-static void write_payload(struct sim *sim, uint64_t serial, uint32_t client, struct buffer *payload)
+static void write_payload(struct sim *sim, const struct operation *operation, struct buffer *payload)
 {
 	uint64_t padding = random_chance(&sim->random, 30) ? random_between(&sim->random, 500, 5000) : 0;
 
-	msgpack_write_map(payload, padding > 0 ? 3 : 2);
+	msgpack_write_map(payload, padding > 0 ? 5 : 4);
 	msgpack_write_str(payload, span_of_text("n"));
-	msgpack_write_uint(payload, serial);
+	msgpack_write_uint(payload, operation->serial);
 	msgpack_write_str(payload, span_of_text("client"));
-	msgpack_write_uint(payload, client);
+	msgpack_write_uint(payload, operation->client);
+	msgpack_write_str(payload, span_of_text("x"));
+	if (operation->value == OPERATION_BAD_VALUE)
+		msgpack_write_str(payload, span_of_text("bad"));
+	else
+		msgpack_write_uint(payload, operation->value);
+	msgpack_write_str(payload, span_of_text("g"));
+	msgpack_write_str(payload, views_group(operation->group));
 	if (padding > 0) {
 		msgpack_write_str(payload, span_of_text("padding"));
 		msgpack_write_array(payload, (uint32_t)padding);
@@ -390,7 +402,7 @@ static void write_payload(struct sim *sim, uint64_t serial, uint32_t client, str
 	}
 }
 
-static void publish_one(struct client *client, uint32_t stream_id)
+static void publish_one(struct client *client, const struct map_stream *stream, const struct map_stream *other)
 {
 	struct workload *workload = client->workload;
 	struct sim *sim = workload->sim;
@@ -400,7 +412,8 @@ static void publish_one(struct client *client, uint32_t stream_id)
 	uint8_t id[WORKLOAD_ID_BYTES];
 	struct buffer payload = BUFFER_NULL;
 	struct check check = {.kind = CHECK_VERSION, .version = client->known_versions[key]};
-	struct event event = {.stream_id = stream_id, .key = workload_key(key), .partition_key = workload_key(key)};
+	bool checked = random_chance(&sim->random, 50);
+	struct event event = {.stream_id = stream->id, .key = workload_key(key), .partition_key = workload_key(key)};
 	int error;
 
 	operation->client = client->index;
@@ -409,19 +422,26 @@ static void publish_one(struct client *client, uint32_t stream_id)
 	operation->serial = client->serials[key] + 1;
 	operation->acknowledged_before = workload->acknowledged_of[key].count;
 	operation->invoked_us = sim->clockwork.now_us;
+	operation->other = other != NULL && random_chance(&sim->random, 200);
+	operation->value = (uint8_t)random_between(&sim->random, 0, 9);
+	if (random_chance(&sim->random, 15))
+		operation->value = OPERATION_BAD_VALUE;
+	operation->group = (uint8_t)random_between(&sim->random, 0, SIM_VIEW_GROUPS_MAX - 1);
+	if (operation->other)
+		event.stream_id = other->id;
 	workload_event_id(sim, operation->id, id);
-	write_payload(sim, operation->serial, client->index, &payload);
+	write_payload(sim, operation, &payload);
 	event.type = span_of_text(types[operation->kind]);
 	event.id = span_of(id, sizeof id);
 	event.id_is_uuid = true;
 	event.payload = buffer_span(&payload);
-	error = core_publish(client->core, &event, random_chance(&sim->random, 50) ? &check : NULL, operation->id,
+	error = core_publish(client->core, &event, checked && !operation->other ? &check : NULL, operation->id,
 			     sim_now_ms(sim));
 	if (error != 0) {
 		workload->operation_count--;
 	} else {
 		client->serials[key]++;
-		workload->invoked_of[key]++;
+		workload->invoked_of[key] += !operation->other;
 		client->pending++;
 	}
 	buffer_deinit(&payload);
@@ -450,48 +470,77 @@ static void read_one(struct client *client, uint32_t stream_id)
 	client->pending_reads++;
 }
 
-static void ask_stream(struct client *client)
+static void ask_stream(struct client *client, uint32_t other)
 {
-	struct command_stream stream = {.name = span_of_text(WORKLOAD_STREAM)};
+	struct command_stream stream = {.name = span_of_text(other ? WORKLOAD_OTHER_STREAM : WORKLOAD_STREAM)};
 	struct buffer command = BUFFER_NULL;
 
 	command_stream_encode(&stream, &command);
-	core_propose(client->core, buffer_span(&command), 0, TAG_STREAM, sim_now_ms(client->workload->sim));
+	core_propose(client->core, buffer_span(&command), 0, TAG_STREAM | other, sim_now_ms(client->workload->sim));
 	buffer_deinit(&command);
-	client->workload->stream_asked = true;
+	client->workload->stream_asked[other] = true;
 }
 
-static void write_pair(struct buffer *out, const char *name, const char *value)
+static void write_first_view(struct buffer *definition)
 {
-	msgpack_write_str(out, span_of_text(name));
-	msgpack_write_str(out, span_of_text(value));
+	msgpack_write_map(definition, 4);
+	views_write_pair(definition, "view", WORKLOAD_VIEW);
+	views_write_pair(definition, "stream", WORKLOAD_STREAM);
+	views_write_pair(definition, "kind", "entity");
+	msgpack_write_str(definition, span_of_text("on"));
+	msgpack_write_map(definition, 3);
+	msgpack_write_str(definition, span_of_text("Put"));
+	msgpack_write_map(definition, 1);
+	views_write_pair(definition, "put", "all");
+	msgpack_write_str(definition, span_of_text("Merged"));
+	msgpack_write_map(definition, 1);
+	views_write_pair(definition, "merge", "all");
+	views_write_pair(definition, "Deleted", "delete");
 }
 
-static void ask_view(struct client *client)
+/* view: SIM_VIEW_COUNT is the first one. */
+static void ask_view(struct client *client, uint32_t view, uint32_t version)
 {
 	struct buffer definition = BUFFER_NULL;
 	struct buffer command = BUFFER_NULL;
-	struct command_view view = {.name = span_of_text(WORKLOAD_VIEW), .expected_version = UINT32_MAX};
+	struct command_view asked = {.name = span_of_text(WORKLOAD_VIEW), .expected_version = UINT32_MAX};
 
-	msgpack_write_map(&definition, 4);
-	write_pair(&definition, "view", WORKLOAD_VIEW);
-	write_pair(&definition, "stream", WORKLOAD_STREAM);
-	write_pair(&definition, "kind", "entity");
-	msgpack_write_str(&definition, span_of_text("on"));
-	msgpack_write_map(&definition, 3);
-	msgpack_write_str(&definition, span_of_text("Put"));
-	msgpack_write_map(&definition, 1);
-	write_pair(&definition, "put", "all");
-	msgpack_write_str(&definition, span_of_text("Merged"));
-	msgpack_write_map(&definition, 1);
-	write_pair(&definition, "merge", "all");
-	write_pair(&definition, "Deleted", "delete");
-	view.definition = buffer_span(&definition);
-	command_view_encode(&view, &command);
-	core_propose(client->core, buffer_span(&command), 0, TAG_VIEW, sim_now_ms(client->workload->sim));
+	if (view == SIM_VIEW_COUNT) {
+		write_first_view(&definition);
+	} else {
+		asked.name = span_of_text(views_name((enum sim_view)view));
+		asked.expected_version = version == 1 ? UINT32_MAX : version - 1;
+		views_definition((enum sim_view)view, version, &definition);
+	}
+	asked.definition = buffer_span(&definition);
+	command_view_encode(&asked, &command);
+	core_propose(client->core, buffer_span(&command), 0, TAG_VIEW | view, sim_now_ms(client->workload->sim));
 	buffer_deinit(&command);
 	buffer_deinit(&definition);
-	client->workload->view_asked = true;
+	client->workload->view_asked[view] = true;
+}
+
+/* Late: they must be filled. Each gets other versions later on. */
+static void ask_views(struct client *client)
+{
+	struct workload *workload = client->workload;
+	const struct cluster_map *map = core_map(client->core);
+
+	for (uint32_t view = 0; view <= SIM_VIEW_COUNT && workload->acknowledged > 50; view++) {
+		const char *name = view == SIM_VIEW_COUNT ? WORKLOAD_VIEW : views_name((enum sim_view)view);
+		const struct map_view *row = cluster_map_view_by_name(map, span_of_text(name));
+		bool due = workload->acknowledged > REDEFINE_EVENTS * (row == NULL ? 0 : row->version);
+
+		if (view == SIM_VIEW_HASH && workload->sim->options.seed % 2 != 0)
+			continue; /* Lua in every partition costs time */
+		if (row == NULL && !workload->view_asked[view]) {
+			ask_view(client, view, 1);
+		} else if (row != NULL && view < SIM_VIEW_COUNT && due && row->version < REDEFINE_VERSIONS &&
+			   random_chance(&workload->sim->random, 100)) {
+			ask_view(client, view, row->version + 1);
+			marks_reach(&workload->sim->marks, MARK_VIEW_REDEFINED);
+		}
+	}
 }
 
 static void client_act(void *owner, struct appointment *appointment)
@@ -501,19 +550,22 @@ static void client_act(void *owner, struct appointment *appointment)
 	struct sim *sim = workload->sim;
 	const struct cluster_map *map = core_map(client->core);
 	const struct map_stream *stream = cluster_map_stream_by_name(map, span_of_text(WORKLOAD_STREAM));
+	const struct map_stream *other = cluster_map_stream_by_name(map, span_of_text(WORKLOAD_OTHER_STREAM));
 	const struct map_view *view = cluster_map_view_by_name(map, span_of_text(WORKLOAD_VIEW));
 	uint32_t view_id = view == NULL ? 0 : view->id;
 
 	(void)appointment;
 	if (sim->failed || workload->stopped)
 		return;
-	if (stream == NULL && !workload->stream_asked)
-		ask_stream(client);
-	else if (stream != NULL && !workload->view_asked && workload->acknowledged > 50)
-		ask_view(client); /* late: it must be filled */
+	if (stream == NULL && !workload->stream_asked[0])
+		ask_stream(client, 0);
+	else if (stream != NULL && other == NULL && !workload->stream_asked[1])
+		ask_stream(client, 1);
+	else if (other != NULL)
+		ask_views(client);
 	for (uint64_t burst = random_between(&sim->random, 1, 4); stream != NULL && burst > 0; burst--) {
 		if (client->pending < PENDING_MAX)
-			publish_one(client, stream->id);
+			publish_one(client, stream, other);
 		if (random_chance(&sim->random, 150))
 			read_one(client, stream->id);
 		if (random_chance(&sim->random, 100))
@@ -588,7 +640,7 @@ void workload_burst(struct workload *workload, uint32_t events)
 			cluster_map_stream_by_name(core_map(client->core), span_of_text(WORKLOAD_STREAM));
 
 		for (uint32_t n = 0; n < events && stream != NULL && client->pending < PENDING_MAX; n++)
-			publish_one(client, stream->id);
+			publish_one(client, stream, NULL);
 		client_wake(client, 10);
 	}
 }

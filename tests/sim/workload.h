@@ -9,6 +9,7 @@
 #define WORKLOAD_KEYS 48u
 #define WORKLOAD_STREAM "Sim"
 #define WORKLOAD_VIEW "sim"
+#define WORKLOAD_OTHER_STREAM "Other"
 
 enum operation_outcome {
 	OUTCOME_PENDING,
@@ -28,12 +29,17 @@ struct operation { /* one event */
 	uint64_t acknowledged_before; /* it was published, of its key */
 	uint64_t invoked_us;
 	uint64_t answered_us;
-	uint8_t kind; /* enum operation_kind */
-	bool found;   /* by the oracle, at the end: at this place, in this batch of its producer */
+	uint8_t kind;  /* enum operation_kind */
+	bool other;    /* an event of the other stream: the key's version and the first view know nothing of it */
+	uint8_t value; /* OPERATION_BAD_VALUE: not a number */
+	uint8_t group;
+	bool found; /* by the oracle, at the end: at this place, in this batch of its producer */
 	uint64_t found_offset;
 	uint64_t found_producer;
 	uint32_t found_number;
 };
+
+#define OPERATION_BAD_VALUE 255u
 
 enum operation_kind { OPERATION_PUT, OPERATION_MERGE, OPERATION_DELETE };
 
