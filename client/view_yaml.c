@@ -16,6 +16,7 @@ struct yaml_reader {
 	yaml_document_t *document;
 	struct buffer *out;
 	struct view_yaml_error *error;
+	const char *members; /* that the root is expected to have */
 };
 
 static bool read_node(struct yaml_reader *r, const yaml_node_t *node, uint32_t depth);
@@ -163,20 +164,16 @@ static bool read_root(struct yaml_reader *r)
 {
 	static const yaml_mark_t begin;
 	const yaml_node_t *root = yaml_document_get_root_node(r->document);
-	size_t from = r->out->size;
-	struct span name;
+	char why[sizeof r->error->why];
 
-	if (root == NULL)
-		return fault(r, &begin,
-			     "the file is empty; expected a mapping with the members view, stream, kind, on");
-	if (root->type != YAML_MAPPING_NODE)
-		return fault(r, &root->start_mark, "expected a mapping with the members view, stream, kind, on");
-	if (!read_node(r, root, 0))
-		return false;
-	name = view_definition_name(span_of(r->out->data + from, r->out->size - from));
-	if (!r->out->failed && (name.size == 0 || name.size > NAME_MAX_BYTES))
-		return fault(r, &root->start_mark, "expected the member 'view' with a name of 1 to 63 bytes");
-	return true;
+	if (root != NULL && root->type == YAML_MAPPING_NODE) {
+		r->error->line = (uint32_t)root->start_mark.line + 1;
+		r->error->column = (uint32_t)root->start_mark.column + 1;
+		return read_node(r, root, 0);
+	}
+	(void)snprintf(why, sizeof why, "%sexpected a mapping with the members %s",
+		       root == NULL ? "the file is empty; " : "", r->members);
+	return fault(r, root == NULL ? &begin : &root->start_mark, why);
 }
 
 /* --- documents ---------------------------------------------------------------------------------------------------- */
@@ -215,7 +212,8 @@ static int document_load(struct span yaml, yaml_document_t *document, struct vie
 		const yaml_node_t *root = yaml_document_get_root_node(&second);
 		if (root != NULL) {
 			struct yaml_reader at = {.error = error};
-			(void)fault(&at, &root->start_mark, "one file holds one view; a second document begins here");
+			(void)fault(&at, &root->start_mark,
+				    "one file holds one document; a second document begins here");
 			rv = ERROR_BAD_VIEW;
 		}
 		yaml_document_delete(&second);
@@ -226,10 +224,10 @@ static int document_load(struct span yaml, yaml_document_t *document, struct vie
 	return rv;
 }
 
-int view_yaml_read(struct span yaml, struct buffer *definition, struct view_yaml_error *error)
+int yaml_read(struct span yaml, const char *members, struct buffer *out, struct view_yaml_error *error)
 {
-	struct yaml_reader r = {.out = definition, .error = error};
-	size_t before = definition->size;
+	struct yaml_reader r = {.out = out, .error = error, .members = members};
+	size_t before = out->size;
 	yaml_document_t document;
 	int rv;
 
@@ -240,12 +238,28 @@ int view_yaml_read(struct span yaml, struct buffer *definition, struct view_yaml
 	r.document = &document;
 	if (!read_root(&r))
 		rv = ERROR_BAD_VIEW;
-	if (definition->failed)
+	if (out->failed)
 		rv = ERROR_MEMORY;
 	if (rv != 0)
-		definition->size = before;
+		out->size = before;
 	yaml_document_delete(&document);
 	return rv;
+}
+
+int view_yaml_read(struct span yaml, struct buffer *definition, struct view_yaml_error *error)
+{
+	size_t before = definition->size;
+	int rv = yaml_read(yaml, "view, stream, kind, on", definition, error);
+	struct span name;
+
+	if (rv != 0)
+		return rv;
+	name = view_definition_name(span_of(definition->data + before, definition->size - before));
+	if (name.size > 0 && name.size <= NAME_MAX_BYTES)
+		return 0;
+	definition->size = before;
+	(void)snprintf(error->why, sizeof error->why, "expected the member 'view' with a name of 1 to 63 bytes");
+	return ERROR_BAD_VIEW;
 }
 
 struct span view_definition_name(struct span definition)

@@ -12,7 +12,10 @@ struct view_yaml_error {
 	char why[200];
 };
 
-/* Appends the definition. 0; ERROR_BAD_VIEW with *error set; ERROR_MEMORY. */
+/* Appends the file's one document, which must be a mapping; `members` names those expected, for people. 0,
+ * with the mapping's place in *error; ERROR_BAD_VIEW with *error set; ERROR_MEMORY. */
+int yaml_read(struct span yaml, const char *members, struct buffer *out, struct view_yaml_error *error);
+/* The same with a view's members, and a name. */
 int view_yaml_read(struct span yaml, struct buffer *definition, struct view_yaml_error *error);
 
 /* The definition's member `view`: its name. SPAN_NULL: it has none. */

@@ -1,175 +1,99 @@
 /* evgridd: the command line. Main thread. */
 #include "node/node.h"
+#include "node/options.h"
 
 #include <malloc.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* Blocks and messages are up to a few megabytes and short-lived: mapping each anew costs more than filling it. */
 #define HEAP_MAP_FROM_BYTES (16 * 1024 * 1024)
 #define HEAP_KEEP_BYTES (64 * 1024 * 1024)
 
-static const char *const usage_text =
-	"usage: evgridd --dev | --config FILE [options]\n"
-	"\n"
-	"  --dev                     one node, no configuration; data in ./evgrid-data unless --data.dir says "
-	"otherwise\n"
-	"  --config FILE             the configuration, YAML\n"
-	"  --section.key=VALUE       one key; wins over the file and over the environment (EVGRID_SECTION__KEY)\n"
-	"  --ports-file FILE         written when the node listens: the ports it took, as JSON\n"
-	"  --check-config            tell every error in the configuration and end\n"
-	"  --print-config            print every value with its source and end\n"
-	"  --print-config-reference  print the reference page of all keys and end\n"
-	"  --version, --help\n"
-	"\n"
-	"Exit codes: 0 stopped cleanly, 1 fault, 2 wrong configuration or use, 3 data directory refused, 4 cannot "
-	"listen.\n";
-
-enum action { ACTION_RUN, ACTION_CHECK, ACTION_PRINT, ACTION_REFERENCE, ACTION_VERSION, ACTION_HELP };
-
-struct arguments {
-	enum action action;
-	bool dev;
-	const char *config;
-	const char *ports_file;
-};
-
-/* The value of "--name VALUE" or "--name=VALUE" at argv[*at]; NULL: another option. */
-static const char *option_value(char **argv, int argc, int *at, const char *name)
+static void read_key(void *data, const char *argument)
 {
-	size_t size = strlen(name);
-
-	if (strncmp(argv[*at], name, size) != 0)
-		return NULL;
-	if (argv[*at][size] == '=')
-		return argv[*at] + size + 1;
-	if (argv[*at][size] != '\0')
-		return NULL;
-	if (*at + 1 == argc)
-		return "";
-	return argv[++*at];
+	config_read_flag(data, argument);
 }
 
-static bool parse_action(const char *text, struct arguments *arguments)
+static void read_config(struct config *config, int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		enum action action;
-	} actions[] = {
-		{"--check-config", ACTION_CHECK},
-		{"--print-config", ACTION_PRINT},
-		{"--print-config-reference", ACTION_REFERENCE},
-		{"--version", ACTION_VERSION},
-		{"--help", ACTION_HELP},
-		{"-h", ACTION_HELP},
-	};
+	struct node_options options;
+	char why[CONFIG_TEXT_BYTES];
 
-	for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
-		if (strcmp(text, actions[i].name) == 0) {
-			arguments->action = actions[i].action;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Everything but keys, which are read in a second pass: the file comes before them. */
-static int parse_arguments(int argc, char **argv, struct arguments *arguments)
-{
-	const char *value;
-
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--dev") == 0) {
-			arguments->dev = true;
-		} else if (parse_action(argv[i], arguments)) {
-			continue;
-		} else if ((value = option_value(argv, argc, &i, "--config")) != NULL) {
-			arguments->config = value;
-		} else if ((value = option_value(argv, argc, &i, "--ports-file")) != NULL) {
-			arguments->ports_file = value;
-		} else if (strncmp(argv[i], "--", 2) != 0) {
-			fprintf(stderr, "evgridd: '%s' is no option: see evgridd --help\n", argv[i]);
-			return 1;
-		}
-	}
-	if ((arguments->config != NULL && arguments->config[0] == '\0') ||
-	    (arguments->ports_file != NULL && arguments->ports_file[0] == '\0')) {
-		fprintf(stderr, "evgridd: --config and --ports-file want a file's name\n");
-		return 1;
-	}
-	return 0;
-}
-
-static void read_flags(struct config *config, int argc, char **argv)
-{
-	struct arguments ignored;
-	int skipped;
-
-	for (int i = 1; i < argc; i++) {
-		skipped = i;
-		if (strcmp(argv[i], "--dev") == 0 || parse_action(argv[i], &ignored))
-			continue;
-		if (option_value(argv, argc, &skipped, "--config") != NULL ||
-		    option_value(argv, argc, &skipped, "--ports-file") != NULL) {
-			i = skipped;
-			continue;
-		}
-		config_read_flag(config, argv[i]);
-	}
-}
-
-static void read_config(struct config *config, const struct arguments *arguments, int argc, char **argv)
-{
 	config_init(config);
-	if (arguments->config != NULL)
-		config_read_file(config, arguments->config);
+	(void)options_read(&options, argc, argv, NULL, NULL, why, sizeof why);
+	if (options.config != NULL)
+		config_read_file(config, options.config);
 	config_read_environment(config, environ);
-	read_flags(config, argc, argv);
-	if (arguments->dev)
+	(void)options_read(&options, argc, argv, read_key, config, why, sizeof why); /* keys come after the file */
+	if (options.dev)
 		config_apply_dev(config);
 	config_finish(config);
 }
 
-static int run(const struct config *config, const struct arguments *arguments)
+static int run(const struct config *config, const struct node_options *options)
 {
 	if (config->error_count > 0) {
 		config_print_errors(config, stderr);
 		return NODE_EXIT_USAGE;
 	}
-	if (arguments->action == ACTION_CHECK)
+	if (options->action == ACTION_CHECK)
 		return NODE_EXIT_DONE;
-	if (arguments->action == ACTION_PRINT) {
+	if (options->action == ACTION_PRINT) {
 		config_print(config, stdout);
 		return NODE_EXIT_DONE;
 	}
-	return (int)node_run(&config->values, arguments->ports_file);
+	return (int)node_run(&config->values, options->ports_file);
+}
+
+static int print_man(void)
+{
+	struct buffer page = BUFFER_NULL;
+	bool good;
+
+	options_man_page(&page, EVGRID_VERSION);
+	good = !page.failed && fwrite(page.data, 1, page.size, stdout) == page.size;
+	buffer_deinit(&page);
+	return good ? NODE_EXIT_DONE : NODE_EXIT_FAULT;
+}
+
+/* What needs no configuration. false: something else is wanted. */
+static bool print_text(enum node_action action, int *result)
+{
+	*result = NODE_EXIT_DONE;
+	switch (action) {
+	case ACTION_HELP: options_print_usage(stdout); return true;
+	case ACTION_VERSION: printf("evgridd %s\n", EVGRID_VERSION); return true;
+	case ACTION_REFERENCE: config_print_reference(stdout); return true;
+	case ACTION_MAN: *result = print_man(); return true;
+	case ACTION_RUN:
+	case ACTION_CHECK:
+	case ACTION_PRINT: break;
+	}
+	return false;
 }
 
 int main(int argc, char **argv)
 {
 	static struct config config; /* too large for a stack */
-	struct arguments arguments = {.action = ACTION_RUN};
+	struct node_options options;
+	char why[CONFIG_TEXT_BYTES];
 	int result;
 
 	mallopt(M_MMAP_THRESHOLD, HEAP_MAP_FROM_BYTES);
 	mallopt(M_TRIM_THRESHOLD, HEAP_KEEP_BYTES);
-	if (parse_arguments(argc, argv, &arguments) != 0)
+	if (argc == 1) {
+		options_print_usage(stderr);
 		return NODE_EXIT_USAGE;
-	if (arguments.action == ACTION_HELP || argc == 1) {
-		fputs(usage_text, argc == 1 ? stderr : stdout);
-		return argc == 1 ? NODE_EXIT_USAGE : NODE_EXIT_DONE;
 	}
-	if (arguments.action == ACTION_VERSION) {
-		printf("evgridd %s\n", EVGRID_VERSION);
-		return NODE_EXIT_DONE;
+	if (options_read(&options, argc, argv, NULL, NULL, why, sizeof why) != 0) {
+		fprintf(stderr, "evgridd: %s\n", why);
+		return NODE_EXIT_USAGE;
 	}
-	if (arguments.action == ACTION_REFERENCE) {
-		config_print_reference(stdout);
-		return NODE_EXIT_DONE;
-	}
-	read_config(&config, &arguments, argc, argv);
-	result = run(&config, &arguments);
+	if (print_text(options.action, &result))
+		return result;
+	read_config(&config, argc, argv);
+	result = run(&config, &options);
 	config_deinit(&config);
 	return result;
 }

@@ -125,7 +125,7 @@ suite() {
     [ "$any" = yes ] || none "$file is empty"
 }
 
-c_files() { find proto partition raft node client tests bench -name '*.[ch]' | sort; }
+c_files() { find proto partition raft node client tests bench examples -name '*.[ch]' | sort; }
 
 section_format() {
     command -v clang-format-14 >/dev/null || { skipped 'needs clang-format-14 (Debian 12)'; return; }
@@ -161,6 +161,8 @@ section_symbols() {
     checks tests/symbols --self-test
     build_gcc || { failed 'the build'; return; }
     checks tests/symbols build
+    checks tests/abi --self-test
+    checks tests/abi build
 }
 
 section_unit() {

@@ -19,7 +19,7 @@ const struct cli_option bench_publish_options[] = {
 	{"payload", "BYTES", "each payload's size, from 16; default 160"},
 	{"in-flight", "N", "events under way at a time; default 6544"},
 	{"rate", "N", "so many events a second (open loop); default: as fast as they complete"},
-	{"stream", "NAME", "the stream, created if it is not there; default Bench"},
+	{"stream", "STREAM", "the stream, created if it is not there; default Bench"},
 	{"seed", "N", "of the keys' order; default 1"},
 	{"verify", NULL, "replay the stream afterwards: nothing lost, doubled or out of order"},
 	{"history", "FILE", "write what became of each event, one JSON line each"},
@@ -264,10 +264,8 @@ static int bench_open(struct cli *cli, struct bench *bench)
 	int rv = 0;
 	int error;
 
-	if (history != NULL && (bench->history = fopen(history, "w")) == NULL) {
-		cli_say("%s: %s", history, strerror(errno));
-		return EXIT_USAGE;
-	}
+	if (history != NULL && (bench->history = fopen(history, "w")) == NULL)
+		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", history, strerror(errno));
 	bench->sent = calloc(bench->events, sizeof *bench->sent);
 	if (bench->sent == NULL || make_payload(bench) != 0 ||
 	    getrandom(&bench->run_id, sizeof bench->run_id, 0) != sizeof bench->run_id)

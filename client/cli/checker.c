@@ -1,4 +1,5 @@
 /* What publishers were told, against what is stored: the one checker of histories. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -313,10 +314,8 @@ static int read_history(struct checker *checker, const char *path, uint32_t numb
 	ssize_t size;
 	int rv = 0;
 
-	if (file == NULL) {
-		cli_say("%s: cannot be opened", path);
-		return EXIT_USAGE;
-	}
+	if (file == NULL)
+		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", path, strerror(errno));
 	while (rv == 0 && (size = getline(&line, &capacity, file)) > 0) {
 		lines++;
 		rv = read_history_line(checker, span_of(line, (size_t)size), number, &value);

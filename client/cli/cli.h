@@ -13,6 +13,8 @@
 #define CLI_VALUES_MAX 160u /* two options may be given SUBSCRIBE_FILTERS_MAX times */
 #define CLI_DEFAULT_SERVER "127.0.0.1:7400"
 #define CLI_DEFAULT_TIMEOUT_MS 10000u
+#define CLI_SERVER_BYTES 1024u /* CORE_SEEDS_MAX addresses of common length */
+#define CLI_WHY_BYTES 768u
 
 /* Stable: scripts rely on them (evgrid help exit-codes). */
 enum exit_code {
@@ -31,6 +33,9 @@ enum exit_code {
 	EXIT_INTERRUPTED = 130,
 };
 
+/* What stands for a value in the help says what completion offers: words in small letters, apart by '|', are the
+ * values themselves; STREAM, VIEW, NODE, CONTEXT, ERROR, TOPIC, FILE and DIR are names of such things; other words in
+ * capitals are anything. */
 struct cli_option {
 	const char *name;  /* without the dashes */
 	const char *value; /* what stands for its value in the help; NULL: a flag; "X...": it may be given again */
@@ -42,13 +47,14 @@ struct cli;
 struct verb {
 	const char *noun; /* "cluster"; NULL: a verb of its own */
 	const char *name;
-	const char *arguments; /* "VIEW KEY", for the help */
+	const char *arguments; /* "VIEW [KEY]", for the help and completion */
 	uint32_t positionals_min;
 	uint32_t positionals_max;
 	const char *summary;
 	const struct cli_option *options; /* ended by a NULL name; NULL: none */
 	const char *details;              /* NULL: none */
 	int (*run)(struct cli *cli);
+	const char *examples; /* command lines as a shell takes them, one a line; the tests parse them */
 };
 
 struct cli {
@@ -60,13 +66,26 @@ struct cli {
 		const char *value; /* "" for flags */
 	} values[CLI_VALUES_MAX];
 	uint32_t value_count;
-	const char *server;
+	const char *server;             /* --server; after cli_find_server: whom to talk to, */
+	const char *server_from;        /* and why */
+	const char *context;            /* --context */
+	char address[CLI_SERVER_BYTES]; /* of the context */
 	bool json;
+	bool quiet;
 	uint32_t timeout_ms;
 	evg *grid; /* opened by cli_open, closed by main */
 };
 
 extern const struct verb cli_verbs[]; /* ended by a NULL name */
+extern const struct cli_option cli_common_options[];
+
+struct cli_fact { /* a line of the help and the manual page */
+	const char *name;
+	const char *text;
+};
+extern const struct cli_fact cli_exit_codes[]; /* ended by a NULL name */
+extern const struct cli_fact cli_environment[];
+extern const struct cli_fact cli_files[];
 
 /* The option's value, "" for a flag that is there, NULL when it is not. */
 const char *cli_value(const struct cli *cli, const char *name);
@@ -83,11 +102,26 @@ bool text_to_u64(const char *text, uint64_t *value);
 /* "10s", "500ms", "2m", or plain seconds. */
 bool text_to_ms(const char *text, uint32_t *ms);
 
+/* Whom to talk to: --server or --context, EVGRID_SERVER, EVGRID_CONTEXT, the current context, the default. 0 or an
+ * error code with the text for people (contexts.c). */
+int cli_find_server(struct cli *cli, char why[CLI_WHY_BYTES]);
+
 /* Connects. 0, or the exit code after saying why. options: NULL for the defaults. */
 int cli_open(struct cli *cli, const evg_options *options);
 
 /* Parsing; for main and the tests. 0; EXIT_USAGE after saying why on stderr; -1: help was asked for and printed. */
 int cli_parse(struct cli *cli, int argc, char **argv);
+const struct verb *cli_find_verb(const char *first, const char *second); /* NULL: none; second may be NULL */
+bool cli_is_noun(const char *word);
+const struct cli_option *cli_find_option(const struct cli_option *options, const char *name, size_t size);
+bool cli_may_repeat(const struct cli_option *option);
+const char *cli_long_form(const char *argument); /* of -o, -s, ...; else the argument */
+
+/* What the words of an unfinished command line may go on with, one a line, each with a tab and what it is; ":files" and
+ * ":directories" stand for those. The last word is the one that is being typed; "" when it has not been begun. */
+void cli_complete(FILE *to, int count, char **words);
+void man_page(struct buffer *out); /* evgrid(1), in roff */
+
 void cli_help(FILE *to, const char *noun, const char *name);
 int cli_help_topic(FILE *to, const char *topic); /* 0, or EXIT_USAGE: no such topic */
 /* The closest of the words, at most two edits away, or NULL. */
@@ -96,6 +130,21 @@ const char *nearest_word(const char *word, const char *const *words, size_t coun
 /* "evgrid: WHAT: text [NAME]; next step" on stderr; the exit code that goes with the error. */
 int cli_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same with a text and a next step of its own: "evgrid: TEXT [NAME]; next". */
+int cli_refuse(int error, const char *next, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Wrong use: what was given and what is wanted. EXIT_USAGE. */
+int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* There is no such thing; the nearest of the words is proposed. */
+int cli_unknown(int error, const char *what, const char *name, const char *const *words, size_t count,
+		const char *next);
+/* The same of a stream, view or node of the cluster; `what` says which. The grid is open. */
+int cli_unknown_live(struct cli *cli, int error, const char *what, const char *name);
+bool cli_knows(struct cli *cli, const char *what, const char *name); /* at most 512 of a kind are looked at */
+/* What to do next: on a terminal only, and not with -o json or --quiet. */
+void cli_hint(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Whether this file shows colours: a terminal, NO_COLOR (--no-color sets it) is not there, TERM is not dumb. */
+bool cli_colours(FILE *file);
+bool cli_is_quiet(void); /* --quiet sets EVGRID_QUIET */
 int exit_code_of(int error);
 
 /* --- output ------------------------------------------------------------------------------------------------------- */
@@ -250,6 +299,29 @@ uint64_t identity_hash(struct span source, struct span id);
 extern volatile int cli_interrupted; /* set by SIGINT and SIGTERM once cli_catch_signals was called */
 void cli_catch_signals(void);
 
+/* --- health ------------------------------------------------------------------------------------------------------- */
+
+struct health {
+	bool controlled; /* some node leads; else the map may be old, and nothing of it changes */
+	uint32_t members;
+	uint32_t live;
+	uint32_t served;
+	uint32_t writable;
+	uint32_t full;
+	uint32_t preferred;
+};
+struct health health_of(const struct cluster_map *map);
+bool health_takes_writes(const struct health *health);
+const char *health_name(const struct health *health); /* "healthy", "degraded", "unhealthy" */
+
+struct node_roles {
+	uint32_t primaries;
+	uint32_t replicas;
+	uint32_t in_sync;
+};
+struct node_roles node_roles_of(const struct cluster_map *map, uint32_t id);
+const char *node_name(const struct cluster_map *map, uint32_t id); /* "-": no such node */
+
 /* --- status of all replicas --------------------------------------------------------------------------------------- */
 
 struct replica_row {
@@ -278,9 +350,15 @@ int digests_compare(evg *grid, uint32_t timeout_ms, struct digest_verdict *verdi
 
 /* --- verbs -------------------------------------------------------------------------------------------------------- */
 
+int run_context_ls(struct cli *cli);
+int run_context_show(struct cli *cli);
+int run_context_use(struct cli *cli);
+int run_context_set(struct cli *cli);
+int run_context_rm(struct cli *cli);
 int run_cluster_status(struct cli *cli);
 int run_cluster_wait(struct cli *cli);
 int run_node_ls(struct cli *cli);
+int run_top(struct cli *cli);
 int run_partition_ls(struct cli *cli);
 int run_partition_elect(struct cli *cli);
 int run_stream_create(struct cli *cli);
@@ -304,11 +382,15 @@ int run_bench_publish(struct cli *cli);
 int run_journal_verify(struct cli *cli);
 int run_journal_dump(struct cli *cli);
 int run_errors(struct cli *cli);
+int run_completion(struct cli *cli);
+int run_man(struct cli *cli);
 int run_version(struct cli *cli);
 int run_help(struct cli *cli);
 
+extern const struct cli_option context_use_options[];
 extern const struct cli_option cluster_status_options[];
 extern const struct cli_option cluster_wait_options[];
+extern const struct cli_option top_options[];
 extern const struct cli_option partition_ls_options[];
 extern const struct cli_option partition_elect_options[];
 extern const struct cli_option view_test_options[];

@@ -11,7 +11,7 @@ const struct cli_option cluster_status_options[] = {
 };
 
 const struct cli_option cluster_wait_options[] = {
-	{"for", "STATE", "serving, healthy (default) or balanced"},
+	{"for", "serving|healthy|balanced", "the state; default healthy"},
 	{"nodes", "N", "and at least N members are live"},
 	{"in-sync", NULL, "and all replicas of each partition have applied the same"},
 	{NULL, NULL, NULL},
@@ -19,47 +19,9 @@ const struct cli_option cluster_wait_options[] = {
 
 const struct cli_option partition_ls_options[] = {
 	{"partition", "N", "only this one"},
-	{"node", "NAME", "only this node's replicas"},
+	{"node", "NODE", "only this node's replicas"},
 	{NULL, NULL, NULL},
 };
-
-/* --- what the map says -------------------------------------------------------------------------------------------- */
-
-struct health {
-	bool controlled; /* some node leads; else the map may be old, and nothing of it changes */
-	uint32_t members;
-	uint32_t live;
-	uint32_t served;
-	uint32_t writable;
-	uint32_t full;
-	uint32_t preferred;
-};
-
-static struct health health_of(const struct cluster_map *map)
-{
-	node_set live = cluster_map_live(map);
-	struct health health = {.controlled = map->controller != 0, .live = node_set_count(live)};
-
-	for (uint32_t i = 0; i < NODES_MAX; i++)
-		health.members += map->nodes[i].id != 0 && map->nodes[i].state != NODE_GONE;
-	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
-		const struct map_partition *row = &map->partitions[p];
-		bool served = row->primary != 0 && node_set_has(live, row->primary);
-		uint32_t in_sync = node_set_count(row->isr);
-		health.served += served;
-		health.writable += served && in_sync >= row->minimum_isr;
-		health.full += row->replica_count > 0 && in_sync >= row->replica_count;
-		health.preferred += served && row->primary == row->replicas[0];
-	}
-	return health;
-}
-
-static const char *node_name(const struct cluster_map *map, uint32_t id)
-{
-	const struct map_node *node = cluster_map_node(map, id);
-
-	return node == NULL ? "-" : node->name;
-}
 
 /* --- cluster status ----------------------------------------------------------------------------------------------- */
 
@@ -72,18 +34,10 @@ static void cell_cluster_id(struct table *table, const uint8_t id[16])
 	table_cell(table, "%s", text);
 }
 
-static bool takes_writes(const struct health *health)
-{
-	return health->controlled && health->writable == PARTITION_COUNT;
-}
-
 static void status_row(struct table *table, const struct cluster_map *map, const struct health *health)
 {
 	table_column(table, "state", CELL_TEXT);
-	table_cell(table, "%s",
-		   !takes_writes(health)                                              ? "unhealthy"
-		   : health->full < PARTITION_COUNT || health->live < health->members ? "degraded"
-										      : "healthy");
+	table_cell(table, "%s", health_name(health));
 	table_column(table, "cluster_id", CELL_TEXT);
 	cell_cluster_id(table, map->cluster_id);
 	table_column(table, "controller", CELL_TEXT);
@@ -161,7 +115,7 @@ int run_cluster_status(struct cli *cli)
 		rv = digest_code(&verdict);
 	if (!health.controlled)
 		cli_say("no controller is known: more than half of the voters must run");
-	return rv == 0 && !takes_writes(&health) ? EXIT_UNHEALTHY : rv;
+	return rv == 0 && !health_takes_writes(&health) ? EXIT_UNHEALTHY : rv;
 }
 
 /* --- cluster wait ------------------------------------------------------------------------------------------------- */
@@ -180,7 +134,7 @@ static bool wait_is_over(void *data, const struct cluster_map *map)
 	struct health health = health_of(map);
 
 	wait->last = health;
-	if (!takes_writes(&health) || health.live < wait->nodes)
+	if (!health_takes_writes(&health) || health.live < wait->nodes)
 		return false;
 	if (wait->state == WAIT_SERVING)
 		return true;
@@ -203,8 +157,7 @@ static int wait_state_of(const struct cli *cli, enum wait_state *state)
 	}
 	if (text == NULL)
 		return 0;
-	cli_say("--for '%s': serving, healthy or balanced is wanted", text);
-	return EXIT_USAGE;
+	return cli_usage("--for '%s': serving, healthy or balanced is wanted", text);
 }
 
 static uint32_t left_ms(uint64_t deadline_ms)
@@ -253,26 +206,17 @@ int run_cluster_wait(struct cli *cli)
 static void node_row(struct table *table, const struct cluster_map *map, const struct map_node *node)
 {
 	static const char *const states[] = {"none", "joining", "active", "draining", "gone"};
-	uint32_t primaries = 0;
-	uint32_t replicas = 0;
-	uint32_t in_sync = 0;
+	struct node_roles roles = node_roles_of(map, node->id);
 
-	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
-		const struct map_partition *row = &map->partitions[p];
-		primaries += row->primary == node->id;
-		in_sync += node_set_has(row->isr, node->id);
-		for (uint32_t i = 0; i < row->replica_count; i++)
-			replicas += row->replicas[i] == node->id;
-	}
 	table_cell(table, "%s", node->name);
 	table_cell(table, "%u", node->id);
 	table_cell(table, "%s", states[node->state]);
 	table_cell(table, "%s", node->fenced ? "false" : "true");
 	table_cell(table, "%s", node->clock_off ? "off" : "right");
 	table_cell(table, "%s", map->controller == node->id ? "true" : "false");
-	table_cell(table, "%u", primaries);
-	table_cell(table, "%u", replicas);
-	table_cell(table, "%u", in_sync);
+	table_cell(table, "%u", roles.primaries);
+	table_cell(table, "%u", roles.replicas);
+	table_cell(table, "%u", roles.in_sync);
 	table_cell(table, "%u", node->shard_count);
 	table_cell(table, "%" PRIu64, node->epoch);
 	table_cell(table, "%s", node->zone);
@@ -406,8 +350,7 @@ int run_partition_ls(struct cli *cli)
 	error = grid_map(cli->grid, &map);
 	if (error == 0 && name != NULL && (node = cluster_map_node_by_name(&map, name)) == NULL) {
 		cluster_map_deinit(&map);
-		cli_say("no node '%s'; see evgrid node ls", name);
-		return EXIT_NOT_FOUND;
+		return cli_unknown_live(cli, ERROR_NOT_FOUND, "node", name);
 	}
 	if (error == 0)
 		error = replica_rows_get(cli->grid, &map, cli->timeout_ms, &rows);

@@ -23,7 +23,8 @@ int print_listing(struct cli *cli, const struct listing *listing, const char *on
 		found = true;
 	}
 	if (only != NULL && !found)
-		rv = cli_fail(listing->unknown, "%s", only);
+		rv = cli_unknown_live(cli, listing->unknown, listing->unknown == ERROR_UNKNOWN_VIEW ? "view" : "stream",
+				      only);
 	else
 		rv = only == NULL ? table_print(&table, cli->json) : table_print_one(&table, cli->json);
 	table_deinit(&table);

@@ -10,6 +10,10 @@ int main(int argc, char **argv)
 	int rv;
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	if (argc > 1 && strcmp(argv[1], "__complete") == 0) { /* what the completion scripts call */
+		cli_complete(stdout, argc - 2, argv + 2);
+		return EXIT_DONE;
+	}
 	rv = cli_parse(&cli, argc, argv);
 	if (rv < 0)
 		return EXIT_DONE;

@@ -92,8 +92,29 @@ static const char *shown(const char *cell)
 	return cell == NULL ? "-" : cell;
 }
 
+/* How a word shows on a terminal; NULL: plainly. */
+static const char *colour_of(const char *key, const char *text)
+{
+	static const struct {
+		const char *key;
+		const char *text;
+		const char *colour;
+	} colours[] = {
+		{"state", "healthy", "32m"}, {"state", "degraded", "33m"},    {"state", "unhealthy", "31m"},
+		{"digests", "open", "33m"},  {"digests", "different", "31m"}, {"live", "false", "31m"},
+		{"clock", "off", "31m"},     {"in_sync", "false", "33m"},
+	};
+
+	for (size_t i = 0; i < sizeof colours / sizeof *colours; i++) {
+		if (strcmp(colours[i].key, key) == 0 && strcmp(colours[i].text, text) == 0)
+			return colours[i].colour;
+	}
+	return NULL;
+}
+
 static void print_text(const struct table *table, size_t rows)
 {
+	bool coloured = cli_colours(stdout);
 	int widths[TABLE_COLUMNS_MAX];
 
 	for (uint32_t c = 0; c < table->column_count; c++) {
@@ -108,7 +129,13 @@ static void print_text(const struct table *table, size_t rows)
 			const char *text =
 				r == 0 ? table->columns[c].key : shown(table->cells[(r - 1) * table->column_count + c]);
 			bool last = c + 1 == table->column_count;
-			(void)printf("%*s%s", last ? 0 : -widths[c], text, last ? "\n" : "  ");
+			const char *colour = r == 0 ? "1m" : colour_of(table->columns[c].key, text);
+			if (coloured && colour != NULL)
+				(void)printf("\033[%s%s\033[0m%*s", colour, text,
+					     last ? 0 : widths[c] - (int)strlen(text), "");
+			else
+				(void)printf("%*s", last ? 0 : -widths[c], text);
+			(void)fputs(last ? "\n" : "  ", stdout);
 		}
 	}
 }
@@ -141,8 +168,12 @@ int table_print_one(const struct table *table, bool json)
 		(void)fputc('\n', stdout);
 		return 0;
 	}
-	for (uint32_t c = 0; c < table->column_count; c++)
-		(void)printf("%s: %s\n", table->columns[c].key, shown(table->cells[c]));
+	for (uint32_t c = 0; c < table->column_count; c++) {
+		const char *text = shown(table->cells[c]);
+		const char *colour = cli_colours(stdout) ? colour_of(table->columns[c].key, text) : NULL;
+		(void)printf("%s: %s%s%s%s\n", table->columns[c].key, colour == NULL ? "" : "\033[",
+			     colour == NULL ? "" : colour, text, colour == NULL ? "" : "\033[0m");
+	}
 	return 0;
 }
 
@@ -254,7 +285,7 @@ void progress_begin(struct progress *progress, const char *what, uint64_t total)
 {
 	*progress = (struct progress){.what = what, .total = total, .began_us = grid_now_us()};
 	progress->last_us = progress->began_us;
-	progress->shown = isatty(STDERR_FILENO) != 0;
+	progress->shown = isatty(STDERR_FILENO) != 0 && !cli_is_quiet();
 }
 
 void progress_update(struct progress *progress, uint64_t done)

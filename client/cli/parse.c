@@ -7,11 +7,15 @@
 #include "client/cli/cli.h"
 
 #define WORDS_MAX 64u
+#define HELP_NEXT_BYTES 64u
 
-static const struct cli_option common_options[] = {
-	{"server", "HOST:PORT[,...]", "control addresses of some members; EVGRID_SERVER; default " CLI_DEFAULT_SERVER},
+const struct cli_option cli_common_options[] = {
+	{"server", "HOST:PORT[,...]", "control addresses of some members; EVGRID_SERVER; -s for short"},
+	{"context", "CONTEXT", "a name for such addresses: evgrid help context; EVGRID_CONTEXT; -c for short"},
 	{"output", "table|json", "how to print; -o for short"},
 	{"timeout", "TIME", "how long to wait, such as 500ms, 10s, 2m; default 10s"},
+	{"quiet", NULL, "no hints and no progress; -q for short"},
+	{"no-color", NULL, "no colours; NO_COLOR"},
 	{"help", NULL, "this help; -h for short"},
 	{NULL, NULL, NULL},
 };
@@ -60,17 +64,6 @@ const char *nearest_word(const char *word, const char *const *words, size_t coun
 	return nearest;
 }
 
-static int unknown_word(const char *what, const char *dashes, const char *word, const char *const *words, size_t count)
-{
-	const char *nearest = nearest_word(word, words, count);
-
-	if (nearest == NULL)
-		cli_say("no %s '%s%s'; see evgrid help", what, dashes, word);
-	else
-		cli_say("no %s '%s%s'; did you mean '%s%s'?", what, dashes, word, dashes, nearest);
-	return EXIT_USAGE;
-}
-
 bool text_to_u64(const char *text, uint64_t *value)
 {
 	uint64_t sum = 0;
@@ -110,96 +103,9 @@ bool text_to_ms(const char *text, uint32_t *ms)
 	return false;
 }
 
-/* --- help --------------------------------------------------------------------------------------------------------- */
-
-static void print_options(FILE *to, const struct cli_option *options)
-{
-	for (; options != NULL && options->name != NULL; options++) {
-		char left[64];
-		(void)snprintf(left, sizeof left, "--%s%s%s", options->name, options->value == NULL ? "" : " ",
-			       options->value == NULL ? "" : options->value);
-		(void)fprintf(to, "  %-34s %s\n", left, options->help);
-	}
-}
-
-static void print_verb_line(FILE *to, const struct verb *verb)
-{
-	char left[80];
-
-	(void)snprintf(left, sizeof left, "%s%s%s %s", verb->noun == NULL ? "" : verb->noun,
-		       verb->noun == NULL ? "" : " ", verb->name, verb->arguments);
-	(void)fprintf(to, "  %-34s %s\n", left, verb->summary);
-}
-
-static void print_verb(FILE *to, const struct verb *verb)
-{
-	(void)fprintf(to, "evgrid %s%s%s%s%s [options]: %s\n\n", verb->noun == NULL ? "" : verb->noun,
-		      verb->noun == NULL ? "" : " ", verb->name, verb->arguments[0] == '\0' ? "" : " ", verb->arguments,
-		      verb->summary);
-	if (verb->details != NULL)
-		(void)fprintf(to, "%s\n\n", verb->details);
-	print_options(to, verb->options);
-	print_options(to, common_options);
-}
-
-static bool verb_is(const struct verb *verb, const char *noun, const char *name)
-{
-	if (noun == NULL)
-		return true;
-	if (name == NULL)
-		return strcmp(verb->noun == NULL ? verb->name : verb->noun, noun) == 0;
-	return verb->noun != NULL && strcmp(verb->noun, noun) == 0 && strcmp(verb->name, name) == 0;
-}
-
-void cli_help(FILE *to, const char *noun, const char *name)
-{
-	const struct verb *only = NULL;
-	uint32_t count = 0;
-
-	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
-		if (!verb_is(verb, noun, name))
-			continue;
-		only = verb;
-		count++;
-	}
-	if (count == 1) {
-		print_verb(to, only);
-		return;
-	}
-	(void)fprintf(to, "evgrid COMMAND [options]: work with an Evgrid cluster\n\n");
-	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
-		if (verb_is(verb, noun, name))
-			print_verb_line(to, verb);
-	}
-	(void)fprintf(to, "\n");
-	print_options(to, common_options);
-	(void)fprintf(to,
-		      "\nevgrid help COMMAND tells more; evgrid help exit-codes lists what a script may rely on.\n");
-}
-
-int cli_help_topic(FILE *to, const char *topic)
-{
-	if (strcmp(topic, "exit-codes") != 0)
-		return EXIT_USAGE;
-	(void)fprintf(to, "   0  done; healthy\n"
-			  "   1  failed in another way than below\n"
-			  "   2  wrong use, or a wrong file\n"
-			  "   3  cannot connect\n"
-			  "   4  not found\n"
-			  "   5  not allowed\n"
-			  "   6  a precondition failed: the expected version, or it exists with other settings\n"
-			  "   7  timed out, or the outcome is unknown\n"
-			  "   8  done in part: some lines or events failed\n"
-			  "   9  the cluster is not well: too few replicas, no primary, disk full\n"
-			  "  10  versions do not fit\n"
-			  "  11  verification failed: loss, doubling, disorder, difference, corruption\n"
-			  " 130  interrupted\n");
-	return 0;
-}
-
 /* --- options ------------------------------------------------------------------------------------------------------ */
 
-static const struct cli_option *find_option(const struct cli_option *options, const char *name, size_t size)
+const struct cli_option *cli_find_option(const struct cli_option *options, const char *name, size_t size)
 {
 	for (; options != NULL && options->name != NULL; options++) {
 		if (strlen(options->name) == size && memcmp(options->name, name, size) == 0)
@@ -208,21 +114,33 @@ static const struct cli_option *find_option(const struct cli_option *options, co
 	return NULL;
 }
 
+static void help_next(const struct verb *verb, char next[HELP_NEXT_BYTES])
+{
+	(void)snprintf(next, HELP_NEXT_BYTES, "see evgrid help %s%s%s", verb->noun == NULL ? "" : verb->noun,
+		       verb->noun == NULL ? "" : " ", verb->name);
+}
+
 static int unknown_option(const struct cli *cli, const char *name)
 {
 	const char *words[WORDS_MAX];
+	char given[WORDS_MAX];
+	char next[HELP_NEXT_BYTES];
 	size_t count = 0;
 
+	help_next(cli->verb, next);
 	for (const struct cli_option *o = cli->verb->options; o != NULL && o->name != NULL && count < WORDS_MAX; o++)
 		words[count++] = o->name;
-	for (const struct cli_option *o = common_options; o->name != NULL && count < WORDS_MAX; o++)
+	for (const struct cli_option *o = cli_common_options; o->name != NULL && count < WORDS_MAX; o++)
 		words[count++] = o->name;
-	return unknown_word("option", "--", name, words, count);
+	(void)snprintf(given, sizeof given, "%.*s", (int)strcspn(name, "="), name);
+	return cli_unknown(ERROR_USAGE, "option", given, words, count, next);
 }
 
-static bool may_repeat(const struct cli_option *option)
+bool cli_may_repeat(const struct cli_option *option)
 {
-	return option->value != NULL && strstr(option->value, "...") != NULL;
+	size_t size = option->value == NULL ? 0 : strlen(option->value);
+
+	return size > 3 && strcmp(option->value + size - 3, "...") == 0;
 }
 
 /* Takes the option and its value, which may be argv[*i + 1]. */
@@ -230,32 +148,24 @@ static int take_option(struct cli *cli, const char *argument, int argc, char **a
 {
 	const char *name = argument + 2;
 	size_t size = strcspn(name, "=");
-	const struct cli_option *option = find_option(cli->verb->options, name, size);
+	const struct cli_option *option = cli_find_option(cli->verb->options, name, size);
 	const char *value = name[size] == '=' ? name + size + 1 : NULL;
 
 	if (option == NULL)
-		option = find_option(common_options, name, size);
+		option = cli_find_option(cli_common_options, name, size);
 	if (option == NULL)
 		return unknown_option(cli, name);
-	if (option->value == NULL && value != NULL) {
-		cli_say("--%s takes no value", option->name);
-		return EXIT_USAGE;
-	}
-	if (option->value != NULL && value == NULL && *i + 1 == argc) {
-		cli_say("--%s wants a value: %s", option->name, option->value);
-		return EXIT_USAGE;
-	}
+	if (option->value == NULL && value != NULL)
+		return cli_usage("--%s takes no value", option->name);
+	if (option->value != NULL && value == NULL && *i + 1 == argc)
+		return cli_usage("--%s wants a value: %s", option->name, option->value);
 	if (option->value != NULL && value == NULL)
 		value = argv[++*i];
-	if (cli->value_count == CLI_VALUES_MAX) {
-		cli_say("too many options");
-		return EXIT_USAGE;
-	}
+	if (cli->value_count == CLI_VALUES_MAX)
+		return cli_usage("too many options");
 	for (uint32_t at = 0; at < cli->value_count; at++) {
-		if (strcmp(cli->values[at].name, option->name) == 0 && !may_repeat(option)) {
-			cli_say("--%s stands there twice", option->name);
-			return EXIT_USAGE;
-		}
+		if (strcmp(cli->values[at].name, option->name) == 0 && !cli_may_repeat(option))
+			return cli_usage("--%s stands there twice", option->name);
 	}
 	cli->values[cli->value_count].name = option->name;
 	cli->values[cli->value_count++].value = value == NULL ? "" : value;
@@ -281,26 +191,28 @@ int cli_number(const struct cli *cli, const char *name, uint64_t lowest, uint64_
 		return 0;
 	if (text_to_u64(text, number) && *number >= lowest && *number <= most)
 		return 0;
-	cli_say("--%s '%s': a number from %lu to %lu is wanted", name, text, lowest, most);
-	return EXIT_USAGE;
+	return cli_usage("--%s '%s': a number from %lu to %lu is wanted", name, text, lowest, most);
 }
 
 /* --- parsing ------------------------------------------------------------------------------------------------------ */
 
-/* -o and -s and -h are the long ones. */
-static const char *long_form(const char *argument)
+/* -o, -s, -c, -q and -h are the long ones. */
+const char *cli_long_form(const char *argument)
 {
 	if (strcmp(argument, "-o") == 0)
 		return "--output";
 	if (strcmp(argument, "-s") == 0)
 		return "--server";
+	if (strcmp(argument, "-c") == 0)
+		return "--context";
+	if (strcmp(argument, "-q") == 0)
+		return "--quiet";
 	return strcmp(argument, "-h") == 0 ? "--help" : argument;
 }
 
-static const struct verb *find_verb(const char *first, const char *second, int *used)
+const struct verb *cli_find_verb(const char *first, const char *second)
 {
 	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
-		*used = verb->noun == NULL ? 1 : 2;
 		if (verb->noun == NULL
 			    ? strcmp(verb->name, first) == 0
 			    : second != NULL && strcmp(verb->noun, first) == 0 && strcmp(verb->name, second) == 0)
@@ -309,7 +221,7 @@ static const struct verb *find_verb(const char *first, const char *second, int *
 	return NULL;
 }
 
-static bool is_noun(const char *word)
+bool cli_is_noun(const char *word)
 {
 	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
 		if (verb->noun != NULL && strcmp(verb->noun, word) == 0)
@@ -322,7 +234,7 @@ static int no_such_verb(const char *first, const char *second)
 {
 	const char *words[WORDS_MAX];
 	size_t count = 0;
-	bool noun = is_noun(first);
+	bool noun = cli_is_noun(first);
 
 	for (const struct verb *verb = cli_verbs; verb->name != NULL && count < WORDS_MAX; verb++) {
 		if (noun && verb->noun != NULL && strcmp(verb->noun, first) == 0)
@@ -330,7 +242,7 @@ static int no_such_verb(const char *first, const char *second)
 		else if (!noun)
 			words[count++] = verb->noun == NULL ? verb->name : verb->noun;
 	}
-	return unknown_word("command", "", noun ? second : first, words, count);
+	return cli_unknown(ERROR_USAGE, "command", noun ? second : first, words, count, "see evgrid help");
 }
 
 static bool asks_for_help(int argc, char **argv)
@@ -345,7 +257,9 @@ static bool asks_for_help(int argc, char **argv)
 static int take_words(struct cli *cli, int argc, char **argv)
 {
 	bool words_only = false;
+	char next[HELP_NEXT_BYTES];
 
+	help_next(cli->verb, next);
 	for (int i = 0; i < argc; i++) {
 		int rv = 0;
 		if (!words_only && strcmp(argv[i], "--") == 0) {
@@ -353,16 +267,13 @@ static int take_words(struct cli *cli, int argc, char **argv)
 			continue;
 		}
 		if (!words_only && argv[i][0] == '-' && argv[i][1] != '\0') {
-			const char *full = long_form(argv[i]);
-			if (full[1] != '-') {
-				cli_say("no option '%s'; see evgrid help", argv[i]);
-				return EXIT_USAGE;
-			}
+			const char *full = cli_long_form(argv[i]);
+			if (full[1] != '-')
+				return cli_refuse(ERROR_USAGE, next, "no option '%s'", argv[i]);
 			rv = take_option(cli, full, argc, argv, &i);
 		} else if (cli->positional_count == cli->verb->positionals_max) {
-			cli_say("'%s' is one argument too many; see evgrid help %s", argv[i],
-				cli->verb->noun == NULL ? cli->verb->name : cli->verb->noun);
-			rv = EXIT_USAGE;
+			rv = cli_refuse(ERROR_USAGE, next, "'%s' is one argument too many: %u are the most", argv[i],
+					cli->verb->positionals_max);
 		} else {
 			cli->positionals[cli->positional_count++] = argv[i];
 		}
@@ -371,30 +282,27 @@ static int take_words(struct cli *cli, int argc, char **argv)
 	}
 	if (cli->positional_count >= cli->verb->positionals_min)
 		return 0;
-	cli_say("%s is wanted; see evgrid help %s", cli->verb->arguments,
-		cli->verb->noun == NULL ? cli->verb->name : cli->verb->noun);
-	return EXIT_USAGE;
+	return cli_refuse(ERROR_USAGE, next, "%s is wanted", cli->verb->arguments);
 }
 
 static int take_common(struct cli *cli)
 {
 	const char *output = cli_value(cli, "output");
 	const char *timeout = cli_value(cli, "timeout");
-	const char *server = cli_value(cli, "server");
 
-	if (server == NULL)
-		server = getenv("EVGRID_SERVER");
-	cli->server = server == NULL || server[0] == '\0' ? CLI_DEFAULT_SERVER : server;
+	cli->server = cli_value(cli, "server");
+	cli->context = cli_value(cli, "context");
+	if (cli_has(cli, "no-color")) /* for everything that prints, before there is another thread */
+		(void)setenv("NO_COLOR", "1", 1);
+	if (cli_has(cli, "quiet"))
+		(void)setenv("EVGRID_QUIET", "1", 1);
+	cli->quiet = cli_is_quiet();
 	cli->timeout_ms = CLI_DEFAULT_TIMEOUT_MS;
-	if (output != NULL && strcmp(output, "json") != 0 && strcmp(output, "table") != 0) {
-		cli_say("--output '%s': table or json is wanted", output);
-		return EXIT_USAGE;
-	}
+	if (output != NULL && strcmp(output, "json") != 0 && strcmp(output, "table") != 0)
+		return cli_usage("--output '%s': table or json is wanted", output);
 	cli->json = output != NULL && strcmp(output, "json") == 0;
-	if (timeout != NULL && !text_to_ms(timeout, &cli->timeout_ms)) {
-		cli_say("--timeout '%s': a time such as 500ms, 10s or 2m is wanted", timeout);
-		return EXIT_USAGE;
-	}
+	if (timeout != NULL && !text_to_ms(timeout, &cli->timeout_ms))
+		return cli_usage("--timeout '%s': a time such as 500ms, 10s or 2m is wanted", timeout);
 	return 0;
 }
 
@@ -402,16 +310,16 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 {
 	const char *first = argc > 1 ? argv[1] : NULL;
 	const char *second = argc > 2 && argv[2][0] != '-' ? argv[2] : NULL;
-	int used = 0;
+	int used;
 	int rv;
 
 	if (first == NULL || (first[0] == '-' && asks_for_help(argc, argv))) {
 		cli_help(first == NULL ? stderr : stdout, NULL, NULL);
 		return first == NULL ? EXIT_USAGE : -1;
 	}
-	cli->verb = find_verb(first, second, &used);
+	cli->verb = cli_find_verb(first, second);
 	if (cli->verb == NULL) {
-		if (!is_noun(first) || (second != NULL && !asks_for_help(argc, argv)))
+		if (!cli_is_noun(first) || (second != NULL && !asks_for_help(argc, argv)))
 			return no_such_verb(first, second);
 		cli_help(stdout, first, NULL); /* a bare noun */
 		return -1;
@@ -420,34 +328,12 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 		cli_help(stdout, first, cli->verb->noun == NULL ? NULL : cli->verb->name);
 		return -1;
 	}
+	used = cli->verb->noun == NULL ? 1 : 2;
 	rv = take_words(cli, argc - 1 - used, argv + 1 + used);
 	return rv == 0 ? take_common(cli) : rv;
 }
 
-/* --- messages ----------------------------------------------------------------------------------------------------- */
-
-void cli_say(const char *format, ...)
-{
-	va_list arguments;
-
-	(void)fputs("evgrid: ", stderr);
-	va_start(arguments, format);
-	(void)vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	(void)fputc('\n', stderr);
-}
-
-int cli_fail(int error, const char *format, ...)
-{
-	va_list arguments;
-
-	(void)fputs("evgrid: ", stderr);
-	va_start(arguments, format);
-	(void)vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	(void)fprintf(stderr, ": %s [%s]; %s\n", evg_error_text(error), evg_error_name(error), evg_error_next(error));
-	return exit_code_of(error);
-}
+/* --- exit codes, connecting -------------------------------------------------------------------------------------- */
 
 int exit_code_of(int error)
 {
@@ -491,15 +377,16 @@ int exit_code_of(int error)
 int cli_open(struct cli *cli, const evg_options *options)
 {
 	evg_options own = options == NULL ? (evg_options){0} : *options;
-	int error;
+	char why[CLI_WHY_BYTES];
+	int error = cli_find_server(cli, why);
 
+	if (error != 0)
+		return cli_refuse(error, "see evgrid context show", "%s", why);
 	own.name = "evgrid";
 	if (own.connect_ms == 0)
 		own.connect_ms = cli->timeout_ms;
 	error = evg_open(cli->server, &own, &cli->grid);
-	if (error == EVG_USAGE) {
-		cli_say("--server '%s': host:port[,host:port...] is wanted", cli->server);
-		return EXIT_USAGE;
-	}
-	return error == 0 ? 0 : cli_fail(error, "%s", cli->server);
+	if (error == EVG_USAGE)
+		return cli_usage("%s '%s': host:port[,host:port...] is wanted", cli->server_from, cli->server);
+	return error == 0 ? 0 : cli_fail(error, "%s, from %s", cli->server, cli->server_from);
 }

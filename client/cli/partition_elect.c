@@ -5,7 +5,7 @@
 #include "proto/admin.h"
 
 const struct cli_option partition_elect_options[] = {
-	{"node", "NAME", "the replica that becomes primary"},
+	{"node", "NODE", "the replica that becomes primary"},
 	{"reason", "TEXT", "for the nodes' logs"},
 	{"accept-loss", NULL, "required: what only others hold is given up"},
 	{NULL, NULL, NULL},
@@ -44,14 +44,11 @@ int run_partition_elect(struct cli *cli)
 	uint64_t partition = 0;
 	int rv;
 
-	if (!text_to_u64(cli->positionals[0], &partition) || partition >= PARTITION_COUNT || name == NULL) {
-		cli_say("give a partition (0 to %u) and --node NAME", PARTITION_COUNT - 1);
-		return EXIT_USAGE;
-	}
-	if (!cli_has(cli, "accept-loss")) {
-		cli_say("events that only other replicas hold will be gone: say --accept-loss if that is to be");
-		return EXIT_USAGE;
-	}
+	if (!text_to_u64(cli->positionals[0], &partition) || partition >= PARTITION_COUNT || name == NULL)
+		return cli_usage("give a partition (0 to %u) and --node NAME", PARTITION_COUNT - 1);
+	if (!cli_has(cli, "accept-loss"))
+		return cli_usage(
+			"events that only other replicas hold will be gone: say --accept-loss if that is to be");
 	rv = cli_open(cli, NULL);
 	if (rv != 0)
 		return rv;
@@ -60,8 +57,7 @@ int run_partition_elect(struct cli *cli)
 		return cli_fail(rv, "partition elect");
 	node = cluster_map_node_by_name(&map, name);
 	if (node == NULL) {
-		cli_say("no node '%s'; see evgrid node ls", name);
-		rv = EXIT_NOT_FOUND;
+		rv = cli_unknown_live(cli, ERROR_NOT_FOUND, "node", name);
 	} else {
 		rv = elect(cli, &map, (uint16_t)partition, node);
 	}

@@ -9,7 +9,7 @@
 #define FLUSH_MARGIN_MS 5000u
 
 const struct cli_option publish_options[] = {
-	{"stream", "NAME", "the stream; default: each event's extension 'stream'"},
+	{"stream", "STREAM", "the stream; default: each event's extension 'stream'"},
 	{"expect-version", "any|none|exists|N", "what must hold of each event's key before it"},
 	{"history", "FILE", "write what became of each event, one JSON line each"},
 	{"in-flight", "N", "events under way at a time; default 65536"},
@@ -140,16 +140,17 @@ static void publish_line(struct publish *publish, const char *text, size_t size)
 		if (error != ERROR_BAD_EVENT)
 			cli_say("line %" PRIu64 ": %s", publish->line, evg_error_text(error));
 		else if (why.column > 0)
-			cli_say("line %" PRIu64 ", column %u: %s", publish->line, why.column, why.why);
+			cli_say("line %" PRIu64 ", column %u: %s [BAD_EVENT]", publish->line, why.column, why.why);
 		else
-			cli_say("line %" PRIu64 ": %s", publish->line, why.why);
+			cli_say("line %" PRIu64 ": %s [BAD_EVENT]", publish->line, why.why);
 		return;
 	}
 	if (publish->stream != NULL)
 		named = span_of_text(publish->stream);
 	if (named.size == 0 || named.size > NAME_MAX_BYTES) {
 		publish->malformed++;
-		cli_say("line %" PRIu64 ": no stream: give --stream, or the extension 'stream'", publish->line);
+		cli_say("line %" PRIu64 ": no stream [BAD_EVENT]; give --stream, or the extension 'stream'",
+			publish->line);
 		return;
 	}
 	memcpy(stream, named.data, named.size);
@@ -159,6 +160,11 @@ static void publish_line(struct publish *publish, const char *text, size_t size)
 		return;
 	publish->refused++;
 	publish->first_refusal = publish->first_refusal == 0 ? error : publish->first_refusal;
+	if (error == EVG_UNKNOWN_STREAM) {
+		(void)cli_unknown_live(publish->cli, error, "stream", stream);
+		cli_say("line %" PRIu64 " was not published", publish->line);
+		return;
+	}
 	cli_say("line %" PRIu64 ": %s [%s]; %s", publish->line, evg_error_text(error), evg_error_name(error),
 		evg_error_next(error));
 }
@@ -234,8 +240,7 @@ static int expect_version(const struct cli *cli, struct check *check)
 		check->kind = CHECK_VERSION;
 		check->version = version;
 	} else {
-		cli_say("--expect-version '%s': any, none, exists or a number is wanted", text);
-		return EXIT_USAGE;
+		return cli_usage("--expect-version '%s': any, none, exists or a number is wanted", text);
 	}
 	return 0;
 }
@@ -246,17 +251,14 @@ static int open_files(struct cli *cli, struct publish *publish, FILE **input)
 	const char *path = cli->positional_count == 0 ? "-" : cli->positionals[0];
 
 	*input = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
-	if (*input == NULL) {
-		cli_say("%s: %s", path, strerror(errno));
-		return EXIT_USAGE;
-	}
+	if (*input == NULL)
+		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", path, strerror(errno));
 	if (history == NULL)
 		return 0;
 	publish->history = fopen(history, "w");
 	if (publish->history != NULL)
 		return 0;
-	cli_say("%s: %s", history, strerror(errno));
-	return EXIT_USAGE;
+	return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", history, strerror(errno));
 }
 
 static int open_grid(struct cli *cli)

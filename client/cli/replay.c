@@ -9,11 +9,11 @@
 #define RETRY_PAUSE_US 20000u
 
 const struct cli_option replay_options[] = {
-	{"stream", "NAME", "only this stream"},
+	{"stream", "STREAM", "only this stream"},
 	{"partition", "N", "only this partition"},
 	{"from", "OFFSET|CURSOR", "begin at this offset of each partition, or where a replay ended (its cursor)"},
 	{"merge", NULL, "all partitions in the order of their sequences"},
-	{"node", "NAME", "read this node's replicas"},
+	{"node", "NODE", "read this node's replicas"},
 	{"limit", "N", "end after so many events"},
 	{NULL, NULL, NULL},
 };
@@ -151,10 +151,12 @@ int run_replay(struct cli *cli)
 		return rv;
 	cli_catch_signals();
 	error = evg_replay_open(cli->grid, &options, &replay);
-	if (error == EVG_USAGE) {
-		cli_say("no such node, or --from is neither an offset nor a cursor");
-		return EXIT_USAGE;
-	}
+	if (error == EVG_USAGE && options.node != NULL && !cli_knows(cli, "node", options.node))
+		return cli_unknown_live(cli, ERROR_NOT_FOUND, "node", options.node);
+	if (error == EVG_USAGE)
+		return cli_usage("--from '%s': an offset or a cursor is wanted", cli_value(cli, "from"));
+	if (error == EVG_UNKNOWN_STREAM)
+		return cli_unknown_live(cli, error, "stream", options.stream);
 	if (error == 0)
 		error = replay_print(cli, replay, limit);
 	if (replay != NULL && evg_replay_cursor(replay, &cursor) == 0)

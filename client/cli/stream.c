@@ -15,7 +15,8 @@ int run_stream_create(struct cli *cli)
 	error = evg_stream_create(cli->grid, name, cli->timeout_ms);
 	if (error != 0)
 		return cli_fail(error, "stream %s", name);
-	cli_say("stream %s is there; evgrid publish --stream %s puts events into it", name, name);
+	cli_say("stream %s is there", name);
+	cli_hint(cli, "evgrid publish --stream %s puts events into it", name);
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 #define PATH_MAX_BYTES 4096u
 
 const struct cli_option subscribe_options[] = {
-	{"stream", "NAME...", "only this stream; may be given again"},
+	{"stream", "STREAM...", "only this stream; may be given again"},
 	{"type", "TYPE...", "only this event type; may be given again"},
 	{"from", "start|now|CURSOR", "where to begin: start (default), now, or where a replay or subscription ended"},
 	{"limit", "N", "end after so many events"},
@@ -47,10 +47,8 @@ static int cursor_read(const char *path, char **text)
 	*text = NULL;
 	if (file == NULL && errno == ENOENT)
 		return 0;
-	if (file == NULL) {
-		cli_say("%s: %s", path, strerror(errno));
-		return EXIT_USAGE;
-	}
+	if (file == NULL)
+		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", path, strerror(errno));
 	*text = malloc(CURSOR_FILE_MAX_BYTES + 1);
 	size = *text == NULL ? 0 : fread(*text, 1, CURSOR_FILE_MAX_BYTES, file);
 	(void)fclose(file);
@@ -173,9 +171,11 @@ static int subscribe_begin(struct run *run, evg_subscribe_options *options, cons
 	else if (from == NULL)
 		options->cursor = from_file;
 	error = evg_subscribe(run->cli->grid, options, &run->subscription);
-	if (error == EVG_USAGE) {
-		cli_say("%s: start, now or a cursor is wanted", from != NULL ? "--from" : run->cursor_file);
-		return EXIT_USAGE;
+	if (error == EVG_USAGE)
+		return cli_usage("%s: start, now or a cursor is wanted", from != NULL ? "--from" : run->cursor_file);
+	for (size_t i = 0; error == EVG_UNKNOWN_STREAM && i < options->stream_count; i++) {
+		if (!cli_knows(run->cli, "stream", options->streams[i]))
+			return cli_unknown_live(run->cli, error, "stream", options->streams[i]);
 	}
 	return error == 0 ? 0 : cli_fail(error, "subscribe");
 }

@@ -42,10 +42,10 @@ static int send_definition(struct cli *cli, struct span definition)
 	if (error == 0)
 		error = grid_propose(cli->grid, buffer_span(&command), cli->timeout_ms, &why);
 	buffer_deinit(&command);
-	if (error == 0)
-		cli_say("view %.*s is defined; evgrid view get %.*s KEY reads it", (int)name.size,
-			(const char *)name.data, (int)name.size, (const char *)name.data);
-	else if (why != NULL)
+	if (error == 0) {
+		cli_say("view %.*s is defined", (int)name.size, (const char *)name.data);
+		cli_hint(cli, "evgrid view get %.*s KEY reads it", (int)name.size, (const char *)name.data);
+	} else if (why != NULL)
 		cli_say("%s", why);
 	free(why);
 	return error == 0 ? 0 : cli_fail(error, "view %.*s", (int)name.size, (const char *)name.data);

@@ -1,4 +1,5 @@
 /* view get: one key, or many from a file, pipelined. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -10,7 +11,7 @@
 const struct cli_option view_get_options[] = {
 	{"partition-key", "KEY",
 	 "the partition key; without it: the key, and where that finds nothing all shards are asked"},
-	{"node", "NAME", "read this node's replica, whatever it has applied"},
+	{"node", "NODE", "read this node's replica, whatever it has applied"},
 	{"local", NULL, "read the primary's replica without waiting for freshness"},
 	{"all", NULL, "read every live node's replica, one line each"},
 	{"at-least", "POSITION", "wait until this offset, or position such as 17:4711, is applied"},
@@ -124,7 +125,8 @@ static int get_key(struct cli *cli)
 	else
 		error = get_one(cli, view, key, &read, &table);
 	if (error != 0)
-		rv = cli_fail(error, "view %s, key %s", view, key);
+		rv = error == EVG_UNKNOWN_VIEW ? cli_unknown_live(cli, error, "view", view)
+					       : cli_fail(error, "view %s, key %s", view, key);
 	else if (many || cli_has(cli, "all"))
 		rv = table_print(&table, cli->json);
 	else
@@ -247,10 +249,8 @@ static int get_keys(struct cli *cli, const char *path)
 	int rv = get_mode(cli, &read);
 	int error;
 
-	if (file == NULL) {
-		cli_say("%s: cannot be opened", path);
-		return EXIT_USAGE;
-	}
+	if (file == NULL)
+		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", path, strerror(errno));
 	error = rv == 0 ? bulk_run(&bulk, file, cli->positionals[0], &read) : 0;
 	if (file != stdin)
 		(void)fclose(file);
@@ -259,7 +259,8 @@ static int get_keys(struct cli *cli, const char *path)
 			bulk.failed);
 	if (error == 0)
 		return rv;
-	rv = cli_fail(error, "view %s", cli->positionals[0]);
+	rv = error == EVG_UNKNOWN_VIEW ? cli_unknown_live(cli, error, "view", cli->positionals[0])
+				       : cli_fail(error, "view %s", cli->positionals[0]);
 	return bulk.found + bulk.missing > 0 ? EXIT_PARTIAL : rv;
 }
 
@@ -268,10 +269,8 @@ int run_view_get(struct cli *cli)
 	const char *keys = cli_value(cli, "keys-from");
 	int rv;
 
-	if ((keys == NULL) == (cli->positional_count == 1)) {
-		cli_say("either a KEY or --keys-from FILE is wanted");
-		return EXIT_USAGE;
-	}
+	if ((keys == NULL) == (cli->positional_count == 1))
+		return cli_usage("either a KEY or --keys-from FILE is wanted");
 	rv = cli_open(cli, NULL);
 	if (rv != 0)
 		return rv;

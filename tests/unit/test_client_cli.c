@@ -52,19 +52,26 @@ static void words_behind_two_dashes_are_no_options(void **state)
 	assert_string_equal(cli.positionals[0], "-");
 }
 
-static void server_comes_from_option_environment_or_default(void **state)
+static const char *server_of(const char *line)
 {
+	char why[CLI_WHY_BYTES];
 	struct cli cli;
 
+	assert_int_equal(parse(&cli, line), 0);
+	assert_int_equal(cli_find_server(&cli, why), 0);
+	assert_ptr_not_equal(cli.server, cli.address); /* it points elsewhere: cli goes out of scope */
+	return cli.server;
+}
+
+static void server_comes_from_option_environment_or_default(void **state)
+{
 	(void)state;
 	assert_int_equal(unsetenv("EVGRID_SERVER"), 0);
-	assert_int_equal(parse(&cli, "node ls"), 0);
-	assert_string_equal(cli.server, CLI_DEFAULT_SERVER);
+	assert_int_equal(setenv("XDG_CONFIG_HOME", "/nowhere", 1), 0);
+	assert_string_equal(server_of("node ls"), CLI_DEFAULT_SERVER);
 	assert_int_equal(setenv("EVGRID_SERVER", "a:1,b:2", 1), 0);
-	assert_int_equal(parse(&cli, "node ls"), 0);
-	assert_string_equal(cli.server, "a:1,b:2");
-	assert_int_equal(parse(&cli, "node ls -s c:3"), 0);
-	assert_string_equal(cli.server, "c:3");
+	assert_string_equal(server_of("node ls"), "a:1,b:2");
+	assert_string_equal(server_of("node ls -s c:3"), "c:3");
 	assert_int_equal(unsetenv("EVGRID_SERVER"), 0);
 }
 
@@ -93,6 +100,74 @@ static void wrong_use_is_refused(void **state)
 		assert_int_equal(parse(&cli, lines[i]), EXIT_USAGE);
 }
 
+static uint32_t common_option_count(void)
+{
+	uint32_t count = 0;
+
+	while (cli_common_options[count].name != NULL)
+		count++;
+	return count;
+}
+
+/* The next word as a shell has it, quotes gone; NULL: the end, or a redirection or pipe. */
+static char *shell_word(char **rest)
+{
+	char *from = *rest + strspn(*rest, " ");
+	char *word = from;
+	char *to = from;
+	bool quoted = false;
+
+	if (*from == '\0' || *from == '>' || *from == '|')
+		return NULL;
+	for (; *from != '\0' && (quoted || *from != ' '); from++) {
+		if (*from == '\'')
+			quoted = !quoted;
+		else
+			*to++ = *from;
+	}
+	assert_false(quoted);
+	*rest = *from == '\0' ? from : from + 1;
+	*to = '\0';
+	return word;
+}
+
+static int parse_example(struct cli *cli, const char *line, size_t size)
+{
+	static char text[512];
+	char *argv[ARGUMENTS_MAX] = {NULL};
+	char *rest = text;
+	int argc = 0;
+
+	*cli = (struct cli){0};
+	assert_true(size < sizeof text);
+	memcpy(text, line, size);
+	text[size] = '\0';
+	for (char *word = shell_word(&rest); word != NULL && argc < ARGUMENTS_MAX; word = shell_word(&rest))
+		argv[argc++] = word;
+	if (argc == 0 || strcmp(argv[0], "evgrid") != 0)
+		return EXIT_USAGE;
+	return cli_parse(cli, argc, argv);
+}
+
+static void every_verb_has_examples_that_parse(void **state)
+{
+	struct cli cli;
+
+	(void)state;
+	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
+		const char *at = verb->examples;
+		if (at == NULL)
+			fail_msg("%s %s has no examples", verb->noun == NULL ? "" : verb->noun, verb->name);
+		while (*at != '\0') {
+			size_t size = strcspn(at, "\n");
+			if (parse_example(&cli, at, size) != 0 || cli.verb != verb)
+				fail_msg("'%.*s' is no example of %s", (int)size, at, verb->name);
+			at += size + (at[size] == '\n');
+		}
+	}
+	assert_int_equal(parse_example(&cli, "evgrid nod ls", 13), EXIT_USAGE);
+}
+
 static void every_verb_has_help(void **state)
 {
 	struct cli cli;
@@ -107,7 +182,7 @@ static void every_verb_has_help(void **state)
 		assert_true(verb->positionals_max <= CLI_POSITIONALS_MAX);
 		for (const struct cli_option *o = verb->options; o != NULL && o->name != NULL; o++)
 			options++;
-		assert_true(options + 4 <= CLI_VALUES_MAX);
+		assert_true(options + common_option_count() <= CLI_VALUES_MAX);
 	}
 	assert_int_equal(parse(&cli, "cluster"), -1);
 	assert_int_equal(parse(&cli, "-h"), -1);
@@ -215,6 +290,7 @@ int main(void)
 		cmocka_unit_test(server_comes_from_option_environment_or_default),
 		cmocka_unit_test(wrong_use_is_refused),
 		cmocka_unit_test(every_verb_has_help),
+		cmocka_unit_test(every_verb_has_examples_that_parse),
 		cmocka_unit_test(near_words_are_found),
 		cmocka_unit_test(numbers_and_times_are_read),
 		cmocka_unit_test(errors_have_their_exit_codes),

@@ -209,7 +209,7 @@ static void wrong_view_file_is_refused_with_its_place(void **state)
 	assert_bad_yaml("stream: S\n", 1, 1, "expected the member 'view'");
 	assert_bad_yaml("view: v\nstream: S\nview: w\n", 3, 1, "stands here twice");
 	assert_bad_yaml("view: v\non: [a\n", 3, 1, "not YAML");
-	assert_bad_yaml("view: v\n---\nview: w\n", 3, 1, "one view");
+	assert_bad_yaml("view: v\n---\nview: w\n", 3, 1, "one document");
 	assert_bad_yaml("view: v\n? [a]\n: b\n", 2, 3, "a member's name must be text");
 }
 

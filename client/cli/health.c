@@ -1,0 +1,54 @@
+/* What the cluster map says of the cluster's health. */
+#include "client/cli/cli.h"
+
+struct health health_of(const struct cluster_map *map)
+{
+	node_set live = cluster_map_live(map);
+	struct health health = {.controlled = map->controller != 0, .live = node_set_count(live)};
+
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		health.members += map->nodes[i].id != 0 && map->nodes[i].state != NODE_GONE;
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		const struct map_partition *row = &map->partitions[p];
+		bool served = row->primary != 0 && node_set_has(live, row->primary);
+		uint32_t in_sync = node_set_count(row->isr);
+		health.served += served;
+		health.writable += served && in_sync >= row->minimum_isr;
+		health.full += row->replica_count > 0 && in_sync >= row->replica_count;
+		health.preferred += served && row->primary == row->replicas[0];
+	}
+	return health;
+}
+
+bool health_takes_writes(const struct health *health)
+{
+	return health->controlled && health->writable == PARTITION_COUNT;
+}
+
+const char *health_name(const struct health *health)
+{
+	if (!health_takes_writes(health))
+		return "unhealthy";
+	return health->full < PARTITION_COUNT || health->live < health->members ? "degraded" : "healthy";
+}
+
+const char *node_name(const struct cluster_map *map, uint32_t id)
+{
+	const struct map_node *node = cluster_map_node(map, id);
+
+	return node == NULL ? "-" : node->name;
+}
+
+struct node_roles node_roles_of(const struct cluster_map *map, uint32_t id)
+{
+	struct node_roles roles = {0};
+
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		const struct map_partition *row = &map->partitions[p];
+		roles.primaries += row->primary == id;
+		roles.in_sync += node_set_has(row->isr, id);
+		for (uint32_t i = 0; i < row->replica_count; i++)
+			roles.replicas += row->replicas[i] == id;
+	}
+	return roles;
+}
