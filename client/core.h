@@ -160,6 +160,10 @@ int core_decide(struct core *core, const struct core_decide *decide, uint64_t ta
 int core_status(struct core *core, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, uint64_t tag,
 		uint64_t now_ms);
 
+/* How far the versions of a view are, in all partitions of one node's shard. */
+int core_progress(struct core *core, uint32_t node_id, uint16_t shard, uint32_t view_id, uint32_t timeout_ms,
+		  uint64_t tag, uint64_t now_ms);
+
 /* One metadata command (proto/admin.h). Sent again after a lost answer: commands are conditional, that is safe. */
 int core_propose(struct core *core, struct span command, uint32_t timeout_ms, uint64_t tag, uint64_t now_ms);
 
@@ -167,7 +171,16 @@ int core_propose(struct core *core, struct span command, uint32_t timeout_ms, ui
 void core_refresh(struct core *core, uint64_t now_ms);
 const struct cluster_map *core_map(const struct core *core); /* version 0: none yet */
 
-enum core_kind { CORE_READ = 1, CORE_REPLAY, CORE_STATUS, CORE_PROPOSE, CORE_HISTORY, CORE_SCAN, CORE_DECIDE };
+enum core_kind {
+	CORE_READ = 1,
+	CORE_REPLAY,
+	CORE_STATUS,
+	CORE_PROPOSE,
+	CORE_HISTORY,
+	CORE_SCAN,
+	CORE_DECIDE,
+	CORE_PROGRESS
+};
 
 struct core_result {
 	enum core_kind kind;
@@ -180,6 +193,7 @@ struct core_result {
 	struct history_data history;
 	struct scan_done scan;
 	struct decided decided;
+	struct progress_done progress;
 	struct propose_result propose;
 	struct partition_status *statuses; /* STATUS: status_count of them */
 	uint32_t status_count;

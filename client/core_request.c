@@ -255,6 +255,7 @@ static uint32_t request_endpoint(struct core *core, const struct request *reques
 	case CORE_DECIDE: return read_endpoint(core, request, request->decide.partition);
 	case CORE_REPLAY: return replay_endpoint(core, request, request->replay.partition);
 	case CORE_HISTORY: return replay_endpoint(core, request, request->history.partition);
+	case CORE_PROGRESS:
 	case CORE_STATUS: return session_shard(core, request->node_id, request->shard);
 	case CORE_PROPOSE: return propose_endpoint(core, request);
 	}
@@ -316,6 +317,9 @@ static void request_send_single(struct core *core, uint32_t index, struct reques
 	} else if (request->kind == CORE_DECIDE) {
 		kind = MESSAGE_DECIDE;
 		decide_encode(&request->decide, &frame);
+	} else if (request->kind == CORE_PROGRESS) {
+		kind = MESSAGE_PROGRESS;
+		progress_ask_encode(&request->progress, &frame);
 	} else if (request->kind == CORE_STATUS) {
 		kind = MESSAGE_STATUS;
 		items = 1;

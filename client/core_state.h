@@ -122,6 +122,7 @@ struct request {
 	struct history history;
 	struct scan scan;
 	struct decide decide;
+	struct progress_ask progress;
 	uint16_t shard;       /* STATUS */
 	struct span command;  /* PROPOSE */
 	struct request *next; /* all open ones, a ring with a head */
@@ -266,6 +267,7 @@ uint32_t request_wait_ms(const struct core *core, const struct request *request)
 void request_history_data(struct core *core, const struct message *message);
 void request_scan_done(struct core *core, const struct message *message);
 void request_decided(struct core *core, const struct message *message);
+void request_progress_done(struct core *core, const struct message *message);
 
 /* --- core_subscribe.c --------------------------------------------------------------------------------------------- */
 

@@ -92,6 +92,8 @@ void grid_answer_deinit(struct grid_answer *answer);
 int grid_read(struct evg *grid, const struct core_read *read, grid_result result, void *user);
 int grid_replay(struct evg *grid, const struct core_replay *replay, grid_result result, void *user);
 int grid_history(struct evg *grid, const struct core_history *history, grid_result result, void *user);
+int grid_progress(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t view_id, uint32_t timeout_ms,
+		  grid_result result, void *user);
 int grid_decide(struct evg *grid, const struct core_decide *decide, grid_result result, void *user);
 int grid_scan(struct evg *grid, const struct core_scan *scan, grid_result result, void *user);
 int grid_status(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, grid_result result,

@@ -68,6 +68,21 @@ int grid_history(struct evg *grid, const struct core_history *history, grid_resu
 	return rv;
 }
 
+int grid_progress(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t view_id, uint32_t timeout_ms,
+		  grid_result result, void *user)
+{
+	uint64_t tag;
+	int rv;
+
+	pthread_mutex_lock(&grid->lock);
+	rv = request_begin(grid, result, user, &tag);
+	if (rv == 0)
+		rv = request_begun(
+			grid, core_progress(grid->core, node_id, shard, view_id, timeout_ms, tag, grid_now_ms()), tag);
+	pthread_mutex_unlock(&grid->lock);
+	return rv;
+}
+
 int grid_decide(struct evg *grid, const struct core_decide *decide, grid_result result, void *user)
 {
 	uint64_t tag;

@@ -19,6 +19,7 @@
 
 #define ASK_INTERVAL_MS 100u  /* JOIN_ASK is repeated until agreed */
 #define ASK_SPACING_MS 10u    /* and not more often than this when the primary is heard */
+#define FILLED_REPORT_MS 500u /* a replica repeats so often that it has filled a view that is to be activated */
 #define APPLIED_REPORT_MS 64u /* a replica tells how far it has applied this long after, at the latest */
 #define RESEND_FIRST_MS 200u  /* no acknowledgement: sent again, doubling */
 #define RESEND_LAST_MS 1600u
@@ -54,6 +55,7 @@ struct peer {
 	bool acked;          /* it has acknowledged in this epoch, under node_epoch */
 	uint64_t acked_end;
 	uint64_t applied;
+	bool filled; /* at `applied` it was filling no view */
 	uint64_t next;
 	uint64_t sent_commit;
 	uint64_t resend_at_ms; /* 0: nothing outstanding, or not set yet */
@@ -97,6 +99,7 @@ struct replica {
 	uint32_t starved_bytes; /* of a batch dropped for want of room: asked for again once there is room */
 	uint64_t acked_end;     /* last told */
 	uint64_t told_applied;
+	uint64_t told_at_ms;
 	uint64_t report_at_ms; /* 0: none due */
 };
 

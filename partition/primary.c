@@ -247,6 +247,35 @@ static int append_definitions(struct partition *partition)
 	return result;
 }
 
+/* Every in-sync replica has filled the version: it becomes the one that answers, at one offset. */
+static bool activation_due(struct partition *partition, struct state_activation *activation)
+{
+	node_set set = lease_maximal_isr(partition) & ~node_bit(partition->shard->sender.node_id);
+
+	if (partition->role != PARTITION_ACTIVE || !state_wants_activation(partition->state, activation))
+		return false;
+	for (; set != 0; set &= set - 1) {
+		const struct peer *peer = push_peer(partition, (uint32_t)__builtin_ctzll(set) + 1);
+
+		if (peer == NULL || !push_counts(partition, peer) || !peer->filled ||
+		    peer->applied <= activation->defined_at)
+			return false;
+	}
+	return true;
+}
+
+static int append_activation(struct partition *partition)
+{
+	struct control control = {.kind = CONTROL_VIEW_ACTIVATED};
+	struct state_activation activation;
+
+	if (!activation_due(partition, &activation))
+		return 0;
+	control.id = activation.id;
+	control.version = activation.version;
+	return primary_append_control(partition, &control);
+}
+
 int primary_prepare(struct partition *partition)
 {
 	struct primary *primary = &partition->primary;
@@ -260,6 +289,8 @@ int primary_prepare(struct partition *partition)
 	if (result == 0 && primary->epoch_started && partition->role != PARTITION_SEALED &&
 	    primary->defined_at < partition->shard->definitions_at)
 		result = append_definitions(partition);
+	if (result == 0)
+		result = append_activation(partition);
 	if (result == 1 && partition->role != PARTITION_STOPPED && partition->fill.ticket == 0)
 		shard_touch_again(partition); /* no room; a disk answer touches by itself */
 	return result < 0 ? result : 0;
@@ -327,11 +358,14 @@ static void activate(struct partition *partition)
 int primary_step(struct partition *partition)
 {
 	struct primary *primary = &partition->primary;
+	struct state_activation activation;
 
 	activate(partition);
 	for (uint32_t i = 0; i < primary->peer_count && partition_is_primary(partition); i++)
 		push_step(partition, &primary->peers[i]);
 	if (partition_is_primary(partition))
 		isr_step(partition);
+	if (activation_due(partition, &activation))
+		shard_touch_again(partition); /* the next turn appends it */
 	return 0;
 }

@@ -316,8 +316,10 @@ void push_ack(struct partition *partition, uint32_t node_id, uint64_t node_epoch
 		peer->acked_end = item->end;
 		progress(peer);
 	}
-	if (item->applied > peer->applied)
+	if (item->applied >= peer->applied) {
 		peer->applied = item->applied;
+		peer->filled = item->filling == 0;
+	}
 	digest_told(peer, item);
 	land_flights(peer);
 	if (peer->next < item->received)

@@ -271,6 +271,51 @@ static uint16_t add_status(struct shard *shard, uint64_t client, uint16_t id)
 	return 1;
 }
 
+static uint16_t add_progress(struct partition *partition, uint32_t view_id, struct buffer *items)
+{
+	struct view_status_entry view;
+	uint16_t count = 0;
+
+	for (uint32_t i = 0; state_view_status(partition->state, i, &view); i++) {
+		struct progress_item item = {
+			.partition = partition->id,
+			.primary = partition->role == PARTITION_ACTIVE,
+			.version = view.version,
+			.filled_to = view.filled_to,
+			.applied = state_applied(partition->state),
+			.entries = view.entries,
+			.blocked = view.blocked,
+		};
+
+		if (view.id != view_id)
+			continue;
+		item.status = view.ready    ? PROGRESS_ANSWERS
+			      : view.filled ? PROGRESS_FILLED
+			      : view.broken ? PROGRESS_BROKEN
+					    : PROGRESS_FILLING;
+		progress_item_encode(&item, items);
+		count++;
+	}
+	return count;
+}
+
+void read_progress(struct shard *shard, uint64_t client, const struct progress_ask *progress)
+{
+	struct progress_done done = {.ticket = progress->ticket};
+	struct buffer items = BUFFER_NULL;
+	struct buffer *out;
+
+	for (uint32_t k = 0; k < shard->partition_count; k++)
+		if (shard->partitions[k].role != PARTITION_NONE && shard->partitions[k].role != PARTITION_STOPPED)
+			done.count =
+				(uint16_t)(done.count + add_progress(&shard->partitions[k], progress->view_id, &items));
+	done.items = buffer_span(&items);
+	out = items.failed ? NULL : outbox_client_body(&shard->outbox, client, MESSAGE_PROGRESS_DONE);
+	if (out != NULL)
+		progress_done_encode(&done, out);
+	buffer_deinit(&items);
+}
+
 void read_status(struct shard *shard, uint64_t client, struct reader *body, uint16_t items)
 {
 	uint32_t count = 0;

@@ -236,6 +236,7 @@ static void acknowledge(struct partition *partition)
 		.epoch = partition->row.epoch,
 		.end = partition->durable_end,
 		.applied = state_applied(partition->state),
+		.filling = state_is_filling(partition->state),
 		.misfit = replica->misfit,
 		.received = partition->log.end,
 	};
@@ -249,6 +250,19 @@ static void acknowledge(struct partition *partition)
 	replica->acked_end = item.end;
 	replica->told_applied = item.applied;
 	replica->report_at_ms = 0;
+	replica->told_at_ms = partition->shard->time.now_ms;
+}
+
+/* The primary waits for this replica's word that it has filled a view; the word may be lost. */
+static bool awaits_activation(struct partition *partition)
+{
+	struct state_activation activation;
+	uint64_t again_ms = partition->replica.told_at_ms + FILLED_REPORT_MS;
+
+	if (!state_wants_activation(partition->state, &activation))
+		return false;
+	partition_deadline(partition, again_ms);
+	return partition->shard->time.now_ms >= again_ms;
 }
 
 static void follow(struct partition *partition)
@@ -265,7 +279,7 @@ static void follow(struct partition *partition)
 	if (state_applied(partition->state) > replica->told_applied && replica->report_at_ms == 0)
 		replica->report_at_ms = (now_ms / APPLIED_REPORT_MS + 1) * APPLIED_REPORT_MS;
 	if (replica->ack_wanted || replica->misfit || partition->durable_end > replica->acked_end ||
-	    (replica->report_at_ms != 0 && now_ms >= replica->report_at_ms))
+	    (replica->report_at_ms != 0 && now_ms >= replica->report_at_ms) || awaits_activation(partition))
 		acknowledge(partition);
 	if (replica->report_at_ms != 0)
 		partition_deadline(partition, replica->report_at_ms);

@@ -362,6 +362,7 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 	struct read_item read;
 	struct replay replay;
 	struct history history;
+	struct progress_ask progress;
 	struct decide decide;
 	struct scan scan;
 	struct subscribe subscribe;
@@ -408,6 +409,11 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 			return 1;
 		subscribe_end(shard, message->client, &end);
 		return 0;
+	case MESSAGE_PROGRESS:
+		if (progress_ask_decode(body, &progress) != 0)
+			return 1;
+		read_progress(shard, message->client, &progress);
+		return 0;
 	default: return 1;
 	}
 }
@@ -415,7 +421,7 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 static bool is_single(enum message_kind kind) /* it has no items */
 {
 	return kind == MESSAGE_REPLAY || kind == MESSAGE_HISTORY || kind == MESSAGE_SCAN || kind == MESSAGE_DECIDE ||
-	       kind == MESSAGE_SUBSCRIBE;
+	       kind == MESSAGE_SUBSCRIBE || kind == MESSAGE_PROGRESS;
 }
 
 static int take_inbox(struct shard *shard)

@@ -151,7 +151,7 @@ uint64_t state_digest(const struct state *state)
 	uint64_t sum = state->keys.digest + state->producers.digest;
 
 	for (uint32_t i = 0; i < state->view_count; i++)
-		if (state->views[i]->status == VIEW_ACTIVE)
+		if (state->views[i]->status == VIEW_ACTIVE && state->views[i]->chosen)
 			sum += view_digest_head(state->views[i]) + state->views[i]->digest;
 	return sum;
 }
@@ -164,7 +164,7 @@ static uint64_t cells_digest(const struct state *state, const struct key_entry *
 		const struct view *view = state->views[i];
 		const struct view_cell *cell = view_cell_find(entry, view->generation);
 
-		if (cell != NULL && view->status == VIEW_ACTIVE)
+		if (cell != NULL && view->status == VIEW_ACTIVE && view->chosen)
 			sum += view_cell_digest(view, entry, cell);
 	}
 	return sum;
@@ -179,7 +179,7 @@ uint64_t state_digest_recompute(const struct state *state)
 	while ((entry = table_next(&state->keys.table, &place)) != NULL)
 		sum += cells_digest(state, entry);
 	for (uint32_t i = 0; i < state->view_count; i++)
-		if (state->views[i]->status == VIEW_ACTIVE)
+		if (state->views[i]->status == VIEW_ACTIVE && state->views[i]->chosen)
 			sum += view_digest_head(state->views[i]) + view_blocks_digest_recompute(state->views[i]);
 	return sum;
 }
@@ -208,9 +208,13 @@ const struct view *state_reading_view(const struct state *state, uint32_t view_i
 {
 	const struct view *found = NULL;
 
-	for (uint32_t i = 0; i < state->view_count; i++)
-		if (state->views[i]->id == view_id && (found == NULL || found->status != VIEW_ACTIVE))
-			found = state->views[i];
+	for (uint32_t i = 0; i < state->view_count; i++) {
+		const struct view *view = state->views[i];
+
+		if (view->id == view_id &&
+		    (found == NULL || view->chosen || (found->status != VIEW_ACTIVE && !found->chosen)))
+			found = view;
+	}
 	return found;
 }
 
@@ -350,6 +354,7 @@ bool state_view_status(const struct state *state, uint32_t index, struct view_st
 		.name = buffer_span(&view->name),
 		.ready = view->status == VIEW_ACTIVE,
 		.broken = view->status == VIEW_BROKEN,
+		.filled = view->status == VIEW_FILLED,
 		.filled_to = view->status == VIEW_FILLING ? view->fill_next : state->applied,
 		.entries = view->entries,
 		.missing = view->counts.missing,

@@ -51,6 +51,16 @@ uint64_t state_entry_count(const struct state *state);
  * A blocked key that a control record sent on its way back wants the log again from there: *from may go back. */
 bool state_wants_fill(const struct state *state, uint64_t *from);
 int state_fill(struct state *state, const struct batch *batch);
+bool state_is_filling(const struct state *state); /* some view, from the log's beginning */
+
+/* A new version that has been filled here, and that the log has not chosen yet, tail included: the primary does, with
+ * CONTROL_VIEW_ACTIVATED, when every in-sync replica has filled what was defined at defined_at. */
+struct state_activation {
+	uint32_t id;
+	uint32_t version;
+	uint64_t defined_at;
+};
+bool state_wants_activation(const struct state *state, struct state_activation *activation);
 
 /* --- what stage 2 asks: decided at the log's end (state and overlay) --------------------------------------------- */
 
@@ -117,6 +127,7 @@ struct view_status_entry {
 	struct span name;
 	bool ready;
 	bool broken;
+	bool filled;        /* and waits for the log to choose it */
 	uint64_t filled_to; /* offset; applied when ready */
 	uint64_t entries;
 	uint64_t missing;    /* updates and deletions of entities that were not there */

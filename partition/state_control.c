@@ -46,6 +46,8 @@ static struct stream *state_add_stream(struct state *state, uint32_t id)
 	return &state->streams[place];
 }
 
+static int state_choose_empty(struct state *state, struct view *view);
+
 /* Views that waited for this stream are compiled again. */
 static int state_mend_views(struct state *state)
 {
@@ -57,7 +59,7 @@ static int state_mend_views(struct state *state)
 		if (view->status == VIEW_BROKEN)
 			rv = state_compile_view(state, view);
 		if (rv == 0 && view->status == VIEW_FILLING && view->fill_next == state->applied)
-			rv = state_activate_view(state, view);
+			rv = state_choose_empty(state, view);
 	}
 	return rv;
 }
@@ -126,7 +128,7 @@ int state_link_views(struct state *state)
 			struct view *view = state->views[i];
 			void *views = stream->views;
 
-			if (view->status != VIEW_ACTIVE || !view_plan_takes(view->plan, stream->id))
+			if (view->status < VIEW_FILLED || !view_plan_takes(view->plan, stream->id))
 				continue;
 			views = realloc(views, (stream->view_count + 1) * sizeof(struct view *));
 			if (views == NULL)
@@ -165,23 +167,69 @@ void state_drop_view(struct state *state, uint32_t index)
 	memmove(&state->views[index], &state->views[index + 1], (state->view_count - index) * sizeof(struct view *));
 }
 
-/* Drops the versions of a view but `kept` whose status is at most `highest`. */
-static void state_drop_versions(struct state *state, uint32_t id, const struct view *kept, enum view_status highest)
+/* Drops the versions of a view before this one. */
+static void state_drop_older(struct state *state, uint32_t id, uint64_t version)
 {
-	for (uint32_t i = state->view_count; i > 0; i--) {
-		const struct view *view = state->views[i - 1];
-
-		if (view->id == id && view != kept && view->status <= highest)
+	for (uint32_t i = state->view_count; i > 0; i--)
+		if (state->views[i - 1]->id == id && state->views[i - 1]->version < version)
 			state_drop_view(state, i - 1);
-	}
 }
 
 int state_activate_view(struct state *state, struct view *view)
 {
-	assert(view->status == VIEW_FILLING);
+	assert(view->status == VIEW_FILLING || view->status == VIEW_FILLED);
 	view->status = VIEW_ACTIVE;
-	state_drop_versions(state, view->id, view, VIEW_ACTIVE);
+	state_drop_older(state, view->id, view->version);
 	return state_link_views(state);
+}
+
+int state_filled_view(struct state *state, struct view *view)
+{
+	bool alone = true;
+
+	for (uint32_t i = 0; i < state->view_count; i++) {
+		const struct view *other = state->views[i];
+
+		alone &= other == view || other->id != view->id || (other->status != VIEW_ACTIVE && !other->chosen);
+	}
+	if (view->chosen || alone)
+		return state_activate_view(state, view);
+	view->status = VIEW_FILLED;
+	return state_link_views(state);
+}
+
+/* There is nothing to fill it with, and so it is everywhere. */
+static int state_choose_empty(struct state *state, struct view *view)
+{
+	view->chosen = true;
+	return state_activate_view(state, view);
+}
+
+static int state_choose_view(struct state *state, uint32_t id, uint32_t version)
+{
+	struct view *view = NULL;
+
+	for (uint32_t i = 0; i < state->view_count; i++)
+		if (state->views[i]->id == id && state->views[i]->version == version)
+			view = state->views[i];
+	if (view == NULL || view->chosen)
+		return 0;
+	view->chosen = true;
+	if (view->status == VIEW_FILLED)
+		return state_activate_view(state, view);
+	state_drop_older(state, id, version);
+	return state_link_views(state);
+}
+
+/* Versions that the log has not chosen and that answer nobody. */
+static void state_drop_unchosen(struct state *state, uint32_t id)
+{
+	for (uint32_t i = state->view_count; i > 0; i--) {
+		const struct view *view = state->views[i - 1];
+
+		if (view->id == id && view->status < VIEW_ACTIVE && !view->chosen)
+			state_drop_view(state, i - 1);
+	}
 }
 
 static bool state_defines_view(const struct state *state, uint32_t id, uint32_t version)
@@ -192,8 +240,8 @@ static bool state_defines_view(const struct state *state, uint32_t id, uint32_t 
 	return false;
 }
 
-/* A repeated or older definition changes nothing; a newer one takes the place of one that is still being filled, and of
- * the active one when it has been filled itself. */
+/* A repeated or older definition changes nothing; a newer one takes the place of one that answers nobody yet, and of
+ * the one that answers when the log chooses it. */
 static int state_define_view(struct state *state, const struct control *control)
 {
 	struct view *view;
@@ -201,15 +249,18 @@ static int state_define_view(struct state *state, const struct control *control)
 
 	if (state_defines_view(state, control->id, control->version))
 		return 0;
-	state_drop_versions(state, control->id, NULL, VIEW_FILLING);
+	state_drop_unchosen(state, control->id);
 	view = view_new(control->id, control->version, control->name, control->definition);
 	if (view == NULL)
 		return ERROR_MEMORY;
+	view->defined_at = state->applied;
 	rv = state_add_view(state, view);
 	if (rv == 0)
 		rv = state_compile_view(state, view);
+	if (rv == 0)
+		rv = state_link_views(state); /* a dropped one may have taken events */
 	if (rv == 0 && view->status == VIEW_FILLING && view->fill_next == state->applied)
-		rv = state_activate_view(state, view);
+		rv = state_choose_empty(state, view);
 	return rv;
 }
 
@@ -225,9 +276,8 @@ static int state_take_control(struct state *state, const struct control *control
 		rv = state_define_stream(state, control->id, control->name, control->definition, 0);
 		return rv != 0 ? rv : state_mend_views(state);
 	case CONTROL_VIEW_DEFINED: return state_define_view(state, control);
-	case CONTROL_VIEW_DROPPED:
-		state_drop_versions(state, control->id, NULL, VIEW_ACTIVE);
-		return state_link_views(state);
+	case CONTROL_VIEW_DROPPED: state_drop_older(state, control->id, UINT64_MAX); return state_link_views(state);
+	case CONTROL_VIEW_ACTIVATED: return state_choose_view(state, control->id, control->version);
 	case CONTROL_VIEW_SKIP:
 	case CONTROL_VIEW_RETRY: state_decide_block(state, control, offset, false); return 0;
 	}

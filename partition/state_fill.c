@@ -22,6 +22,15 @@ bool state_wants_fill(const struct state *state, uint64_t *from)
 	return wants;
 }
 
+bool state_is_filling(const struct state *state)
+{
+	bool filling = false;
+
+	for (uint32_t i = 0; i < state->view_count; i++)
+		filling |= state->views[i]->status == VIEW_FILLING;
+	return filling;
+}
+
 static int take_fill(struct window_event *e)
 {
 	struct state *state = e->state;
@@ -62,7 +71,7 @@ static int fill_controls(struct state *state, const struct batch *batch)
 	return rv;
 }
 
-/* Views that have caught up become active. Activating drops others: the walk begins anew. */
+/* Views that have caught up are filled. Activating drops others: the walk begins anew. */
 static int fill_advance(struct state *state, const struct batch *batch)
 {
 	uint64_t end = batch_end_offset(batch);
@@ -76,7 +85,7 @@ static int fill_advance(struct state *state, const struct batch *batch)
 						    state_view_position(state, state->views[i]));
 	for (uint32_t i = 0; i < state->view_count && rv == 0; i++) {
 		if (state->views[i]->status == VIEW_FILLING && state->views[i]->fill_next == state->applied) {
-			rv = state_activate_view(state, state->views[i]);
+			rv = state_filled_view(state, state->views[i]);
 			i = UINT32_MAX;
 		}
 	}

@@ -100,6 +100,8 @@ int state_add_view(struct state *state, struct view *view_take); /* gives it a g
 void state_drop_view(struct state *state, uint32_t index);
 /* Makes it active in place of every other version. 0 or ERROR_MEMORY. */
 int state_activate_view(struct state *state, struct view *view);
+/* It has caught up. 0 or ERROR_MEMORY. */
+int state_filled_view(struct state *state, struct view *view);
 int state_link_views(struct state *state); /* streams' lists of active views. 0 or ERROR_MEMORY */
 
 /* The key space of a view's entries. */

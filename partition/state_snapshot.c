@@ -4,7 +4,8 @@
  *   u32 magic "EVSS", u16 format 2, u16 partition
  *   u64 applied, u64 control records, u64 stray events
  *   varint n, n x stream: varint id, varint events, string name, string settings
- *   varint n, n x view: varint id, varint version, u8 status, string name, string definition, 3 x varint counts
+ *   varint n, n x view: varint id, varint version, u8 status (0 broken, 1 to be filled, 2 active;
+ *     and 16: chosen), string name, string definition, 3 x varint counts
  *   producers: u64 log time, varint n, n x producer, the least recently used first (producers.c)
  *   n x key:   u8 1, varint stream id or a view's key space, string key, string partition key (empty: the key),
  *              varint version (0: of a view's key space),
@@ -25,9 +26,21 @@
 #define SNAPSHOT_MAGIC 0x53535645u /* "EVSS" */
 #define SNAPSHOT_FORMAT 2u
 #define SNAPSHOT_TRAILER_BYTES 16u
+#define STATUS_FILLING 1u
+#define STATUS_ACTIVE 2u
+#define STATUS_CHOSEN 16u
 #define SNAPSHOT_TEXT_MAX_BYTES ((size_t)BATCH_MAX_BYTES) /* settings, definitions: each came in a batch */
 
 /* --- writing ----------------------------------------------------------------------------------------------------- */
+
+static uint8_t snapshot_status(const struct view *view)
+{
+	unsigned status = view->status == VIEW_ACTIVE   ? STATUS_ACTIVE
+			  : view->status == VIEW_BROKEN ? 0
+							: STATUS_FILLING;
+
+	return (uint8_t)(status | (view->chosen ? STATUS_CHOSEN : 0));
+}
 
 static void snapshot_definitions(const struct state *state, struct buffer *out)
 {
@@ -47,7 +60,7 @@ static void snapshot_definitions(const struct state *state, struct buffer *out)
 
 		buffer_varint(out, view->id);
 		buffer_varint(out, view->version);
-		buffer_u8(out, (uint8_t)view->status);
+		buffer_u8(out, snapshot_status(view));
 		buffer_string(out, buffer_span(&view->name));
 		buffer_string(out, buffer_span(&view->definition));
 		buffer_varint(out, counts.missing);
@@ -164,26 +177,29 @@ static int restore_view(struct state *state, struct reader *in)
 {
 	uint64_t id = reader_varint(in);
 	uint64_t version = reader_varint(in);
-	uint8_t status = reader_u8(in);
+	uint8_t bits = reader_u8(in);
+	uint8_t status = bits & (STATUS_CHOSEN - 1);
 	struct span name = reader_string(in, NAME_MAX_BYTES);
 	struct span definition = reader_string(in, SNAPSHOT_TEXT_MAX_BYTES);
 	struct view_counts counts = {reader_varint(in), reader_varint(in), reader_varint(in)};
 	struct view *view;
 	int rv;
 
-	if (in->failed || id > UINT32_MAX || version > UINT32_MAX || status > VIEW_ACTIVE)
+	if (in->failed || id > UINT32_MAX || version > UINT32_MAX || status > STATUS_ACTIVE ||
+	    bits > (STATUS_ACTIVE | STATUS_CHOSEN))
 		return ERROR_MALFORMED;
 	view = view_new((uint32_t)id, (uint32_t)version, name, definition);
 	if (view == NULL)
 		return ERROR_MEMORY;
 	view->counts = counts;
+	view->chosen = (bits & STATUS_CHOSEN) != 0;
 	rv = state_add_view(state, view);
-	if (rv == 0 && status != VIEW_BROKEN)
+	if (rv == 0 && status != 0)
 		rv = state_compile_view(state, view);
-	if (rv == 0 && status != VIEW_BROKEN && view->status == VIEW_BROKEN)
+	if (rv == 0 && status != 0 && view->status == VIEW_BROKEN)
 		rv = ERROR_VERSION; /* of another release, whose definitions say more */
 	if (rv == 0) {
-		view->status = (enum view_status)status;
+		view->status = status == STATUS_ACTIVE ? VIEW_ACTIVE : status == 0 ? VIEW_BROKEN : VIEW_FILLING;
 		view->fill_next = 0;
 	}
 	return rv;

@@ -38,7 +38,7 @@ static int tail_add_controls(struct state *state, const struct batch *batch)
 
 		rv = control_decode(&in, &control);
 		if (rv == 0 && (control.kind == CONTROL_STREAM_DEFINED || control.kind == CONTROL_VIEW_DEFINED ||
-				control.kind == CONTROL_VIEW_DROPPED))
+				control.kind == CONTROL_VIEW_DROPPED || control.kind == CONTROL_VIEW_ACTIVATED))
 			rv = tail_add_definition(state, &control, batch->base_offset + i);
 	}
 	return rv;
@@ -124,6 +124,30 @@ bool state_has_view(const struct state *state, uint32_t view_id, uint32_t versio
 			has = true;
 	}
 	return has;
+}
+
+/* Whether something of the tail decides on the view: it is chosen there, redefined or dropped. */
+static bool tail_decides(const struct state *state, const struct view *view)
+{
+	bool decides = false;
+
+	for (uint32_t i = 0; i < state->tail_count; i++)
+		decides |= state->tail[i].kind != CONTROL_STREAM_DEFINED && state->tail[i].id == view->id;
+	return decides;
+}
+
+bool state_wants_activation(const struct state *state, struct state_activation *activation)
+{
+	for (uint32_t i = 0; i < state->view_count; i++) {
+		const struct view *view = state->views[i];
+
+		if (view->status < VIEW_FILLED || view->chosen || tail_decides(state, view) ||
+		    state_has_view(state, view->id, view->version + 1))
+			continue;
+		*activation = (struct state_activation){view->id, view->version, view->defined_at};
+		return true;
+	}
+	return false;
 }
 
 uint64_t state_key_version_at_end(const struct state *state, uint32_t stream_id, struct span key,

@@ -153,7 +153,7 @@ static bool decides(const struct view *view, const struct view_block *block, uin
 {
 	if (block->catching)
 		return again && block->next <= offset && block->decided < offset;
-	return again ? view->status == VIEW_FILLING && view->fill_next <= offset : view->status == VIEW_ACTIVE;
+	return again ? view->status == VIEW_FILLING && view->fill_next <= offset : view->status >= VIEW_FILLED;
 }
 
 void state_decide_block(struct state *state, const struct control *control, uint64_t offset, bool again)

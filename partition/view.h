@@ -1,9 +1,14 @@
 /* One definition of a view at work in one partition: applies events to their keys' cells, counts, sums the digest.
  * view_entity.c, view_summary.c and view_lua.c are the kinds.
  *
- * States: VIEW_BROKEN -> VIEW_FILLING -> VIEW_ACTIVE -> gone. BROKEN: the definition does not compile here, or its
- * stream is not defined yet (a stream's definition tries again). FILLING: takes the log's events from offset 0 on
- * through state_fill, answers NOT_READY. ACTIVE: caught up; takes each committed event; is in the digest.
+ * States: VIEW_BROKEN -> VIEW_FILLING -> [VIEW_FILLED ->] VIEW_ACTIVE -> gone. BROKEN: the definition does not compile
+ * here, or its stream is not defined yet (a stream's definition tries again). FILLING: takes the log's events from
+ * offset 0 on through state_fill. FILLED: caught up; takes each committed event, and waits beside an older version.
+ * ACTIVE: answers.
+ *
+ * A version is `chosen` by the log: by CONTROL_VIEW_ACTIVATED, or when it is defined and there is nothing to fill it
+ * with. From that offset on it alone answers, on every replica: NOT_READY where it is being filled still, never as the
+ * version before. Until one is chosen, what has been filled first answers. Only a chosen version is in the digest.
  *
  * What a summary's rule or a function cannot do is a fault of that key (stage 4, design.md section 8): view_apply
  * changes nothing, says so and why, and the caller blocks the key (view_block.h).
@@ -29,7 +34,7 @@
 #define VIEW_SHAPE_MEMBERS_MAX 64u /* larger maps go the general way */
 #define VIEW_SHAPE_MAX_BYTES 2048u
 
-enum view_status { VIEW_BROKEN, VIEW_FILLING, VIEW_ACTIVE };
+enum view_status { VIEW_BROKEN, VIEW_FILLING, VIEW_FILLED, VIEW_ACTIVE };
 
 struct view_counts {
 	uint64_t missing;
@@ -59,6 +64,8 @@ struct view {
 	uint32_t version;
 	uint32_t generation; /* whose cells are its own */
 	enum view_status status;
+	bool chosen;         /* by the log */
+	uint64_t defined_at; /* by a record at or behind this offset; 0 after a start */
 	struct buffer name;
 	struct buffer definition;
 	struct view_plan *plan; /* NULL: BROKEN */

@@ -41,6 +41,10 @@ static void control_encode_body(const struct control *control, struct buffer *ou
 		buffer_string(out, control->definition);
 		break;
 	case CONTROL_VIEW_DROPPED: buffer_varint(out, control->id); break;
+	case CONTROL_VIEW_ACTIVATED:
+		buffer_varint(out, control->id);
+		buffer_varint(out, control->version);
+		break;
 	case CONTROL_VIEW_SKIP:
 	case CONTROL_VIEW_RETRY:
 		buffer_varint(out, control->id);
@@ -110,6 +114,10 @@ static int control_decode_body(struct reader *in, struct control *control)
 		control_decode_named(in, control);
 		return 0;
 	case CONTROL_VIEW_DROPPED: control->id = reader_varint_u32(in); return 0;
+	case CONTROL_VIEW_ACTIVATED:
+		control->id = reader_varint_u32(in);
+		control->version = reader_varint_u32(in);
+		return 0;
 	case CONTROL_VIEW_SKIP:
 	case CONTROL_VIEW_RETRY: control_decode_decision(in, control); return 0;
 	}

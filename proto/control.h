@@ -17,6 +17,8 @@ enum control_kind {
 	CONTROL_VIEW_SKIP = 5,  /* of a blocked key: varint view id, varint version, string key, string partition key,
 				       varint offset: the first not applied, which is left out */
 	CONTROL_VIEW_RETRY = 6, /* the same, but it is tried again */
+	CONTROL_VIEW_ACTIVATED =
+		7, /* varint view id, varint version: every in-sync replica has filled it, it answers */
 };
 
 struct control {

@@ -136,6 +136,8 @@ const char *message_kind_name(enum message_kind kind)
 	case MESSAGE_CREDIT: return "CREDIT";
 	case MESSAGE_CREDIT_DONE: return "CREDIT_DONE";
 	case MESSAGE_UNSUBSCRIBE: return "UNSUBSCRIBE";
+	case MESSAGE_PROGRESS: return "PROGRESS";
+	case MESSAGE_PROGRESS_DONE: return "PROGRESS_DONE";
 	}
 	return NULL;
 }

@@ -73,6 +73,9 @@ enum message_kind {
 	MESSAGE_CREDIT = 52,      /* client -> shard, items: struct credit_item */
 	MESSAGE_CREDIT_DONE = 53, /* its answer: one struct credit_done */
 	MESSAGE_UNSUBSCRIBE = 54, /* client -> shard, items: struct unsubscribe_item */
+	/* shard ports, client -> shard -> client: how far versions of a view are filled */
+	MESSAGE_PROGRESS = 56,      /* u64 ticket, u32 view id */
+	MESSAGE_PROGRESS_DONE = 57, /* one struct progress_done */
 };
 
 struct message {
@@ -430,6 +433,37 @@ struct decided {
 void decided_encode(const struct decided *decided, struct buffer *out);
 int decided_decode(struct reader *in, struct decided *decided);
 
+/* How far the versions of a view are, in every partition of a shard. */
+struct progress_ask {
+	uint64_t ticket;
+	uint32_t view_id;
+};
+void progress_ask_encode(const struct progress_ask *progress, struct buffer *out);
+int progress_ask_decode(struct reader *in, struct progress_ask *progress);
+
+struct progress_done {
+	uint64_t ticket;
+	uint16_t count;
+	struct span items; /* encoded; read by progress_item_decode */
+};
+void progress_done_encode(const struct progress_done *done, struct buffer *out);
+int progress_done_decode(struct reader *in, struct progress_done *done);
+
+enum progress_status { PROGRESS_BROKEN, PROGRESS_FILLING, PROGRESS_FILLED, PROGRESS_ANSWERS };
+
+struct progress_item { /* one version in one partition */
+	uint16_t partition;
+	uint8_t status;  /* enum progress_status */
+	uint8_t primary; /* 1: of this partition's primary */
+	uint32_t version;
+	uint64_t filled_to; /* offset */
+	uint64_t applied;
+	uint64_t entries;
+	uint64_t blocked; /* keys */
+};
+void progress_item_encode(const struct progress_item *item, struct buffer *out);
+int progress_item_decode(struct reader *in, struct progress_item *item);
+
 enum replica_role { ROLE_NONE = 0, ROLE_REPLICA = 1, ROLE_PRIMARY = 2, ROLE_SEALED = 3 };
 
 struct partition_status {
@@ -465,6 +499,7 @@ struct ack_item {
 	uint32_t epoch;
 	uint64_t end;           /* acknowledged: synced, or received with an interval */
 	uint64_t applied;       /* view lag, for the election's sake */
+	uint8_t filling;        /* 1: a view is being filled */
 	uint8_t misfit;         /* 1: the last message did not fit; send again from `received` */
 	uint64_t received;      /* end of what is journalled or on its way to the disk */
 	uint64_t digest_offset; /* a fixed offset; 0: none is told */

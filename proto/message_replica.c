@@ -33,11 +33,13 @@ int replicate_item_decode(struct reader *in, struct replicate_item *item)
 	return in->failed || item->partition >= PARTITION_COUNT ? ERROR_MALFORMED : 0;
 }
 
-/* --- ack item: u16 partition, u32 epoch, u64 end, u64 applied, u8 flags (1 misfit, 2 digest), u64 received;
+/* --- ack item: u16 partition, u32 epoch, u64 end, u64 applied, u8 flags (1 misfit, 2 digest, 4 filling),
+ *     u64 received;
  *     with a digest: u64 its offset (not 0), u64 digest */
 
 #define ACK_MISFIT 1u
 #define ACK_DIGEST 2u
+#define ACK_FILLING 4u
 
 void ack_item_encode(const struct ack_item *item, struct buffer *out)
 {
@@ -45,7 +47,8 @@ void ack_item_encode(const struct ack_item *item, struct buffer *out)
 	buffer_u32(out, item->epoch);
 	buffer_u64(out, item->end);
 	buffer_u64(out, item->applied);
-	buffer_u8(out, (item->misfit ? ACK_MISFIT : 0) | (item->digest_offset != 0 ? ACK_DIGEST : 0));
+	buffer_u8(out, (item->misfit ? ACK_MISFIT : 0) | (item->digest_offset != 0 ? ACK_DIGEST : 0) |
+			       (item->filling ? ACK_FILLING : 0));
 	buffer_u64(out, item->received);
 	if (item->digest_offset == 0)
 		return;
@@ -63,10 +66,11 @@ int ack_item_decode(struct reader *in, struct ack_item *item)
 	item->applied = reader_u64(in);
 	flags = reader_u8(in);
 	item->misfit = (flags & ACK_MISFIT) != 0;
+	item->filling = (flags & ACK_FILLING) != 0;
 	item->received = reader_u64(in);
 	item->digest_offset = (flags & ACK_DIGEST) != 0 ? reader_u64(in) : 0;
 	item->digest = (flags & ACK_DIGEST) != 0 ? reader_u64(in) : 0;
-	if (in->failed || item->partition >= PARTITION_COUNT || flags > (ACK_MISFIT | ACK_DIGEST))
+	if (in->failed || item->partition >= PARTITION_COUNT || flags > (ACK_MISFIT | ACK_DIGEST | ACK_FILLING))
 		return ERROR_MALFORMED;
 	return (flags & ACK_DIGEST) != 0 && item->digest_offset == 0 ? ERROR_MALFORMED : 0;
 }

@@ -19,7 +19,7 @@ int print_listing(struct cli *cli, const struct listing *listing, const char *on
 		const char *name = listing->name(&map, i);
 		if (name == NULL || (only != NULL && strcmp(name, only) != 0))
 			continue;
-		listing->row(&table, &map, i, only != NULL);
+		listing->row(cli, &table, &map, i, only != NULL);
 		found = true;
 	}
 	if (only != NULL && !found)

@@ -39,11 +39,12 @@ static void stream_columns(struct table *table, bool whole)
 	table_column(table, "settings", CELL_JSON);
 }
 
-static void stream_row(struct table *table, const struct cluster_map *map, uint32_t index, bool whole)
+static void stream_row(struct cli *cli, struct table *table, const struct cluster_map *map, uint32_t index, bool whole)
 {
 	const struct map_stream *stream = &map->streams[index];
 	struct buffer settings = BUFFER_NULL;
 
+	(void)cli;
 	(void)whole;
 	table_cell(table, "%s", stream->name);
 	table_cell(table, "%u", stream->id);

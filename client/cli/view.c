@@ -89,11 +89,34 @@ static void view_columns(struct table *table, bool whole)
 	table_column(table, "id", CELL_NUMBER);
 	table_column(table, "version", CELL_NUMBER);
 	table_column(table, "changed_at", CELL_WIDE);
+	table_column(table, "filled_percent", CELL_NUMBER);
+	table_column(table, "answering", CELL_NUMBER);
+	table_column(table, "answering_older", CELL_NUMBER);
+	table_column(table, "entries", CELL_WIDE);
+	table_column(table, "blocked", CELL_WIDE);
 	if (whole)
 		table_column(table, "definition", CELL_JSON);
 }
 
-static void view_row(struct table *table, const struct cluster_map *map, uint32_t index, bool whole)
+static void progress_cells(struct cli *cli, struct table *table, const struct cluster_map *map,
+			   const struct map_view *view)
+{
+	struct view_progress progress;
+
+	if (view_progress_get(cli, map, view, &progress) != 0 || progress.unanswered > 0) {
+		cli_say("not every shard said how far view %s is", view->name);
+		for (int i = 0; i < 5; i++)
+			table_cell_none(table);
+		return;
+	}
+	table_cell(table, "%u", progress.filled_percent);
+	table_cell(table, "%u", progress.answering);
+	table_cell(table, "%u", progress.older);
+	table_cell(table, "%" PRIu64, progress.entries);
+	table_cell(table, "%" PRIu64, progress.blocked);
+}
+
+static void view_row(struct cli *cli, struct table *table, const struct cluster_map *map, uint32_t index, bool whole)
 {
 	const struct map_view *view = &map->views[index];
 	struct buffer definition = BUFFER_NULL;
@@ -102,6 +125,7 @@ static void view_row(struct table *table, const struct cluster_map *map, uint32_
 	table_cell(table, "%u", view->id);
 	table_cell(table, "%u", view->version);
 	table_cell(table, "%" PRIu64, view->changed_at);
+	progress_cells(cli, table, map, view);
 	if (whole && json_from_msgpack(view->definition, &definition) == 0)
 		table_cell(table, "%.*s", (int)definition.size, (const char *)definition.data);
 	else if (whole)

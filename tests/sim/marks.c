@@ -54,6 +54,7 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_RETRIED] = "blocking event retried",
 	[MARK_STILL_BLOCKED] = "key blocked at the end",
 	[MARK_VIEW_REDEFINED] = "view redefined",
+	[MARK_VIEW_SWAPPED] = "new version of a view answers",
 };
 
 const char *mark_name(enum mark mark)

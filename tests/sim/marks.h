@@ -59,6 +59,7 @@ enum mark {
 	MARK_RETRIED,
 	MARK_STILL_BLOCKED,  /* at the end */
 	MARK_VIEW_REDEFINED, /* a view got another version */
+	MARK_VIEW_SWAPPED,   /* and it answered */
 	MARK_COUNT,
 };
 

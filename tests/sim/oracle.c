@@ -536,6 +536,7 @@ bool oracle_settled(struct oracle *oracle)
 			struct shard *shard = host_shard(sim->hosts[i], p);
 			uint32_t id = host_node_id(sim->hosts[i]);
 			struct partition_status status;
+			struct state_activation activation;
 			uint64_t from;
 
 			if (shard == NULL || id == 0)
@@ -545,7 +546,8 @@ bool oracle_settled(struct oracle *oracle)
 				    (!node_set_has(map->partitions[p].isr, id) ||
 				     shard_status(shard, p, &status) != 0 ||
 				     status.applied != oracle->partitions[p].committed ||
-				     status.end != status.applied || state_wants_fill(shard_state(shard, p), &from)))
+				     status.end != status.applied || state_wants_fill(shard_state(shard, p), &from) ||
+				     state_wants_activation(shard_state(shard, p), &activation)))
 					return false;
 		}
 	}

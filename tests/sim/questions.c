@@ -79,6 +79,7 @@ static int ask_view(struct question *question, struct sim *sim, struct core *cor
 
 	question->view = (uint32_t)random_between(&sim->random, SIM_VIEW_SUMS, SIM_VIEW_HASH);
 	question->point = tokens->seen[question->view][question->key];
+	question->swapped = question->view == SIM_VIEW_SUMS && tokens->swapped[question->partition];
 	view = cluster_map_view_by_name(core_map(core), span_of_text(views_name((enum sim_view)question->view)));
 	if (view == NULL)
 		return ERROR_UNKNOWN_VIEW;
@@ -295,6 +296,21 @@ static bool may_be_deleted(struct sim *sim, uint32_t key, uint64_t seen)
 	return false;
 }
 
+/* The second version has a member that the first has not; once it has answered, the first never does again. */
+static void check_version(const struct question *question, struct sim *sim, struct tokens *tokens, struct span state)
+{
+	bool second = msgpack_member(state, span_of_text(VIEWS_SECOND_MEMBER)).data != NULL;
+
+	if (question->view != SIM_VIEW_SUMS)
+		return;
+	if (question->swapped && !second)
+		sim_fail(sim, "views: partition %u, key %u: an older version answers again", question->partition,
+			 question->key);
+	if (second && !tokens->swapped[question->partition])
+		marks_reach(&sim->marks, MARK_VIEW_SWAPPED);
+	tokens->swapped[question->partition] |= second;
+}
+
 /* Whatever version answers, and whichever primary: never older than what was seen before it was asked. */
 static void told_view(struct questions *questions, const struct question *question, struct sim *sim,
 		      struct tokens *tokens, const struct core_result *result)
@@ -321,6 +337,8 @@ static void told_view(struct questions *questions, const struct question *questi
 	if (result->error == ERROR_NONE && done->changed_at + 1 < question->point)
 		sim_fail(sim, "views: view %u, key %u goes back from %llu to %llu", question->view, question->key,
 			 (unsigned long long)question->point - 1, (unsigned long long)done->changed_at);
+	if (result->error == ERROR_NONE)
+		check_version(question, sim, tokens, done->state);
 	if (result->error == ERROR_NONE && done->changed_at + 1 > *seen)
 		*seen = done->changed_at + 1;
 }

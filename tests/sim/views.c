@@ -73,7 +73,7 @@ static void write_sums(struct buffer *out, uint32_t version)
 	views_write_pair(out, "count", "puts");
 	write_map_of_one(out, "sum", "s", "x");
 	if (even)
-		write_map_of_one(out, "last", "newest", "n");
+		write_map_of_one(out, "last", VIEWS_SECOND_MEMBER, "n");
 	msgpack_write_str(out, span_of_text("Merged"));
 	msgpack_write_map(out, 2);
 	views_write_pair(out, "count", "merges");

@@ -9,7 +9,8 @@
 
 enum sim_view { SIM_VIEW_SUMS, SIM_VIEW_HASH, SIM_VIEW_GROUPS, SIM_VIEW_COUNT };
 
-#define SIM_VIEW_GROUPS_MAX 3u /* keys of its own that SIM_VIEW_GROUPS has within each key */
+#define VIEWS_SECOND_MEMBER "newest" /* of SIM_VIEW_SUMS, in even versions */
+#define SIM_VIEW_GROUPS_MAX 3u       /* keys of its own that SIM_VIEW_GROUPS has within each key */
 
 const char *views_name(enum sim_view view);
 void views_definition(enum sim_view view, uint32_t version, struct buffer *out);

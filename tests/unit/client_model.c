@@ -529,6 +529,21 @@ static void model_decide(struct model *model, uint32_t node, uint32_t endpoint, 
 	model_answer(model, node, endpoint, MESSAGE_DECIDED, 0, &frame);
 }
 
+static void model_progress(struct model *model, uint32_t node, uint32_t endpoint, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct buffer frame = BUFFER_NULL;
+	struct progress_done done = {.count = 7};
+	struct progress_ask item;
+
+	assert(progress_ask_decode(&in, &item) == 0);
+	done.ticket = item.ticket;
+	done.items = message->body;
+	message_begin(&frame);
+	progress_done_encode(&done, &frame);
+	model_answer(model, node, endpoint, MESSAGE_PROGRESS_DONE, 0, &frame);
+}
+
 static void model_empty(struct model *model, uint32_t node, uint32_t endpoint, enum message_kind kind)
 {
 	struct buffer frame = BUFFER_NULL;
@@ -569,6 +584,7 @@ static void model_take(struct model *model, struct core *core, uint32_t endpoint
 	case MESSAGE_HISTORY: model_history(model, node, endpoint, &message); break;
 	case MESSAGE_SCAN: model_scan(model, node, endpoint, &message); break;
 	case MESSAGE_DECIDE: model_decide(model, node, endpoint, &message); break;
+	case MESSAGE_PROGRESS: model_progress(model, node, endpoint, &message); break;
 	case MESSAGE_STATUS: model_empty(model, node, endpoint, MESSAGE_STATUS_DONE); break;
 	default:
 		assert(model->subscriber != NULL);

@@ -40,6 +40,8 @@ const enum message_kind message_kinds[] = {
 	MESSAGE_CREDIT,
 	MESSAGE_CREDIT_DONE,
 	MESSAGE_UNSUBSCRIBE,
+	MESSAGE_PROGRESS,
+	MESSAGE_PROGRESS_DONE,
 	(enum message_kind)0,
 };
 
@@ -169,6 +171,14 @@ static int walk_decided(struct reader *in, struct buffer *again)
 {
 	WALK_ITEM(decided, in, again);
 }
+static int walk_progress(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(progress_ask, in, again);
+}
+static int walk_progress_item(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(progress_item, in, again);
+}
 static int walk_scan_entry(struct reader *in, struct buffer *again)
 {
 	WALK_ITEM(scan_entry, in, again);
@@ -240,6 +250,23 @@ static int walk_unsubscribe(struct reader *in, struct buffer *again)
 	WALK_ITEM(unsubscribe_item, in, again);
 }
 
+static int walk_progress_done(struct reader *in, struct buffer *again)
+{
+	struct progress_done done;
+	struct buffer items = BUFFER_NULL;
+	int rv = progress_done_decode(in, &done);
+
+	if (rv != 0)
+		return rv;
+	rv = walk_inner(done.items, done.count, walk_progress_item, &items);
+	if (rv == 0) {
+		done.items = buffer_span(&items);
+		progress_done_encode(&done, again);
+	}
+	buffer_deinit(&items);
+	return rv;
+}
+
 static int walk_fixed(struct reader *in, struct buffer *again, size_t size)
 {
 	struct span bytes = reader_bytes(in, size);
@@ -275,6 +302,8 @@ static int walk_item(enum message_kind kind, struct reader *in, struct buffer *a
 	case MESSAGE_SCAN_DONE: return walk_scan_done(in, again);
 	case MESSAGE_DECIDE: return walk_decide(in, again);
 	case MESSAGE_DECIDED: return walk_decided(in, again);
+	case MESSAGE_PROGRESS: return walk_progress(in, again);
+	case MESSAGE_PROGRESS_DONE: return walk_progress_done(in, again);
 	case MESSAGE_REPLICATE: return walk_replicate(in, again);
 	case MESSAGE_ACK: return walk_ack(in, again);
 	case MESSAGE_JOIN_ASK:
@@ -504,6 +533,22 @@ static void sample_decide(enum message_kind kind, struct buffer *body)
 		decided_encode(&(struct decided){84, 5, ERROR_NONE, 121}, body);
 }
 
+static void sample_progress(enum message_kind kind, struct buffer *body)
+{
+	const struct progress_item item = {5, PROGRESS_FILLING, 1, 3, 60, 120, 33, 2};
+	struct progress_done done = {.ticket = 85, .count = 1};
+	struct buffer items = BUFFER_NULL;
+
+	if (kind == MESSAGE_PROGRESS) {
+		progress_ask_encode(&(struct progress_ask){85, 2}, body);
+		return;
+	}
+	progress_item_encode(&item, &items);
+	done.items = buffer_span(&items);
+	progress_done_encode(&done, body);
+	buffer_deinit(&items);
+}
+
 static void sample_control(enum message_kind kind, struct buffer *body)
 {
 	const struct heartbeat heartbeat = {1000, 42, 1790000000000u, 7, HEARTBEAT_STOPPING};
@@ -604,7 +649,9 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 	case MESSAGE_SCAN_DONE: sample_scan(kind, body); break;
 	case MESSAGE_DECIDE:
 	case MESSAGE_DECIDED: sample_decide(kind, body); break;
-	case MESSAGE_ACK: ack_item_encode(&(struct ack_item){5, 4, 4101, 4100, 0, 4101, 4096, 77}, body); break;
+	case MESSAGE_PROGRESS:
+	case MESSAGE_PROGRESS_DONE: sample_progress(kind, body); break;
+	case MESSAGE_ACK: ack_item_encode(&(struct ack_item){5, 4, 4101, 4100, 1, 0, 4101, 4096, 77}, body); break;
 	case MESSAGE_JOIN_ASK: join_item_encode(&(struct join_item){5, 4, 3, 99, 0, 0}, body); break;
 	case MESSAGE_JOIN_ANSWER: join_item_encode(&(struct join_item){5, 4, 3, 99, 3, 97}, body); break;
 	case MESSAGE_AUDIT: audit_item_encode(&(struct audit_item){5, 4, 4096}, body); break;

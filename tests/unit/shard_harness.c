@@ -264,7 +264,7 @@ static void keep_answers(struct harness *harness, uint32_t node, const struct bu
 
 	assert(message_decode(buffer_span(frame), &message) == 0);
 	items = message.items == 0 ? 1 : message.items;
-	if (message.kind >= MESSAGE_SUBSCRIBE) {
+	if (message.kind >= MESSAGE_SUBSCRIBE && message.kind <= MESSAGE_UNSUBSCRIBE) {
 		if (harness->subscriber != NULL)
 			harness->subscriber(harness, &message);
 		return;

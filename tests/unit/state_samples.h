@@ -191,6 +191,11 @@ static inline const struct batch *sample_drop_view(struct sample_log *log, uint3
 	return sample_control(log, &(struct control){.kind = CONTROL_VIEW_DROPPED, .id = id});
 }
 
+static inline const struct batch *sample_activate_view(struct sample_log *log, uint32_t id, uint32_t version)
+{
+	return sample_control(log, &(struct control){.kind = CONTROL_VIEW_ACTIVATED, .id = id, .version = version});
+}
+
 /* Feeds what a view that is being filled wants, to the end. */
 static inline void sample_fill(const struct sample_log *log, struct state *state)
 {

@@ -565,6 +565,22 @@ static void decisions_are_asked_again_until_answered(void **state)
 	fixture_free(fixture);
 }
 
+static void a_shard_is_asked_how_far_a_view_is(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+
+	(void)state;
+	step_for(fixture, 20);
+	assert_int_equal(core_progress(fixture->core, 1, 0, 4, 0, 9, fixture->model->now_ms), 0);
+	step_for(fixture, 300);
+	assert_int_equal(fixture->results, 1);
+	assert_int_equal(fixture->last.kind, CORE_PROGRESS);
+	assert_int_equal(fixture->last.error, 0);
+	assert_int_equal(fixture->last.progress.count, 7);
+	assert_int_equal(core_progress(fixture->core, 0, 0, 4, 0, 9, fixture->model->now_ms), ERROR_LIMIT);
+	fixture_free(fixture);
+}
+
 static void garbage_is_dropped_and_counted(void **state)
 {
 	struct fixture *fixture = fixture_new(3, &quiet, &plain);
@@ -611,6 +627,7 @@ int main(void)
 		cmocka_unit_test(a_token_to_come_ends_with_the_present_position),
 		cmocka_unit_test(histories_and_scans_are_asked_again_until_answered),
 		cmocka_unit_test(decisions_are_asked_again_until_answered),
+		cmocka_unit_test(a_shard_is_asked_how_far_a_view_is),
 		cmocka_unit_test(garbage_is_dropped_and_counted),
 	};
 

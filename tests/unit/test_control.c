@@ -15,7 +15,7 @@
 
 static uint8_t letters[DEFINITION_MAX_BYTES + 1];
 
-enum { SAMPLES = 6 };
+enum { SAMPLES = 7 };
 
 static struct control sample(int i)
 {
@@ -29,6 +29,7 @@ static struct control sample(int i)
 		return (struct control){
 			.kind = CONTROL_VIEW_DEFINED, .id = 1, .version = UINT32_MAX, .name = name, .definition = text};
 	case 3: return (struct control){.kind = CONTROL_VIEW_DROPPED, .id = 200};
+	case 6: return (struct control){.kind = CONTROL_VIEW_ACTIVATED, .id = 300, .version = UINT32_MAX};
 	default:
 		return (struct control){.kind = i == 4 ? CONTROL_VIEW_SKIP : CONTROL_VIEW_RETRY,
 					.id = 300,
@@ -87,7 +88,7 @@ static void every_kind_is_read_back(void **state)
 static void unknown_kind_is_a_matter_of_version(void **state)
 {
 	(void)state;
-	assert_int_equal(decode_result(span_of_text("\x02\x07x")), ERROR_VERSION);
+	assert_int_equal(decode_result(span_of_text("\x02\x7fx")), ERROR_VERSION);
 	assert_int_equal(decode_result(span_of("\x01\x00", 2)), ERROR_VERSION);
 	assert_int_equal(decode_result(span_of("\x00", 1)), ERROR_MALFORMED);
 }

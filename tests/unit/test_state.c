@@ -339,6 +339,8 @@ static void test_a_new_version_replaces_the_old_one_when_filled(void **data)
 	event(f, CUSTOMER, "Updated", "c1", "{'city': 'Bonn'}");
 	assert_entity(f, 1, "c1", "{'name': 'Ann', 'city': 'Bonn'}");
 	sample_fill(f->log, f->state);
+	assert_entity(f, 1, "c1", "{'name': 'Ann', 'city': 'Bonn'}");
+	apply(f, sample_activate_view(f->log, 1, 2));
 	assert_entity(f, 1, "c1", "{'n': 'Ann'}");
 	assert_int_equal(state_entry_count(f->state), 1);
 	define(f, 1, 1, customers);

@@ -118,6 +118,7 @@ static void test_a_swap_ends_a_scan(void **data)
 	views_define(v, 1, 2, by_member);
 	event(v, ORDER, "Gone", "k", "{'x': 1, 'who': 'm'}");
 	sample_fill(v->log, v->state);
+	views_apply(v, sample_activate_view(v->log, 1, 2));
 	for (uint32_t i = 0; i < 40; i++)
 		event(v, PAYMENT, "T", "z", "{}");
 	assert_true(state_scan_step(scan, 1));

@@ -273,6 +273,38 @@ static void set_decide(json_t *fields, struct reader *in)
 	set_hex(fields, "partition_key", decide.partition_key);
 }
 
+static void set_progress(json_t *fields, struct reader *in)
+{
+	struct progress_ask progress;
+
+	if (progress_ask_decode(in, &progress) != 0)
+		return;
+	set_u64(fields, "ticket", progress.ticket);
+	set_int(fields, "view_id", progress.view_id);
+}
+
+static void set_progress_done(json_t *fields, struct reader *in)
+{
+	struct progress_item item = {0};
+	struct progress_done done;
+	struct reader items;
+
+	if (progress_done_decode(in, &done) != 0)
+		return;
+	items = reader_of(done.items);
+	(void)progress_item_decode(&items, &item);
+	set_u64(fields, "ticket", done.ticket);
+	set_int(fields, "count", done.count);
+	set_int(fields, "item_partition", item.partition);
+	set_int(fields, "item_status", item.status);
+	set_int(fields, "item_primary", item.primary);
+	set_int(fields, "item_version", item.version);
+	set_u64(fields, "item_filled_to", item.filled_to);
+	set_u64(fields, "item_applied", item.applied);
+	set_u64(fields, "item_entries", item.entries);
+	set_u64(fields, "item_blocked", item.blocked);
+}
+
 static void set_decided(json_t *fields, struct reader *in)
 {
 	struct decided decided;
@@ -324,6 +356,7 @@ static void set_replica(json_t *fields, enum message_kind kind, struct reader *i
 		set_int(fields, "epoch", ack.epoch);
 		set_u64(fields, "end", ack.end);
 		set_u64(fields, "applied", ack.applied);
+		set_int(fields, "filling", ack.filling);
 		set_int(fields, "misfit", ack.misfit);
 		set_u64(fields, "received", ack.received);
 		set_u64(fields, "digest_offset", ack.digest_offset);
@@ -430,6 +463,8 @@ static void set_fields(json_t *fields, enum message_kind kind, struct reader *in
 	case MESSAGE_SCAN_DONE: set_scan_done(fields, in); break;
 	case MESSAGE_DECIDE: set_decide(fields, in); break;
 	case MESSAGE_DECIDED: set_decided(fields, in); break;
+	case MESSAGE_PROGRESS: set_progress(fields, in); break;
+	case MESSAGE_PROGRESS_DONE: set_progress_done(fields, in); break;
 	case MESSAGE_REPLICATE:
 	case MESSAGE_ACK:
 	case MESSAGE_JOIN_ASK:

@@ -1,0 +1,187 @@
+/* A new version of a view: filled beside the old one, and in its place at one offset of the log, on prompt replicas and
+ * slow ones, whatever snapshots they start from. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* clang-format off */
+#include <cmocka.h>
+/* clang-format on */
+
+#include "tests/unit/random.h"
+#include "tests/unit/view_samples.h"
+
+static const char *const versions[] = {
+	"{'view': 'v', 'stream': 'Order', 'kind': 'summary', 'on': {'T': {'count': 'n', 'sum': {'s': 'x'}}}}",
+	"{'view': 'v', 'stream': 'Order', 'kind': 'summary', 'on': {'T': {'count': 'n', 'sum': {'s': 'y'}}}}",
+};
+
+static void define(struct views *v, uint32_t version)
+{
+	views_define(v, 1, version, versions[version % 2]);
+}
+
+static void event(struct views *v, const char *key)
+{
+	views_event(v, ORDER, "T", key, key, "{'x': 1, 'y': 10}");
+}
+
+static int get(struct state *state, const char *key)
+{
+	struct view_entry entry;
+
+	return state_view_get(state, 1, span_of_text(key), SPAN_NULL, &entry);
+}
+
+/* --- cases -------------------------------------------------------------------------------------------------------- */
+
+static void test_the_old_version_answers_until_the_log_says_so(void **data)
+{
+	struct views *v = *data;
+	struct state_activation activation;
+
+	define(v, 2);
+	event(v, "a");
+	assert_false(state_wants_activation(v->state, &activation)); /* nothing was there to fill it with */
+	define(v, 3);
+	assert_true(state_is_filling(v->state));
+	assert_false(state_wants_activation(v->state, &activation));
+	views_state(v, 1, "a", "{'n': 1, 's': 1}");
+	sample_fill(v->log, v->state);
+	assert_true(state_wants_activation(v->state, &activation));
+	assert_int_equal(activation.version, 3);
+	assert_false(state_is_filling(v->state));
+	event(v, "a");
+	views_state(v, 1, "a", "{'n': 2, 's': 2}");
+	assert_int_equal(state_view_version(v->state, 1), 2);
+	views_apply(v, sample_activate_view(v->log, 1, 3));
+	assert_false(state_wants_activation(v->state, &activation));
+	views_state(v, 1, "a", "{'n': 2, 's': 20}");
+	assert_int_equal(state_view_version(v->state, 1), 3);
+}
+
+static void test_a_replica_that_fills_still_answers_nothing_old(void **data)
+{
+	struct views *v = *data;
+
+	define(v, 2);
+	event(v, "a");
+	define(v, 3);
+	event(v, "a");
+	views_apply(v, sample_activate_view(v->log, 1, 3));
+	assert_int_equal(get(v->state, "a"), ERROR_NOT_READY);
+	views_restore(v);
+	assert_int_equal(get(v->state, "a"), ERROR_NOT_READY);
+	sample_fill(v->log, v->state);
+	views_state(v, 1, "a", "{'n': 2, 's': 20}");
+}
+
+/* One that was chosen and is being filled stays beside the next one. */
+static void test_versions_overtake(void **data)
+{
+	struct views *v = *data;
+
+	event(v, "a");
+	define(v, 2);
+	views_apply(v, sample_activate_view(v->log, 1, 2));
+	define(v, 3);
+	views_apply(v, sample_activate_view(v->log, 1, 9));
+	sample_fill(v->log, v->state);
+	views_state(v, 1, "a", "{'n': 1, 's': 1}");
+	views_apply(v, sample_activate_view(v->log, 1, 3));
+	views_state(v, 1, "a", "{'n': 1, 's': 10}");
+	views_apply(v, sample_activate_view(v->log, 1, 3));
+	views_state(v, 1, "a", "{'n': 1, 's': 10}");
+}
+
+static void test_the_tail_decides(void **data)
+{
+	struct views *v = *data;
+	struct state_activation activation;
+
+	event(v, "a");
+	define(v, 2);
+	sample_fill(v->log, v->state);
+	assert_true(state_wants_activation(v->state, &activation));
+	assert_int_equal(state_overlay_add(v->state, sample_activate_view(v->log, 1, 2)), 0);
+	assert_false(state_wants_activation(v->state, &activation));
+	state_overlay_clear(v->state);
+	assert_true(state_wants_activation(v->state, &activation));
+}
+
+/* --- whatever the pace ------------------------------------------------------------------------------------------- */
+
+/* Fills some, and now and then starts from a snapshot. */
+static struct state *go_on(const struct sample_log *log, struct state *state, uint64_t *random)
+{
+	uint64_t left = random_below(random, 30);
+	uint64_t from;
+
+	for (; left > 0 && state_wants_fill(state, &from) && from < state_applied(state); left--) {
+		uint32_t i = 0;
+
+		while (batch_end_offset(&log->batches[i]) <= from)
+			i++;
+		assert_int_equal(state_fill(state, &log->batches[i]), 0);
+	}
+	if (random_below(random, 40) == 0) {
+		struct buffer snapshot = BUFFER_NULL;
+
+		assert_int_equal(state_snapshot(state, &snapshot), 0);
+		assert_int_equal(state_restore(state, buffer_span(&snapshot)), 0);
+		buffer_deinit(&snapshot);
+	}
+	return state;
+}
+
+/* The prompt replica fills at once; where the others fill nothing either, they have its digest and its answers. */
+static void test_replicas_swap_at_one_offset(void **data)
+{
+	static const char *const keys[] = {"a", "b", "c"};
+	struct views *v = *data;
+	struct state *slow = state_new(7);
+	uint64_t random = 5;
+	uint32_t version = 2;
+	uint32_t compared = 0;
+
+	for (uint32_t i = 0; i < v->log->count; i++)
+		assert_int_equal(state_apply(slow, &v->log->batches[i]), 0);
+	for (uint32_t step = 0; step < 1000; step++) {
+		uint64_t drawn = random_below(&random, 100);
+		uint64_t from;
+
+		if (drawn < 3)
+			define(v, version++);
+		else if (drawn < 6)
+			views_apply(v, sample_activate_view(v->log, 1, version - 1));
+		else
+			event(v, keys[drawn % 3]);
+		sample_fill(v->log, v->state);
+		assert_int_equal(state_apply(slow, &v->log->batches[v->log->count - 1]), 0);
+		slow = go_on(v->log, slow, &random);
+		if (state_wants_fill(slow, &from))
+			continue;
+		assert_int_equal(state_digest(slow), state_digest(v->state));
+		assert_int_equal(state_digest(slow), state_digest_recompute(slow));
+		compared++;
+	}
+	assert_true(compared > 100);
+	sample_fill(v->log, slow);
+	assert_int_equal(state_digest(slow), state_digest(v->state));
+	assert_null(state_free(slow));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_the_old_version_answers_until_the_log_says_so, views_setup,
+						views_teardown),
+		cmocka_unit_test_setup_teardown(test_a_replica_that_fills_still_answers_nothing_old, views_setup,
+						views_teardown),
+		cmocka_unit_test_setup_teardown(test_versions_overtake, views_setup, views_teardown),
+		cmocka_unit_test_setup_teardown(test_the_tail_decides, views_setup, views_teardown),
+		cmocka_unit_test_setup_teardown(test_replicas_swap_at_one_offset, views_setup, views_teardown),
+	};
+
+	return cmocka_run_group_tests_name("view_swap", tests, NULL, NULL);
+}
