@@ -34,17 +34,20 @@ static bool contact_counts(const struct shard *shard, uint32_t node_id)
 	       contact->answer_node_epoch == shard_node_epoch(shard, node_id);
 }
 
+bool lease_heard(const struct partition *partition, uint32_t node_id)
+{
+	const struct contact *contact = &partition->shard->contacts.nodes[node_id - 1];
+
+	return contact->sent_ms != 0 && partition->shard->time.now_ms < contact->sent_ms + FENCE_TIMEOUT_MS;
+}
+
 bool lease_minimum_heard(const struct partition *partition)
 {
-	const struct shard *shard = partition->shard;
-	node_set others = partition->row.isr & ~node_bit(shard->sender.node_id);
+	node_set others = partition->row.isr & ~node_bit(partition->shard->sender.node_id);
 	uint32_t heard = 1;
 
-	for (; others != 0; others &= others - 1) {
-		const struct contact *contact = &shard->contacts.nodes[__builtin_ctzll(others)];
-
-		heard += contact->sent_ms != 0 && shard->time.now_ms < contact->sent_ms + FENCE_TIMEOUT_MS;
-	}
+	for (; others != 0; others &= others - 1)
+		heard += lease_heard(partition, (uint32_t)__builtin_ctzll(others) + 1);
 	return heard >= partition->row.minimum_isr;
 }
 
@@ -60,6 +63,20 @@ bool lease_holds(const struct partition *partition)
 		if (!contact_counts(shard, (uint32_t)__builtin_ctzll(others) + 1))
 			return false;
 	return true;
+}
+
+bool lease_wanted(struct partition *partition)
+{
+	struct primary *primary = &partition->primary;
+
+	if (lease_holds(partition)) {
+		primary->lease_missed_ms = 0;
+		return true;
+	}
+	if (primary->lease_missed_ms == 0)
+		primary->lease_missed_ms = partition->shard->time.now_ms;
+	partition_deadline(partition, primary->lease_missed_ms + FENCE_TIMEOUT_MS + 1);
+	return false;
 }
 
 void lease_note_row(struct partition *partition, uint32_t former, node_set holders)

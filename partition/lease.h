@@ -15,6 +15,13 @@ bool lease_minimum_heard(const struct partition *partition);
  * ours; the committed ISR has its minimum; a primary alone has heard of the controller. */
 bool lease_holds(const struct partition *partition);
 
+/* The same for a request that needs it. Asked for in vain for a fence time, the primary lets go of members it does not
+ * hear: no write need lag behind them (rule 5). */
+bool lease_wanted(struct partition *partition);
+
+/* The node answered a heartbeat sent less than a fence time ago. */
+bool lease_heard(const struct partition *partition, uint32_t node_id);
+
 /* Alone in the maximal ISR and without the controller for a fence time: nothing more is acknowledged (rule 7). */
 bool lease_alone_and_cut_off(const struct partition *partition);
 

@@ -86,6 +86,7 @@ struct primary {
 	node_set proposed_isr;
 	uint64_t proposed_ms;
 	uint64_t below_minimum_ms; /* since; 0: not below */
+	uint64_t lease_missed_ms;  /* asked for in vain since; 0: nobody asked, or it held again */
 	uint32_t target;
 	uint64_t sealed_ms;
 	uint64_t handover_ms;

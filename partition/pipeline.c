@@ -211,7 +211,7 @@ static void park_refusal(struct partition *partition, uint64_t client, const str
 	struct shard *shard = partition->shard;
 	struct pending *pending;
 
-	if (!lease_holds(partition)) {
+	if (!lease_wanted(partition)) {
 		refuse(shard, client, item, partition->id, ERROR_STALE_LEASE, RETRY_SOON_MS);
 		buffer_deinit(faults_take);
 		return;

@@ -2,8 +2,10 @@
  *
  * 1. A change is a proposal under the expected version; until a higher version is seen a removed member still counts
  *    for the commit offset, and a proposed addition counts already (rule 4, maximal ISR).
- * 2. Shrink: a member that the map shows fenced or gone, or whose acknowledgement lags by more than the fence time.
- * 3. Grow: a live replica or learner that acknowledged in this epoch, from its present process, up to the commit offset
+ * 2. Shrink: a member that the map shows fenced or gone, or whose acknowledgement lags by more than the fence time; and
+ *    one that has not been heard for a fence time while the lease was asked for in vain for as long: where nothing is
+ *    written nothing lags, and a member cut off from the primary alone would keep it from reading.
+ * 3. Grow: a live replica or learner, heard within a fence time, that acknowledged in this epoch, from its present process, up to the commit offset
  *    and past the epoch's start, and that has applied past it, too (its state may be being made anew); named with the
  *    node epoch that gave the acknowledgement (R6). Not before the epoch start is committed (rule 2), but for a
  *    committed ISR below its minimum: there it could never be committed otherwise, and past the epoch's start means
@@ -43,6 +45,14 @@ static bool lags(const struct partition *partition, const struct peer *peer)
 	return peer->mark_ms != 0 && partition->shard->time.now_ms > peer->mark_ms + FENCE_TIMEOUT_MS;
 }
 
+static bool denies_lease(const struct partition *partition, const struct peer *peer)
+{
+	uint64_t missed_ms = partition->primary.lease_missed_ms;
+
+	return missed_ms != 0 && partition->shard->time.now_ms > missed_ms + FENCE_TIMEOUT_MS &&
+	       !lease_heard(partition, peer->node_id);
+}
+
 static bool may_grow(const struct partition *partition, const struct peer *peer)
 {
 	const struct primary *primary = &partition->primary;
@@ -65,10 +75,13 @@ static node_set wanted_isr(struct partition *partition)
 		const struct peer *peer = &partition->primary.peers[i];
 		bool member = node_set_has(partition->row.isr, peer->node_id);
 
-		if (member && (!live(partition, peer->node_id) || lags(partition, peer)))
+		if (member &&
+		    (!live(partition, peer->node_id) || lags(partition, peer) || denies_lease(partition, peer)))
 			wanted &= ~node_bit(peer->node_id);
-		else if (!member && may_grow(partition, peer))
+		else if (!member && may_grow(partition, peer) && lease_heard(partition, peer->node_id))
 			wanted |= node_bit(peer->node_id);
+		else if (!member && may_grow(partition, peer))
+			partition_deadline(partition, partition->shard->time.now_ms + HEARTBEAT_INTERVAL_MS);
 		if ((member || node_set_has(partition->primary.proposed_added, peer->node_id)) && peer->mark_ms != 0 &&
 		    !lags(partition, peer))
 			partition_deadline(partition, peer->mark_ms + FENCE_TIMEOUT_MS + 1);
@@ -221,8 +234,11 @@ static void give_way(struct partition *partition, node_set wanted)
 
 void isr_step(struct partition *partition)
 {
-	node_set wanted = wanted_isr(partition);
+	node_set wanted;
 
+	if (partition->primary.lease_missed_ms != 0 && lease_holds(partition))
+		partition->primary.lease_missed_ms = 0;
+	wanted = wanted_isr(partition);
 	assert(partition_is_primary(partition));
 	keep_isr(partition, wanted);
 	give_way(partition, wanted);

@@ -81,7 +81,7 @@ static void answer(struct partition *partition, uint64_t client, const struct re
 	read_answer(partition->shard, client, &done);
 }
 
-enum readiness read_readiness(const struct partition *partition, uint8_t mode, uint64_t at_least, enum error *error)
+enum readiness read_readiness(struct partition *partition, uint8_t mode, uint64_t at_least, enum error *error)
 {
 	bool here = partition->role != PARTITION_NONE && partition->role != PARTITION_STOPPED;
 
@@ -102,7 +102,7 @@ enum readiness read_readiness(const struct partition *partition, uint8_t mode, u
 	if (partition->role != PARTITION_ACTIVE)
 		return partition->role == PARTITION_SEALED ? READ_REFUSED : READ_WAIT;
 	*error = ERROR_STALE_LEASE;
-	return lease_holds(partition) ? READ_NOW : READ_WAIT;
+	return lease_wanted(partition) ? READ_NOW : READ_WAIT;
 }
 
 /* Whether this turn has time for it. */

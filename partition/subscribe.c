@@ -219,7 +219,7 @@ static void heard(struct shard *shard, struct subscriber *subscriber, uint64_t c
 /* What rests on the log's end is told only by who knows that it is the end (rule 6.7). */
 static bool end_is_known(struct partition *partition)
 {
-	return partition->role == PARTITION_ACTIVE && lease_holds(partition);
+	return partition->role == PARTITION_ACTIVE && lease_wanted(partition);
 }
 
 /* Whether this place can be followed; sets *from where it begins. */

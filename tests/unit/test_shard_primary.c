@@ -373,6 +373,29 @@ static void a_renewed_contact_answers_a_waiting_read(void **state)
 	harness_expect(harness, read, ERROR_NONE);
 }
 
+/* A member that this primary alone does not hear would keep it from reading: nothing is written, so nothing lags. */
+static void a_member_that_is_not_heard_is_let_go_where_a_lease_is_wanted(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t read;
+
+	harness_run(harness, 100);
+	harness->nodes[2].cut = true;
+	harness_run(harness, LEASE_MS + 2 * FENCE_TIMEOUT_MS);
+	assert_int_equal(harness_row(harness)->isr, 7); /* nobody asked */
+	read = harness_read(harness, 0, READ_LINEARIZABLE, "k", 0, 3000);
+	harness_run(harness, FENCE_TIMEOUT_MS / 2);
+	assert_int_equal(harness_row(harness)->isr, 7);
+	harness_run(harness, FENCE_TIMEOUT_MS);
+	assert_int_equal(harness_row(harness)->isr, 3);
+	harness_expect(harness, read, ERROR_NONE);
+	harness_run(harness, 2 * FENCE_TIMEOUT_MS);
+	assert_int_equal(harness_row(harness)->isr, 3);
+	harness->nodes[2].cut = false;
+	harness_run(harness, FENCE_TIMEOUT_MS);
+	assert_int_equal(harness_row(harness)->isr, 7);
+}
+
 /* L6: stopped between the arrival of the request and the turn: the turn's clock decides. */
 static void a_stopped_process_reads_nothing_stale(void **state)
 {
@@ -536,6 +559,7 @@ int main(void)
 		CASE(a_grey_primary_hands_over),
 		CASE(without_a_lease_nothing_fresh_is_answered),
 		CASE(a_renewed_contact_answers_a_waiting_read),
+		CASE(a_member_that_is_not_heard_is_let_go_where_a_lease_is_wanted),
 		CASE(a_stopped_process_reads_nothing_stale),
 		CASE(answers_of_a_newer_map_feed_no_lease),
 		CASE(a_new_primary_waits_for_the_old_lease),
