@@ -5,11 +5,11 @@
  * 2. Shrink: a member that the map shows fenced or gone, or whose acknowledgement lags by more than the fence time; and
  *    one that has not been heard for a fence time while the lease was asked for in vain for as long: where nothing is
  *    written nothing lags, and a member cut off from the primary alone would keep it from reading.
- * 3. Grow: a live replica or learner, heard within a fence time, that acknowledged in this epoch, from its present process, up to the commit offset
- *    and past the epoch's start, and that has applied past it, too (its state may be being made anew); named with the
- *    node epoch that gave the acknowledgement (R6). Not before the epoch start is committed (rule 2), but for a
- *    committed ISR below its minimum: there it could never be committed otherwise, and past the epoch's start means
- *    that the replica holds all that this log, which is complete, held at election.
+ * 3. Grow: a live replica or learner, heard within a fence time, that acknowledged in this epoch, from its present
+ *    process, up to the commit offset and past the epoch's start, and that has applied past it, too (its state may be
+ *    being made anew); named with the node epoch that gave the acknowledgement (R6). Not before the epoch start is
+ *    committed (rule 2), but for a committed ISR below its minimum: there it could never be committed otherwise, and
+ *    past the epoch's start means that the replica holds all that this log, which is complete, held at election.
  * 4. A proposal that no longer suits is withdrawn by proposing the committed ISR under the same version: one of the two
  *    is taken, and either raises the version.
  * 5. Hand-over: sealed first, then the target's acknowledgement of the end, then the proposal, repeated; sealed

@@ -320,7 +320,8 @@ static int read_history(struct checker *checker, const char *path, uint32_t numb
 		lines++;
 		rv = read_history_line(checker, span_of(line, (size_t)size), number, &value);
 		if (rv == ERROR_BAD_EVENT)
-			cli_say("%s:%" PRIu64 ": no line of a history", path, lines);
+			cli_say("%s:%" PRIu64 ": no line of a history [BAD_EVENT]; name what --history wrote", path,
+				lines);
 		if (rv != 0)
 			rv = exit_code_of(rv);
 	}

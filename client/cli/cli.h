@@ -113,6 +113,7 @@ int cli_open(struct cli *cli, const evg_options *options);
 int cli_parse(struct cli *cli, int argc, char **argv);
 const struct verb *cli_find_verb(const char *first, const char *second); /* NULL: none; second may be NULL */
 bool cli_is_noun(const char *word);
+int cli_no_such_verb(const char *first, const char *second); /* EXIT_USAGE, after saying so */
 const struct cli_option *cli_find_option(const struct cli_option *options, const char *name, size_t size);
 bool cli_may_repeat(const struct cli_option *option);
 const char *cli_long_form(const char *argument); /* of -o, -s, ...; else the argument */
@@ -139,6 +140,8 @@ int cli_unknown(int error, const char *what, const char *name, const char *const
 		const char *next);
 /* The same of a stream, view or node of the cluster; `what` says which. The grid is open. */
 int cli_unknown_live(struct cli *cli, int error, const char *what, const char *name);
+/* An error about a view, or (key not NULL) one of its entries; of a view that is not there as above. */
+int cli_fail_view(struct cli *cli, int error, const char *view, const char *key);
 bool cli_knows(struct cli *cli, const char *what, const char *name); /* at most 512 of a kind are looked at */
 /* What to do next: on a terminal only, and not with -o json or --quiet. */
 void cli_hint(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));

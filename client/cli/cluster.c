@@ -78,14 +78,14 @@ static void digest_row(struct table *table, const struct digest_verdict *verdict
 static int digest_code(const struct digest_verdict *verdict)
 {
 	if (verdict->different > 0) {
-		cli_say("replicas of partition %u stand at one offset with different digests",
-			verdict->first_different);
-		return EXIT_VERIFICATION;
+		return cli_refuse(ERROR_CHECKSUM, "see evgrid partition ls and the nodes' logs",
+				  "replicas of partition %u stand at one offset with different digests",
+				  verdict->first_different);
 	}
 	if (verdict->open == 0)
 		return 0;
-	cli_say("%u partitions have in-sync replicas at different offsets still", verdict->open);
-	return EXIT_UNHEALTHY;
+	return cli_refuse(ERROR_NOT_READY, "ask again, or give a longer --timeout",
+			  "%u partitions have in-sync replicas at different offsets still", verdict->open);
 }
 
 int run_cluster_status(struct cli *cli)
@@ -114,7 +114,8 @@ int run_cluster_status(struct cli *cli)
 	if (rv == 0 && cli_has(cli, "check-digests"))
 		rv = digest_code(&verdict);
 	if (!health.controlled)
-		cli_say("no controller is known: more than half of the voters must run");
+		(void)cli_refuse(ERROR_NOT_READY, "start the nodes that are down: evgrid node ls",
+				 "no controller is known: more than half of the voters must run");
 	return rv == 0 && !health_takes_writes(&health) ? EXIT_UNHEALTHY : rv;
 }
 
@@ -193,12 +194,12 @@ int run_cluster_wait(struct cli *cli)
 	rv = grid_wait_map(cli->grid, wait_is_over, &wait, left_ms(deadline_ms));
 	if (rv == 0)
 		return cli_has(cli, "in-sync") ? wait_in_sync(cli, deadline_ms) : 0;
-	cli_say("not in time: %s; %u of %u members live; of %u partitions %u take writes, %u are fully replicated, %u "
-		"have "
-		"their preferred primary",
+	return cli_refuse(
+		ERROR_NOT_READY, "see evgrid cluster status, or give a longer --timeout",
+		"not in time: %s; %u of %u members live; of %u partitions %u take writes, %u are fully replicated, "
+		"%u have their preferred primary",
 		wait.last.controlled ? "a controller leads" : "no controller is known", wait.last.live,
 		wait.last.members, PARTITION_COUNT, wait.last.writable, wait.last.full, wait.last.preferred);
-	return EXIT_UNHEALTHY;
 }
 
 /* --- node ls ------------------------------------------------------------------------------------------------------ */
@@ -360,7 +361,8 @@ int run_partition_ls(struct cli *cli)
 	partition_rows(&table, &map, &rows, only, node == NULL ? 0 : node->id);
 	rv = table_print(&table, cli->json);
 	if (rows.unanswered > 0)
-		cli_say("%u shards did not answer", rows.unanswered);
+		(void)cli_refuse(ERROR_TIMEOUT, "see evgrid node ls, or give a longer --timeout",
+				 "%u shards did not answer", rows.unanswered);
 	free(rows.rows);
 	table_deinit(&table);
 	cluster_map_deinit(&map);

@@ -10,14 +10,14 @@
 
 const struct cli_option history_options[] = {
 	{"partition-key", "KEY", "the partition key; default: the key"},
-	{"stream", "NAME", "only events of this stream"},
+	{"stream", "STREAM", "only events of this stream"},
 	{"from", "OFFSET", "begin with this offset of the partition (--reverse: go back from it)"},
 	{"until", "TIME|OFFSET",
 	 "end with this offset, or before the first event that was ingested later (--reverse: "
 	 "earlier)"},
 	{"reverse", NULL, "the newest first"},
 	{"limit", "N", "end after so many events"},
-	{"node", "NAME", "read this node's replica"},
+	{"node", "NODE", "read this node's replica"},
 	{NULL, NULL, NULL},
 };
 
@@ -29,16 +29,13 @@ int cli_offset(const char *option, const char *text, uint16_t partition, uint64_
 
 	if (text_to_u64(text, offset))
 		return 0;
-	if (position_parse(span_of_text(text), &position) != 0) {
-		cli_say("--%s '%s': an offset or a position such as 17:4711 is wanted", option, text);
-		return EXIT_USAGE;
-	}
+	if (position_parse(span_of_text(text), &position) != 0)
+		return cli_usage("--%s '%s': an offset or a position such as 17:4711 is wanted", option, text);
 	*offset = position.offset;
 	if (position.partition == partition)
 		return 0;
-	cli_say("--%s %s: that is a position of partition %u; this key is in partition %u", option, text,
-		position.partition, partition);
-	return EXIT_USAGE;
+	return cli_usage("--%s %s: that is a position of partition %u; this key is in partition %u", option, text,
+			 position.partition, partition);
 }
 
 int cli_point(const char *option, const char *text, uint16_t partition, uint64_t *offset, uint64_t *time_us)
@@ -48,9 +45,9 @@ int cli_point(const char *option, const char *text, uint16_t partition, uint64_t
 		return 0;
 	if (strchr(text, 'T') == NULL && strchr(text, '-') == NULL)
 		return cli_offset(option, text, partition, offset);
-	cli_say("--%s '%s': an offset, a position such as 17:4711, or a time such as 2026-03-01T12:00:00Z is wanted",
+	return cli_usage(
+		"--%s '%s': an offset, a position such as 17:4711, or a time such as 2026-03-01T12:00:00Z is wanted",
 		option, text);
-	return EXIT_USAGE;
 }
 
 uint16_t cli_partition(const char *key, const char *partition_key)
@@ -132,10 +129,10 @@ int run_history(struct cli *cli)
 		return rv;
 	cli_catch_signals();
 	error = evg_history_open(cli->grid, &options, &history);
-	if (error == EVG_USAGE) {
-		cli_say("no such node");
-		return EXIT_USAGE;
-	}
+	if (error == EVG_USAGE && options.node != NULL && !cli_knows(cli, "node", options.node))
+		return cli_unknown_live(cli, ERROR_NOT_FOUND, "node", options.node);
+	if (error == EVG_UNKNOWN_STREAM && options.stream != NULL)
+		return cli_unknown_live(cli, error, "stream", options.stream);
 	if (error == 0)
 		error = history_print(cli, history, limit);
 	evg_history_close(history);

@@ -314,9 +314,9 @@ static int journal_walk(struct cli *cli, const char *path, const char *name, boo
 	if (error != 0)
 		return cli_fail(error, "%s", path);
 	if (files.count > 0 && !files_identify(&files, &id)) {
-		cli_say("%s: no file of it begins as a segment does", path);
 		files_deinit(&files);
-		return EXIT_VERIFICATION;
+		return cli_refuse(ERROR_CHECKSUM, "see evgrid help journal verify",
+				  "%s: no file of it begins as a segment does", path);
 	}
 	walker = journal_dump_new(id, take_line, &found);
 	error = walker == NULL ? ERROR_MEMORY : walk(&files, walker);
@@ -365,8 +365,8 @@ static int journals_walk(struct cli *cli, bool dump)
 		rv = rv == 0 ? one : rv;
 	}
 	if (count == 0) {
-		cli_say("%s: neither a node's data directory nor a journal's", directory);
-		rv = EXIT_NOT_FOUND;
+		rv = cli_refuse(ERROR_NOT_FOUND, "name what data.dir of a node's configuration says",
+				"%s: neither a node's data directory nor a journal's", directory);
 	} else if (!dump) {
 		int printed = table_print(&table, cli->json);
 		rv = rv == 0 ? printed : rv;

@@ -1,11 +1,29 @@
 /* errors, version, help. */
+#include <ctype.h>
+
 #include "client/cli/cli.h"
+
+#define ERRORS_MAX 128u /* that are looked through for the nearest */
+#define ERROR_NAME_BYTES 64u
 
 static const char *retry_name(enum error_retry retry)
 {
 	static const char *const names[] = {"never", "later", "reroute", "unknown"};
 
 	return names[retry];
+}
+
+static int no_error(const char *name, const struct error_entry *entries, size_t count)
+{
+	const char *names[ERRORS_MAX];
+	char upper[ERROR_NAME_BYTES] = "";
+
+	for (size_t i = 0; name[i] != '\0' && i + 1 < sizeof upper; i++)
+		upper[i] = (char)toupper((unsigned char)name[i]);
+	for (size_t i = 0; i < count && i < ERRORS_MAX; i++)
+		names[i] = entries[i].name;
+	return cli_unknown(ERROR_NOT_FOUND, "error", upper, names, count < ERRORS_MAX ? count : ERRORS_MAX,
+			   "see evgrid errors");
 }
 
 int run_errors(struct cli *cli)
@@ -33,8 +51,7 @@ int run_errors(struct cli *cli)
 		shown++;
 	}
 	if (shown == 0) {
-		cli_say("no error '%s'; evgrid errors lists all", only);
-		rv = EXIT_NOT_FOUND;
+		rv = no_error(only, entries, count);
 	} else {
 		rv = table_print(&table, cli->json);
 	}
@@ -61,7 +78,10 @@ int run_help(struct cli *cli)
 	const char *first = cli->positional_count > 0 ? cli->positionals[0] : NULL;
 	const char *second = cli->positional_count > 1 ? cli->positionals[1] : NULL;
 
-	if (first == NULL || cli_help_topic(stdout, first) != 0)
-		cli_help(stdout, first, second);
+	if (first != NULL && cli_help_topic(stdout, first) == 0)
+		return 0;
+	if (first != NULL && cli_find_verb(first, second) == NULL && (second != NULL || !cli_is_noun(first)))
+		return cli_no_such_verb(first, second);
+	cli_help(stdout, first, second);
 	return 0;
 }

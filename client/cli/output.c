@@ -235,7 +235,7 @@ void history_write(FILE *file, const struct history_event *event)
 		   event->completed_us);
 	put_completion(&line, event->completion);
 	if (line.failed || fwrite(line.data, 1, line.size, file) != line.size)
-		cli_say("a line of the history could not be written");
+		(void)cli_refuse(ERROR_IO, "look at its disk", "a line of the history could not be written");
 	buffer_deinit(&line);
 }
 

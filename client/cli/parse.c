@@ -230,11 +230,11 @@ bool cli_is_noun(const char *word)
 	return false;
 }
 
-static int no_such_verb(const char *first, const char *second)
+int cli_no_such_verb(const char *first, const char *second)
 {
 	const char *words[WORDS_MAX];
 	size_t count = 0;
-	bool noun = cli_is_noun(first);
+	bool noun = second != NULL && cli_is_noun(first);
 
 	for (const struct verb *verb = cli_verbs; verb->name != NULL && count < WORDS_MAX; verb++) {
 		if (noun && verb->noun != NULL && strcmp(verb->noun, first) == 0)
@@ -320,7 +320,7 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 	cli->verb = cli_find_verb(first, second);
 	if (cli->verb == NULL) {
 		if (!cli_is_noun(first) || (second != NULL && !asks_for_help(argc, argv)))
-			return no_such_verb(first, second);
+			return cli_no_such_verb(first, second);
 		cli_help(stdout, first, NULL); /* a bare noun */
 		return -1;
 	}

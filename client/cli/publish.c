@@ -66,8 +66,8 @@ static void sent_told(void *user, const evg_completion *completion)
 	tally_add(publish->tally, completion, completion->total_us, sent->payload_bytes);
 	history_write(publish->history, &event);
 	if (completion->error == EVG_CHECK_FAILED)
-		cli_say("line %" PRIu64 ": the key's version is %" PRIu64 " [CHECK_FAILED]", sent->line,
-			completion->actual_version);
+		cli_say("line %" PRIu64 ": the key's version is %" PRIu64 " [CHECK_FAILED]; %s", sent->line,
+			completion->actual_version, evg_error_next(completion->error));
 	else if (completion->error != 0)
 		cli_say("line %" PRIu64 ": %s [%s]%s", sent->line, evg_error_text(completion->error),
 			evg_error_name(completion->error),
@@ -138,7 +138,8 @@ static void publish_line(struct publish *publish, const char *text, size_t size)
 	if (error != 0) {
 		publish->malformed++;
 		if (error != ERROR_BAD_EVENT)
-			cli_say("line %" PRIu64 ": %s", publish->line, evg_error_text(error));
+			cli_say("line %" PRIu64 ": %s [%s]; %s", publish->line, evg_error_text(error),
+				evg_error_name(error), evg_error_next(error));
 		else if (why.column > 0)
 			cli_say("line %" PRIu64 ", column %u: %s [BAD_EVENT]", publish->line, why.column, why.why);
 		else
@@ -268,10 +269,8 @@ static int open_grid(struct cli *cli)
 	uint64_t in_flight;
 	int rv = cli_number(cli, "in-flight", 1, 16u << 20, 65536, &in_flight);
 
-	if (rv == 0 && deadline != NULL && (!text_to_ms(deadline, &options.deadline_ms) || options.deadline_ms == 0)) {
-		cli_say("--deadline '%s': a time such as 500ms, 10s or 2m is wanted", deadline);
-		rv = EXIT_USAGE;
-	}
+	if (rv == 0 && deadline != NULL && (!text_to_ms(deadline, &options.deadline_ms) || options.deadline_ms == 0))
+		rv = cli_usage("--deadline '%s': a time such as 500ms, 10s or 2m is wanted", deadline);
 	options.window_events = (uint32_t)in_flight;
 	return rv == 0 ? cli_open(cli, &options) : rv;
 }
@@ -282,10 +281,8 @@ static int close_files(struct publish *publish, FILE *input)
 
 	if (input != NULL && input != stdin)
 		(void)fclose(input);
-	if (publish->history != NULL && fclose(publish->history) != 0) {
-		cli_say("the history could not be written");
-		rv = EXIT_FAILED;
-	}
+	if (publish->history != NULL && fclose(publish->history) != 0)
+		rv = cli_refuse(ERROR_IO, "look at its disk", "the history could not be written");
 	return rv;
 }
 

@@ -164,3 +164,10 @@ int cli_unknown_live(struct cli *cli, int error, const char *what, const char *n
 	cluster_map_deinit(&map);
 	return rv;
 }
+
+int cli_fail_view(struct cli *cli, int error, const char *view, const char *key)
+{
+	if (error == ERROR_UNKNOWN_VIEW)
+		return cli_unknown_live(cli, error, "view", view);
+	return key == NULL ? cli_fail(error, "view %s", view) : cli_fail(error, "view %s, key %s", view, key);
+}

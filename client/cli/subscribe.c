@@ -69,12 +69,12 @@ static int cursor_write(const char *path, const char *text)
 	bool written;
 
 	if (file == NULL) {
-		cli_say("%s: cannot be written", path);
+		(void)cli_refuse(ERROR_IO, "name another file", "%s: cannot be written", path);
 		return ERROR_IO;
 	}
 	written = fprintf(file, "%s\n", text) >= 0 && fflush(file) == 0 && fsync(fileno(file)) == 0;
 	if (fclose(file) != 0 || !written || rename(beside, path) != 0) {
-		cli_say("%s: cannot be written: %s", path, strerror(errno));
+		(void)cli_refuse(ERROR_IO, "look at its disk", "%s: cannot be written: %s", path, strerror(errno));
 		return ERROR_IO;
 	}
 	return 0;

@@ -104,7 +104,8 @@ static void progress_cells(struct cli *cli, struct table *table, const struct cl
 	struct view_progress progress;
 
 	if (view_progress_get(cli, map, view, &progress) != 0 || progress.unanswered > 0) {
-		cli_say("not every shard said how far view %s is", view->name);
+		(void)cli_refuse(ERROR_TIMEOUT, "see evgrid node ls", "not every shard said how far view %s is",
+				 view->name);
 		for (int i = 0; i < 5; i++)
 			table_cell_none(table);
 		return;

@@ -7,7 +7,7 @@ const struct cli_option view_errors_options[] = {
 	{"partition", "N", "only this partition"},
 	{"prefix", "X", "only keys that begin so"},
 	{"limit", "N", "end after so many"},
-	{"node", "NAME", "as this node's replicas have it"},
+	{"node", "NODE", "as this node's replicas have it"},
 	{NULL, NULL, NULL},
 };
 
@@ -84,7 +84,7 @@ int run_view_errors(struct cli *cli)
 	if (error == 0)
 		error = errors_all(scan, limit, &table);
 	evg_view_scan_close(scan);
-	rv = error == 0 ? table_print(&table, cli->json) : cli_fail(error, "view %s", cli->positionals[0]);
+	rv = error == 0 ? table_print(&table, cli->json) : cli_fail_view(cli, error, cli->positionals[0], NULL);
 	table_deinit(&table);
 	return rv == 0 && cli_interrupted != 0 ? EXIT_INTERRUPTED : rv;
 }
@@ -119,7 +119,7 @@ static int decide(struct cli *cli, bool skip)
 		cli_say("key %s is not blocked%s", key, offset == NULL ? "" : " there");
 	cli_say_why_not(key, cli_partition(key, partition_key), false, &entry);
 	evg_entry_free(&entry);
-	return error == 0 ? 0 : cli_fail(error, "view %s, key %s", view, key);
+	return error == 0 ? 0 : cli_fail_view(cli, error, view, key);
 }
 
 int run_view_retry(struct cli *cli)

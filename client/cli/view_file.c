@@ -1,6 +1,7 @@
 /* Reading view files, and the scripts that they name. */
 #include "client/cli/view_file.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "client/view_yaml.h"
@@ -12,10 +13,8 @@ static int read_file(const char *path, struct buffer *out)
 	uint8_t bytes[4096];
 	size_t size;
 
-	if (file == NULL) {
-		cli_say("%s: cannot be opened", path);
-		return EXIT_USAGE;
-	}
+	if (file == NULL)
+		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", path, strerror(errno));
 	while ((size = fread(bytes, 1, sizeof bytes, file)) > 0 && out->size <= DEFINITION_MAX_BYTES * 4u)
 		buffer_bytes(out, bytes, size);
 	if (file != stdin)
@@ -98,7 +97,7 @@ int view_file_read(struct view_file *file, const char *path)
 		return resolve_script(file);
 	if (rv != ERROR_BAD_VIEW)
 		return cli_fail(rv, "%s", path);
-	(void)fprintf(stderr, "%s:%u:%u: %s\n", path, error.line, error.column, error.why);
+	(void)fprintf(stderr, "%s:%u:%u: %s [BAD_VIEW]\n", path, error.line, error.column, error.why);
 	return EXIT_USAGE;
 }
 
@@ -122,10 +121,10 @@ int view_file_fault(const struct view_file *file, int error, const char *why)
 		const char *number = why + sizeof in_script - 1;
 		const char *text = number + strspn(number, "0123456789");
 
-		(void)fprintf(stderr, "%s:%.*s:1%s\n", file->script, (int)(text - number), number, text);
+		(void)fprintf(stderr, "%s:%.*s:1%s [BAD_VIEW]\n", file->script, (int)(text - number), number, text);
 		return EXIT_USAGE;
 	}
 	view_yaml_place(buffer_span(&file->yaml), why, &line, &column);
-	(void)fprintf(stderr, "%s:%u:%u: %s\n", file->path, line, column, why);
+	(void)fprintf(stderr, "%s:%u:%u: %s [BAD_VIEW]\n", file->path, line, column, why);
 	return EXIT_USAGE;
 }

@@ -32,10 +32,8 @@ static int get_mode(const struct cli *cli, evg_read *read)
 	if (at_least == NULL)
 		return 0;
 	read->mode = EVG_READ_AT_LEAST;
-	if (cli->positional_count != 2) {
-		cli_say("--at-least is a position of one partition: it goes with one KEY");
-		return EXIT_USAGE;
-	}
+	if (cli->positional_count != 2)
+		return cli_usage("--at-least is a position of one partition: it goes with one KEY");
 	return cli_offset("at-least", at_least, cli_partition(cli->positionals[1], cli_value(cli, "partition-key")),
 			  &read->at_least);
 }
@@ -110,8 +108,7 @@ static int get_key(struct cli *cli)
 	int error;
 
 	if (rv == 0 && many && (cli_has(cli, "all") || cli_has(cli, "as-of"))) {
-		cli_say("--all and --as-of go with one KEY");
-		rv = EXIT_USAGE;
+		rv = cli_usage("--all and --as-of go with one KEY");
 	}
 	if (rv == 0 && cli_has(cli, "as-of"))
 		return cli_get_as_of(cli, &read);
@@ -125,8 +122,7 @@ static int get_key(struct cli *cli)
 	else
 		error = get_one(cli, view, key, &read, &table);
 	if (error != 0)
-		rv = error == EVG_UNKNOWN_VIEW ? cli_unknown_live(cli, error, "view", view)
-					       : cli_fail(error, "view %s, key %s", view, key);
+		rv = cli_fail_view(cli, error, view, key);
 	else if (many || cli_has(cli, "all"))
 		rv = table_print(&table, cli->json);
 	else
@@ -259,8 +255,7 @@ static int get_keys(struct cli *cli, const char *path)
 			bulk.failed);
 	if (error == 0)
 		return rv;
-	rv = error == EVG_UNKNOWN_VIEW ? cli_unknown_live(cli, error, "view", cli->positionals[0])
-				       : cli_fail(error, "view %s", cli->positionals[0]);
+	rv = cli_fail_view(cli, error, cli->positionals[0], NULL);
 	return bulk.found + bulk.missing > 0 ? EXIT_PARTIAL : rv;
 }
 

@@ -10,7 +10,7 @@ const struct cli_option view_scan_options[] = {
 	{"partition", "N", "only this partition"},
 	{"prefix", "X", "only keys that begin so"},
 	{"limit", "N", "end after so many entries"},
-	{"node", "NAME", "read this node's replicas, whatever they have applied"},
+	{"node", "NODE", "read this node's replicas, whatever they have applied"},
 	{"local", NULL, "read the primaries' replicas without waiting for freshness"},
 	{"at-least", "OFFSET", "with --partition: wait until this offset is applied"},
 	{NULL, NULL, NULL},
@@ -58,10 +58,8 @@ static int scan_setup(struct cli *cli, evg_scan_options *options, uint64_t *limi
 		options->mode = EVG_READ_LOCAL;
 	if (at_least == NULL)
 		return 0;
-	if (partition == EVG_ALL_PARTITIONS) {
-		cli_say("--at-least is an offset of one partition: --partition is wanted, too");
-		return EXIT_USAGE;
-	}
+	if (partition == EVG_ALL_PARTITIONS)
+		return cli_usage("--at-least is an offset of one partition: --partition is wanted, too");
 	options->mode = EVG_READ_AT_LEAST;
 	return cli_offset("at-least", at_least, options->partition, &options->at_least);
 }
@@ -125,7 +123,7 @@ int run_view_scan(struct cli *cli)
 	if (error == 0)
 		error = scan_all(scan, limit, &table);
 	evg_view_scan_close(scan);
-	rv = error == 0 ? table_print(&table, cli->json) : cli_fail(error, "view %s", cli->positionals[0]);
+	rv = error == 0 ? table_print(&table, cli->json) : cli_fail_view(cli, error, cli->positionals[0], NULL);
 	table_deinit(&table);
 	return rv == 0 && cli_interrupted != 0 ? EXIT_INTERRUPTED : rv;
 }
@@ -222,10 +220,8 @@ int cli_get_as_of(struct cli *cli, evg_read *read)
 
 	if (rv != 0)
 		return rv;
-	if (read->mode != EVG_READ_LINEARIZABLE && (time_us != 0 || read->node == NULL)) {
-		cli_say("--as-of goes with --node and an offset, or alone");
-		return EXIT_USAGE;
-	}
+	if (read->mode != EVG_READ_LINEARIZABLE && (time_us != 0 || read->node == NULL))
+		return cli_usage("--as-of goes with --node and an offset, or alone");
 	read->mode = time_us != 0 ? EVG_READ_AS_OF_TIME : EVG_READ_AS_OF_OFFSET;
 	read->at_least = time_us != 0 ? time_us : offset;
 	error = evg_view_get(cli->grid, cli->positionals[0], read, &entry);
@@ -234,5 +230,5 @@ int cli_get_as_of(struct cli *cli, evg_read *read)
 	else
 		cli_say_why_not(key, partition, time_us != 0, &entry);
 	evg_entry_free(&entry);
-	return error == 0 ? 0 : cli_fail(error, "view %s, key %s", cli->positionals[0], key);
+	return error == 0 ? 0 : cli_fail_view(cli, error, cli->positionals[0], key);
 }

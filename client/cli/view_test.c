@@ -1,4 +1,5 @@
 /* view test: a view over the events of a file, without a cluster. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -32,7 +33,8 @@ static int take_line(struct view_trial *trial, struct cloudevent *cloudevent, st
 	if (error == 0 || error == ERROR_MEMORY)
 		return error;
 	lines->wrong++;
-	cli_say("line %" PRIu64 ": %s", lines->read, error == ERROR_BAD_EVENT ? why.why : evg_error_text(error));
+	cli_say("line %" PRIu64 ": %s [%s]", lines->read, error == ERROR_BAD_EVENT ? why.why : evg_error_text(error),
+		evg_error_name(error));
 	return 0;
 }
 
@@ -152,10 +154,8 @@ static int try_events(struct cli *cli, struct view_trial *trial)
 	uint64_t blocked = 0;
 	int error;
 
-	if (file == NULL) {
-		cli_say("%s: cannot be opened", path);
-		return EXIT_USAGE;
-	}
+	if (file == NULL)
+		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", path, strerror(errno));
 	error = take_lines(trial, file, &lines);
 	if (file != stdin)
 		(void)fclose(file);
@@ -176,10 +176,8 @@ int run_view_test(struct cli *cli)
 	int error;
 	int rv;
 
-	if (!cli_has(cli, "events")) {
-		cli_say("--events FILE is wanted");
-		return EXIT_USAGE;
-	}
+	if (!cli_has(cli, "events"))
+		return cli_usage("--events FILE is wanted");
 	rv = view_file_read(&file, cli->positionals[0]);
 	error = rv == 0 ? view_trial_new(buffer_span(&file.definition), &trial, why) : 0;
 	if (error != 0)

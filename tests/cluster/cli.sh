@@ -55,6 +55,8 @@ mv "$work/contexts.yaml" "$XDG_CONFIG_HOME/evgrid/contexts.yaml"
 
 say 'faults: the nearest name, the code, the next step'
 expect 2 "no command 'viwe'; did you mean 'view'? [USAGE]" "$program" viwe ls
+expect 2 "no command 'viwe'; did you mean 'view'? [USAGE]" "$program" help viwe
+expect 2 "no command 'gte'; did you mean 'get'? [USAGE]" "$program" help view gte
 expect 2 "no option '--sream'; did you mean '--stream'? [USAGE]; see evgrid help replay" "$program" replay --sream x
 expect 4 "no stream 'Ordr'; did you mean 'Order'? [UNKNOWN_STREAM]; create it" "$program" replay --stream Ordr
 expect 4 "no stream 'Ordr'; did you mean 'Order'?" "$program" subscribe --stream Ordr
@@ -63,6 +65,15 @@ expect 4 "no view 'oders'; did you mean 'orders'? [UNKNOWN_VIEW]" "$program" vie
 expect 4 "no view 'oders'; did you mean 'orders'?" "$program" view describe oders
 expect 4 "no node 'deb'; did you mean 'dev'?" "$program" partition ls --node deb
 expect 4 "no node 'deb'; did you mean 'dev'?" "$program" replay --node deb
+expect 4 "no view 'oders'; did you mean 'orders'?" "$program" view scan oders
+expect 4 "no stream 'Ordr'; did you mean 'Order'?" "$program" history o-1 --stream Ordr
+expect 4 "no node 'deb'; did you mean 'dev'?" "$program" history o-1 --node deb
+expect 4 "no error 'NOT_REDY'; did you mean 'NOT_READY'? [NOT_FOUND]; see evgrid errors" "$program" errors not_redy
+expect 9 '[NOT_READY]; see evgrid cluster status' "$program" cluster wait --nodes 2 --timeout 200ms
+expect 4 '[NOT_FOUND]; name what data.dir' "$program" journal verify "$work/config"
+printf 'view: v\nstream: Order\nkind: entity\non: {A: {putt: all}}\n' >"$work/v.yaml"
+expect 2 "v.yaml:4:10: on.A.putt" "$program" view apply "$work/v.yaml"
+grep -qF '[BAD_VIEW]' "$work/stderr" || fail "no code: $(cat "$work/stderr")"
 
 # in_terminal COMMAND...: what a terminal shows of both its outputs.
 in_terminal() {
