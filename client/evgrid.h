@@ -247,7 +247,7 @@ typedef struct evg_decide {
  * key is free (entry->error EVG_NOT_FOUND: and nothing is stored). EVG_BLOCKED: another event, or the same one tried
  * again, cannot be applied; entry says which and why. EVG_REFUSED: the key is not blocked by that event.
  * EVG_CATCHING_UP: the waiting events are being read still. EVG_OUTCOME_UNKNOWN: safe to ask again. */
-int evg_view_decide(evg *grid, const char *view, const evg_decide *decide, evg_entry *entry);
+int evg_view_decide(evg *grid, const char *view, const evg_decide *what, evg_entry *entry);
 
 /* --- scanning a view by key --------------------------------------------------------------------------------------- */
 

@@ -146,6 +146,7 @@ section_tidy() {
     else skipped 'shellcheck: not installed'; fi
     command -v clang-tidy-14 >/dev/null || { skipped 'clang-tidy: needs clang-tidy-14 (Debian 12)'; return; }
     configure build-clang clang || { failed 'clang-tidy: no build-clang/'; return; }
+    ninja -C build-clang examples/evgrid.h || { failed 'clang-tidy: no header for the examples'; return; }
     mapfile -t sources < <(python3 -c 'import json, os, sys
 for one in json.load(open("build-clang/compile_commands.json")):
     print(os.path.relpath(os.path.join(one["directory"], one["file"])))' | sort -u)

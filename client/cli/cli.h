@@ -121,7 +121,7 @@ const char *cli_long_form(const char *argument); /* of -o, -s, ...; else the arg
 /* What the words of an unfinished command line may go on with, one a line, each with a tab and what it is; ":files" and
  * ":directories" stand for those. The last word is the one that is being typed; "" when it has not been begun. */
 void cli_complete(FILE *to, int count, char **words);
-void man_page(struct buffer *out); /* evgrid(1), in roff */
+void man_page(struct buffer *page); /* evgrid(1), in roff */
 
 void cli_help(FILE *to, const char *noun, const char *name);
 int cli_help_topic(FILE *to, const char *topic); /* 0, or EXIT_USAGE: no such topic */
