@@ -226,7 +226,7 @@ uint64_t lanes_next_ms(const struct core *core); /* when a waiting flow can go o
 uint32_t session_shard(struct core *core, uint32_t node_id, uint16_t shard); /* ENDPOINT_NONE: not in the map */
 uint32_t session_partition(struct core *core, uint16_t partition);           /* its primary's shard */
 bool session_up(struct core *core, uint32_t endpoint);                       /* begins greeting where it is not */
-/* Some control port answers, and none of those that do knows of a controller: nothing will be elected, for now. */
+/* Some control port answers, and none of those that do knows of a controller: nothing is elected while that is so. */
 bool session_headless(const struct core *core);
 /* The partition has no primary that could be reached, and will not get one soon. */
 bool session_stranded(const struct core *core, uint16_t partition);

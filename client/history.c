@@ -2,16 +2,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "client/cloudevent.h"
-#include "client/grid.h"
+#include "client/record.h"
 
 #define HISTORY_PAGE 1000u
 #define PAGE_BYTES (256u * 1024)
-
-static evg_bytes bytes_of(struct span span)
-{
-	return evg_bytes_of(span.data, span.size);
-}
 
 /* Copies of what the user lent, one behind the other. */
 static struct span keep(uint8_t **at, evg_bytes bytes)
@@ -125,49 +119,10 @@ static int history_page(struct evg_history *history)
 	return rv;
 }
 
-static const char *stream_name(struct evg_history *history, uint32_t id)
-{
-	const struct map_stream *stream = cluster_map_stream(&history->map, id);
-	struct cluster_map newer;
-
-	if (stream == NULL && grid_map(history->grid, &newer) == 0) {
-		cluster_map_deinit(&history->map);
-		history->map = newer;
-		stream = cluster_map_stream(&history->map, id);
-	}
-	return stream == NULL ? "" : stream->name;
-}
-
-static void record_fill(struct evg_history *history, const struct history_record *from, evg_record *record)
-{
-	const struct event *event = &history->event;
-
-	*record = (evg_record){
-		.partition = evg_history_partition(history),
-		.offset = from->offset,
-		.sequence = from->sequence,
-		.ingest_us = from->ingest_us,
-		.headers = bytes_of(event->headers),
-		.event =
-			{
-				.stream = stream_name(history, event->stream_id),
-				.type = bytes_of(event->type),
-				.key = bytes_of(event->key),
-				.partition_key = bytes_of(event->partition_key),
-				.id = bytes_of(cloudevent_id(event, history->id)),
-				.source = bytes_of(event->source),
-				.time_us = event->time_us,
-				.correlation_id = bytes_of(event->correlation_id),
-				.causation_id = bytes_of(event->causation_id),
-				.content_type = bytes_of(event->content_type),
-				.payload = bytes_of(event->payload),
-			},
-	};
-}
-
 int evg_history_next(evg_history *history, evg_record *record)
 {
 	struct history_record next;
+	struct record_place place;
 	struct reader event;
 	int rv = grid_is_own_thread(history->grid) ? ERROR_USAGE : 0;
 
@@ -185,7 +140,14 @@ int evg_history_next(evg_history *history, evg_record *record)
 	if (rv != 0)
 		return rv;
 	history->left--;
-	record_fill(history, &next, record);
+	place = (struct record_place){
+		.stream = record_stream(history->grid, &history->map, history->event.stream_id),
+		.partition = evg_history_partition(history),
+		.offset = next.offset,
+		.sequence = next.sequence,
+		.ingest_us = next.ingest_us,
+	};
+	record_fill(record, &history->event, &place, history->id);
 	return EVG_OK;
 }
 

@@ -3,11 +3,6 @@
 
 #include "client/cloudevent.h"
 
-static evg_bytes bytes_of(struct span span)
-{
-	return evg_bytes_of(span.data, span.size);
-}
-
 const char *record_stream(struct evg *grid, struct cluster_map *map, uint32_t id)
 {
 	const struct map_stream *stream = cluster_map_stream(map, id);

@@ -1,8 +1,13 @@
-/* What replays and subscriptions hand out: a stored event as evg_record shows it. */
+/* What replays, histories and subscriptions hand out: a stored event as evg_record shows it. */
 #ifndef EVGRID_CLIENT_RECORD_H
 #define EVGRID_CLIENT_RECORD_H
 
 #include "client/grid.h"
+
+static inline evg_bytes bytes_of(struct span span)
+{
+	return evg_bytes_of(span.data, span.size);
+}
 
 struct record_place {
 	const char *stream;

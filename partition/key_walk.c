@@ -25,24 +25,6 @@ void key_walk_deinit(struct key_walk *walk)
 
 /* --- windows ------------------------------------------------------------------------------------------------------ */
 
-/* The extent that holds an offset below log->sealed. */
-static const struct log_extent *extent_of(const struct log *log, uint64_t offset)
-{
-	size_t low = 0;
-	size_t high = log->extent_count;
-
-	assert(offset < log->sealed);
-	while (high - low > 1) {
-		size_t middle = low + (high - low) / 2;
-
-		if (log->extents[middle].from <= offset)
-			low = middle;
-		else
-			high = middle;
-	}
-	return &log->extents[low];
-}
-
 static void window_indexed(struct key_walk *walk, const struct log_extent *extent)
 {
 	const struct key_index index = {extent->keys_place, extent->keys, extent->occurrences, extent->keys_checksum};
@@ -82,7 +64,7 @@ void key_walk_window(struct key_walk *walk, const struct log *log, uint64_t low,
 		return;
 	edge = reverse ? high - 1 : low;
 	if (edge < log->sealed) {
-		window_indexed(walk, extent_of(log, edge));
+		window_indexed(walk, log_extent_of(log, edge));
 	} else if (reverse) {
 		uint64_t begin = high > KEY_WALK_TAIL_OFFSETS ? high - KEY_WALK_TAIL_OFFSETS : 0;
 

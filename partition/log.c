@@ -350,8 +350,7 @@ const struct log_entry *log_next(const struct log *log, const struct log_entry *
 
 /* --- the sealed part ---------------------------------------------------------------------------------------------- */
 
-/* The last extent that begins at or before `offset`, which is sealed. */
-static const struct log_extent *extent_find(const struct log *log, uint64_t offset)
+const struct log_extent *log_extent_of(const struct log *log, uint64_t offset)
 {
 	size_t low = 0;
 	size_t high = log->extent_count;
@@ -411,7 +410,7 @@ uint64_t log_cut_base(const struct log *log, uint64_t offset)
 		return log->end;
 	if (offset >= log->sealed)
 		return log_find(log, offset)->base;
-	extent = extent_find(log, offset);
+	extent = log_extent_of(log, offset);
 	return extent->from + mark_find(extent, offset).offset;
 }
 
@@ -435,7 +434,7 @@ bool log_place_of(const struct log *log, uint64_t offset, struct log_place *plac
 		};
 		return true;
 	}
-	extent = extent_find(log, offset);
+	extent = log_extent_of(log, offset);
 	mark = mark_find(extent, offset);
 	*place = (struct log_place){
 		.segment = extent->segment,

@@ -103,6 +103,8 @@ int log_extend(struct log *log, const struct log_extent *extent, const struct lo
 /* A sealed segment was rewritten: its extent now lies in the next generation, and is cut there as it was here. Takes
  * the marks. The bytes that the cut leaves out are for the caller to drop: new size - the extent's size then. */
 void log_move_extent(struct log *log, const struct log_extent *extent);
+/* The extent that holds an offset below log->sealed. */
+const struct log_extent *log_extent_of(const struct log *log, uint64_t offset);
 /* The extent in this sealed segment, NULL: none. */
 const struct log_extent *log_extent_in(const struct log *log, uint32_t segment);
 

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "proto/limits.h"
+
 #define VARINT_MAX_BYTES 10u
 #define BUFFER_FIRST_BYTES 256u
 
@@ -25,6 +27,11 @@ uint64_t reader_varint(struct reader *r)
 	}
 	r->failed = true;
 	return 0;
+}
+
+struct span reader_long(struct reader *r)
+{
+	return reader_bytes(r, reader_u32(r));
 }
 
 struct span reader_string(struct reader *r, size_t max_bytes)
@@ -130,6 +137,13 @@ void buffer_varint(struct buffer *b, uint64_t value)
 	size_t size = varint_store(bytes, value);
 
 	buffer_bytes(b, bytes, size);
+}
+
+void buffer_long(struct buffer *b, struct span s)
+{
+	assert(s.size <= MESSAGE_MAX_BYTES);
+	buffer_u32(b, (uint32_t)s.size);
+	buffer_bytes(b, s.data, s.size);
 }
 
 void buffer_string(struct buffer *b, struct span s)

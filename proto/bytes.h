@@ -99,6 +99,7 @@ uint64_t reader_varint(struct reader *r);
 
 /* A varint length followed by that many bytes; a length above max fails. */
 struct span reader_string(struct reader *r, size_t max_bytes);
+struct span reader_long(struct reader *r); /* of a u32 length; SPAN_NULL when more is claimed than is there */
 
 /* True when nothing failed and nothing is left: what a whole message must satisfy. */
 static inline bool reader_done(const struct reader *r)
@@ -131,6 +132,7 @@ void buffer_u32(struct buffer *b, uint32_t value);
 void buffer_u64(struct buffer *b, uint64_t value);
 void buffer_varint(struct buffer *b, uint64_t value);
 void buffer_string(struct buffer *b, struct span s); /* varint length, then the bytes */
+void buffer_long(struct buffer *b, struct span s);   /* u32 length, then the bytes, at most MESSAGE_MAX_BYTES */
 
 static inline struct span buffer_span(const struct buffer *b)
 {

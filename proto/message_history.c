@@ -3,18 +3,6 @@
 
 #include "proto/message.h"
 
-static void buffer_long(struct buffer *out, struct span bytes)
-{
-	assert(bytes.size <= MESSAGE_MAX_BYTES);
-	buffer_u32(out, (uint32_t)bytes.size);
-	buffer_bytes(out, bytes.data, bytes.size);
-}
-
-static struct span reader_long(struct reader *in)
-{
-	return reader_bytes(in, reader_u32(in));
-}
-
 /* --- history: u64 ticket, u16 partition, u32 stream id, u8 reverse, u64 from, u64 until, u64 until us, u16 limit,
  *     u32 max bytes, string key, string partition key */
 

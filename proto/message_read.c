@@ -3,18 +3,6 @@
 
 #include "proto/message.h"
 
-static void buffer_long(struct buffer *out, struct span bytes)
-{
-	assert(bytes.size <= MESSAGE_MAX_BYTES);
-	buffer_u32(out, (uint32_t)bytes.size);
-	buffer_bytes(out, bytes.data, bytes.size);
-}
-
-static struct span reader_long(struct reader *in)
-{
-	return reader_bytes(in, reader_u32(in));
-}
-
 /* --- read item: u64 ticket, u16 partition, u8 mode, u32 view id, u32 stream id, u64 at least, u32 wait ms, string key,
  *     string partition key, u8 any */
 

@@ -629,14 +629,15 @@ uint64_t harness_append_next(struct harness *harness, uint32_t node, const char 
 	return harness_append(harness, node, ++harness->number, key, 1, NULL);
 }
 
-uint64_t harness_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key, uint64_t at_least,
-		      uint32_t wait_ms)
+static uint64_t read_of(struct harness *harness, uint32_t node, uint32_t view_id, enum read_mode mode, const char *key,
+			uint64_t at_least, uint32_t wait_ms)
 {
 	struct read_item item = {
 		.ticket = next_ticket(harness),
 		.partition = harness->partition,
 		.mode = (uint8_t)mode,
-		.stream_id = HARNESS_STREAM,
+		.view_id = view_id,
+		.stream_id = view_id == 0 ? HARNESS_STREAM : 0,
 		.at_least = at_least,
 		.wait_ms = wait_ms,
 		.key = span_of_text(key),
@@ -648,6 +649,12 @@ uint64_t harness_read(struct harness *harness, uint32_t node, enum read_mode mod
 	client_sends(harness, node, MESSAGE_READ, &body);
 	buffer_deinit(&body);
 	return item.ticket;
+}
+
+uint64_t harness_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key, uint64_t at_least,
+		      uint32_t wait_ms)
+{
+	return read_of(harness, node, 0, mode, key, at_least, wait_ms);
 }
 
 uint64_t harness_replay(struct harness *harness, uint32_t node, uint64_t from, uint32_t max_bytes)
@@ -707,22 +714,7 @@ uint64_t harness_decide(struct harness *harness, uint32_t node, const struct dec
 uint64_t harness_view_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key,
 			   uint64_t at_least, uint32_t wait_ms)
 {
-	struct read_item item = {
-		.ticket = next_ticket(harness),
-		.partition = harness->partition,
-		.mode = (uint8_t)mode,
-		.view_id = HARNESS_VIEW,
-		.at_least = at_least,
-		.wait_ms = wait_ms,
-		.key = span_of_text(key),
-		.partition_key = span_of_text("k"),
-	};
-	struct buffer body = BUFFER_NULL;
-
-	read_item_encode(&item, &body);
-	client_sends(harness, node, MESSAGE_READ, &body);
-	buffer_deinit(&body);
-	return item.ticket;
+	return read_of(harness, node, HARNESS_VIEW, mode, key, at_least, wait_ms);
 }
 
 /* {"view": "v", "stream": "Customer", "kind": "entity", "on": {"Created": {"put": "all"}}} */
