@@ -34,7 +34,9 @@ static const unsigned allowed_moves[PARTITION_ROLE_COUNT] = {
 
 int partition_init(struct partition *partition, struct shard *shard, uint16_t id)
 {
-	*partition = (struct partition){.shard = shard, .id = id, .deadline_ms = UINT64_MAX, .log = LOG_NULL};
+	*partition = (struct partition){.shard = shard, .id = id, .log = LOG_NULL};
+	partition->deadline_ms = &shard->deadlines_ms[shard_slot(partition)];
+	*partition->deadline_ms = UINT64_MAX;
 	partition->state = state_new(id);
 	return partition->state == NULL ? -1 : 0;
 }
@@ -408,7 +410,7 @@ int partition_step(struct partition *partition)
 {
 	int result = 0;
 
-	partition->deadline_ms = UINT64_MAX;
+	*partition->deadline_ms = UINT64_MAX;
 	if (partition->shard->map == NULL && partition->role != PARTITION_NONE)
 		return 0; /* another process is this node now (6.6) */
 	if (partition->role == PARTITION_STOPPED) {

@@ -152,7 +152,7 @@ struct partition {
 		uint64_t wait_ms;             /* the next time */
 		bool under_way;               /* begun, and not in the ISR again */
 	} rebuild;
-	uint64_t deadline_ms;
+	uint64_t *deadline_ms; /* of the shard's deadlines: those of all partitions lie together */
 	struct fetch apply;
 	struct fetch fill;
 	struct fetch look; /* for the newest epoch start, when the log's history is asked for */
@@ -206,8 +206,8 @@ void partition_status(const struct partition *partition, struct partition_status
 /* The earliest of what this partition waits for. */
 static inline void partition_deadline(struct partition *partition, uint64_t at_ms)
 {
-	if (at_ms < partition->deadline_ms)
-		partition->deadline_ms = at_ms;
+	if (at_ms < *partition->deadline_ms)
+		*partition->deadline_ms = at_ms;
 }
 
 #endif

@@ -599,9 +599,10 @@ static void begin_turn(struct shard *shard, const struct shard_time *time)
 	for (uint32_t w = 0; w < TOUCH_WORDS; w++) {
 		shard->touched[w] |= shard->again[w];
 		shard->again[w] = 0;
+		shard->stepped[w] = 0;
 	}
 	for (uint32_t i = 0; i < shard->partition_count; i++)
-		if (shard->partitions[i].deadline_ms <= time->now_ms)
+		if (shard->deadlines_ms[i] <= time->now_ms)
 			touch_set(shard->touched, i);
 }
 
@@ -644,6 +645,7 @@ static int step_touched(struct shard *shard)
 			if (!is_touched(shard, i))
 				continue;
 			shard->touched[i / 64] &= ~((uint64_t)1 << (i % 64));
+			touch_set(shard->stepped, i);
 			result = partition_step(&shard->partitions[i]);
 			subscribe_step(&shard->partitions[i]);
 		}
@@ -685,8 +687,8 @@ static uint64_t next_timer(const struct shard *shard)
 		if (shard->replays[i].used && shard->replays[i].fetch.ticket == 0)
 			return shard->time.now_ms;
 	for (uint32_t i = 0; i < shard->partition_count; i++)
-		if (shard->partitions[i].deadline_ms < next_ms)
-			next_ms = shard->partitions[i].deadline_ms;
+		if (shard->deadlines_ms[i] < next_ms)
+			next_ms = shard->deadlines_ms[i];
 	if (shard->rewrite && shard->disk_retry_ms < next_ms)
 		next_ms = shard->disk_retry_ms;
 	if (shard_seal_timer(shard) < next_ms)
@@ -731,6 +733,14 @@ int shard_status(const struct shard *shard, uint16_t partition, struct partition
 uint64_t shard_bytes_pending(const struct shard *shard)
 {
 	return shard->pending_bytes + journal_pending_bytes(shard->journal);
+}
+
+bool shard_stepped(const struct shard *shard, uint16_t partition)
+{
+	const struct partition *asked = shard_partition(shard, partition);
+	uint32_t i = asked == NULL ? 0 : shard_slot(asked);
+
+	return asked != NULL && (shard->stepped[i / 64] >> (i % 64) & 1) != 0;
 }
 
 const struct log *shard_log(const struct shard *shard, uint16_t partition)

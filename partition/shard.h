@@ -170,6 +170,8 @@ int shard_status(const struct shard *shard, uint16_t partition, struct partition
 uint64_t shard_bytes_pending(const struct shard *shard);
 /* The log's index and the state, read-only, for the simulator's invariants: it reads batches through its own disk. */
 const struct log *shard_log(const struct shard *shard, uint16_t partition);
+/* Whether the partition was stepped in the last turn: what a turn does to log or state shows in one of its steps. */
+bool shard_stepped(const struct shard *shard, uint16_t partition);
 struct state *shard_state(struct shard *shard, uint16_t partition);
 
 #endif

@@ -112,9 +112,11 @@ struct shard {
 
 	struct partition *partitions; /* of p = index + i * W */
 	uint32_t partition_count;
-	uint64_t touched[TOUCH_WORDS]; /* by i */
-	uint64_t again[TOUCH_WORDS];   /* not finished in this turn */
-	uint64_t hints[TOUCH_WORDS];   /* commit offsets the journal does not bear yet */
+	uint64_t deadlines_ms[PARTITION_COUNT]; /* by i; looked through twice a turn */
+	uint64_t touched[TOUCH_WORDS];          /* by i */
+	uint64_t stepped[TOUCH_WORDS];          /* in this turn */
+	uint64_t again[TOUCH_WORDS];            /* not finished in this turn */
+	uint64_t hints[TOUCH_WORDS];            /* commit offsets the journal does not bear yet */
 	uint64_t open_block[TOUCH_WORDS];
 	uint64_t written_block[TOUCH_WORDS];
 	bool open_items; /* the open block holds something */

@@ -1,7 +1,7 @@
 /* The oracle: watches every turn of every shard, every answer to a client and every change of metadata, and holds them
  * against what it has seen before. It reads logs and disks, never asks the code under test for its opinion.
  *
- * After every turn
+ * After every turn, of the partitions that were stepped in it; after every sixteenth, of all
  *   O1 what a replica calls committed is, batch for batch, what every other replica has called committed there; what
  *      is sealed was committed, and is the same bytes; sequences rise;
  *   O2 equal applied offsets have equal digests, but for a state that a fault has made wrong: that one is found, and

@@ -52,6 +52,7 @@ struct oracle {
 	struct sim *sim;
 	struct member members[NODES_MAX];
 	uint64_t map_version;
+	uint64_t turns;
 	uint64_t lost;       /* acknowledged events that an operator gave up */
 	uint32_t controller; /* host index + 1; 0: none yet */
 	struct chronicle partitions[PARTITION_COUNT];
