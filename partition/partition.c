@@ -108,7 +108,7 @@ int partition_append(struct partition *partition, const struct batch *batch)
 		return result;
 	if (log_append(&partition->log, &entry) != 0)
 		return -1;
-	touch_set(shard->open_block, shard_slot(partition));
+	bit_set(shard->open_block, shard_slot(partition));
 	shard->open_items = true;
 	shard->snapshot.journal_bytes += batch->size;
 	partition_note_history(partition, batch);
@@ -188,7 +188,7 @@ void partition_commit(struct partition *partition, uint64_t commit)
 	log_advance_commit(&partition->log, commit);
 	partition->committed_us = partition->shard->time.now_us;
 	partition->heard = true;
-	touch_set(partition->shard->hints, shard_slot(partition));
+	bit_set(partition->shard->hints, shard_slot(partition));
 	shard_touch(partition);
 }
 

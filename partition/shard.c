@@ -601,56 +601,47 @@ static void begin_turn(struct shard *shard, const struct shard_time *time)
 		shard->again[w] = 0;
 		shard->stepped[w] = 0;
 	}
-	for (uint32_t i = 0; i < shard->partition_count; i++)
+	for (uint32_t i = 0; i < shard->partition_count && shard->due_ms <= time->now_ms; i++)
 		if (shard->deadlines_ms[i] <= time->now_ms)
-			touch_set(shard->touched, i);
+			bit_set(shard->touched, i);
+	shard->due_ms = 0;
 }
 
-static bool is_touched(const struct shard *shard, uint32_t i)
+static uint32_t next_touched(const struct shard *shard, uint32_t from)
 {
-	return (shard->touched[i / 64] >> (i % 64) & 1) != 0;
-}
-
-static bool any(const uint64_t set[TOUCH_WORDS])
-{
-	uint64_t all = 0;
-
-	for (uint32_t w = 0; w < TOUCH_WORDS; w++)
-		all |= set[w];
-	return all != 0;
+	return bit_next(shard->touched, from, shard->partition_count);
 }
 
 static int prepare_touched(struct shard *shard)
 {
 	int result = 0;
 
-	for (uint32_t i = 0; i < shard->partition_count && result == 0; i++)
-		if (is_touched(shard, i))
-			result = partition_prepare(&shard->partitions[i]);
+	for (uint32_t i = next_touched(shard, 0); i < shard->partition_count && result == 0;
+	     i = next_touched(shard, i + 1))
+		result = partition_prepare(&shard->partitions[i]);
 	return result;
 }
 
 static int step_touched(struct shard *shard)
 {
+	uint32_t count = shard->partition_count;
 	int result = 0;
 
-	for (uint32_t pass = 0; pass < STEP_PASSES && any(shard->touched) && result == 0; pass++) {
-		for (uint32_t i = 0; i < shard->partition_count; i++)
-			if (is_touched(shard, i))
-				partition_advance(&shard->partitions[i]);
+	for (uint32_t pass = 0; pass < STEP_PASSES && bit_any(shard->touched, count) && result == 0; pass++) {
+		for (uint32_t i = next_touched(shard, 0); i < count; i = next_touched(shard, i + 1))
+			partition_advance(&shard->partitions[i]);
 		partition_apply_group(shard);
-		for (uint32_t k = 0; k < shard->partition_count && result == 0; k++) {
-			uint32_t i = (shard->first + k) % shard->partition_count;
+		for (uint32_t k = bit_next_round(shard->touched, shard->first, 0, count); k < count && result == 0;
+		     k = bit_next_round(shard->touched, shard->first, k + 1, count)) {
+			uint32_t i = (shard->first + k) % count;
 
-			if (!is_touched(shard, i))
-				continue;
-			shard->touched[i / 64] &= ~((uint64_t)1 << (i % 64));
-			touch_set(shard->stepped, i);
+			bit_clear(shard->touched, i);
+			bit_set(shard->stepped, i);
 			result = partition_step(&shard->partitions[i]);
 			subscribe_step(&shard->partitions[i]);
 		}
 	}
-	shard->first = (shard->first + 1) % shard->partition_count;
+	shard->first = (shard->first + 1) % count;
 	return result;
 }
 
@@ -674,21 +665,31 @@ static int run(struct shard *shard)
 	return write_block(shard);
 }
 
-static uint64_t next_timer(const struct shard *shard)
+static uint64_t next_deadline(const struct shard *shard)
+{
+	uint64_t next_ms = UINT64_MAX;
+
+	for (uint32_t i = 0; i < shard->partition_count; i++)
+		next_ms = shard->deadlines_ms[i] < next_ms ? shard->deadlines_ms[i] : next_ms;
+	return next_ms;
+}
+
+static uint64_t next_timer(struct shard *shard)
 {
 	uint64_t next_ms = scan_next_ms(shard);
 	bool snapshots = shard->snapshot.round < shard->partition_count && !shard->snapshot.in_flight;
 
 	if (shard->phase != SHARD_RUNNING)
 		return shard->phase > SHARD_SNAPSHOTS && shard->recovery_ticket == 0 ? shard->time.now_ms : UINT64_MAX;
-	if (any(shard->touched) || any(shard->again) || snapshots || history_has_work(shard))
+	if (bit_any(shard->touched, shard->partition_count) || bit_any(shard->again, shard->partition_count) ||
+	    snapshots || history_has_work(shard))
 		return shard->time.now_ms;
 	for (uint32_t i = 0; shard->replays_open > 0 && i < REPLAYS_MAX; i++)
 		if (shard->replays[i].used && shard->replays[i].fetch.ticket == 0)
 			return shard->time.now_ms;
-	for (uint32_t i = 0; i < shard->partition_count; i++)
-		if (shard->deadlines_ms[i] < next_ms)
-			next_ms = shard->deadlines_ms[i];
+	shard->due_ms = next_deadline(shard);
+	if (shard->due_ms < next_ms)
+		next_ms = shard->due_ms;
 	if (shard->rewrite && shard->disk_retry_ms < next_ms)
 		next_ms = shard->disk_retry_ms;
 	if (shard_seal_timer(shard) < next_ms)
@@ -735,12 +736,9 @@ uint64_t shard_bytes_pending(const struct shard *shard)
 	return shard->pending_bytes + journal_pending_bytes(shard->journal);
 }
 
-bool shard_stepped(const struct shard *shard, uint16_t partition)
+const uint64_t *shard_stepped(const struct shard *shard)
 {
-	const struct partition *asked = shard_partition(shard, partition);
-	uint32_t i = asked == NULL ? 0 : shard_slot(asked);
-
-	return asked != NULL && (shard->stepped[i / 64] >> (i % 64) & 1) != 0;
+	return shard->stepped;
 }
 
 const struct log *shard_log(const struct shard *shard, uint16_t partition)

@@ -2,12 +2,13 @@
 #ifndef EVGRID_PARTITION_SHARD_INTERNAL_H
 #define EVGRID_PARTITION_SHARD_INTERNAL_H
 
+#include "partition/bits.h"
 #include "partition/journal.h"
 #include "partition/outbox.h"
 #include "partition/partition.h"
 #include "partition/sealed.h"
 
-#define TOUCH_WORDS ((PARTITION_COUNT + 63u) / 64u)
+#define TOUCH_WORDS BIT_WORDS(PARTITION_COUNT)
 #define PENDINGS_MAX 262144u     /* answers under way in one shard */
 #define PENDING_CHUNK 128u       /* allocated at once */
 #define READS_WAITING_MAX 16384u /* reads that wait for a position or a lease */
@@ -112,7 +113,8 @@ struct shard {
 
 	struct partition *partitions; /* of p = index + i * W */
 	uint32_t partition_count;
-	uint64_t deadlines_ms[PARTITION_COUNT]; /* by i; looked through twice a turn */
+	uint64_t deadlines_ms[PARTITION_COUNT]; /* by i */
+	uint64_t due_ms;                        /* their least after the last turn; 0: not known */
 	uint64_t touched[TOUCH_WORDS];          /* by i */
 	uint64_t stepped[TOUCH_WORDS];          /* in this turn */
 	uint64_t again[TOUCH_WORDS];            /* not finished in this turn */
@@ -201,21 +203,16 @@ static inline uint32_t shard_slot(const struct partition *partition)
 	return (uint32_t)(partition - partition->shard->partitions);
 }
 
-static inline void touch_set(uint64_t set[TOUCH_WORDS], uint32_t i)
-{
-	set[i / 64] |= (uint64_t)1 << (i % 64);
-}
-
 /* The partition is stepped in the turn to come, or in this one if its step is still ahead. */
 static inline void shard_touch(struct partition *partition)
 {
-	touch_set(partition->shard->touched, shard_slot(partition));
+	bit_set(partition->shard->touched, shard_slot(partition));
 }
 
 /* It has more to do than this turn has time for. */
 static inline void shard_touch_again(struct partition *partition)
 {
-	touch_set(partition->shard->again, shard_slot(partition));
+	bit_set(partition->shard->again, shard_slot(partition));
 }
 
 /* NULL: not of this shard. */

@@ -376,10 +376,11 @@ static void answer_credits(struct shard *shard)
 {
 	struct subscriptions *all = shard->subscriptions;
 
-	for (uint32_t i = 0; i < SUBSCRIBERS_MAX; i++) {
+	for (uint32_t i = bit_next(all->used, 0, SUBSCRIBERS_MAX); i < SUBSCRIBERS_MAX;
+	     i = bit_next(all->used, i + 1, SUBSCRIBERS_MAX)) {
 		struct subscriber *subscriber = &all->subscribers[i];
 
-		if (!bit_is_set(all->used, i) || !subscriber->answer_wanted)
+		if (!subscriber->answer_wanted)
 			continue;
 		subscriber->answer_wanted = false;
 		tell_progress(shard, subscriber);

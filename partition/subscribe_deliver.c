@@ -141,10 +141,8 @@ static bool deliver_partition(struct delivery *delivery)
 
 static void note_state(struct shard *shard, struct subscriber *subscriber)
 {
-	bool ready = false;
+	bool ready = bit_any(subscriber->ready, shard->partition_count);
 
-	for (uint32_t w = 0; w < TOUCH_WORDS; w++)
-		ready = ready || subscriber->ready[w] != 0;
 	if (!ready && subscriber->read_disk) {
 		subscriber->read_disk = false;
 		outbox_event(&shard->outbox, SHARD_EVENT_SUBSCRIBER_LIVE, UINT16_MAX, 0, subscriber->subscription, 0);
@@ -161,23 +159,20 @@ static bool deliver_subscriber(struct shard *shard, struct subscriber *subscribe
 {
 	struct delivery delivery = {.shard = shard, .subscriber = subscriber, .left = share};
 	bool moved = false;
-	bool ready = false;
+	uint32_t count = shard->partition_count;
+	uint32_t k = bit_next_round(subscriber->ready, subscriber->first, 0, count);
 
-	for (uint32_t k = 0; k < shard->partition_count && delivery.left > 0; k++) {
-		uint32_t slot = (subscriber->first + k) % shard->partition_count;
+	for (; k < count && delivery.left > 0; k = bit_next_round(subscriber->ready, subscriber->first, k + 1, count)) {
+		uint32_t slot = (subscriber->first + k) % count;
 
-		if (!bit_is_set(subscriber->ready, slot))
-			continue;
 		delivery.partition = &shard->partitions[slot];
 		delivery.follower = &subscriber->followers[slot];
 		moved |= deliver_partition(&delivery);
 	}
-	subscriber->first = (subscriber->first + 1) % shard->partition_count;
+	subscriber->first = (subscriber->first + 1) % count;
 	*left -= share - delivery.left;
 	note_state(shard, subscriber);
-	for (uint32_t w = 0; w < TOUCH_WORDS; w++)
-		ready = ready || subscriber->ready[w] != 0;
-	return ready && moved && subscriber->sent < subscriber->credit;
+	return moved && subscriber->sent < subscriber->credit && bit_any(subscriber->ready, count);
 }
 
 /* --- all ---------------------------------------------------------------------------------------------------------- */
@@ -196,11 +191,10 @@ void subscribe_deliver(struct shard *shard)
 	share = SUBSCRIBE_TURN_BYTES / (int64_t)count;
 	if (share < SUBSCRIBE_SHARE_MIN_BYTES)
 		share = SUBSCRIBE_SHARE_MIN_BYTES;
-	for (uint32_t k = 0; k < SUBSCRIBERS_MAX && left > 0; k++) {
+	for (uint32_t k = bit_next_round(all->active, all->first, 0, SUBSCRIBERS_MAX); k < SUBSCRIBERS_MAX && left > 0;
+	     k = bit_next_round(all->active, all->first, k + 1, SUBSCRIBERS_MAX)) {
 		uint32_t i = (all->first + k) % SUBSCRIBERS_MAX;
 
-		if (!bit_is_set(all->active, i))
-			continue;
 		bit_clear(all->active, i);
 		if (deliver_subscriber(shard, &all->subscribers[i], share, &left))
 			bit_set(all->active, i);

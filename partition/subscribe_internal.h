@@ -6,7 +6,7 @@
 #include "partition/subscribe.h"
 
 #define SUBSCRIBERS_MAX 256u /* of one shard; beyond it BUSY; an index is a ticket's detail, a byte */
-#define SUBSCRIBER_WORDS (SUBSCRIBERS_MAX / 64u)
+#define SUBSCRIBER_WORDS BIT_WORDS(SUBSCRIBERS_MAX)
 #define SUBSCRIBE_READS_MAX 32u               /* that may hold bytes read from the disk */
 #define SUBSCRIBE_TURN_BYTES (1024 * 1024)    /* looked at in one turn, over all subscribers */
 #define SUBSCRIBE_SHARE_MIN_BYTES (64 * 1024) /* of it for one subscriber */
@@ -70,24 +70,7 @@ void subscriber_release_read(struct shard *shard, struct subscriber *subscriber)
 
 static inline void subscriber_activate(struct subscriptions *all, const struct subscriber *subscriber)
 {
-	size_t i = (size_t)(subscriber - all->subscribers);
-
-	all->active[i / 64] |= (uint64_t)1 << (i % 64);
-}
-
-static inline bool bit_is_set(const uint64_t *set, uint32_t i)
-{
-	return (set[i / 64] >> (i % 64) & 1) != 0;
-}
-
-static inline void bit_clear(uint64_t *set, uint32_t i)
-{
-	set[i / 64] &= ~((uint64_t)1 << (i % 64));
-}
-
-static inline void bit_set(uint64_t *set, uint32_t i)
-{
-	set[i / 64] |= (uint64_t)1 << (i % 64);
+	bit_set(all->active, (uint32_t)(subscriber - all->subscribers));
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* The oracle's watch: O1 to O5. */
 #include "tests/sim/oracle.h"
 
+#include "partition/bits.h"
 #include "partition/log.h"
 #include "partition/state.h"
 #include "tests/sim/host.h"
@@ -318,14 +319,15 @@ void oracle_turn(struct oracle *oracle, struct host *host, uint16_t shard_index)
 {
 	uint32_t index = host_index(oracle, host);
 	struct shard *shard = host_shard(host, shard_index);
-	bool all;
+	uint32_t shards = oracle->sim->options.shards;
+	uint32_t count = (PARTITION_COUNT - shard_index + shards - 1) / shards;
+	bool all = ++oracle->turns % LOOK_AT_ALL == 0;
 
 	if (shard == NULL)
 		return;
-	all = ++oracle->turns % LOOK_AT_ALL == 0;
-	for (uint16_t p = shard_index; p < PARTITION_COUNT; p = (uint16_t)(p + oracle->sim->options.shards))
-		if (all || shard_stepped(shard, p))
-			watch_partition(oracle, index, shard, p);
+	for (uint32_t i = all ? 0 : bit_next(shard_stepped(shard), 0, count); i < count;
+	     i = all ? i + 1 : bit_next(shard_stepped(shard), i + 1, count))
+		watch_partition(oracle, index, shard, (uint16_t)(shard_index + i * shards));
 }
 
 /* O3 */
