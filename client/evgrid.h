@@ -155,7 +155,7 @@ typedef struct evg_completion {
 	uint64_t sequence;             /* applied: its place in the cluster's order */
 	uint64_t actual_version;       /* EVG_CHECK_FAILED: the key's version */
 	uint32_t history;              /* with partition and offset: the position that evg_read.at_least takes */
-	uint32_t stage_us[EVG_STAGES]; /* time spent in each stage on the primary */
+	uint32_t stage_us[EVG_STAGES]; /* time in each stage; applied: total_us in sum */
 	uint64_t total_us;             /* from evg_publish to here */
 	uint64_t told_us;              /* when: microseconds of CLOCK_MONOTONIC */
 } evg_completion;

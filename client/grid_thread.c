@@ -293,6 +293,16 @@ static bool run_resolve(struct run *run)
 	return true;
 }
 
+/* What the stages on the primary leave of the whole: the client's queue, both ways, the telling. */
+static uint32_t rest_us(const evg_completion *completion)
+{
+	uint64_t left_us = completion->total_us;
+
+	for (uint32_t i = 0; i < EVG_STAGES; i++)
+		left_us -= completion->stage_us[i] < left_us ? completion->stage_us[i] : left_us;
+	return left_us > UINT32_MAX ? UINT32_MAX : (uint32_t)left_us;
+}
+
 static void tell_completion(const struct slot *slot, const struct core_completion *from, uint64_t now_us)
 {
 	evg_completion completion = {
@@ -309,6 +319,8 @@ static void tell_completion(const struct slot *slot, const struct core_completio
 	};
 
 	memcpy(completion.stage_us, from->stage_us, sizeof completion.stage_us);
+	if (completion.error == EVG_OK)
+		completion.stage_us[STAGE_COMPLETE] = rest_us(&completion);
 	slot->done(slot->user, &completion);
 }
 

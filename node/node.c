@@ -1,6 +1,7 @@
 /* Putting a node together, running it, taking it apart. Main thread, which becomes the control thread. */
 #include "node/node.h"
 
+#include "node/clock.h"
 #include "node/control.h"
 #include "node/ports_file.h"
 
@@ -101,6 +102,7 @@ static enum node_exit make_shard(struct node *node, uint16_t index)
 				.replica_window_bytes = values->replica_window_bytes,
 				.snapshot_interval_bytes = values->snapshot_bytes,
 				.digest_interval = SHARD_DIGEST_INTERVAL,
+				.stage_clock_us = clock_boot_us,
 			},
 	};
 	uint16_t port = values->listen_control == 0 ? 0 : (uint16_t)(node->control->port + 1 + index);

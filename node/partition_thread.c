@@ -101,7 +101,7 @@ static void tell_recovered(struct partition_thread *thread)
 
 static void turn(struct partition_thread *thread)
 {
-	struct shard_time time;
+	struct shard_time time = {.taken_us = clock_boot_us()};
 
 	take_inbox(thread);
 	if (!thread->stopping)

@@ -112,7 +112,9 @@ struct pending {
 	uint64_t wait;
 	uint64_t base_offset;
 	uint64_t base_sequence;
-	uint64_t received_us;
+	uint64_t enriched_us; /* when it had its place in the log */
+	uint32_t source_us;   /* time in the stages before */
+	uint32_t enrich_us;
 	uint32_t size_bytes; /* charged against the pending limit */
 	uint16_t error;
 	bool duplicate;

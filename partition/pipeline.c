@@ -22,6 +22,20 @@
 #define STAGES_ALL ((1u << STAGE_COUNT) - 1u)
 #define ANSWER_BYTES 96u
 
+/* --- stage times --------------------------------------------------------------------------------------------------- */
+
+static uint64_t stage_clock_us(const struct shard *shard)
+{
+	return shard->config.stage_clock_us == NULL ? shard->time.now_us : shard->config.stage_clock_us();
+}
+
+static uint32_t since_us(uint64_t from_us, uint64_t to_us)
+{
+	uint64_t span_us = to_us > from_us ? to_us - from_us : 0;
+
+	return span_us > UINT32_MAX ? UINT32_MAX : (uint32_t)span_us;
+}
+
 /* --- answers ------------------------------------------------------------------------------------------------------ */
 
 static void answer(struct shard *shard, uint64_t client, const struct append_done *done)
@@ -87,6 +101,7 @@ static struct pending *enqueue(struct partition *partition, uint64_t client, uin
 {
 	struct shard *shard = partition->shard;
 	struct pending *pending = shard->pending_free;
+	uint64_t now_us = stage_clock_us(shard);
 
 	assert(pending != NULL);
 	shard->pending_free = pending->next;
@@ -95,7 +110,9 @@ static struct pending *enqueue(struct partition *partition, uint64_t client, uin
 		.client = client,
 		.ticket = ticket,
 		.wait = partition->log.end,
-		.received_us = shard->time.now_us,
+		.enriched_us = now_us,
+		.source_us = since_us(shard->time.taken_us, shard->time.now_us),
+		.enrich_us = since_us(shard->time.now_us, now_us),
 	};
 	if (partition->pending_last != NULL)
 		partition->pending_last->next = pending;
@@ -134,14 +151,8 @@ void pipeline_free(struct shard *shard)
 	shard->pending_free = NULL;
 }
 
-static uint32_t since_us(uint64_t from_us, uint64_t to_us)
-{
-	uint64_t span_us = to_us > from_us ? to_us - from_us : 0;
-
-	return span_us > UINT32_MAX ? UINT32_MAX : (uint32_t)span_us;
-}
-
-static void complete(struct partition *partition, const struct pending *pending)
+/* `now_us`: of an applied one, when the views bore it. */
+static void complete(struct partition *partition, const struct pending *pending, uint64_t now_us)
 {
 	struct shard *shard = partition->shard;
 	struct append_done done = {
@@ -160,8 +171,10 @@ static void complete(struct partition *partition, const struct pending *pending)
 		return;
 	if (pending->error == ERROR_NONE) {
 		done.stages = STAGES_ALL;
-		done.stage_us[STAGE_PERSIST] = since_us(pending->received_us, partition->committed_us);
-		done.stage_us[STAGE_VIEW] = since_us(partition->committed_us, shard->time.now_us);
+		done.stage_us[STAGE_SOURCE] = pending->source_us;
+		done.stage_us[STAGE_ENRICH] = pending->enrich_us;
+		done.stage_us[STAGE_PERSIST] = since_us(pending->enriched_us, partition->committed_us);
+		done.stage_us[STAGE_VIEW] = since_us(partition->committed_us, now_us);
 	}
 	answer(shard, pending->client, &done);
 	if (pending->duplicate)
@@ -173,12 +186,16 @@ static void complete(struct partition *partition, const struct pending *pending)
 void pipeline_complete(struct partition *partition)
 {
 	uint64_t applied;
+	uint64_t now_us;
 
-	if (!partition->primary.activated || !partition_is_primary(partition))
+	if (partition->pending_first == NULL || !partition->primary.activated || !partition_is_primary(partition))
 		return;
 	applied = state_applied(partition->state);
+	if (partition->pending_first->wait > applied)
+		return;
+	now_us = stage_clock_us(partition->shard);
 	while (partition->pending_first != NULL && partition->pending_first->wait <= applied) {
-		complete(partition, partition->pending_first);
+		complete(partition, partition->pending_first, now_us);
 		dequeue(partition);
 	}
 }
@@ -190,7 +207,7 @@ void pipeline_fail_all(struct partition *partition, enum error error)
 		partition->pending_first->duplicate = false;
 		partition->pending_first->fault_count = 0;
 		buffer_clear(&partition->pending_first->faults);
-		complete(partition, partition->pending_first);
+		complete(partition, partition->pending_first, 0);
 		dequeue(partition);
 	}
 }

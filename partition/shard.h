@@ -38,12 +38,16 @@ struct shard_config {
 	uint64_t replica_window_bytes;    /* unacknowledged bytes per replica and partition */
 	uint64_t snapshot_interval_bytes; /* journal bytes between snapshots of all partitions; 0: none */
 	uint64_t digest_interval; /* records between digests that are compared: the same on all nodes; 0: none */
+	/* Microseconds of CLOCK_BOOTTIME within a turn, for stage times alone: nothing is decided by it. NULL: the
+	 * turn's own time. */
+	uint64_t (*stage_clock_us)(void);
 };
 
 struct shard_time {
-	uint64_t now_ms;  /* CLOCK_BOOTTIME */
-	uint64_t now_us;  /* the same clock, for stage times */
-	uint64_t unix_us; /* wall clock */
+	uint64_t now_ms;   /* CLOCK_BOOTTIME */
+	uint64_t now_us;   /* the same clock, for stage times */
+	uint64_t unix_us;  /* wall clock */
+	uint64_t taken_us; /* of now_us's clock: when the driver began to take what this turn works on */
 };
 
 /* A request to the controller, to be encoded as a metadata command by the node and proposed. Lost ones are repeated by

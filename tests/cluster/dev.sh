@@ -51,6 +51,19 @@ start
 evgrid bench publish --events 20000 --verify --history "$work/history" >"$work/published"
 [ "$(sed -n 's/^acknowledged: //p' "$work/published")" = 20000 ] || fail "published: $(cat "$work/published")"
 
+python3 - "$work/history" <<'EOF' || fail 'the stages of a completion do not sum up to its time'
+import json, sys
+sums = [0] * 6
+for line in open(sys.argv[1]):
+    event = json.loads(line)
+    if event["outcome"] == "applied":
+        whole = int(event["completed_us"]) - int(event["invoked_us"])
+        sums = [a + b for a, b in zip(sums, event["stages_us"])]
+        assert abs(whole - sum(event["stages_us"])) <= 2, event
+assert all(sums[i] > 0 for i in (0, 1, 2, 3, 5)), sums
+print("stages, sums in us:", sums)
+EOF
+
 say 'a second process in the same directory is refused'
 expect 3 'is in use by process' "$evgridd" --dev --data.dir="$work/data" --listen.control=0
 

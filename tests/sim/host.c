@@ -212,8 +212,12 @@ static void part_turn(void *owner, struct appointment *appointment)
 	if (!host_may_run(host, appointment))
 		return;
 	part->awake = false;
-	time = (struct shard_time){host_now_ms(host), host->sim->clockwork.now_us + host->clock_offset_ms * 1000,
-				   host_unix_us(host)};
+	time = (struct shard_time){
+		.now_ms = host_now_ms(host),
+		.now_us = host->sim->clockwork.now_us + host->clock_offset_ms * 1000,
+		.unix_us = host_unix_us(host),
+	};
+	time.taken_us = time.now_us;
 	if (shard_turn(part->shard, &time) < 0) {
 		sim_fail(host->sim, "host %u shard %u: turn is fatal", host->index, part->index);
 		return;

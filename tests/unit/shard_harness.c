@@ -290,16 +290,28 @@ static void keep_answers(struct harness *harness, uint32_t node, const struct bu
 	}
 }
 
+static uint64_t stage_us;
+
+static uint64_t stage_clock(void)
+{
+	return stage_us += HARNESS_STEP_US;
+}
+
 void harness_turn(struct harness *harness, uint32_t node)
 {
 	struct harness_node *at = &harness->nodes[node];
-	struct shard_time time = {harness->now_ms, harness->now_ms * 1000,
-				  1700000000000000ull + harness->now_ms * 1000};
+	struct shard_time time = {
+		.now_ms = harness->now_ms,
+		.now_us = harness->now_ms * 1000,
+		.unix_us = 1700000000000000ull + harness->now_ms * 1000,
+		.taken_us = harness->now_ms * 1000 - HARNESS_SOURCE_US,
+	};
 	struct shard_outbox *outbox;
 
 	if (at->shard == NULL)
 		return;
 	at->touched = false;
+	stage_us = time.now_us;
 	assert(shard_turn(at->shard, &time) == 0);
 	outbox = shard_outbox(at->shard);
 	for (size_t i = 0; i < outbox->event_count; i++) {
@@ -459,6 +471,7 @@ void harness_recover(struct harness *harness, uint32_t node)
 		.replica_window_bytes = 256 * 1024,
 		.snapshot_interval_bytes = harness->snapshot_interval_bytes,
 		.digest_interval = HARNESS_DIGEST_INTERVAL,
+		.stage_clock_us = stage_clock,
 	};
 	uint32_t count = 0;
 

@@ -16,7 +16,9 @@
 #define HARNESS_STREAM 1u
 #define HARNESS_VIEW 1u
 #define HARNESS_DIGEST_INTERVAL 8u
-#define HARNESS_CLIENT 77u /* the one there is */
+#define HARNESS_SOURCE_US 7u /* what a turn works on was taken so long before it, */
+#define HARNESS_STEP_US 3u   /* and the clock of stage times goes on so much whenever it is read */
+#define HARNESS_CLIENT 77u   /* the one there is */
 
 struct harness_write { /* the one in flight */
 	bool open;

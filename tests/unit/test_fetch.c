@@ -105,7 +105,8 @@ static void carry_out(struct world *world, const struct disk_request *request)
 static void turns(struct world *world, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		struct shard_time time = {world->now_ms, world->now_ms * 1000, world->now_ms * 1000};
+		struct shard_time time = {
+			.now_ms = world->now_ms, .now_us = world->now_ms * 1000, .unix_us = world->now_ms * 1000};
 		struct disk_request requests[16];
 		size_t asked;
 

@@ -38,7 +38,13 @@ static void append_is_answered_when_durable_and_applied(void **state)
 	answer = harness_answer(harness, ticket);
 	assert_int_equal(answer->append.stages, 0x3f);
 	assert_int_equal(answer->append.base_offset + 1, harness_status(harness, 0).applied);
-	assert_true(answer->append.stage_us[STAGE_PERSIST] >= 20000);
+	assert_int_equal(answer->append.stage_us[STAGE_SOURCE], HARNESS_SOURCE_US);
+	assert_int_equal(answer->append.stage_us[STAGE_ENRICH], HARNESS_STEP_US);
+	assert_true(answer->append.stage_us[STAGE_PERSIST] >= 20000 - HARNESS_STEP_US);
+	assert_int_equal(answer->append.stage_us[STAGE_VIEW] % HARNESS_STEP_US, 0); /* as often as it was read */
+	assert_true(answer->append.stage_us[STAGE_VIEW] > 0);
+	assert_int_equal(answer->append.stage_us[STAGE_PUBLISH], 0);
+	assert_int_equal(answer->append.stage_us[STAGE_COMPLETE], 0);
 }
 
 static void the_log_begins_with_epoch_start_and_definitions(void **state)

@@ -558,7 +558,7 @@ static int start_alone(struct harness *harness)
 	struct shard_config config = {
 		.shard_count = 1, .incarnation = 9, .journal_id = 42, .segment_bytes = SMALL_SEGMENT, .durable = true};
 	struct disk_segment sealed = {1, 1, disk->sealed[1][1].size};
-	struct shard_time time = {1, 1, 1};
+	struct shard_time time = {.now_ms = 1, .now_us = 1, .unix_us = 1};
 	struct shard *shard = shard_new(&config);
 	int rv;
 
