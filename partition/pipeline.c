@@ -22,7 +22,7 @@
 #define STAGES_ALL ((1u << STAGE_COUNT) - 1u)
 #define ANSWER_BYTES 96u
 
-/* --- stage times --------------------------------------------------------------------------------------------------- */
+/* --- stage times -------------------------------------------------------------------------------------------------- */
 
 static uint64_t stage_clock_us(const struct shard *shard)
 {

@@ -174,8 +174,8 @@ int shard_status(const struct shard *shard, uint16_t partition, struct partition
 uint64_t shard_bytes_pending(const struct shard *shard);
 /* The log's index and the state, read-only, for the simulator's invariants: it reads batches through its own disk. */
 const struct log *shard_log(const struct shard *shard, uint16_t partition);
-/* The partitions index + i * shard_count stepped in the last turn, by i (bits.h): what a turn does to log or state shows
- * in one of its steps. */
+/* The partitions index + i * shard_count stepped in the last turn, by i (bits.h): what a turn does to log or state is
+ * seen in one of its steps. */
 const uint64_t *shard_stepped(const struct shard *shard);
 struct state *shard_state(struct shard *shard, uint16_t partition);
 
