@@ -408,6 +408,7 @@ extern const struct cli_option cluster_wait_options[];
 extern const struct cli_option top_options[];
 extern const struct cli_option partition_ls_options[];
 extern const struct cli_option partition_elect_options[];
+extern const struct cli_option view_apply_options[];
 extern const struct cli_option view_test_options[];
 extern const struct cli_option view_get_options[];
 extern const struct cli_option view_scan_options[];

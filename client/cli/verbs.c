@@ -40,9 +40,10 @@ const struct verb cli_verbs[] = {
 	{"stream", "ls", "", 0, 0, "the streams", NULL, NULL, run_stream_ls, "evgrid stream ls"},
 	{"stream", "describe", "STREAM", 1, 1, "one stream", NULL, NULL, run_stream_describe,
 	 "evgrid stream describe Order -o json"},
-	{"view", "apply", "FILE", 1, 1, "create a view, or give it a new version", NULL,
-	 "FILE is YAML (docs/reference/views.md); - reads standard input.", run_view_apply,
-	 "evgrid view apply orders.yaml"},
+	{"view", "apply", "FILE", 1, 1, "create a view, or give it a new version", view_apply_options,
+	 "FILE is YAML (docs/reference/views.md); - reads standard input. A new version is filled from the first event "
+	 "on; until it\nanswers, the one before does.",
+	 run_view_apply, "evgrid view apply orders.yaml\nevgrid view apply orders.yaml --wait --timeout 10m"},
 	{"view", "test", "FILE", 1, 1, "try a view on the events of a file", view_test_options,
 	 "Needs no cluster. Prints one JSON line for each entry, in the order of keys, and what blocks a key. Exit "
 	 "code 8 "

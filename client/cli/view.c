@@ -1,5 +1,6 @@
 /* view apply, view ls, view describe. */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "client/cli/view_file.h"
@@ -7,6 +8,13 @@
 #include "client/view_yaml.h"
 #include "partition/view_definition.h"
 #include "proto/admin.h"
+
+#define WAIT_PAUSE_MS 50
+
+const struct cli_option view_apply_options[] = {
+	{"wait", NULL, "return when it answers on all partitions"},
+	{NULL, NULL, NULL},
+};
 
 /* --- view apply --------------------------------------------------------------------------------------------------- */
 
@@ -51,6 +59,42 @@ static int send_definition(struct cli *cli, struct span definition)
 	return error == 0 ? 0 : cli_fail(error, "view %.*s", (int)name.size, (const char *)name.data);
 }
 
+/* Until the version that the map knows answers on all partitions. */
+static int wait_until_it_answers(struct cli *cli, struct span name)
+{
+	uint64_t deadline_ms = grid_now_ms() + cli->timeout_ms;
+	struct view_progress progress = {0};
+	struct progress shown;
+	bool over = false;
+	int rv = 0;
+
+	progress_begin(&shown, "filling", 100);
+	while (rv == 0 && !over) {
+		struct cluster_map map;
+		const struct map_view *view;
+
+		cluster_map_init(&map);
+		if (grid_map(cli->grid, &map) != 0)
+			rv = cli_fail(ERROR_MEMORY, "%.*s", (int)name.size, (const char *)name.data);
+		view = rv == 0 ? cluster_map_view_by_name(&map, name) : NULL;
+		if (rv == 0 && (view == NULL || view_progress_get(cli, &map, view, &progress) != 0))
+			rv = cli_fail(ERROR_UNKNOWN_VIEW, "view %.*s", (int)name.size, (const char *)name.data);
+		cluster_map_deinit(&map);
+		progress_update(&shown, progress.filled_percent);
+		over = progress.answering == PARTITION_COUNT || grid_now_ms() >= deadline_ms;
+		if (rv == 0 && !over)
+			(void)poll(NULL, 0, WAIT_PAUSE_MS);
+	}
+	progress_end(&shown);
+	if (rv == 0 && progress.answering < PARTITION_COUNT)
+		rv = cli_refuse(ERROR_NOT_READY, "see evgrid view ls, or give a longer --timeout",
+				"not in time: the new version of %.*s answers on %u of %u partitions, and is filled to "
+				"%u %%",
+				(int)name.size, (const char *)name.data, progress.answering, PARTITION_COUNT,
+				progress.filled_percent);
+	return rv;
+}
+
 int run_view_apply(struct cli *cli)
 {
 	struct view_file file;
@@ -66,6 +110,8 @@ int run_view_apply(struct cli *cli)
 		rv = check_definition(&file, &map);
 	if (rv == 0)
 		rv = send_definition(cli, buffer_span(&file.definition));
+	if (rv == 0 && cli_has(cli, "wait"))
+		rv = wait_until_it_answers(cli, view_definition_name(buffer_span(&file.definition)));
 	cluster_map_deinit(&map);
 	view_file_deinit(&file);
 	return rv;

@@ -65,10 +65,11 @@ start_cluster() {
 quietly() { "$@" >"$work/quietly" 2>&1 || fail "$* ended with $?: $(cat "$work/quietly")"; }
 
 # Streams and views of the shop.
+shop_views='customers products orders payments customer-orders open-orders'
 define_shop() {
     local one
     for one in Customer Product Order Payment; do quietly evgrid stream create "$one"; done
-    for one in customers products orders payments customer-orders open-orders; do
+    for one in $shop_views; do
         quietly evgrid view apply "deploy/shop/views/$one.yaml"
     done
 }
@@ -79,7 +80,7 @@ live_nodes_are() { [ "$(evgrid cluster status | grep -c "^nodes_live: $1\$")" -e
 compare_shop() {
     local nodes=$1 view node
     shift
-    for view in customers products orders payments customer-orders open-orders; do
+    for view in $shop_views; do
         deploy/shop/expected.py "$@" --keys "$view" >"$work/keys"
         for node in $nodes; do
             evgrid view get "$view" --keys-from "$work/keys" --node "$node" >"$work/rows" 2>"$work/errors" ||
