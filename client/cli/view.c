@@ -87,7 +87,7 @@ static int wait_until_it_answers(struct cli *cli, struct span name)
 	}
 	progress_end(&shown);
 	if (rv == 0 && progress.answering < PARTITION_COUNT)
-		rv = cli_refuse(ERROR_NOT_READY, "see evgrid view ls, or give a longer --timeout",
+		rv = cli_refuse(ERROR_TIMEOUT, "see evgrid view ls, or give a longer --timeout",
 				"not in time: the new version of %.*s answers on %u of %u partitions, and is filled to "
 				"%u %%",
 				(int)name.size, (const char *)name.data, progress.answering, PARTITION_COUNT,

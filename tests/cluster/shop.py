@@ -10,10 +10,11 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "deploy" / "shop"))
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / "deploy" / "shop"), str(ROOT / "tests")]
 import expected  # noqa: E402
+from wait import pause  # noqa: E402
 
 VERSIONS = ("customer-orders", "activity")
 
@@ -109,7 +110,7 @@ def watch(arguments):
         for view in VERSIONS:
             run.look(view)
         rounds += 1
-        time.sleep(0.02)
+        pause(0.02)
     took_over = ", ".join(f"{view} {count}" for view, count in run.versions.items())
     print(f"read {arguments.node or 'fresh'}: {rounds} rounds over {len(run.seen)} entries; "
           f"seen to change version: {took_over}")

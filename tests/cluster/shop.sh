@@ -58,6 +58,9 @@ load() {
     grep -q "^applied: $half\$" "$1.out" || fail "not all were stored: $(cat "$1.out")"
 }
 
+# are_told EVENTS-FILE N: so many of its events were acknowledged.
+are_told() { [ "$(wc -l <"$1.history")" -ge "$2" ]; }
+
 # watch NAME [--node NODE]: until $work/watched is there; ends badly at the first entry that is empty or older.
 watch() {
     tests/cluster/shop.py watch --keys "$work/watch" --until "$work/watched" "${@:2}" >"$work/watch-$1" 2>&1
@@ -120,14 +123,13 @@ watch fresh &
 watcher=$!
 children+=("$loader" "$watcher")
 for kill in $(seq "$kills"); do
-    sleep 2
+    wait_until 300 "event $((half * kill / (kills + 1)))" are_told "$work/first" $((half * kill / (kills + 1)))
     victim=$((RANDOM % 3 + 1))
     cluster kill "$victim"
-    sleep 1
+    wait_until 60 'the others to go on' are_told "$work/first" $(($(wc -l <"$work/first.history") + rate / 2))
     quietly cluster start "$victim"
     quietly evgrid cluster wait --for healthy --nodes 3 --timeout 120s
     echo "n$victim was killed, and is in sync again ($kill)"
-    kill -0 "$loader" 2>/dev/null || { [ "$kill" -eq "$kills" ] || fail "the load ended after $kill kills"; }
 done
 wait "$loader"
 touch "$work/watched"
@@ -147,7 +149,7 @@ for node in '' n1 n2 n3; do
     watchers+=($!)
 done
 children+=("$loader" "${watchers[@]}")
-sleep 1
+wait_until 60 'the first events of the second half' are_told "$work/second" $((half / 10))
 define 2
 kill -0 "$loader" 2>/dev/null || fail 'the load was over before the new versions answered: more events are needed'
 echo 'the new versions answer everywhere, and the load goes on'
