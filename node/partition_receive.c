@@ -72,13 +72,25 @@ static void want_hello(struct partition_thread *thread, struct span id)
 	answer(thread, id, &frame);
 }
 
-static bool is_for_clients(enum message_kind kind)
+static bool comes_from_clients(enum message_kind kind)
 {
-	return (kind >= MESSAGE_APPEND && kind <= MESSAGE_HISTORY_DATA) || kind == MESSAGE_SCAN ||
-	       kind == MESSAGE_DECIDE || kind >= MESSAGE_SUBSCRIBE;
+	switch (kind) {
+	case MESSAGE_APPEND:
+	case MESSAGE_READ:
+	case MESSAGE_REPLAY:
+	case MESSAGE_STATUS:
+	case MESSAGE_HISTORY:
+	case MESSAGE_SCAN:
+	case MESSAGE_DECIDE:
+	case MESSAGE_SUBSCRIBE:
+	case MESSAGE_CREDIT:
+	case MESSAGE_UNSUBSCRIBE:
+	case MESSAGE_PROGRESS: return true;
+	default: return false;
+	}
 }
 
-static bool is_for_peers(enum message_kind kind)
+static bool comes_from_peers(enum message_kind kind)
 {
 	return kind >= MESSAGE_REPLICATE && kind <= MESSAGE_AUDIT;
 }
@@ -88,10 +100,11 @@ static void take_message(struct partition_thread *thread, struct guest *guest, c
 	int rv = 0;
 
 	guests_touch(&thread->guests, guest, thread->now_ms);
-	if (guest->role == GUEST_PEER && is_for_peers(message->kind) && message->incarnation == guest->incarnation) {
+	if (guest->role == GUEST_PEER && comes_from_peers(message->kind) &&
+	    message->incarnation == guest->incarnation) {
 		/* A process that registered after its HELLO has its id only now. */
 		rv = thread->registered ? shard_receive_peer(thread->shard, message) : 0;
-	} else if (guest->role == GUEST_CLIENT && is_for_clients(message->kind)) {
+	} else if (guest->role == GUEST_CLIENT && comes_from_clients(message->kind)) {
 		rv = thread->registered ? shard_receive_client(thread->shard, guest->name, message) : 0;
 	} else {
 		garbage(thread, guest_id(guest), "a kind of message that does not belong here");

@@ -225,6 +225,11 @@ uint64_t shard_node_epoch(const struct shard *shard, uint32_t node_id);
 
 void shard_garbage(struct shard *shard, uint16_t partition, uint32_t node_id);
 
+/* --- what comes in (shard_messages.c) -------------------------------------------------------------------------- */
+
+/* Clients' requests that came since the last turn. 0, or negative: fatal. */
+int shard_take_inbox(struct shard *shard);
+
 /* --- recovery (shard_recovery.c) ---------------------------------------------------------------------------------- */
 
 int shard_recovery_begin(struct shard *shard, const struct disk_segment *segments, uint32_t count);
