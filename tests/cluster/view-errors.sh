@@ -126,3 +126,60 @@ sum worse 1000
 sum bad 1260
 sum fine 6
 blocked 0
+
+say 'functions that err, loop, grow and recurse: each blocks its key, nothing else is harmed'
+cat >"$work/wild.yaml" <<'END'
+view: wild
+stream: Order
+kind: lua
+apply: |
+  local function deep(n)
+    return 1 + deep(n + 1)
+  end
+
+  function apply(event, state)
+    local amount = event.data.amount
+    if amount == 1 then
+      return {x = state.x}
+    elseif amount == 2 then
+      while true do end
+    elseif amount == 3 then
+      local s = "x"
+      while true do s = s .. s end
+    elseif amount == 4 then
+      return {x = deep(1)}
+    elseif amount == 5 then
+      local s = ("x"):rep(100000)
+      while s:find("y") == nil do end
+    end
+    return {x = amount}
+  end
+END
+quietly evgrid view apply "$work/wild.yaml" --wait
+quietly evgrid stream create Order
+order wild-1 1
+order wild-2 2
+order wild-3 3
+order wild-4 4
+order wild-5 5
+order tame 7
+expect 0 evgrid view get wild tame -o json
+grep -q '"x": *7\b' "$work/out" || fail "tame: $(cat "$work/out")"
+sum tame 7
+for wild in 1:'index a nil value' 2:'more than 200000 steps' 3:'more than 8388608 bytes' 4:'more than 200000 steps' 5:'more than 200000 steps'; do
+    expect 6 evgrid view get wild "wild-${wild%%:*}"
+    said "${wild#*:}"
+    sum "wild-${wild%%:*}" "${wild%%:*}"
+done
+live_nodes_are 3 || fail 'a node is gone'
+expect 0 evgrid cluster status --check-digests
+
+say 'a view whose text is no function is refused'
+refused() { # WHAT APPLY-TEXT
+    printf 'view: none\nstream: Order\nkind: lua\napply: |\n  %s\n' "$2" >"$work/none.yaml"
+    expect 2 evgrid view apply "$work/none.yaml"
+    said "$1"
+}
+refused 'none.yaml:[0-9]*:[0-9]*: ' 'function apply(event, state'
+refused 'none.yaml:[0-9]*:[0-9]*: ' 'local x = 1'
+expect 4 evgrid view get none k
