@@ -16,14 +16,11 @@ int core_decide(struct core *core, const struct core_decide *decide, uint64_t ta
 	rv = request_new(core, CORE_DECIDE, key.size + partition_key.size, tag, now_ms, decide->timeout_ms, &request);
 	if (rv != 0)
 		return rv;
-	memcpy(request->bytes, key.data, key.size);
-	if (partition_key.size > 0)
-		memcpy(request->bytes + key.size, partition_key.data, partition_key.size);
 	request->decide = decide->decide;
 	request->decide.ticket = request->ticket;
 	request->decide.partition = partition_of(partition_key.size == 0 ? key : partition_key);
-	request->decide.key = span_of(request->bytes, key.size);
-	request->decide.partition_key = span_of(request->bytes + key.size, partition_key.size);
+	request->decide.key = request_keep(request, key);
+	request->decide.partition_key = request_keep(request, partition_key);
 	return 0;
 }
 

@@ -1,26 +1,12 @@
 /* Requests for a page of a key's history and of a view's entries by key; core_request.c asks them again until they are
  * answered or late. */
-#include <assert.h>
-
 #include "client/core_state.h"
-
-/* Copies the bytes behind the request. */
-static struct span keep(struct request *request, size_t *at, struct span bytes)
-{
-	uint8_t *place = request->bytes + *at;
-
-	if (bytes.size > 0)
-		memcpy(place, bytes.data, bytes.size);
-	*at += bytes.size;
-	return span_of(place, bytes.size);
-}
 
 int core_history(struct core *core, const struct core_history *history, uint64_t tag, uint64_t now_ms)
 {
 	struct span key = history->history.key;
 	struct span partition_key = history->history.partition_key;
 	struct request *request;
-	size_t at = 0;
 	int rv;
 
 	if (key.size == 0)
@@ -34,8 +20,8 @@ int core_history(struct core *core, const struct core_history *history, uint64_t
 	request->history = history->history;
 	request->history.ticket = request->ticket;
 	request->history.partition = partition_of(partition_key.size == 0 ? key : partition_key);
-	request->history.key = keep(request, &at, key);
-	request->history.partition_key = keep(request, &at, partition_key);
+	request->history.key = request_keep(request, key);
+	request->history.partition_key = request_keep(request, partition_key);
 	return 0;
 }
 
@@ -43,7 +29,6 @@ int core_scan_view(struct core *core, const struct core_scan *scan, uint64_t tag
 {
 	const struct scan *from = &scan->scan;
 	struct request *request;
-	size_t at = 0;
 	int rv;
 
 	if (from->partition >= PARTITION_COUNT || from->limit > SCAN_PAGE_MAX || from->prefix.size > KEY_MAX_BYTES ||
@@ -56,9 +41,9 @@ int core_scan_view(struct core *core, const struct core_scan *scan, uint64_t tag
 	request->node_id = from->mode == READ_LINEARIZABLE ? 0 : scan->node_id;
 	request->scan = *from;
 	request->scan.ticket = request->ticket;
-	request->scan.prefix = keep(request, &at, from->prefix);
-	request->scan.after = keep(request, &at, from->after);
-	request->scan.after_partition_key = keep(request, &at, from->after_partition_key);
+	request->scan.prefix = request_keep(request, from->prefix);
+	request->scan.after = request_keep(request, from->after);
+	request->scan.after_partition_key = request_keep(request, from->after_partition_key);
 	return 0;
 }
 

@@ -81,6 +81,16 @@ int request_new(struct core *core, enum core_kind kind, size_t size_bytes, uint6
 	return 0;
 }
 
+struct span request_keep(struct request *request, struct span bytes)
+{
+	uint8_t *place = request->bytes + request->kept;
+
+	if (bytes.size > 0)
+		memcpy(place, bytes.data, bytes.size);
+	request->kept += bytes.size;
+	return span_of(place, bytes.size);
+}
+
 struct request *request_find(struct core *core, uint64_t ticket, enum core_kind kind)
 {
 	struct request *request = core->request_slots[ticket & (CORE_REQUESTS_MAX - 1)];
@@ -123,11 +133,6 @@ static bool is_of_any_replica(uint8_t mode)
 
 static void request_read_fill(struct request *request, const struct core_read *read, struct span partition_key)
 {
-	uint8_t *at = request->bytes;
-
-	memcpy(at, read->key.data, read->key.size);
-	if (partition_key.size > 0)
-		memcpy(at + read->key.size, partition_key.data, partition_key.size);
 	request->node_id = is_of_any_replica(read->mode) ? read->node_id : 0;
 	request->read = (struct read_item){
 		.ticket = request->ticket,
@@ -137,8 +142,8 @@ static void request_read_fill(struct request *request, const struct core_read *r
 		.view_id = read->view_id,
 		.stream_id = read->stream_id,
 		.at_least = read->at_least,
-		.key = span_of(at, read->key.size),
-		.partition_key = span_of(at + read->key.size, partition_key.size),
+		.key = request_keep(request, read->key),
+		.partition_key = request_keep(request, partition_key),
 	};
 }
 
@@ -202,8 +207,7 @@ int core_propose(struct core *core, struct span command, uint32_t timeout_ms, ui
 	rv = request_new(core, CORE_PROPOSE, command.size, tag, now_ms, timeout_ms, &request);
 	if (rv != 0)
 		return rv;
-	memcpy(request->bytes, command.data, command.size);
-	request->command = span_of(request->bytes, command.size);
+	request->command = request_keep(request, command);
 	return 0;
 }
 

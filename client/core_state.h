@@ -127,7 +127,8 @@ struct request {
 	struct span command;  /* PROPOSE */
 	struct request *next; /* all open ones, a ring with a head */
 	struct request *previous;
-	uint8_t *bytes; /* behind it, in the same piece of memory */
+	uint8_t *bytes; /* behind it, in the same piece of memory: what its spans point to */
+	size_t kept;    /* of them; request_keep adds */
 };
 
 struct producer {
@@ -251,9 +252,11 @@ void request_status_done(struct core *core, uint32_t endpoint, const struct mess
 void request_propose_result(struct core *core, const struct message *message);
 uint64_t requests_next_ms(const struct core *core);
 
-/* For core_history.c: size_bytes lie behind the request, its result's bytes outlive the frame. */
+/* For core_history.c, core_decide.c and core_progress.c. `size_bytes` may be kept with the request: the caller's bytes do
+ * not outlive the call. */
 int request_new(struct core *core, enum core_kind kind, size_t size_bytes, uint64_t tag, uint64_t now_ms,
 		uint32_t timeout_ms, struct request **created);
+struct span request_keep(struct request *request, struct span bytes); /* a copy, within size_bytes */
 struct request *request_find(struct core *core, uint64_t ticket, enum core_kind kind);
 struct core_result *request_end(struct core *core, struct request *request, int error);
 void request_refused(struct core *core, struct request *request, uint16_t error);
