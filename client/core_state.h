@@ -252,8 +252,8 @@ void request_status_done(struct core *core, uint32_t endpoint, const struct mess
 void request_propose_result(struct core *core, const struct message *message);
 uint64_t requests_next_ms(const struct core *core);
 
-/* For core_history.c, core_decide.c and core_progress.c. `size_bytes` may be kept with the request: the caller's bytes do
- * not outlive the call. */
+/* For core_history.c, core_decide.c and core_progress.c. `size_bytes` may be kept with the request: the caller's bytes
+ * do not outlive the call. */
 int request_new(struct core *core, enum core_kind kind, size_t size_bytes, uint64_t tag, uint64_t now_ms,
 		uint32_t timeout_ms, struct request **created);
 struct span request_keep(struct request *request, struct span bytes); /* a copy, within size_bytes */

@@ -166,7 +166,8 @@ order tame 7
 expect 0 evgrid view get wild tame -o json
 grep -q '"x": *7\b' "$work/out" || fail "tame: $(cat "$work/out")"
 sum tame 7
-for wild in 1:'index a nil value' 2:'more than 200000 steps' 3:'more than 8388608 bytes' 4:'more than 200000 steps' 5:'more than 200000 steps'; do
+steps='more than 200000 steps'
+for wild in 1:'index a nil value' 2:"$steps" 3:'more than 8388608 bytes' 4:"$steps" 5:"$steps"; do
     expect 6 evgrid view get wild "wild-${wild%%:*}"
     said "${wild#*:}"
     sum "wild-${wild%%:*}" "${wild%%:*}"
