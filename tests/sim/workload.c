@@ -4,6 +4,7 @@
 #include "client/core.h"
 #include "proto/msgpack.h"
 #include "raft/command.h"
+#include "tests/sim/fresh_read.h"
 #include "tests/sim/host.h"
 #include "tests/sim/questions.h"
 #include "tests/sim/views.h"
@@ -22,21 +23,6 @@
 #define TAG_READ (3ull << 62)
 #define TAG_KIND (3ull << 62)
 
-struct acknowledged { /* of one key */
-	uint64_t count;
-	uint64_t end;         /* behind the last one's offset */
-	uint64_t put_end;     /* behind the last put's */
-	uint64_t changed_end; /* behind the last put's or merge's; a merge changes only what is there */
-	uint64_t deleted_end; /* behind the last delete's */
-};
-
-struct pending_read {
-	bool open;
-	bool of_view; /* else of the key's version */
-	uint32_t key;
-	struct acknowledged before; /* it was asked */
-};
-
 struct client {
 	struct workload *workload;
 	uint32_t index;
@@ -49,7 +35,7 @@ struct client {
 	uint32_t pending;
 	uint32_t gap_min_us;
 	uint32_t gap_max_us;
-	struct pending_read reads[READS_MAX];
+	struct fresh_read reads[READS_MAX];
 	uint32_t pending_reads;
 	struct questions questions;
 };
@@ -131,27 +117,6 @@ static void client_send(struct client *client, const struct core_send *send)
 		network_send(sim, from, to, buffer_span(&send->frame));
 }
 
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static void acknowledge(struct acknowledged *of, const struct operation *operation)
-{
-	uint64_t end = operation->offset + 1;
-
-	of->end = later(of->end, end);
-	if (operation->other)
-		return;
-	of->count++;
-	if (operation->kind == OPERATION_DELETE)
-		of->deleted_end = later(of->deleted_end, end);
-	else
-		of->changed_end = later(of->changed_end, end);
-	if (operation->kind == OPERATION_PUT)
-		of->put_end = later(of->put_end, end);
-}
-
 /* A check that fails is an answer about the key's version, and must miss nothing either (L7). */
 static void check_failed(struct client *client, const struct operation *operation, uint64_t actual_version)
 {
@@ -186,7 +151,7 @@ static void operation_done(struct client *client, const struct core_completion *
 		operation->partition = completion->partition;
 		operation->offset = completion->offset;
 		workload->acknowledged++;
-		acknowledge(&workload->acknowledged_of[operation->key], operation);
+		acknowledged_add(&workload->acknowledged_of[operation->key], operation);
 		if (operation->offset > workload->tokens.offset[operation->key])
 			workload->tokens.offset[operation->key] = operation->offset;
 	} else if (completion->outcome == CORE_NOT_APPLIED) {
@@ -199,106 +164,18 @@ static void operation_done(struct client *client, const struct core_completion *
 		check_failed(client, operation, completion->actual_version);
 }
 
-static void stale(const struct client *client, const struct core_result *result, const char *what)
-{
-	const struct pending_read *read = &client->reads[result->tag & ~TAG_KIND];
-
-	sim_fail(client->workload->sim,
-		 "linearizability: the view's key %u, read by client %u from node %u at applied %llu, changed at %llu: "
-		 "%s; "
-		 "before it was asked ends of what was acknowledged: %llu, changes %llu, deletes %llu",
-		 read->key, client->index, result->node_id, (unsigned long long)result->read.applied,
-		 (unsigned long long)result->read.changed_at, what, (unsigned long long)read->before.end,
-		 (unsigned long long)read->before.changed_end, (unsigned long long)read->before.deleted_end);
-}
-
-static uint64_t state_number(struct span state, const char *name)
-{
-	struct reader in = reader_of(msgpack_member(state, span_of_text(name)));
-
-	return msgpack_read_uint(&in);
-}
-
-/* The event that the state is of was published; if it is acknowledged, it is where the entry was last changed. */
-static void check_source(const struct client *client, const struct core_result *result)
-{
-	const struct workload *workload = client->workload;
-	uint32_t key = client->reads[result->tag & ~TAG_KIND].key;
-	uint64_t serial = state_number(result->read.state, "n");
-	uint64_t by = state_number(result->read.state, "client");
-
-	for (size_t i = 0; i < workload->operation_count; i++) {
-		const struct operation *operation = &workload->operations[i];
-
-		if (operation->key != key || operation->client != by || operation->serial != serial || operation->other)
-			continue;
-		if (operation->outcome == OUTCOME_REFUSED || operation->kind == OPERATION_DELETE)
-			stale(client, result, "its state is of an event that cannot be in it");
-		if (operation->outcome == OUTCOME_ACKNOWLEDGED && operation->offset != result->read.changed_at)
-			stale(client, result, "its state is of an event at another offset");
-		return;
-	}
-	stale(client, result, "its state is of an event that nobody published");
-}
-
-/* Some delete of the key may lie behind every put that was acknowledged. */
-static bool may_be_deleted(const struct workload *workload, const struct pending_read *read)
-{
-	for (size_t i = 0; i < workload->operation_count; i++) {
-		const struct operation *operation = &workload->operations[i];
-
-		if (operation->key == read->key && operation->kind == OPERATION_DELETE && !operation->other &&
-		    operation->outcome != OUTCOME_REFUSED &&
-		    (operation->outcome != OUTCOME_ACKNOWLEDGED || operation->offset >= read->before.put_end))
-			return true;
-	}
-	return false;
-}
-
-static void check_view(const struct client *client, const struct core_result *result)
-{
-	const struct pending_read *read = &client->reads[result->tag & ~TAG_KIND];
-
-	if (result->read.applied < read->before.end)
-		stale(client, result, "something acknowledged is not applied");
-	if (result->error == ERROR_NOT_FOUND) {
-		if (read->before.put_end > 0 && !may_be_deleted(client->workload, read))
-			stale(client, result, "it is not found, and nobody deleted it");
-		return;
-	}
-	if (result->read.changed_at + 1 < read->before.changed_end ||
-	    result->read.changed_at < read->before.deleted_end)
-		stale(client, result, "it is older than what was acknowledged");
-	check_source(client, result);
-}
-
-/* A linearizable read misses nothing that was acknowledged before it was asked, and invents nothing. */
 static void read_done(struct client *client, const struct core_result *result)
 {
 	struct workload *workload = client->workload;
-	struct pending_read *read = &client->reads[result->tag & ~TAG_KIND];
+	struct fresh_read *read = &client->reads[result->tag & ~TAG_KIND];
+	uint64_t invoked = workload->invoked_of[read->key];
 
 	read->open = false;
 	client->pending_reads--;
 	if (result->error == ERROR_STALE_LEASE)
 		marks_reach(&workload->sim->marks, MARK_STALE_PRIMARY_REFUSED);
-	if (result->error != ERROR_NONE && (!read->of_view || result->error != ERROR_NOT_FOUND))
-		return;
-	if (workload->sim->corruption.host != 0 &&
-	    workload->sim->corruption.partition == partition_of(workload_key(read->key)))
-		return; /* its primary may be the one */
-	if (read->of_view) {
-		marks_reach(&workload->sim->marks, MARK_VIEW_READ);
-		check_view(client, result);
-	}
-	client->known_versions[read->key] = result->read.version;
-	if (result->read.version < read->before.count || result->read.version > workload->invoked_of[read->key])
-		sim_fail(workload->sim,
-			 "linearizability: key %u read as version %llu by client %u from node %u; acknowledged before "
-			 "it was "
-			 "asked: %llu, published so far: %llu",
-			 read->key, (unsigned long long)result->read.version, client->index, result->node_id,
-			 (unsigned long long)read->before.count, (unsigned long long)workload->invoked_of[read->key]);
+	if (fresh_read_check(read, result, workload->operations, workload->operation_count, invoked, workload->sim))
+		client->known_versions[read->key] = result->read.version;
 }
 
 static void result_done(struct client *client, const struct core_result *result)
@@ -466,7 +343,13 @@ static void read_one(struct client *client, uint32_t stream_id)
 		slot++;
 	if (slot == READS_MAX || core_read(client->core, &read, TAG_READ | slot, sim_now_ms(workload->sim)) != 0)
 		return;
-	client->reads[slot] = (struct pending_read){true, of_view, key, workload->acknowledged_of[key]};
+	client->reads[slot] = (struct fresh_read){
+		.open = true,
+		.client = client->index,
+		.of_view = of_view,
+		.key = key,
+		.before = workload->acknowledged_of[key],
+	};
 	client->pending_reads++;
 }
 
