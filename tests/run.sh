@@ -23,7 +23,7 @@ logs=$root/build/logs
 jobs=${JOBS:-$(nproc)}
 werror=false
 nightly=no
-seeds=240 sanitized_seeds=48 fuzz_seconds=10 suite_seconds=600
+seeds=200 sanitized_seeds=40 fuzz_seconds=10 suite_seconds=600
 
 usage() {
     sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
