@@ -25,7 +25,8 @@ static struct child children[FLOOR_NODES]; /* for end_children, which atexit cal
 static const char usage[] =
 	"Usage: evgrid-floor [OPTION...]\n"
 	"The least program that does the work of Evgrid's data path: three nodes and a client on this machine.\n"
-	"  --mode MODE       throughput, single (one event at a time) or both (default)\n"
+	"  --mode MODE       throughput, single (one event at a time), rtt (a bare ZeroMQ round trip) or all "
+	"(default)\n"
 	"  --seconds N       time for each mode (default 5); the first tenth is not measured\n"
 	"  --in-flight N     events in flight in mode throughput (default 6544)\n"
 	"  --keys N          (default 100000)\n"
@@ -49,10 +50,13 @@ static uint32_t number_option(const char *name, const char *text, uint32_t least
 
 static void mode_option(struct floor_config *config, const char *text)
 {
-	config->throughput = strcmp(text, "single") != 0;
-	config->single = strcmp(text, "throughput") != 0;
-	if (config->throughput && config->single && strcmp(text, "both") != 0) {
-		fprintf(stderr, "evgrid-floor: --mode: expected throughput, single or both, got \"%s\"\n", text);
+	bool all = strcmp(text, "all") == 0;
+
+	config->throughput = all || strcmp(text, "throughput") == 0;
+	config->single = all || strcmp(text, "single") == 0;
+	config->rtt = all || strcmp(text, "rtt") == 0;
+	if (!config->throughput && !config->single && !config->rtt) {
+		fprintf(stderr, "evgrid-floor: --mode: expected throughput, single, rtt or all, got \"%s\"\n", text);
 		exit(2);
 	}
 }
@@ -201,6 +205,23 @@ static void print_nodes(const struct floor_counts before[FLOOR_NODES], const str
 	}
 }
 
+static void print_times(const struct floor_figures *figures)
+{
+	printf("    \"p50_us\": %.1f,\n    \"p99_us\": %.1f,\n    \"p999_us\": %.1f,\n    \"most_us\": %.1f,\n",
+	       histogram_us(&figures->times, 0.5), histogram_us(&figures->times, 0.99),
+	       histogram_us(&figures->times, 0.999), (double)figures->times.most_ns / 1000);
+	printf("    \"apart\": {\"events\": %llu, \"p50_us\": %.1f, \"most_us\": %.1f},\n",
+	       (unsigned long long)figures->apart.count, histogram_us(&figures->apart, 0.5),
+	       (double)figures->apart.most_ns / 1000);
+}
+
+static void print_machine(const struct floor_figures *figures)
+{
+	printf("    \"witness\": {\"pauses\": %llu, \"stalls\": %llu, \"longest_ms\": %.1f},\n    \"steal_ms\": %llu",
+	       (unsigned long long)figures->witness.pauses, (unsigned long long)figures->witness.stalls,
+	       (double)figures->witness.longest_ns / 1e6, (unsigned long long)figures->steal_ms);
+}
+
 static void print_figures(const char *mode, uint32_t in_flight, const struct floor_figures *figures,
 			  const struct floor_counts before[FLOOR_NODES], const struct floor_counts after[FLOOR_NODES])
 {
@@ -211,19 +232,11 @@ static void print_figures(const char *mode, uint32_t in_flight, const struct flo
 	       "    \"events_per_second\": %.0f,\n    \"payload_bytes\": %llu,\n",
 	       mode, in_flight, (unsigned long long)figures->events, figures->seconds,
 	       (double)figures->events / figures->seconds, (unsigned long long)figures->events * FLOOR_EVENT_BYTES);
-	printf("    \"p50_us\": %.1f,\n    \"p99_us\": %.1f,\n    \"p999_us\": %.1f,\n    \"most_us\": %.1f,\n",
-	       histogram_us(&figures->times, 0.5), histogram_us(&figures->times, 0.99),
-	       histogram_us(&figures->times, 0.999), (double)figures->times.most_ns / 1000);
-	printf("    \"apart\": {\"events\": %llu, \"p50_us\": %.1f, \"most_us\": %.1f},\n",
-	       (unsigned long long)figures->apart.count, histogram_us(&figures->apart, 0.5),
-	       (double)figures->apart.most_ns / 1000);
+	print_times(figures);
 	printf("    \"events_per_batch\": %.2f,\n    \"batches_per_container\": %.1f,\n",
 	       (double)figures->events / batches, (double)figures->batches / containers);
-	printf("    \"witness\": {\"pauses\": %llu, \"stalls\": %llu, \"longest_ms\": %.1f},\n    \"steal_ms\": "
-	       "%llu,\n",
-	       (unsigned long long)figures->witness.pauses, (unsigned long long)figures->witness.stalls,
-	       (double)figures->witness.longest_ns / 1e6, (unsigned long long)figures->steal_ms);
-	printf("    \"nodes\": [");
+	print_machine(figures);
+	printf(",\n    \"nodes\": [");
 	print_nodes(before, after);
 	printf("\n    ]\n  }");
 }
@@ -260,6 +273,21 @@ static void run_mode(struct floor_client *client, const char *mode, uint32_t in_
 	free(figures);
 }
 
+static void run_rtt(const struct floor_config *config, const uint16_t ports[FLOOR_NODES])
+{
+	struct floor_figures *figures = malloc(sizeof *figures);
+
+	floor_expect(figures != NULL, "memory");
+	floor_rtt_run(config, ports, watch_children, figures);
+	printf(",\n  \"rtt\": {\n    \"ask_bytes\": %u,\n    \"reply_bytes\": %u,\n    \"round_trips\": %llu,\n"
+	       "    \"seconds\": %.3f,\n",
+	       FLOOR_ASK_BYTES, FLOOR_REPLY_BYTES, (unsigned long long)figures->events, figures->seconds);
+	print_times(figures);
+	print_machine(figures);
+	printf("\n  }");
+	free(figures);
+}
+
 int main(int count, char **words)
 {
 	const char *directory = getenv("TMPDIR");
@@ -270,6 +298,7 @@ int main(int count, char **words)
 		.file_mib = 128,
 		.throughput = true,
 		.single = true,
+		.rtt = true,
 		.directory = directory != NULL && *directory != '\0' ? directory : "/var/tmp",
 	};
 	struct floor_counts counts[FLOOR_NODES] = {{0}};
@@ -290,6 +319,9 @@ int main(int count, char **words)
 		run_mode(client, "throughput", config.in_flight, counts);
 	if (config.single)
 		run_mode(client, "single", 1, counts);
+	if (config.rtt)
+		run_rtt(&config, ports);
+	read_counts(counts);
 	verify(client, counts);
 	printf(",\n  \"verified_events\": %llu\n}\n", (unsigned long long)counts[0].events);
 	floor_client_free(client);

@@ -13,6 +13,9 @@
  * durable. Threads of a node: this one, the writer, ZeroMQ's. What it leaves out: epochs, errors, duplicates, resends,
  * commit notices, views, metadata. Whatever goes wrong ends it.
  *
+ * Beside it the bare round trip that a read is held against: a thread sends one node FLOOR_ASK_BYTES, the node's thread
+ * sends FLOOR_REPLY_BYTES back in the same turn, nothing is looked up or written, and the next is asked.
+ *
  * Invariants, asserted or verified at the end: containers to a node are numbered 1, 2, 3, ... and stay in order on
  * every link; every batch is answered once; the three nodes and the client count the same events for the same keys. */
 #ifndef EVGRID_BENCH_FLOOR_H
@@ -36,6 +39,8 @@
 #define FLOOR_KEYS_MAX (1u << 24)
 #define FLOOR_BATCHES_MAX (PARTITION_COUNT / FLOOR_NODES + 1) /* in one container */
 #define FLOOR_QUEUE_MAX 8u                                    /* containers of one primary under way on a node */
+#define FLOOR_ASK_BYTES 88u                                   /* a READ of one short key */
+#define FLOOR_REPLY_BYTES 248u                                /* a READ_DONE with FLOOR_EVENT_BYTES of state */
 #define FLOOR_STUCK_MS 10000                                  /* without any answer: given up */
 
 /* Wire structs are packed: ZeroMQ gives a small message's bytes at any address. */
@@ -44,6 +49,8 @@ enum floor_kind {
 	FLOOR_REPLICATE = 2,
 	FLOOR_STORED = 3, /* number: the greatest container of yours that is durable here */
 	FLOOR_ANSWER = 4, /* followed by floor_completion */
+	FLOOR_ASK = 5,    /* FLOOR_ASK_BYTES */
+	FLOOR_REPLY = 6,  /* to that number; FLOOR_REPLY_BYTES */
 };
 
 struct floor_header {
@@ -92,6 +99,7 @@ struct floor_config {
 	uint32_t file_mib;
 	bool throughput;
 	bool single;
+	bool rtt;
 	const char *directory;
 };
 
@@ -167,7 +175,7 @@ uint64_t steal_ms(void); /* of all processors, since the machine's start */
 /* --- client (floor_client.c) -------------------------------------------------------------------------------------- */
 
 struct floor_figures {
-	uint64_t events; /* completed in the measured part */
+	uint64_t events; /* completed in the measured part; round trips */
 	uint64_t batches;
 	uint64_t containers;
 	double seconds;
@@ -176,6 +184,16 @@ struct floor_figures {
 	struct witness_counts witness;
 	uint64_t steal_ms;
 };
+
+/* Times of the last 100 ms, which go into figures->times, or apart when the witness stalled meanwhile. */
+struct floor_slice {
+	struct histogram times;
+	uint64_t end_ns;
+	uint64_t stalls_seen;
+};
+void floor_slice_turn(struct floor_slice *slice, const struct witness *witness, struct floor_figures *figures,
+		      uint64_t now_ns);
+void floor_slice_end(struct floor_slice *slice, const struct witness *witness, struct floor_figures *figures);
 
 struct floor_client;
 
@@ -186,5 +204,11 @@ struct floor_client *floor_client_free(struct floor_client *client);
 void floor_client_run(struct floor_client *client, uint32_t in_flight, void (*watch)(void),
 		      struct floor_figures *figures);
 void floor_client_count(const struct floor_client *client, struct floor_counts *counts);
+
+/* --- the bare round trip (floor_rtt.c) ---------------------------------------------------------------------------- */
+
+/* One round trip after the other, to the nodes in turn, for config->seconds, the first tenth not measured. */
+void floor_rtt_run(const struct floor_config *config, const uint16_t ports[FLOOR_NODES], void (*watch)(void),
+		   struct floor_figures *figures);
 
 #endif

@@ -8,7 +8,6 @@
 #include <xxhash.h>
 #include <zmq.h>
 
-#define SLICE_NS 100000000u /* figures are kept or set apart by slices of 100 ms */
 #define CONTAINER_EVENTS_MAX (FLOOR_CONTAINER_BYTES / FLOOR_EVENT_BYTES)
 
 struct pending_event {
@@ -57,8 +56,7 @@ struct floor_client {
 	uint8_t payload[FLOOR_EVENT_BYTES];
 	bool measuring;
 	struct floor_figures *figures;
-	struct histogram slice;
-	uint64_t slice_end_ns;
+	struct floor_slice slice;
 };
 
 struct floor_client *floor_client_new(const struct floor_config *config, const uint16_t ports[FLOOR_NODES])
@@ -254,7 +252,7 @@ static void measure_batch(struct floor_client *client, const struct open_contain
 	for (uint32_t i = 1; i <= batch->events; i++) {
 		if (i < batch->events && created_ns[i] == created_ns[begin])
 			continue;
-		histogram_add(&client->slice, now_ns - created_ns[begin], i - begin);
+		histogram_add(&client->slice.times, now_ns - created_ns[begin], i - begin);
 		begin = i;
 	}
 	client->figures->events += batch->events;
@@ -322,28 +320,18 @@ static void wait_for_answers(struct floor_client *client, void (*watch)(void))
 	}
 }
 
-static void end_slice(struct floor_client *client, const struct witness *witness, uint64_t *stalls_seen,
-		      uint64_t now_ns)
-{
-	if (now_ns < client->slice_end_ns)
-		return;
-	client->slice_end_ns = now_ns + SLICE_NS;
-	histogram_merge(witness_stalled(witness, stalls_seen) ? &client->figures->apart : &client->figures->times,
-			&client->slice);
-}
-
 void floor_client_run(struct floor_client *client, uint32_t in_flight, void (*watch)(void),
 		      struct floor_figures *figures)
 {
 	struct witness *witness = witness_start();
 	uint64_t now_ns = floor_now_ns(), end_ns = now_ns + client->config.seconds * 1000000000ull;
 	uint64_t begin_ns = now_ns + client->config.seconds * 100000000ull;
-	uint64_t stalls_seen = 0, steal_before_ms = steal_ms();
+	uint64_t steal_before_ms = steal_ms();
 
 	assert(in_flight > 0 && client->in_flight == 0);
 	*figures = (struct floor_figures){0};
 	client->figures = figures;
-	client->slice_end_ns = 0;
+	client->slice = (struct floor_slice){0};
 	for (; now_ns < end_ns || client->in_flight > 0; now_ns = floor_now_ns()) {
 		if (!client->measuring && now_ns >= begin_ns && now_ns < end_ns)
 			begin_ns = now_ns;
@@ -353,10 +341,9 @@ void floor_client_run(struct floor_client *client, uint32_t in_flight, void (*wa
 		send_pending(client, watch);
 		wait_for_answers(client, watch);
 		if (client->measuring)
-			end_slice(client, witness, &stalls_seen, now_ns);
+			floor_slice_turn(&client->slice, witness, figures, now_ns);
 	}
-	client->slice_end_ns = 0;
-	end_slice(client, witness, &stalls_seen, now_ns);
+	floor_slice_end(&client->slice, witness, figures);
 	figures->seconds = (double)(end_ns - begin_ns) / 1e9;
 	figures->witness = witness_read(witness);
 	figures->steal_ms = steal_ms() - steal_before_ms;

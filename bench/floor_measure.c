@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define PAUSE_NS 10000000u
+#define SLICE_NS 100000000u
 #define SUB_BITS 6u /* 2^6 buckets a doubling */
 
 struct witness {
@@ -143,6 +144,21 @@ bool witness_stalled(const struct witness *witness, uint64_t *stalls_seen)
 
 	*stalls_seen = stalls;
 	return counted || floor_now_ns() >= atomic_load(&witness->due_ns) + WITNESS_STALL_MS * 1000000ull;
+}
+
+void floor_slice_end(struct floor_slice *slice, const struct witness *witness, struct floor_figures *figures)
+{
+	histogram_merge(witness_stalled(witness, &slice->stalls_seen) ? &figures->apart : &figures->times,
+			&slice->times);
+}
+
+void floor_slice_turn(struct floor_slice *slice, const struct witness *witness, struct floor_figures *figures,
+		      uint64_t now_ns)
+{
+	if (now_ns < slice->end_ns)
+		return;
+	slice->end_ns = now_ns + SLICE_NS;
+	floor_slice_end(slice, witness, figures);
 }
 
 uint64_t steal_ms(void)

@@ -110,7 +110,20 @@ static void take_container(struct node *node, zmq_msg_t *message)
 	queue_put(&node->queues[primary], header->number, message);
 }
 
-static void take_message(struct node *node, zmq_msg_t *message)
+/* The bare round trip: `name` is whom the answer goes to. */
+static void reply(struct node *node, zmq_msg_t *name, uint64_t number)
+{
+	struct floor_header header = {FLOOR_REPLY, node->index, number, FLOOR_REPLY_BYTES, 0};
+	zmq_msg_t message;
+
+	floor_expect(zmq_msg_init_size(&message, FLOOR_REPLY_BYTES) == 0, "memory for a reply");
+	memset(zmq_msg_data(&message), 0, FLOOR_REPLY_BYTES);
+	memcpy(zmq_msg_data(&message), &header, sizeof header);
+	send_or_end(node->router, name, ZMQ_SNDMORE);
+	send_or_end(node->router, &message, 0);
+}
+
+static void take_message(struct node *node, zmq_msg_t *name, zmq_msg_t *message)
 {
 	const struct floor_header *header = zmq_msg_data(message);
 
@@ -130,6 +143,10 @@ static void take_message(struct node *node, zmq_msg_t *message)
 		assert(header->number > node->stored[header->from]);
 		node->stored[header->from] = header->number;
 		break;
+	case FLOOR_ASK:
+		assert(header->size == FLOOR_ASK_BYTES);
+		reply(node, name, header->number);
+		break;
 	default: floor_fail("a message of an unknown kind %u", header->kind);
 	}
 }
@@ -146,12 +163,12 @@ static void take_messages(struct node *node)
 			floor_expect(errno == EAGAIN, "receive");
 			return;
 		}
-		zmq_msg_close(&name);
 		zmq_msg_init(&message);
 		floor_expect(zmq_msg_recv(&message, node->router, ZMQ_DONTWAIT) >= 0, "receive the second part");
 		taken += zmq_msg_size(&message);
-		take_message(node, &message);
+		take_message(node, &name, &message);
 		zmq_msg_close(&message);
+		zmq_msg_close(&name);
 	}
 }
 

@@ -31,9 +31,26 @@ for mode in ('throughput', 'single'):
     assert one['apart']['events'] > 0 or 0 < one['p50_us'] <= one['p99_us'] <= one['p999_us']
     assert all(node['journal_bytes'] >= one['payload_bytes'] for node in one['nodes'])
 assert figures['throughput']['events_per_second'] > figures['single']['events_per_second']
+rtt = figures['rtt']
+print(f'rtt: {rtt["round_trips"]} round trips, p50 {rtt["p50_us"]} us, p99.9 {rtt["p999_us"]} us')
+assert rtt['round_trips'] > 0 and 0 < rtt['seconds'] <= 1
+assert rtt['apart']['events'] > 0 or 0 < rtt['p50_us'] <= rtt['p99_us'] <= rtt['p999_us'] <= rtt['most_us']
+assert rtt['apart']['events'] > 0 or rtt['p50_us'] < figures['single']['p50_us']    # nothing is written
 assert figures['verified_events'] >= sum(figures[mode]['events'] for mode in ('throughput', 'single'))
 PYTHON
 
+"$floor" --mode rtt --seconds 1 --file-mib 16 --dir "$directory/journals" >"$directory/figures"
+python3 - "$directory/figures" <<'PYTHON'
+import json, sys
+figures = json.load(open(sys.argv[1]))
+assert figures['rtt']['round_trips'] > 0 and 'single' not in figures and 'throughput' not in figures
+assert figures['verified_events'] == 0      # a round trip stores nothing
+PYTHON
+
+status=0
+"$floor" --mode fast 2>"$directory/errors" || status=$?
+[ "$status" -eq 2 ]
+grep 'expected throughput, single, rtt or all' "$directory/errors" >/dev/null
 status=0
 "$floor" --in-flight 0 2>"$directory/errors" || status=$?
 [ "$status" -eq 2 ]
