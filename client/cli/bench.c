@@ -1,5 +1,6 @@
 /* bench publish: made-up events, as fast as the window lets them (closed loop) or at a fixed rate (open loop: times
- * count from when an event was due, so a stall is not hidden by the events that it kept from being sent). */
+ * count from when an event was due, so a stall is not hidden by the events that it kept from being sent). Its keys are
+ * those that bench get reads. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -55,9 +56,9 @@ struct bench {
 /* --- events ------------------------------------------------------------------------------------------------------- */
 
 /* splitmix64: the same keys for the same seed on every machine. */
-static uint64_t bench_random(struct bench *bench)
+uint64_t bench_random(uint64_t *state)
 {
-	uint64_t z = bench->random += 0x9e3779b97f4a7c15u;
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
 
 	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
 	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
@@ -70,9 +71,9 @@ static void event_id(const struct bench *bench, uint64_t number, uint8_t id[UUID
 	store_little(id + 8, 8, number);
 }
 
-static struct span event_key(uint32_t key, char text[16])
+struct span bench_key(uint32_t number, char text[BENCH_KEY_BYTES])
 {
-	int size = snprintf(text, 16, "k%u", key);
+	int size = snprintf(text, BENCH_KEY_BYTES, "k%u", number);
 
 	return span_of(text, (size_t)size);
 }
@@ -110,7 +111,7 @@ static void bench_told(void *user, const evg_completion *completion)
 	uint64_t total_us = bench->rate == 0 ? completion->total_us : completion->told_us - sent->due_us;
 	uint8_t id[UUID_BYTES];
 	char text[UUID_TEXT_BYTES];
-	char key[16];
+	char key[BENCH_KEY_BYTES];
 
 	sent->outcome = (uint8_t)completion->outcome;
 	sent->told = true;
@@ -121,7 +122,7 @@ static void bench_told(void *user, const evg_completion *completion)
 		uuid_format(id, text);
 		event.id = span_of_text(text);
 		event.stream = span_of_text(bench->stream);
-		event.key = event_key(sent->key, key);
+		event.key = bench_key(sent->key, key);
 		event.completed_us = completion->told_us + bench->unix_ahead_us;
 		event.invoked_us = event.completed_us - total_us;
 		event.completion = completion;
@@ -134,7 +135,7 @@ static int bench_send(struct bench *bench, uint64_t number)
 	struct bench_event *sent = &bench->sent[number];
 	struct check any = {.kind = CHECK_ANY};
 	uint8_t id[UUID_BYTES];
-	char key[16];
+	char key[BENCH_KEY_BYTES];
 	struct event event = {
 		.type = span_of_text("Benched"),
 		.id = span_of(id, UUID_BYTES),
@@ -145,8 +146,8 @@ static int bench_send(struct bench *bench, uint64_t number)
 	int error;
 
 	sent->bench = bench;
-	sent->key = (uint32_t)(bench_random(bench) % bench->keys);
-	event.key = event_key(sent->key, key);
+	sent->key = (uint32_t)(bench_random(&bench->random) % bench->keys);
+	event.key = bench_key(sent->key, key);
 	event_id(bench, number, id);
 	do {
 		error = grid_publish(bench->cli->grid, bench->stream, &event, &any, bench_told, sent);

@@ -197,6 +197,8 @@ int print_listing(struct cli *cli, const struct listing *listing, const char *on
 
 /* One line on stdout: CloudEvents JSON, or columns. `line` is scratch. 0 or an error code. */
 int record_print(const evg_record *record, bool columns, struct buffer *line);
+/* The next one; an error is tried again until nothing has come for the whole time-out (replay.c). */
+int cli_replay_next(struct cli *cli, evg_replay *replay, evg_record *record);
 
 /* --- history ------------------------------------------------------------------------------------------------------ */
 
@@ -242,6 +244,8 @@ struct histogram {
 };
 void histogram_add(struct histogram *histogram, uint64_t us);
 uint64_t histogram_at(const struct histogram *histogram, double share); /* 0.5: the median; 0 when empty */
+/* Appends a column and its cell: {"p50":...,"p99":...,"p999":...,"max":...}. */
+void table_histogram(struct table *table, const char *key, const struct histogram *histogram);
 
 /* What became of many events: counts, times, gaps. The handle's thread adds; the rest is read when it is idle. */
 struct tally {
@@ -278,6 +282,13 @@ struct progress {
 void progress_begin(struct progress *progress, const char *what, uint64_t total);
 void progress_update(struct progress *progress, uint64_t done);
 void progress_end(struct progress *progress);
+
+/* --- what bench publish writes (bench.c) -------------------------------------------------------------------------- */
+
+#define BENCH_KEY_BYTES 16u
+
+uint64_t bench_random(uint64_t *state);
+struct span bench_key(uint32_t number, char text[BENCH_KEY_BYTES]);
 
 /* --- what was told, against what is stored ------------------------------------------------------------------------ */
 
@@ -394,6 +405,8 @@ int run_replay(struct cli *cli);
 int run_subscribe(struct cli *cli);
 int run_history_check(struct cli *cli);
 int run_bench_publish(struct cli *cli);
+int run_bench_get(struct cli *cli);
+int run_bench_replay(struct cli *cli);
 int run_journal_verify(struct cli *cli);
 int run_journal_dump(struct cli *cli);
 int run_errors(struct cli *cli);
@@ -419,5 +432,7 @@ extern const struct cli_option publish_options[];
 extern const struct cli_option replay_options[];
 extern const struct cli_option subscribe_options[];
 extern const struct cli_option bench_publish_options[];
+extern const struct cli_option bench_get_options[];
+extern const struct cli_option bench_replay_options[];
 
 #endif

@@ -95,8 +95,7 @@ int record_print(const evg_record *record, bool columns, struct buffer *line)
 	return columns ? print_columns(record) : print_json(record, line);
 }
 
-/* An error is tried again until nothing has come for the whole time-out. */
-static int next_record(struct cli *cli, evg_replay *replay, evg_record *record)
+int cli_replay_next(struct cli *cli, evg_replay *replay, evg_record *record)
 {
 	uint64_t deadline_ms = grid_now_ms() + cli->timeout_ms;
 	int error = evg_replay_next(replay, record);
@@ -123,7 +122,7 @@ static int replay_print(struct cli *cli, evg_replay *replay, uint64_t limit)
 		progress_end(&progress); /* the events themselves are on the screen */
 	while (count < limit && cli_interrupted == 0) {
 		evg_record record;
-		error = next_record(cli, replay, &record);
+		error = cli_replay_next(cli, replay, &record);
 		if (error == 0)
 			error = record_print(&record, columns, &line);
 		if (error != 0)

@@ -101,7 +101,7 @@ static void cell_u64(struct table *table, const char *key, uint64_t value)
 	table_cell(table, "%" PRIu64, value);
 }
 
-static void cell_histogram(struct table *table, const char *key, const struct histogram *histogram)
+void table_histogram(struct table *table, const char *key, const struct histogram *histogram)
 {
 	table_column(table, key, CELL_JSON);
 	table_cell(table, "{\"p50\":%" PRIu64 ",\"p99\":%" PRIu64 ",\"p999\":%" PRIu64 ",\"max\":%" PRIu64 "}",
@@ -142,9 +142,9 @@ void tally_cells(struct tally *tally, struct table *table)
 	table_cell(table, "%.0f", seconds <= 0 ? 0.0 : (double)tally->applied / seconds);
 	table_column(table, "payload_mib_per_second", CELL_NUMBER);
 	table_cell(table, "%.2f", seconds <= 0 ? 0.0 : (double)tally->payload_bytes / seconds / 1048576.0);
-	cell_histogram(table, "completion_us", &tally->total);
+	table_histogram(table, "completion_us", &tally->total);
 	for (uint32_t i = 0; i < EVG_STAGES; i++)
-		cell_histogram(table, stages[i], &tally->stages[i]);
+		table_histogram(table, stages[i], &tally->stages[i]);
 	cell_u64(table, "longest_gap_us", tally->longest_gap_us);
 	cell_u64(table, "longest_gap_at_us", tally->longest_gap_at_us);
 	cell_seconds(tally, table);

@@ -114,6 +114,16 @@ const struct verb cli_verbs[] = {
 	 "Exit code 11 when --verify finds an event lost, doubled or out of order.", run_bench_publish,
 	 "evgrid bench publish --events 1000000 --verify\n"
 	 "evgrid bench publish --rate 5000 --events 100000 -o json"},
+	{"bench", "get", "VIEW", 1, 1, "read a view's entries one by one and measure", bench_get_options,
+	 "Reads keys that bench publish writes, chosen at random, linearizable. A single read under way is a call that "
+	 "blocks,\nmeasured as its caller sees it; more are asynchronous, measured from hand-in to call-back.",
+	 run_bench_get,
+	 "evgrid bench get bench\n"
+	 "evgrid bench get bench --keys 1000 --reads 1000000 --in-flight 256 -o json"},
+	{"bench", "replay", "", 0, 0, "replay what is stored and measure", bench_replay_options,
+	 "One client reads events as evgrid replay does and prints none of them.", run_bench_replay,
+	 "evgrid bench replay --limit 1000000\n"
+	 "evgrid bench replay --stream Bench --merge -o json"},
 	{"journal", "verify", "DIR", 1, 1, "check a stopped node's journal files", NULL, "Nothing is written.",
 	 run_journal_verify, "evgrid journal verify /var/lib/evgrid"},
 	{"journal", "dump", "DIR", 1, 1, "print what a stopped node's journal files hold", NULL, "Nothing is written.",

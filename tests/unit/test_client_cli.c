@@ -52,6 +52,60 @@ static void words_behind_two_dashes_are_no_options(void **state)
 	assert_string_equal(cli.positionals[0], "-");
 }
 
+static void benches_take_a_view_and_numbers(void **state)
+{
+	struct cli cli;
+	uint64_t value;
+
+	(void)state;
+	assert_int_equal(parse(&cli, "bench get orders --keys 7 --reads=9 --in-flight 2 -o json"), 0);
+	assert_ptr_equal(cli.verb->run, run_bench_get);
+	assert_string_equal(cli.positionals[0], "orders");
+	assert_int_equal(cli_number(&cli, "keys", 1, 100, 50, &value), 0);
+	assert_int_equal(value, 7);
+	assert_int_equal(cli_number(&cli, "seed", 0, 100, 50, &value), 0);
+	assert_int_equal(value, 50);
+	assert_true(cli.json);
+	assert_int_equal(parse(&cli, "bench replay --limit 10 --stream Bench --merge"), 0);
+	assert_ptr_equal(cli.verb->run, run_bench_replay);
+	assert_string_equal(cli_value(&cli, "stream"), "Bench");
+	assert_true(cli_has(&cli, "merge"));
+}
+
+/* Refused before anybody is asked: there is no cluster here. */
+static void benches_refuse_numbers_out_of_bounds(void **state)
+{
+	static const char *const lines[] = {
+		"bench get orders --in-flight 0", "bench get orders --in-flight 8193",
+		"bench get orders --keys 0",      "bench get orders --reads many",
+		"bench replay --limit 0",
+	};
+	struct cli cli;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		assert_int_equal(parse(&cli, lines[i]), 0);
+		assert_int_equal(cli.verb->run(&cli), EXIT_USAGE);
+		assert_null(cli.grid);
+	}
+}
+
+/* bench get reads what bench publish wrote, with another seed too. */
+static void bench_keys_are_the_same_for_the_same_seed(void **state)
+{
+	uint64_t a = 1;
+	uint64_t b = 1;
+	char text[BENCH_KEY_BYTES];
+	struct span key = bench_key(UINT32_MAX - 1, text);
+
+	(void)state;
+	assert_int_equal(key.size, 11);
+	assert_memory_equal(key.data, "k4294967294", 11);
+	for (uint32_t i = 0; i < 8; i++)
+		assert_int_equal(bench_random(&a), bench_random(&b));
+	assert_int_not_equal(bench_random(&a), bench_random(&a));
+}
+
 static const char *server_of(const char *line)
 {
 	char why[CLI_WHY_BYTES];
@@ -92,6 +146,9 @@ static void wrong_use_is_refused(void **state)
 		"view get --local=1 a b",
 		"node ls -o json -o table",
 		"node ls --timeout 99999999h",
+		"bench get",
+		"bench get a b",
+		"bench replay a",
 	};
 	struct cli cli;
 
@@ -287,6 +344,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options_stand_anywhere),
 		cmocka_unit_test(words_behind_two_dashes_are_no_options),
+		cmocka_unit_test(benches_take_a_view_and_numbers),
+		cmocka_unit_test(benches_refuse_numbers_out_of_bounds),
+		cmocka_unit_test(bench_keys_are_the_same_for_the_same_seed),
 		cmocka_unit_test(server_comes_from_option_environment_or_default),
 		cmocka_unit_test(wrong_use_is_refused),
 		cmocka_unit_test(every_verb_has_help),
