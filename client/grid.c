@@ -130,16 +130,37 @@ void grid_slot_give_back(struct evg *grid, uint64_t tag)
 
 /* --- waking and waiting ------------------------------------------------------------------------------------------- */
 
-void grid_wake(struct evg *grid)
+/* true: the thread sleeps, and this call is the one to wake it. */
+static bool hand_in(struct evg *grid)
+{
+	bool sleeping = grid->sleeping;
+
+	grid->handed_in = true;
+	grid->sleeping = false;
+	return sleeping;
+}
+
+static void wake(struct evg *grid)
 {
 	uint64_t one = 1;
 
-	grid->handed_in = true;
-	if (!grid->sleeping)
-		return;
-	grid->sleeping = false;
 	while (write(grid->wake, &one, sizeof one) < 0 && errno == EINTR)
 		continue;
+}
+
+void grid_wake(struct evg *grid)
+{
+	if (hand_in(grid))
+		wake(grid);
+}
+
+void grid_wake_unlock(struct evg *grid)
+{
+	bool sleeping = hand_in(grid);
+
+	pthread_mutex_unlock(&grid->lock);
+	if (sleeping)
+		wake(grid);
 }
 
 bool grid_wait(struct evg *grid, uint64_t deadline_ms)

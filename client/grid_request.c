@@ -10,7 +10,7 @@
 
 /* --- the core's requests under the lock --------------------------------------------------------------------------- */
 
-/* Takes a slot; *tag is given to the core by the caller, who holds the lock. */
+/* Takes a slot; *tag is given to the core by the caller, who holds the lock and wakes the thread when it is done. */
 static int request_begin(struct evg *grid, grid_result result, void *user, uint64_t *tag)
 {
 	struct slot slot = {.result = result, .user = user, .began_us = grid_now_us()};
@@ -20,12 +20,19 @@ static int request_begin(struct evg *grid, grid_result result, void *user, uint6
 
 static int request_begun(struct evg *grid, int rv, uint64_t tag)
 {
-	if (rv == 0) {
-		grid_wake(grid);
+	if (rv == 0)
 		return 0;
-	}
 	grid_slot_give_back(grid, tag);
 	grid->open--;
+	return rv;
+}
+
+static int request_unlock(struct evg *grid, int rv)
+{
+	if (rv == 0)
+		grid_wake_unlock(grid);
+	else
+		pthread_mutex_unlock(&grid->lock);
 	return rv;
 }
 
@@ -38,8 +45,7 @@ int grid_read(struct evg *grid, const struct core_read *read, grid_result result
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_read(grid->core, read, tag, grid_now_ms()), tag);
-	pthread_mutex_unlock(&grid->lock);
-	return rv;
+	return request_unlock(grid, rv);
 }
 
 int grid_replay(struct evg *grid, const struct core_replay *replay, grid_result result, void *user)
@@ -51,8 +57,7 @@ int grid_replay(struct evg *grid, const struct core_replay *replay, grid_result 
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_replay(grid->core, replay, tag, grid_now_ms()), tag);
-	pthread_mutex_unlock(&grid->lock);
-	return rv;
+	return request_unlock(grid, rv);
 }
 
 int grid_history(struct evg *grid, const struct core_history *history, grid_result result, void *user)
@@ -64,8 +69,7 @@ int grid_history(struct evg *grid, const struct core_history *history, grid_resu
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_history(grid->core, history, tag, grid_now_ms()), tag);
-	pthread_mutex_unlock(&grid->lock);
-	return rv;
+	return request_unlock(grid, rv);
 }
 
 int grid_progress(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t view_id, uint32_t timeout_ms,
@@ -79,8 +83,7 @@ int grid_progress(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t v
 	if (rv == 0)
 		rv = request_begun(
 			grid, core_progress(grid->core, node_id, shard, view_id, timeout_ms, tag, grid_now_ms()), tag);
-	pthread_mutex_unlock(&grid->lock);
-	return rv;
+	return request_unlock(grid, rv);
 }
 
 int grid_decide(struct evg *grid, const struct core_decide *decide, grid_result result, void *user)
@@ -92,8 +95,7 @@ int grid_decide(struct evg *grid, const struct core_decide *decide, grid_result 
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_decide(grid->core, decide, tag, grid_now_ms()), tag);
-	pthread_mutex_unlock(&grid->lock);
-	return rv;
+	return request_unlock(grid, rv);
 }
 
 int grid_scan(struct evg *grid, const struct core_scan *scan, grid_result result, void *user)
@@ -105,8 +107,7 @@ int grid_scan(struct evg *grid, const struct core_scan *scan, grid_result result
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_scan_view(grid->core, scan, tag, grid_now_ms()), tag);
-	pthread_mutex_unlock(&grid->lock);
-	return rv;
+	return request_unlock(grid, rv);
 }
 
 int grid_status(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, grid_result result, void *user)
@@ -118,8 +119,7 @@ int grid_status(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t tim
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_status(grid->core, node_id, shard, timeout_ms, tag, grid_now_ms()), tag);
-	pthread_mutex_unlock(&grid->lock);
-	return rv;
+	return request_unlock(grid, rv);
 }
 
 static int propose(struct evg *grid, struct span command, uint32_t timeout_ms, grid_result result, void *user)
@@ -131,8 +131,7 @@ static int propose(struct evg *grid, struct span command, uint32_t timeout_ms, g
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_propose(grid->core, command, timeout_ms, tag, grid_now_ms()), tag);
-	pthread_mutex_unlock(&grid->lock);
-	return rv;
+	return request_unlock(grid, rv);
 }
 
 /* --- waiting for a result ----------------------------------------------------------------------------------------- */
@@ -426,6 +425,7 @@ static void many_begin(evg *grid, const struct named *named, const evg_read *rea
 		ones[i].entry->error = rv;
 		*ones[i].open += rv == 0;
 	}
+	grid_wake(grid);
 }
 
 static int many_some(evg *grid, const struct named *named, const evg_read *reads, evg_entry *entries, size_t count)

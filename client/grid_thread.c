@@ -364,11 +364,13 @@ static uint64_t run_turn(struct run *run)
 	run_send(run);
 	run_tell(run);
 	if (run->call_count > 0 || changed) {
+		bool waited_for;
 		pthread_mutex_lock(&grid->lock);
 		grid->open -= run->call_count;
-		if (grid->waiting > 0)
-			pthread_cond_broadcast(&grid->told);
+		waited_for = grid->waiting > 0;
 		pthread_mutex_unlock(&grid->lock);
+		if (waited_for)
+			pthread_cond_broadcast(&grid->told);
 	}
 	core_outbox_clear(&grid->out);
 	subscriptions_tell(grid);

@@ -1,5 +1,5 @@
 /* bench get: linearizable reads of a view's entries, by the keys that bench publish writes. One under way is a blocking
- * call; of more, each answer's call-back hands in the next read. Times go into a histogram of microseconds. */
+ * call, unless call-backs are asked for; of more, each answer's call-back hands in the next read. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -11,6 +11,7 @@ const struct cli_option bench_get_options[] = {
 	{"keys", "N", "among how many keys; default 100000, as bench publish"},
 	{"reads", "N", "how many; default 100000"},
 	{"in-flight", "N", "reads under way at a time; default 1, to 8192"},
+	{"callback", NULL, "asynchronous also with one under way: no thread waits for the answer"},
 	{"seed", "N", "of the keys' order; default 1"},
 	{NULL, NULL, NULL},
 };
@@ -200,7 +201,7 @@ static int get_run(struct bench_get *bench)
 	cli_catch_signals();
 	progress_begin(&bench->progress, "read", bench->reads);
 	bench->began_us = grid_now_us();
-	if (bench->in_flight == 1)
+	if (bench->in_flight == 1 && !cli_has(cli, "callback"))
 		get_one_by_one(bench);
 	else
 		error = get_at_once(bench);

@@ -58,13 +58,14 @@ static void benches_take_a_view_and_numbers(void **state)
 	uint64_t value;
 
 	(void)state;
-	assert_int_equal(parse(&cli, "bench get orders --keys 7 --reads=9 --in-flight 2 -o json"), 0);
+	assert_int_equal(parse(&cli, "bench get orders --keys 7 --reads=9 --callback --in-flight 2 -o json"), 0);
 	assert_ptr_equal(cli.verb->run, run_bench_get);
 	assert_string_equal(cli.positionals[0], "orders");
 	assert_int_equal(cli_number(&cli, "keys", 1, 100, 50, &value), 0);
 	assert_int_equal(value, 7);
 	assert_int_equal(cli_number(&cli, "seed", 0, 100, 50, &value), 0);
 	assert_int_equal(value, 50);
+	assert_true(cli_has(&cli, "callback"));
 	assert_true(cli.json);
 	assert_int_equal(parse(&cli, "bench replay --limit 10 --stream Bench --merge"), 0);
 	assert_ptr_equal(cli.verb->run, run_bench_replay);
