@@ -6,10 +6,10 @@
 #
 # A round is evgrid-floor (throughput, then single events), then, against a local cluster of three nodes with W = 1,
 # `evgrid bench publish` (--events with --in-flight events in flight, then --single-events one at a time), `evgrid bench
-# replay` (--events of what is stored), and five times in turn: a second of evgrid-floor's bare round trips, `evgrid bench
-# get` (--reads, one blocking call after the other) and the same by call-backs. Of the five the median counts, since a
-# run of so few microseconds follows where the scheduler happens to place it. 160-byte payloads, 100,000 keys. Replay is
-# held against 1,000,000 events/s; every other goal is a ratio to the floor.
+# replay` (--events of what is stored), and five times in turn: a second of evgrid-floor's bare round trips, `evgrid
+# bench get` (--reads, one blocking call after the other) and the same by call-backs. Of the five the median counts,
+# since a run of so few microseconds follows where the scheduler happens to place it. 160-byte payloads, 100,000 keys.
+# Replay is held against 1,000,000 events/s; every other goal is a ratio to the floor.
 # Programs come from EVGRID_BUILD (default build/); DIR (default a new one in $TMPDIR or /var/tmp) holds all journals,
 # so that both write to the same disk; what was made is removed. The cluster idles while the floor runs: its heartbeats
 # are in the floor's figures. Exit status 0: measured (met or missed is printed), 1: something failed, 77: not built.

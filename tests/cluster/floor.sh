@@ -35,7 +35,6 @@ rtt = figures['rtt']
 print(f'rtt: {rtt["round_trips"]} round trips, p50 {rtt["p50_us"]} us, p99.9 {rtt["p999_us"]} us')
 assert rtt['round_trips'] > 0 and 0 < rtt['seconds'] <= 1
 assert rtt['apart']['events'] > 0 or 0 < rtt['p50_us'] <= rtt['p99_us'] <= rtt['p999_us'] <= rtt['most_us']
-assert rtt['apart']['events'] > 0 or rtt['p50_us'] < figures['single']['p50_us']    # nothing is written
 assert figures['verified_events'] >= sum(figures[mode]['events'] for mode in ('throughput', 'single'))
 PYTHON
 
