@@ -250,10 +250,11 @@ static int append_definitions(struct partition *partition)
 /* Every in-sync replica has filled the version: it becomes the one that answers, at one offset. */
 static bool activation_due(struct partition *partition, struct state_activation *activation)
 {
-	node_set set = lease_maximal_isr(partition) & ~node_bit(partition->shard->sender.node_id);
+	node_set set;
 
 	if (partition->role != PARTITION_ACTIVE || !state_wants_activation(partition->state, activation))
 		return false;
+	set = lease_maximal_isr(partition) & ~node_bit(partition->shard->sender.node_id);
 	for (; set != 0; set &= set - 1) {
 		const struct peer *peer = push_peer(partition, (uint32_t)__builtin_ctzll(set) + 1);
 

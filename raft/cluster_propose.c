@@ -100,6 +100,7 @@ static void register_encode(const struct cluster *cluster, struct buffer *out)
 		.incarnation = config->incarnation,
 		.shown_epoch = config->directory.node_epoch,
 		.proof_epoch = config->directory.proof_epoch,
+		.known_epoch = cluster->known_epoch,
 		.shown_interval = config->directory.interval_sync,
 		.interval = config->interval_sync,
 		.damaged = config->directory.damaged,
@@ -116,8 +117,10 @@ static void register_encode(const struct cluster *cluster, struct buffer *out)
 static void own_propose(struct cluster *cluster)
 {
 	struct command_node self = {.node_id = cluster->node_id, .node_epoch = cluster->node_epoch};
+	const struct map_node *registered = cluster_map_node(&cluster->map, cluster->node_id);
 	struct buffer command = BUFFER_NULL;
 
+	cluster->known_epoch = registered == NULL ? 0 : registered->epoch;
 	if (cluster->state == CLUSTER_JOINED)
 		register_encode(cluster, &command);
 	else
@@ -196,6 +199,8 @@ void propose_applied(struct cluster *cluster)
 		return;
 	if (cluster->state == CLUSTER_JOINED && ours)
 		registered(cluster, self->epoch);
+	else if (cluster->state == CLUSTER_JOINED && self->epoch != cluster->known_epoch)
+		cluster->next_retry_ms = cluster->now_ms; /* what was asked is overtaken */
 	else if (cluster->state == CLUSTER_STOPPING && ours &&
 		 cluster->metadata.nodes[self->id - 1].proof_epoch == cluster->node_epoch)
 		stopped(cluster);

@@ -86,7 +86,8 @@ struct cluster {
 	uint64_t next_number;
 	uint64_t next_retry_ms;
 	uint64_t stop_transfer_until_ms;
-	uint64_t own_number; /* of the last registration or stop proposed */
+	uint64_t own_number;  /* of the last registration or stop proposed */
+	uint64_t known_epoch; /* in the last registration */
 	uint64_t suspect_elections_told;
 	uint64_t forced_elections_told;
 	bool clock_told; /* that this node's own clock is off */

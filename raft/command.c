@@ -22,6 +22,7 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 	[REFUSAL_HAS_PRIMARY] = "a complete replica is live: there is nothing to decide",
 	[REFUSAL_TOO_EARLY] = "the partition has lost its primary only now: ask again in two seconds",
 	[REFUSAL_CLOCK] = "the node's clock is off, or marked so already",
+	[REFUSAL_OVERTAKEN] = "another process of this node has registered meanwhile",
 };
 
 static const char *const kind_names[] = {
@@ -156,6 +157,7 @@ void command_register_encode(const struct command_register *reg, struct buffer *
 	buffer_u64(out, reg->incarnation);
 	buffer_u64(out, reg->shown_epoch);
 	buffer_u64(out, reg->proof_epoch);
+	buffer_u64(out, reg->known_epoch);
 	buffer_u8(out, reg->shown_interval);
 	buffer_u8(out, reg->interval);
 	buffer_u8(out, reg->damaged);
@@ -178,6 +180,7 @@ int command_register_decode(struct span body, struct command_register *reg)
 	reg->incarnation = reader_u64(&in);
 	reg->shown_epoch = reader_u64(&in);
 	reg->proof_epoch = reader_u64(&in);
+	reg->known_epoch = reader_u64(&in);
 	reg->shown_interval = reader_u8(&in) != 0;
 	reg->interval = reader_u8(&in) != 0;
 	reg->damaged = reader_u8(&in);

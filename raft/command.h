@@ -52,6 +52,7 @@ enum refusal {
 	REFUSAL_HAS_PRIMARY,   /* somebody complete is there */
 	REFUSAL_TOO_EARLY,     /* the last primary may not know yet that it is none */
 	REFUSAL_CLOCK,         /* its clock is off, or is marked as it is already */
+	REFUSAL_OVERTAKEN,     /* another process of the node has registered since it was asked */
 	REFUSAL_COUNT,
 };
 
@@ -85,6 +86,7 @@ struct command_register {
 	uint64_t incarnation;
 	uint64_t shown_epoch; /* the directory's: node epoch it last served under, 0 never */
 	uint64_t proof_epoch; /* the directory's clean-stop proof, 0 none */
+	uint64_t known_epoch; /* the registered one, as far as the process knows: a later one overtakes it */
 	bool shown_interval;  /* sync mode of that time */
 	bool interval;        /* sync mode of this run */
 	uint8_t damaged;      /* bit per shard */

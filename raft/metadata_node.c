@@ -138,6 +138,10 @@ int metadata_register(struct metadata *metadata, struct span body, struct comman
 		command_refuse(result, ERROR_REFUSED, REFUSAL_REGISTERED);
 		return 0;
 	}
+	if (node->epoch != reg.known_epoch) { /* it may be of a process that is dead, and come late */
+		command_refuse(result, ERROR_REFUSED, REFUSAL_OVERTAKEN);
+		return 0;
+	}
 	rows_take_from(metadata, node, private, &reg);
 	node_describe(node, &reg);
 	node->epoch = metadata->applied; /* an index is given once */

@@ -85,6 +85,7 @@ static struct command_register registration(struct fixture *f, uint32_t id, uint
 					 .raft_id = 100 + id - 1,
 					 .incarnation = incarnation,
 					 .shown_epoch = node_epoch(f, id),
+					 .known_epoch = node_epoch(f, id),
 					 .shard_count = 2,
 					 .host = span_of_text("h"),
 					 .control_address = span_of_text("h:1")};
@@ -402,6 +403,26 @@ static void a_foreign_directory_is_refused(void **state)
 	assert_int_equal(register_with(f, &reg), REFUSAL_UNKNOWN_NODE);
 }
 
+/* A process asks, dies, and its successor registers before the message arrives, or a copy of it. */
+static void a_registration_that_comes_late_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct command_register late = registration(f, 1, 77);
+	struct command_register next = registration(f, 1, 88);
+	uint64_t epoch;
+	uint64_t version;
+
+	assert_int_equal(register_with(f, &next), REFUSAL_NONE);
+	epoch = node_epoch(f, 1);
+	version = row(f)->version;
+	assert_int_equal(register_with(f, &late), REFUSAL_OVERTAKEN);
+	assert_int_equal(node_epoch(f, 1), epoch);
+	assert_int_equal(f->metadata.map.nodes[0].incarnation, 88);
+	assert_int_equal(row(f)->version, version);
+	late.known_epoch = epoch; /* once it knows */
+	assert_int_equal(register_with(f, &late), REFUSAL_NONE);
+}
+
 static void an_old_copy_of_the_directory_has_lost_everything(void **state)
 {
 	struct fixture *f = *state;
@@ -698,6 +719,7 @@ int main(void)
 		CASE(a_restart_takes_primaries_and_raises_epochs),
 		CASE(the_only_one_is_elected_again_under_a_new_epoch),
 		CASE(a_foreign_directory_is_refused),
+		CASE(a_registration_that_comes_late_changes_nothing),
 		CASE(an_old_copy_of_the_directory_has_lost_everything),
 		CASE(an_epoch_that_never_served_may_be_missing),
 		CASE(interval_sync_without_proof_makes_a_suspect),

@@ -65,6 +65,7 @@ static void start(struct fixture *f, uint32_t id)
 				       .raft_id = 100 + id - 1,
 				       .incarnation = 50 + f->index,
 				       .shown_epoch = node_epoch(f, id),
+				       .known_epoch = node_epoch(f, id),
 				       .shard_count = 1,
 				       .host = span_of_text("h"),
 				       .control_address = span_of_text("h:1")};
