@@ -1,7 +1,7 @@
 /* What applying committed events to a view costs on one core: no network, no disk, only state_apply_group. First an
  * entity view, then a summary (by key, and by partition key in a key space of its own), then a Lua view.
  *
- *   bench-view_bench [EVENTS [KEYS]]     defaults 2,000,000 and 100,000
+ *   bench-view_bench [EVENTS [KEYS [KIND]]]     defaults 2,000,000, 100,000 and every kind: entity, summary, sum/own, lua
  *
  * Events of eight members (about 200 bytes) for random keys over 271 partitions, in batches of 1, 10 and 100 events,
  * applied in groups of 64 batches: what one turn of a partition thread commits (and one by one, to show what looking
@@ -190,6 +190,7 @@ static void bench_define(struct bench *bench, const struct control *control)
 
 /* A definition in YAML's place: pairs of names and values, a value that is no text being MessagePack already. */
 struct kind {
+	const char *label;
 	const char *name;
 	const char *type; /* of events */
 	const char *parts[6][2];
@@ -199,16 +200,19 @@ struct kind {
 
 static const struct kind kinds[] = {
 	{"summary",
+	 "summary",
 	 "Put",
 	 {{"sum", "points"}, {"min", "points"}, {"max", "points"}, {"average", "balance"}},
 	 NULL,
 	 false},
-	{"summary",
+	{"sum/own",
+	 "summary",
 	 "Put",
 	 {{"sum", "points"}, {"min", "points"}, {"max", "points"}, {"average", "balance"}},
 	 NULL,
 	 true},
 	{"lua",
+	 "lua",
 	 "Put",
 	 {{NULL, NULL}},
 	 "function apply(event, state)\n"
@@ -324,7 +328,7 @@ static void bench_run(struct bench *bench, const struct load *load, uint64_t eve
 /* Fresh states with one view, an event for each key in it. */
 static void bench_open(struct bench *bench, const struct kind *kind)
 {
-	bench->kind = kind == NULL ? "entity" : kind->by_partition_key ? "sum/own" : kind->name;
+	bench->kind = kind == NULL ? "entity" : kind->label;
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
 		bench->states[p] = state_new(p);
 		bench->ends[p] = 0;
@@ -365,13 +369,17 @@ int main(int argc, char **argv)
 {
 	struct bench *bench = calloc(1, sizeof *bench);
 	uint64_t events = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000000;
+	const char *only = argc > 3 ? argv[3] : NULL;
 
 	if (bench == NULL)
 		return 1;
 	bench->random = 1;
 	bench->keys = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 100000;
-	bench_entity(bench, events);
+	if (only == NULL || strcmp(only, "entity") == 0)
+		bench_entity(bench, events);
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		if (only != NULL && strcmp(only, kinds[i].label) != 0)
+			continue;
 		bench_open(bench, &kinds[i]);
 		for (unsigned m = 0; m < 2; m++)
 			bench_run(bench, &(struct load){"Put", m == 0 ? 8 : 2, 10, GROUP_BATCHES},

@@ -59,22 +59,17 @@ static int take_committed(struct window_event *e)
 {
 	struct state *state = e->state;
 	struct key_entry *entry = window_event_entry(e);
-	struct stream *stream = state_stream(state, e->event.stream_id);
 	int rv = 0;
 
 	if (entry == NULL)
 		return ERROR_MEMORY;
 	keys_count(&state->keys, entry);
-	if (stream == NULL)
+	if (e->stream == NULL)
 		state->strays++;
 	else
-		stream->events++;
-	if (stream != NULL && stream->view_count > 0) {
-		struct view_event event = window_view_event(e, stream);
-
-		for (uint32_t i = 0; i < stream->view_count && rv == 0; i++)
-			rv = state_view_take(state, stream->views[i], e, &event);
-	}
+		e->stream->events++;
+	for (uint32_t i = 0; e->stream != NULL && i < e->stream->view_count && rv == 0; i++)
+		rv = state_view_take(e->stream->views[i], e);
 	if (rv == 0 && e->last)
 		rv = state_batch_done(state, e->batch);
 	return rv;
@@ -108,7 +103,7 @@ int state_apply_group(struct state_step *steps, size_t count)
 	struct window window;
 	int rv = 0;
 
-	window_begin(&window, take_committed);
+	window_begin(&window, WINDOW_VIEWS, take_committed);
 	for (size_t i = 0; i < count; i++)
 		group_add(&window, steps[i].state, steps[i].batch);
 	window_flush(&window);

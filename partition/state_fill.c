@@ -34,22 +34,19 @@ bool state_is_filling(const struct state *state)
 static int take_fill(struct window_event *e)
 {
 	struct state *state = e->state;
-	const struct stream *stream = state_stream(state, e->event.stream_id);
-	struct view_event event;
 	int rv = 0;
 
-	if (stream == NULL)
+	if (e->stream == NULL)
 		return 0;
-	event = window_view_event(e, stream);
 	for (uint32_t i = 0; i < state->view_count && rv == 0; i++) {
 		struct view *view = state->views[i];
 
-		if (view->status == VIEW_BROKEN || !view_plan_takes(view->plan, stream->id))
+		if (view->status == VIEW_BROKEN || !view_plan_takes(view->plan, e->stream->id))
 			continue;
-		if (view->status == VIEW_FILLING && view->fill_next <= e->offset)
-			rv = state_view_take(state, view, e, &event);
+		if (view->status == VIEW_FILLING && view->fill_next <= e->event.offset)
+			rv = state_view_take(view, e);
 		if (rv == 0 && view->catching > 0)
-			rv = state_view_catch_up(state, view, e, &event);
+			rv = state_view_catch_up(view, e);
 	}
 	return rv;
 }
@@ -106,7 +103,7 @@ int state_fill(struct state *state, const struct batch *batch)
 	if (batch->base_offset > from)
 		return -ERROR_OUT_OF_ORDER;
 	if ((batch->flags & BATCH_CONTROL) == 0) {
-		window_begin(&window, take_fill);
+		window_begin(&window, WINDOW_VIEWS, take_fill);
 		window_add(&window, state, batch);
 		window_flush(&window);
 	} else {

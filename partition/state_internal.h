@@ -9,7 +9,9 @@
 #include "partition/view.h"
 #include "partition/view_block.h"
 
-#define STATE_WINDOW 32u     /* events looked ahead: hashed and fetched from memory before the first is applied */
+#define WINDOW_LAG 4u /* events between asking for memory and reading it: their work hides what a miss takes */
+#define WINDOW_EVENTS 16u
+#define WINDOW_OWN_MAX 4u    /* views with keys of their own that are looked ahead for */
 #define STATE_SWEEP_KEYS 16u /* keys rid of dead cells with each batch */
 #define STATE_SCRATCH_KEPT_BYTES 65536u
 #define STATE_VIEWS_MAX (2 * VIEWS_MAX) /* an old and a new version of each */
@@ -56,29 +58,48 @@ struct state {
 
 /* --- the window: events of many batches and partitions, applied in order after a look ahead ---------------------- */
 
+#define NUMBER_TEXT_BYTES 24u
+
+/* Where an event goes in a view's own key space. */
+struct window_own {
+	const struct view *view;
+	struct key_address address;
+	char digits[NUMBER_TEXT_BYTES]; /* which address.key may point to */
+};
+
 struct window_event {
 	struct state *state;
+	struct stream *stream; /* NULL: not defined */
 	const struct batch *batch;
-	uint64_t offset;
-	struct event event;
+	struct view_event event;
 	struct key_address address;
 	struct key_entry *entry;
 	bool last; /* of its batch */
+	uint32_t own_count;
+	struct window_own own[WINDOW_OWN_MAX];
+};
+
+enum window_reach {
+	WINDOW_KEYS,  /* the stream's keys */
+	WINDOW_VIEWS, /* those and what its active views have of them */
 };
 
 struct window {
+	enum window_reach reach;
 	int (*take)(struct window_event *event); /* 0, or ERROR_MEMORY: the state fails */
-	uint32_t count;
-	struct window_event events[STATE_WINDOW];
+	uint32_t added;                          /* events so far, and how many have had what */
+	uint32_t entries_asked;
+	uint32_t cells_asked;
+	uint32_t taken;
+	struct window_event events[WINDOW_EVENTS];
 };
 
-void window_begin(struct window *window, int (*take)(struct window_event *event));
-/* Puts a batch's events into the window; takes the foremost ones when it is full. A failure stays in state->failure. */
+void window_begin(struct window *window, enum window_reach reach, int (*take)(struct window_event *event));
+/* Puts a batch's events into the window; the foremost ones are taken meanwhile. A failure stays in state->failure. */
 void window_add(struct window *window, struct state *state, const struct batch *batch);
 void window_flush(struct window *window);
 
 struct key_entry *window_event_entry(struct window_event *event); /* made if missing; NULL: no memory */
-struct view_event window_view_event(const struct window_event *event, const struct stream *stream);
 
 /* --- parts ------------------------------------------------------------------------------------------------------- */
 
@@ -113,9 +134,12 @@ static inline uint32_t state_view_space(const struct view *view)
 /* --- views taking events (state_views.c) -------------------------------------------------------------------------- */
 
 /* One event of a stream that the view takes; a blocked key's waits. 0 or ERROR_MEMORY. */
-int state_view_take(struct state *state, struct view *view, struct window_event *e, const struct view_event *event);
+int state_view_take(struct view *view, struct window_event *e);
 /* The same event read again, for a key that is on its way back. */
-int state_view_catch_up(struct state *state, struct view *view, struct window_event *e, const struct view_event *event);
+int state_view_catch_up(struct view *view, struct window_event *e);
+/* Where an event goes in the view's own key space. False: the event has no key there. */
+bool state_own_address(const struct view *view, const struct view_event *event, char digits[NUMBER_TEXT_BYTES],
+		       struct key_address *address);
 /* A skip or retry at this offset. `again`: it is read again, after the view or the key took it before. */
 void state_decide_block(struct state *state, const struct control *control, uint64_t offset, bool again);
 /* Everything before it has been taken by the view, save what waits. */

@@ -56,7 +56,7 @@ int state_overlay_add(struct state *state, const struct batch *batch)
 	if (batch->flags & BATCH_CONTROL) {
 		state->failure = -tail_add_controls(state, batch);
 	} else {
-		window_begin(&window, take_tail);
+		window_begin(&window, WINDOW_KEYS, take_tail);
 		window_add(&window, state, batch);
 		window_flush(&window);
 	}

@@ -5,8 +5,6 @@
 #include "partition/state_internal.h"
 #include "proto/msgpack.h"
 
-#define NUMBER_TEXT_BYTES 24u
-
 uint64_t state_view_position(const struct state *state, const struct view *view)
 {
 	return view->status == VIEW_FILLING ? view->fill_next : state->applied;
@@ -41,9 +39,8 @@ static struct span member_key(const struct view_plan *plan, const struct view_ev
 	return value.size == 0 || value.size > KEY_MAX_BYTES ? SPAN_NULL : value;
 }
 
-/* In the view's own key space. False: the event has no key there. */
-static bool own_address(const struct view *view, const struct view_event *event, char digits[NUMBER_TEXT_BYTES],
-			struct key_address *address)
+bool state_own_address(const struct view *view, const struct view_event *event, char digits[NUMBER_TEXT_BYTES],
+		       struct key_address *address)
 {
 	struct span key = event->key;
 
@@ -87,36 +84,48 @@ static int take(struct state *state, struct view *view, struct key_entry *entry,
 	return view_block_add(view, entry, event->offset, span_of_text(view->why)) == NULL ? ERROR_MEMORY : 0;
 }
 
-static int take_own(struct state *state, struct view *view, const struct view_event *event)
+/* What the look ahead has found, or else what is found now, into `now`. NULL: the event has no key there. */
+static const struct key_address *own_address(const struct view *view, const struct window_event *e,
+					     struct window_own *now)
 {
-	char digits[NUMBER_TEXT_BYTES];
-	struct key_address address;
+	for (uint32_t i = 0; i < e->own_count; i++)
+		if (e->own[i].view == view)
+			return &e->own[i].address;
+	return state_own_address(view, &e->event, now->digits, &now->address) ? &now->address : NULL;
+}
+
+static int take_own(struct view *view, struct window_event *e)
+{
+	struct state *state = e->state;
+	const struct key_address *address;
+	struct window_own now;
 	struct key_entry *entry;
 	int rv;
 
-	if (!view_plan_wants(view->plan, event->type))
+	if (!view_plan_wants(view->plan, e->event.type))
 		return 0;
-	if (!own_address(view, event, digits, &address)) {
+	address = own_address(view, e, &now);
+	if (address == NULL) {
 		view->counts.unreadable++;
 		return 0;
 	}
-	entry = keys_get(&state->keys, &address);
+	entry = keys_get(&state->keys, address);
 	if (entry == NULL)
 		return ERROR_MEMORY;
-	rv = take(state, view, entry, event);
+	rv = take(state, view, entry, &e->event);
 	if (entry->cells == NULL)
 		state_release_entry(state, entry);
 	return rv;
 }
 
-int state_view_take(struct state *state, struct view *view, struct window_event *e, const struct view_event *event)
+int state_view_take(struct view *view, struct window_event *e)
 {
 	struct key_entry *entry;
 
 	if (view->plan->own_keys)
-		return take_own(state, view, event);
+		return take_own(view, e);
 	entry = window_event_entry(e);
-	return entry == NULL ? ERROR_MEMORY : take(state, view, entry, event);
+	return entry == NULL ? ERROR_MEMORY : take(e->state, view, entry, &e->event);
 }
 
 /* --- blocked keys ------------------------------------------------------------------------------------------------- */
@@ -129,19 +138,22 @@ static struct view_block *find_block(const struct state *state, const struct vie
 	return entry == NULL ? NULL : view_block_find(view, entry);
 }
 
-int state_view_catch_up(struct state *state, struct view *view, struct window_event *e, const struct view_event *event)
+int state_view_catch_up(struct view *view, struct window_event *e)
 {
-	char digits[NUMBER_TEXT_BYTES];
-	struct key_address address = e->address;
+	const struct view_event *event = &e->event;
+	const struct key_address *address = &e->address;
+	struct window_own now;
 	struct view_block *block;
 	int rv;
 
-	if (view->plan->own_keys && !own_address(view, event, digits, &address))
+	if (view->plan->own_keys)
+		address = own_address(view, e, &now);
+	if (address == NULL)
 		return 0;
-	block = find_block(state, view, &address);
+	block = find_block(e->state, view, address);
 	if (block == NULL || !block->catching || block->next > event->offset || block->first != VIEW_BLOCK_NONE)
 		return 0;
-	rv = view_apply(view, block->entry, event, &state->scratch);
+	rv = view_apply(view, block->entry, event, &e->state->scratch);
 	if (rv != VIEW_FAULT)
 		return rv;
 	view_block_stop(view, block, event->offset, span_of_text(view->why));

@@ -52,7 +52,7 @@ void table_remove(struct table *table, uint64_t hash, const void *entry); /* the
 /* Every entry once, in no order: begin with *place = 0; NULL ends. The table must not change meanwhile. */
 void *table_next(const struct table *table, size_t *place);
 
-static inline void table_prefetch(const struct table *table, uint64_t hash)
+__attribute__((always_inline)) static inline void table_prefetch(const struct table *table, uint64_t hash)
 {
 	if (table->present.capacity > 0)
 		__builtin_prefetch(&table->present.slots[hash & (table->present.capacity - 1)]);

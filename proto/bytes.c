@@ -11,12 +11,10 @@
 
 /* --- reader ------------------------------------------------------------------------------------------------- */
 
-uint64_t reader_varint(struct reader *r)
+uint64_t reader_varint_slow(struct reader *r)
 {
 	uint64_t value = 0;
 
-	if (!r->failed && r->at != r->end && *r->at < 0x80)
-		return *r->at++; /* most are one byte */
 	for (unsigned shift = 0; shift < 7 * VARINT_MAX_BYTES; shift += 7) {
 		uint8_t byte = reader_u8(r);
 		if (shift == 63 && byte > 1)

@@ -31,6 +31,33 @@ static inline bool span_equal(struct span a, struct span b)
 	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* --- integers at known places ------------------------------------------------------------------------------- */
+
+static inline uint64_t little_endian(uint64_t value)
+{
+	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? value : __builtin_bswap64(value);
+}
+
+static inline uint64_t big_endian(uint64_t value)
+{
+	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(value) : value;
+}
+
+/* The caller has checked the size. One instruction for a constant width of 1, 2, 4 or 8: a loop would be kept as one. */
+static inline uint64_t load_little(const uint8_t *at, size_t width)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, at, width);
+	return little_endian(value);
+}
+
+static inline void store_little(uint8_t *at, size_t width, uint64_t value)
+{
+	value = little_endian(value);
+	memcpy(at, &value, width);
+}
+
 /* --- reader ------------------------------------------------------------------------------------------------- */
 
 struct reader {
@@ -67,11 +94,8 @@ static inline struct span reader_bytes(struct reader *r, size_t size)
 static inline uint64_t reader_little(struct reader *r, size_t width)
 {
 	struct span s = reader_bytes(r, width);
-	uint64_t value = 0;
 
-	for (size_t i = s.size; i > 0; i--)
-		value = value << 8 | s.data[i - 1];
-	return value;
+	return s.data == NULL ? 0 : load_little(s.data, width);
 }
 
 static inline uint8_t reader_u8(struct reader *r)
@@ -94,8 +118,15 @@ static inline uint64_t reader_u64(struct reader *r)
 	return reader_little(r, 8);
 }
 
+uint64_t reader_varint_slow(struct reader *r);
+
 /* LEB128, at most ten bytes; anything longer or beyond 64 bits fails. */
-uint64_t reader_varint(struct reader *r);
+static inline uint64_t reader_varint(struct reader *r)
+{
+	if (!r->failed && r->at != r->end && *r->at < 0x80)
+		return *r->at++;
+	return reader_varint_slow(r);
+}
 
 /* A varint length followed by that many bytes; a length above max fails. */
 struct span reader_string(struct reader *r, size_t max_bytes);
@@ -137,22 +168,6 @@ void buffer_long(struct buffer *b, struct span s);   /* u32 length, then the byt
 static inline struct span buffer_span(const struct buffer *b)
 {
 	return span_of(b->data, b->size);
-}
-
-/* In-place little-endian access for headers at known places (the caller has checked the size). */
-static inline uint64_t load_little(const uint8_t *at, size_t width)
-{
-	uint64_t value = 0;
-
-	for (size_t i = width; i > 0; i--)
-		value = value << 8 | at[i - 1];
-	return value;
-}
-
-static inline void store_little(uint8_t *at, size_t width, uint64_t value)
-{
-	for (size_t i = 0; i < width; i++)
-		at[i] = (uint8_t)(value >> (8 * i));
 }
 
 /* A varint at a known place: how many bytes it takes, and writing it there (returns that size). */
