@@ -124,6 +124,7 @@ int state_link_views(struct state *state)
 		struct stream *stream = &state->streams[s];
 
 		stream->view_count = 0;
+		stream->own_keys = false;
 		for (uint32_t i = 0; i < state->view_count; i++) {
 			struct view *view = state->views[i];
 			void *views = stream->views;
@@ -135,6 +136,7 @@ int state_link_views(struct state *state)
 				return ERROR_MEMORY;
 			stream->views = views;
 			stream->views[stream->view_count++] = view;
+			stream->own_keys |= view->plan->own_keys;
 		}
 	}
 	return 0;

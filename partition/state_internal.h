@@ -23,6 +23,7 @@ struct stream {
 	struct buffer settings;
 	struct view **views; /* the active ones over this stream */
 	uint32_t view_count;
+	bool own_keys; /* one of them has keys of its own */
 };
 
 struct tail_definition { /* a control record of the tail */

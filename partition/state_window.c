@@ -139,7 +139,7 @@ static int window_add_event(struct window *window, struct state *state, const st
 	e->address = key_address_of(event.stream_id, event.key, event.partition_key);
 	e->own_count = 0;
 	table_prefetch(&state->keys.table, e->address.hash);
-	if (window->reach == WINDOW_VIEWS && e->stream != NULL)
+	if (window->reach == WINDOW_VIEWS && e->stream != NULL && e->stream->own_keys)
 		look_at_own_keys(e);
 	window->added++;
 	window_move(window, WINDOW_LAG);

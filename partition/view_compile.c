@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "partition/array.h"
+#include "partition/view_members.h"
 
 /* --- faults ------------------------------------------------------------------------------------------------------ */
 
@@ -77,6 +78,17 @@ int plan_add_rule(struct view_plan *plan, const struct view_rule *rule)
 	plan->rules = rules;
 	if (rv == 0)
 		plan->rules[plan->rule_count++] = *rule;
+	return rv;
+}
+
+int plan_add_pick(struct view_plan *plan, struct span name)
+{
+	void *picks = plan->picks;
+	int rv = array_grow(&picks, plan->pick_count, sizeof *plan->picks);
+
+	plan->picks = picks;
+	if (rv == 0)
+		plan->picks[plan->pick_count++] = (struct view_pick){name, members_tag(name)};
 	return rv;
 }
 

@@ -32,6 +32,7 @@ static inline bool is_text(struct span a, const char *text)
 
 int plan_add_operation(struct view_plan *plan, const struct view_operation *operation);
 int plan_add_rule(struct view_plan *plan, const struct view_rule *rule);
+int plan_add_pick(struct view_plan *plan, struct span name);
 
 /* A path into the payload, onto the plan's names. */
 int compile_path(struct compiler *c, struct span path, uint32_t *first, uint32_t *count);
@@ -43,9 +44,11 @@ int compile_value(struct compiler *c, struct reader *in, struct view_operation *
 typedef int (*compile_rule_fn)(struct compiler *c, struct reader *in, struct view_rule *rule);
 int compile_rules(struct compiler *c, struct reader *in, compile_rule_fn compile_rule);
 
-/* The kinds' rules for one event type. */
+/* An entity's rule for one event type. */
 int compile_entity_rule(struct compiler *c, struct reader *in, struct view_rule *rule);
-int compile_summary_rule(struct compiler *c, struct reader *in, struct view_rule *rule);
+
+/* All of a summary's rules, and what they have in common. */
+int compile_summary(struct compiler *c, struct reader *in);
 
 /* A list of the event types that matter, which are all there is to these rules. */
 int compile_types(struct compiler *c, struct reader *in);

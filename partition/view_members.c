@@ -14,7 +14,7 @@ void members_clear(struct members *members)
 	members->updated_at = SPAN_NULL;
 }
 
-static uint32_t name_tag(struct span name)
+static inline uint32_t name_tag(struct span name)
 {
 	uint32_t tail = 0;
 
@@ -24,6 +24,11 @@ static uint32_t name_tag(struct span name)
 		for (size_t i = 0; i < name.size; i++)
 			tail = tail << 8 | name.data[i];
 	return tail ^ (uint32_t)name.size << 26;
+}
+
+uint32_t members_tag(struct span name)
+{
+	return name_tag(name);
 }
 
 static bool is_updated_at(struct span name)
@@ -52,6 +57,29 @@ bool members_read(struct members *members, struct span map)
 			members->updated_at = member->value;
 		else
 			members->count++;
+	}
+	return reader_done(&in) && (!nested || msgpack_validate(map) == 0);
+}
+
+bool members_pick(struct span map, const struct view_pick *picks, uint32_t count, struct span *values)
+{
+	struct reader in = reader_of(map);
+	uint32_t left = msgpack_read_map(&in);
+	bool nested = false;
+
+	if (left > VIEW_MEMBERS_MAX)
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		values[i] = SPAN_NULL;
+	for (; left > 0 && !in.failed; left--) {
+		struct span name = msgpack_read_str(&in);
+		struct span value = view_value_take(&in, &nested);
+		uint32_t tag = name_tag(name);
+
+		for (uint32_t i = 0; i < count; i++)
+			if (picks[i].tag == tag && values[i].size == 0 && span_equal(picks[i].name, name) &&
+			    !is_updated_at(name))
+				values[i] = value;
 	}
 	return reader_done(&in) && (!nested || msgpack_validate(map) == 0);
 }

@@ -16,7 +16,7 @@
 struct member {
 	struct span name;  /* without header */
 	struct span value; /* whole */
-	uint32_t tag;      /* of the name: unequal tags, unequal names */
+	uint32_t tag;      /* of the name (members_tag): unequal tags, unequal names */
 };
 
 struct members {
@@ -34,6 +34,12 @@ void members_clear(struct members *members);
 bool members_read(struct members *members, struct span map);
 /* The same for a state, whose tail is left out. */
 bool members_read_state(struct members *members, struct span state);
+
+/* One pass over a map for a few of its members: values[i] is that of the first one named picks[i].name, SPAN_NULL where
+ * there is none. False: as members_read. */
+bool members_pick(struct span map, const struct view_pick *picks, uint32_t count, struct span *values);
+
+uint32_t members_tag(struct span name);
 
 /* Index of the member, or `count`; `hint` is tried first. */
 uint32_t members_find(const struct members *members, struct span name, uint32_t hint);

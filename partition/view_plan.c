@@ -114,7 +114,7 @@ static int compile_on(struct compiler *c, struct reader *in)
 {
 	switch (c->plan->kind) {
 	case VIEW_ENTITY: return compile_rules(c, in, compile_entity_rule);
-	case VIEW_SUMMARY: return compile_rules(c, in, compile_summary_rule);
+	case VIEW_SUMMARY: return compile_summary(c, in);
 	case VIEW_LUA: return compile_types(c, in);
 	}
 	return ERROR_BAD_VIEW;
@@ -264,6 +264,8 @@ struct view_plan *view_plan_free(struct view_plan *plan)
 	free(plan->rules);
 	free(plan->operations);
 	free(plan->names);
+	free(plan->keys);
+	free(plan->picks);
 	free(plan);
 	return NULL;
 }

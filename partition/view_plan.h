@@ -70,6 +70,13 @@ struct view_operation {
 	struct span constant; /* MessagePack; empty: read the path */
 	uint32_t path_first;  /* in view_plan.names */
 	uint32_t path_count;
+	uint32_t pick; /* of summaries: where the path begins, among the rule's picks */
+};
+
+/* A member of the payload that a rule reads. */
+struct view_pick {
+	struct span name;
+	uint32_t tag; /* members_tag */
 };
 
 struct view_rule {
@@ -78,12 +85,15 @@ struct view_rule {
 	bool reads_payload;
 	uint32_t first; /* in view_plan.operations */
 	uint32_t count;
+	uint32_t pick_first; /* in view_plan.picks, of summaries */
+	uint32_t pick_count;
 	uint32_t shape; /* shape of the last payload (view.h): a cache, no part of the meaning */
 };
 
 struct summary_member { /* in the order of their first appearance: that of the state */
 	struct span name;
 	enum view_verb verb;
+	struct span key; /* the name as MessagePack; in view_plan.keys */
 };
 
 struct view_lua;
@@ -106,6 +116,9 @@ struct view_plan {
 	uint32_t name_count;
 	struct summary_member members[VIEW_SUMMARY_MEMBERS_MAX];
 	uint32_t member_count;
+	uint8_t *keys;
+	struct view_pick *picks;
+	uint32_t pick_count;
 	struct view_lua *lua; /* NULL: no Lua view */
 };
 

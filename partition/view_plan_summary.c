@@ -1,6 +1,9 @@
 /* The rules of a summary view, compiled. One event type may count up some members and take away from others: its parts
  * are count, sum, min, max, average, first, last, and reverse, which holds count, sum and average again. */
+#include <stdlib.h>
+
 #include "partition/view_compile.h"
+#include "partition/view_members.h"
 
 static const struct summary_part {
 	const char *name;
@@ -37,9 +40,27 @@ static int plan_member(struct compiler *c, struct view_operation *operation)
 		return compiler_fault(c, "this member is '%s' elsewhere; a member is of one sort",
 				      verb_name(plan->members[i].verb));
 	if (i == plan->member_count)
-		plan->members[plan->member_count++] = (struct summary_member){operation->target, operation->verb};
+		plan->members[plan->member_count++] =
+			(struct summary_member){.name = operation->target, .verb = operation->verb};
 	operation->member = i;
 	return 0;
+}
+
+/* The member of the payload that an operation's path begins with, made if it is new to the rule. */
+static int rule_pick(struct compiler *c, struct view_rule *rule, struct view_operation *operation)
+{
+	const struct view_pick *picks = c->plan->picks + rule->pick_first;
+	struct span name = c->plan->names[operation->path_first];
+	uint32_t i = 0;
+
+	while (i < rule->pick_count && !span_equal(picks[i].name, name))
+		i++;
+	operation->pick = i;
+	if (i < rule->pick_count)
+		return 0;
+	rule->pick_count++;
+	rule->reads_payload = true;
+	return plan_add_pick(c->plan, name);
 }
 
 static int rule_add(struct compiler *c, struct view_rule *rule, struct view_operation *operation)
@@ -58,7 +79,10 @@ static int rule_add(struct compiler *c, struct view_rule *rule, struct view_oper
 	rv = plan_member(c, operation);
 	if (rv != 0)
 		return rv;
-	rule->reads_payload |= operation->verb != VIEW_COUNT && operation->constant.size == 0;
+	if (operation->path_count > 0)
+		rv = rule_pick(c, rule, operation);
+	if (rv != 0)
+		return rv;
 	rule->count++;
 	return plan_add_operation(c->plan, operation);
 }
@@ -161,11 +185,12 @@ static int compile_parts(struct compiler *c, struct reader *in, struct view_rule
 	return rv;
 }
 
-int compile_summary_rule(struct compiler *c, struct reader *in, struct view_rule *rule)
+static int compile_summary_rule(struct compiler *c, struct reader *in, struct view_rule *rule)
 {
 	struct reader ahead = *in;
 
 	rule->base = VIEW_EMPTY;
+	rule->pick_first = c->plan->pick_count;
 	if (msgpack_peek(in) != MSGPACK_STR)
 		return compile_parts(c, in, rule, false);
 	if (!is_text(msgpack_read_str(&ahead), "delete"))
@@ -173,4 +198,31 @@ int compile_summary_rule(struct compiler *c, struct reader *in, struct view_rule
 	*in = ahead;
 	rule->base = VIEW_DELETE;
 	return 0;
+}
+
+/* The members' names as they stand in every state. */
+static int plan_write_keys(struct view_plan *plan)
+{
+	size_t size = 0;
+	uint8_t *at;
+
+	for (uint32_t i = 0; i < plan->member_count; i++)
+		size += view_name_size(plan->members[i].name);
+	at = plan->keys = malloc(size + 1);
+	if (at == NULL)
+		return ERROR_MEMORY;
+	for (uint32_t i = 0; i < plan->member_count; i++) {
+		struct summary_member *member = &plan->members[i];
+
+		member->key = span_of(at, view_name_size(member->name));
+		at = view_write_name(at, member->name);
+	}
+	return 0;
+}
+
+int compile_summary(struct compiler *c, struct reader *in)
+{
+	int rv = compile_rules(c, in, compile_summary_rule);
+
+	return rv != 0 ? rv : plan_write_keys(c->plan);
 }

@@ -7,29 +7,6 @@
 #include "partition/view_members.h"
 #include "partition/view_value.h"
 
-/* memcmp for the few bytes of a name, without a call. Both have `size` readable bytes. */
-static inline bool short_equal(const uint8_t *a, const uint8_t *b, size_t size)
-{
-	uint64_t x;
-	uint64_t y;
-
-	if (size < 8) {
-		for (size_t i = 0; i < size; i++)
-			if (a[i] != b[i])
-				return false;
-		return true;
-	}
-	for (size_t i = 0; i + 8 < size; i += 8) {
-		memcpy(&x, a + i, 8);
-		memcpy(&y, b + i, 8);
-		if (x != y)
-			return false;
-	}
-	memcpy(&x, a + size - 8, 8);
-	memcpy(&y, b + size - 8, 8);
-	return x == y;
-}
-
 struct span view_shape_match(const struct view_shape *shape, struct span payload)
 {
 	struct reader in = reader_of(payload);
@@ -43,7 +20,7 @@ struct span view_shape_match(const struct view_shape *shape, struct span payload
 	for (uint32_t i = 0; i < shape->count; i++) {
 		size_t size = shape->sizes[i];
 
-		if (reader_left(&in) < size || !short_equal(in.at, name, size))
+		if (reader_left(&in) < size || !view_value_equal(in.at, name, size))
 			return SPAN_NULL;
 		in.at += size;
 		name += size;

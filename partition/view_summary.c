@@ -30,10 +30,41 @@ static const uint8_t no_average[] = "\x83\xa7"
 #define SUM_BYTES (sizeof average_sum - 1)
 #define AVERAGE_MAX_BYTES (HEAD_BYTES + COUNT_BYTES + SUM_BYTES + 3 * VIEW_NUMBER_BYTES)
 
+struct average {
+	struct span count;
+	struct span sum;
+};
+
 struct summary {
 	struct span values[VIEW_SUMMARY_MEMBERS_MAX];
+	struct average averages[VIEW_SUMMARY_MEMBERS_MAX];            /* inside the values that are averages */
 	uint8_t numbers[VIEW_SUMMARY_MEMBERS_MAX][AVERAGE_MAX_BYTES]; /* what values point to once they were changed */
 };
+
+static inline bool take_text(struct reader *in, const uint8_t *text, size_t size)
+{
+	struct span found = reader_bytes(in, size);
+
+	return found.data != NULL && view_value_equal(found.data, text, size);
+}
+
+/* Takes an average's map as this file writes it; SPAN_NULL: it is none. */
+static struct span average_take(struct reader *in, struct average *average)
+{
+	const uint8_t *from = in->at;
+	bool nested = false;
+
+	if (!take_text(in, average_head, HEAD_BYTES))
+		return SPAN_NULL;
+	view_value_take(in, &nested);
+	if (!take_text(in, average_count, COUNT_BYTES))
+		return SPAN_NULL;
+	average->count = view_value_take(in, &nested);
+	if (!take_text(in, average_sum, SUM_BYTES))
+		return SPAN_NULL;
+	average->sum = view_value_take(in, &nested);
+	return in->failed || nested ? SPAN_NULL : span_of(from, (size_t)(in->at - from));
+}
 
 /* --- the state --------------------------------------------------------------------------------------------------- */
 
@@ -43,7 +74,10 @@ static void summary_begin(const struct view_plan *plan, struct summary *summary)
 		switch (plan->members[i].verb) {
 		case VIEW_COUNT:
 		case VIEW_SUM: summary->values[i] = span_of(zero, 1); break;
-		case VIEW_AVERAGE: summary->values[i] = span_of(no_average, sizeof no_average); break;
+		case VIEW_AVERAGE:
+			summary->values[i] = span_of(no_average, sizeof no_average);
+			summary->averages[i] = (struct average){span_of(zero, 1), span_of(zero, 1)};
+			break;
 		default: summary->values[i] = span_of(nil, 1); break;
 		}
 }
@@ -57,11 +91,17 @@ static bool summary_read(const struct view_plan *plan, struct span state, struct
 	if (msgpack_read_map(&in) != plan->member_count + 1)
 		return false;
 	for (uint32_t i = 0; i < plan->member_count; i++) {
-		if (!span_equal(msgpack_read_str(&in), plan->members[i].name))
+		const struct summary_member *member = &plan->members[i];
+		struct span *value = &summary->values[i];
+
+		if (!take_text(&in, member->key.data, member->key.size))
 			return false;
-		summary->values[i] = view_value_take(&in, &nested);
+		*value = member->verb == VIEW_AVERAGE ? average_take(&in, &summary->averages[i])
+						      : view_value_take(&in, &nested);
+		if (value->size == 0)
+			return false;
 	}
-	return !in.failed && reader_left(&in) == VIEW_TAIL_BYTES && view_tail_holds(state);
+	return reader_left(&in) == VIEW_TAIL_BYTES;
 }
 
 static size_t summary_size(const struct view_plan *plan, const struct summary *summary)
@@ -69,7 +109,7 @@ static size_t summary_size(const struct view_plan *plan, const struct summary *s
 	size_t size = view_map_header_size(plan->member_count + 1) + VIEW_TAIL_BYTES;
 
 	for (uint32_t i = 0; i < plan->member_count; i++)
-		size += view_name_size(plan->members[i].name) + summary->values[i].size;
+		size += plan->members[i].key.size + summary->values[i].size;
 	return size;
 }
 
@@ -77,90 +117,51 @@ static void summary_write(const struct view_plan *plan, const struct summary *su
 			  uint8_t *at)
 {
 	at = view_write_map_header(at, plan->member_count + 1);
-	for (uint32_t i = 0; i < plan->member_count; i++) {
-		at = view_write_name(at, plan->members[i].name);
-		memcpy(at, summary->values[i].data, summary->values[i].size);
-		at += summary->values[i].size;
-	}
+	for (uint32_t i = 0; i < plan->member_count; i++)
+		at = view_value_put(view_value_put(at, plan->members[i].key), summary->values[i]);
 	view_write_tail(at, updated_at_us);
 }
 
 /* --- numbers ----------------------------------------------------------------------------------------------------- */
 
-/* Both are numbers that view_value_add has made or taken. */
-static double real_of(struct span number)
-{
-	struct reader in = reader_of(number);
-
-	switch (msgpack_peek(&in)) {
-	case MSGPACK_UINT: return (double)msgpack_read_uint(&in);
-	case MSGPACK_INT: return (double)msgpack_read_int(&in);
-	default: return msgpack_read_double(&in);
-	}
-}
-
-/* False: not an average's map as this file writes it. */
-static bool average_parse(struct span map, struct span *count, struct span *sum)
-{
-	struct reader in = reader_of(map);
-	bool nested = false;
-
-	if (!span_equal(reader_bytes(&in, HEAD_BYTES), span_of(average_head, HEAD_BYTES)))
-		return false;
-	view_value_take(&in, &nested);
-	if (!span_equal(reader_bytes(&in, COUNT_BYTES), span_of(average_count, COUNT_BYTES)))
-		return false;
-	*count = view_value_take(&in, &nested);
-	if (!span_equal(reader_bytes(&in, SUM_BYTES), span_of(average_sum, SUM_BYTES)))
-		return false;
-	*sum = view_value_take(&in, &nested);
-	return reader_done(&in) && !nested;
-}
-
-static uint8_t *put(uint8_t *at, const void *bytes, size_t size)
-{
-	memcpy(at, bytes, size);
-	return at + size;
-}
-
 /* One division of two doubles, each the nearest to what it stands for: the same on every machine. */
 static uint8_t *put_quotient(uint8_t *at, struct span sum, struct span count)
 {
-	double divisor = real_of(count);
-	double quotient = divisor == 0 ? 0 : real_of(sum) / divisor;
+	double divisor = view_value_real(count);
+	double quotient;
 	uint64_t bits;
 
 	if (divisor == 0) {
 		*at = 0xc0;
 		return at + 1;
 	}
+	quotient = view_value_real(sum) / divisor;
 	memcpy(&bits, &quotient, sizeof bits);
 	*at = 0xcb;
-	bits = __builtin_bswap64(bits);
-	memcpy(at + 1, &bits, sizeof bits);
+	store_big(at + 1, 8, bits);
 	return at + VIEW_NUMBER_BYTES;
 }
 
-static bool average_add(struct span *average, struct span operand, bool reverse, uint8_t *number)
+static bool average_add(struct span *value, const struct average *old, struct span operand, bool reverse,
+			uint8_t *number)
 {
-	uint8_t counted[VIEW_NUMBER_BYTES];
-	uint8_t summed[VIEW_NUMBER_BYTES];
-	struct span count;
-	struct span sum;
+	uint8_t counted[VIEW_NUMBER_BYTES] = {0};
+	uint8_t summed[VIEW_NUMBER_BYTES] = {0};
+	struct span count = span_of(counted, view_value_add(old->count, span_of(one, 1), reverse, counted));
+	struct span sum = span_of(summed, view_value_add(old->sum, operand, reverse, summed));
 	uint8_t *at = number;
 
-	bool parsed = average_parse(*average, &count, &sum);
-
-	assert(parsed);
-	count = span_of(counted, view_value_add(count, span_of(one, 1), reverse, counted));
-	sum = span_of(summed, view_value_add(sum, operand, reverse, summed));
 	if (count.size == 0 || sum.size == 0)
 		return false;
-	at = put(at, average_head, HEAD_BYTES);
-	at = put_quotient(at, sum, count);
-	at = put(put(at, average_count, COUNT_BYTES), count.data, count.size);
-	at = put(put(at, average_sum, SUM_BYTES), sum.data, sum.size);
-	*average = span_of(number, (size_t)(at - number));
+	memcpy(at, average_head, HEAD_BYTES);
+	at = put_quotient(at + HEAD_BYTES, sum, count);
+	memcpy(at, average_count, COUNT_BYTES);
+	memcpy(at + COUNT_BYTES, counted, VIEW_NUMBER_BYTES); /* what is too much is written over */
+	at += COUNT_BYTES + count.size;
+	memcpy(at, average_sum, SUM_BYTES);
+	memcpy(at + SUM_BYTES, summed, VIEW_NUMBER_BYTES);
+	at += SUM_BYTES + sum.size;
+	*value = span_of(number, (size_t)(at - number));
 	return true;
 }
 
@@ -179,14 +180,14 @@ static bool sum_add(struct span *sum, struct span operand, bool reverse, uint8_t
 static bool has_order(struct span value)
 {
 	struct reader in = reader_of(value);
+	uint64_t bits;
 	double real;
 
-	switch (msgpack_peek(&in)) {
+	switch (msgpack_number(value, &bits)) {
 	case MSGPACK_UINT:
-	case MSGPACK_INT:
-	case MSGPACK_STR: return true;
-	case MSGPACK_DOUBLE: real = msgpack_read_double(&in); return real >= -DBL_MAX && real <= DBL_MAX;
-	default: return false;
+	case MSGPACK_INT: return true;
+	case MSGPACK_DOUBLE: memcpy(&real, &bits, sizeof real); return real >= -DBL_MAX && real <= DBL_MAX;
+	default: return msgpack_peek(&in) == MSGPACK_STR;
 	}
 }
 
@@ -203,7 +204,8 @@ static bool summary_add(struct summary *summary, const struct view_operation *op
 	switch (operation->verb) {
 	case VIEW_COUNT: return sum_add(value, span_of(one, 1), operation->reverse, number);
 	case VIEW_SUM: return sum_add(value, operand, operation->reverse, number);
-	case VIEW_AVERAGE: return average_add(value, operand, operation->reverse, number);
+	case VIEW_AVERAGE:
+		return average_add(value, &summary->averages[operation->member], operand, operation->reverse, number);
 	case VIEW_MIN:
 	case VIEW_MAX:
 		if (!has_order(operand))
@@ -219,24 +221,45 @@ static bool summary_add(struct summary *summary, const struct view_operation *op
 	}
 }
 
-static int operation_carry_out(struct view *view, const struct view_operation *operation, const struct members *payload,
+/* What the event brings; empty or nil: nothing. */
+static struct span operation_operand(const struct view_plan *plan, const struct view_operation *operation,
+				     const struct span *picked)
+{
+	struct span operand = operation->constant;
+
+	if (operation->path_count > 0)
+		operand = picked[operation->pick];
+	for (uint32_t i = 1; i < operation->path_count && operand.size > 0; i++)
+		operand = msgpack_member(operand, plan->names[operation->path_first + i]);
+	return operand;
+}
+
+static int operation_carry_out(struct view *view, const struct view_operation *operation, const struct span *picked,
 			       struct summary *summary)
 {
-	const struct view_plan *plan = view->plan;
-	struct span operand = operation->constant;
+	struct span operand = operation_operand(view->plan, operation, picked);
 	struct span name;
 
-	if (operation->verb != VIEW_COUNT && operand.size == 0)
-		operand = members_path(payload, plan->names + operation->path_first, operation->path_count);
 	if (operation->verb != VIEW_COUNT && (operand.size == 0 || is_nil(operand)))
 		return 0;
 	if (summary_add(summary, operation, operand))
 		return 0;
-	name = plan->members[operation->member].name;
+	name = view->plan->members[operation->member].name;
 	return view_fault(view, "member '%.*s': %s", (int)(name.size < 60 ? name.size : 60), (const char *)name.data,
 			  operation->verb == VIEW_MIN || operation->verb == VIEW_MAX
 				  ? "neither a finite number nor a text"
 				  : "not a number, or the result does not fit into 64 bits");
+}
+
+/* The members of the payload that the rule reads. False: not a payload with members. */
+static bool payload_pick(const struct view_plan *plan, const struct view_rule *rule, const struct view_event *event,
+			 struct span *picked)
+{
+	static const uint8_t no_members[] = {0x80};
+	struct span payload = event->payload.size == 0 ? span_of(no_members, 1) : event->payload;
+
+	return view_payload_is_msgpack(event) &&
+	       members_pick(payload, plan->picks + rule->pick_first, rule->pick_count, picked);
 }
 
 static int summary_put(struct view *view, struct key_entry *entry, const struct view_event *event,
@@ -267,7 +290,7 @@ int view_summary_apply(struct view *view, struct key_entry *entry, const struct 
 	const struct view_rule *rule = view_plan_rule(view->plan, event->type);
 	const struct view_cell *old;
 	struct summary summary;
-	struct members payload;
+	struct span picked[VIEW_OPERATIONS_MAX];
 	int rv = 0;
 
 	if (rule == NULL)
@@ -279,7 +302,7 @@ int view_summary_apply(struct view *view, struct key_entry *entry, const struct 
 			view_cell_delete(view, entry, old);
 		return 0;
 	}
-	if (rule->reads_payload && !view_payload_read(event, &payload))
+	if (rule->reads_payload && !payload_pick(view->plan, rule, event, picked))
 		return view_fault(view,
 				  "the payload is not a MessagePack map of at most %u members with text for names",
 				  VIEW_MEMBERS_MAX);
@@ -291,7 +314,7 @@ int view_summary_apply(struct view *view, struct key_entry *entry, const struct 
 		assert(read);
 	}
 	for (uint32_t i = rule->first; i < rule->first + rule->count && rv == 0; i++)
-		rv = operation_carry_out(view, &view->plan->operations[i], &payload, &summary);
+		rv = operation_carry_out(view, &view->plan->operations[i], picked, &summary);
 	return rv != 0 ? rv : summary_put(view, entry, event, &summary, scratch);
 }
 
@@ -304,20 +327,12 @@ static bool is_number(struct span value)
 	return view_value_add(SPAN_NULL, value, false, number) > 0;
 }
 
-static bool average_holds(struct span value)
-{
-	struct span count;
-	struct span sum;
-
-	return average_parse(value, &count, &sum) && is_number(count) && is_number(sum);
-}
-
 bool view_summary_state_holds(const struct view_plan *plan, struct span state)
 {
 	struct summary summary;
 
 	if (msgpack_validate(state) != 0 || !summary_read(plan, state, &summary) ||
-	    summary_size(plan, &summary) != state.size)
+	    summary_size(plan, &summary) != state.size || !view_tail_holds(state))
 		return false;
 	for (uint32_t i = 0; i < plan->member_count; i++) {
 		enum view_verb verb = plan->members[i].verb;
@@ -325,7 +340,8 @@ bool view_summary_state_holds(const struct view_plan *plan, struct span state)
 
 		if ((verb == VIEW_COUNT || verb == VIEW_SUM) && !is_number(value))
 			return false;
-		if (verb == VIEW_AVERAGE && !average_holds(value))
+		if (verb == VIEW_AVERAGE &&
+		    (!is_number(summary.averages[i].count) || !is_number(summary.averages[i].sum)))
 			return false;
 		if ((verb == VIEW_MIN || verb == VIEW_MAX) && !is_nil(value) && !has_order(value))
 			return false;

@@ -15,26 +15,23 @@ struct number {
 
 static bool number_read(struct span value, struct number *number)
 {
-	struct reader in = reader_of(value);
+	uint64_t bits;
+	enum msgpack_type type = msgpack_number(value, &bits);
 
-	*number = (struct number){false, 0, 0.0};
-	switch (msgpack_peek(&in)) {
-	case MSGPACK_UINT: number->integer = msgpack_read_uint(&in); break;
-	case MSGPACK_INT: number->integer = msgpack_read_int(&in); break;
-	case MSGPACK_DOUBLE:
-		number->is_double = true;
-		number->real = msgpack_read_double(&in);
-		break;
-	default: return false;
-	}
-	return reader_done(&in);
+	*number = (struct number){.is_double = type == MSGPACK_DOUBLE};
+	if (type == MSGPACK_UINT)
+		number->integer = bits;
+	if (type == MSGPACK_INT)
+		number->integer = (int64_t)bits;
+	if (type == MSGPACK_DOUBLE)
+		memcpy(&number->real, &bits, sizeof bits);
+	return type != MSGPACK_INVALID;
 }
 
 static size_t write_big(uint8_t *at, uint8_t lead, uint64_t value, size_t width)
 {
 	at[0] = lead;
-	for (size_t i = 0; i < width; i++)
-		at[1 + i] = (uint8_t)(value >> (8 * (width - 1 - i)));
+	store_big(at + 1, width, value);
 	return 1 + width;
 }
 
@@ -94,6 +91,15 @@ static double number_real(const struct number *number)
 	if (number->is_double)
 		return number->real;
 	return number->integer < 0 ? (double)(int64_t)number->integer : (double)(uint64_t)number->integer;
+}
+
+double view_value_real(struct span value)
+{
+	struct number number;
+	bool read = number_read(value, &number);
+
+	assert(read);
+	return number.is_double ? number.real : number_real(&number);
 }
 
 size_t view_value_add(struct span old, struct span operand, bool subtract, uint8_t number[9])

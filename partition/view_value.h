@@ -52,6 +52,47 @@ static inline struct span view_value_take(struct reader *in, bool *nested)
 	return span_of(from, size);
 }
 
+/* Copies the few bytes of a name or a number, without a call. Gives what lies behind them. */
+static inline uint8_t *view_value_put(uint8_t *at, struct span bytes)
+{
+	const uint8_t *from = bytes.data;
+	size_t size = bytes.size;
+
+	if (size > 16) {
+		memcpy(at, from, size);
+	} else if (size >= 8) {
+		memcpy(at, from, 8);
+		memcpy(at + size - 8, from + size - 8, 8);
+	} else if (size >= 4) {
+		memcpy(at, from, 4);
+		memcpy(at + size - 4, from + size - 4, 4);
+	} else {
+		for (size_t i = 0; i < size; i++)
+			at[i] = from[i];
+	}
+	return at + size;
+}
+
+/* memcmp for the few bytes of a name, without a call. Both have `size` readable bytes. */
+static inline bool view_value_equal(const uint8_t *a, const uint8_t *b, size_t size)
+{
+	if (size < 4) {
+		for (size_t i = 0; i < size; i++)
+			if (a[i] != b[i])
+				return false;
+		return true;
+	}
+	if (size < 8)
+		return load_little(a, 4) == load_little(b, 4) &&
+		       load_little(a + size - 4, 4) == load_little(b + size - 4, 4);
+	for (size_t i = 0; i + 8 < size; i += 8)
+		if (load_little(a + i, 8) != load_little(b + i, 8))
+			return false;
+	return load_little(a + size - 8, 8) == load_little(b + size - 8, 8);
+}
+
+double view_value_real(struct span number); /* the nearest double to a number */
+
 /* Writes old + operand (or old - operand) in its shortest form and gives its size; an empty `old` counts as the integer
  * 0. 0: one of them is no number, an integer result lies outside [INT64_MIN, UINT64_MAX], a double result is not
  * finite. */

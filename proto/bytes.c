@@ -32,17 +32,6 @@ struct span reader_long(struct reader *r)
 	return reader_bytes(r, reader_u32(r));
 }
 
-struct span reader_string(struct reader *r, size_t max_bytes)
-{
-	uint64_t size = reader_varint(r);
-
-	if (size > max_bytes)
-		r->failed = true;
-	if (r->failed)
-		return SPAN_NULL;
-	return reader_bytes(r, (size_t)size);
-}
-
 /* --- buffer ------------------------------------------------------------------------------------------------- */
 
 void buffer_deinit(struct buffer *b)

@@ -58,6 +58,20 @@ static inline void store_little(uint8_t *at, size_t width, uint64_t value)
 	memcpy(at, &value, width);
 }
 
+static inline uint64_t load_big(const uint8_t *at, size_t width)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, at, width);
+	return big_endian(value) >> (64 - 8 * width);
+}
+
+static inline void store_big(uint8_t *at, size_t width, uint64_t value)
+{
+	value = big_endian(value << (64 - 8 * width));
+	memcpy(at, &value, width);
+}
+
 /* --- reader ------------------------------------------------------------------------------------------------- */
 
 struct reader {
@@ -120,16 +134,33 @@ static inline uint64_t reader_u64(struct reader *r)
 
 uint64_t reader_varint_slow(struct reader *r);
 
-/* LEB128, at most ten bytes; anything longer or beyond 64 bits fails. */
+/* LEB128, at most ten bytes; anything longer or beyond 64 bits fails. As in all such pairs, the slow way works on a
+ * copy: so the address of a local reader goes nowhere, and it stays in registers. */
 static inline uint64_t reader_varint(struct reader *r)
 {
+	struct reader slow;
+	uint64_t value;
+
 	if (!r->failed && r->at != r->end && *r->at < 0x80)
 		return *r->at++;
-	return reader_varint_slow(r);
+	slow = *r;
+	value = reader_varint_slow(&slow);
+	*r = slow;
+	return value;
 }
 
 /* A varint length followed by that many bytes; a length above max fails. */
-struct span reader_string(struct reader *r, size_t max_bytes);
+static inline struct span reader_string(struct reader *r, size_t max_bytes)
+{
+	uint64_t size = reader_varint(r);
+
+	if (size > max_bytes)
+		r->failed = true;
+	if (r->failed)
+		return SPAN_NULL;
+	return reader_bytes(r, (size_t)size);
+}
+
 struct span reader_long(struct reader *r); /* of a u32 length; SPAN_NULL when more is claimed than is there */
 
 /* True when nothing failed and nothing is left: what a whole message must satisfy. */

@@ -43,15 +43,21 @@ double msgpack_read_double_slow(struct reader *in);
 struct span msgpack_read_str_slow(struct reader *in);
 struct span msgpack_read_bin(struct reader *in);
 uint32_t msgpack_read_array(struct reader *in); /* count of values that follow */
-uint32_t msgpack_read_map(struct reader *in);   /* count of pairs that follow */
+uint32_t msgpack_read_map_slow(struct reader *in);
 struct span msgpack_read_ext(struct reader *in, int8_t *type);
 
 /* Non-negative integers; negative ones fail. */
 static inline uint64_t msgpack_read_uint(struct reader *in)
 {
+	struct reader slow; /* a copy, see reader_varint */
+	uint64_t value;
+
 	if (!in->failed && in->at != in->end && *in->at < 0x80)
 		return *in->at++;
-	return msgpack_read_uint_slow(in);
+	slow = *in;
+	value = msgpack_read_uint_slow(&slow);
+	*in = slow;
+	return value;
 }
 
 /* Float 32 and 64; integers fail. */
@@ -62,25 +68,47 @@ static inline double msgpack_read_double(struct reader *in)
 
 	if (in->failed || reader_left(in) < 9 || *in->at != 0xcb)
 		return msgpack_read_double_slow(in);
-	memcpy(&bits, in->at + 1, sizeof bits);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	bits = __builtin_bswap64(bits);
-#endif
+	bits = load_big(in->at + 1, 8);
 	memcpy(&value, &bits, sizeof value);
 	in->at += 9;
 	return value;
 }
 
+/* Count of pairs that follow. */
+static inline uint32_t msgpack_read_map(struct reader *in)
+{
+	struct reader slow;
+	uint32_t count;
+
+	if (!in->failed && in->at != in->end && (*in->at & 0xf0) == 0x80 &&
+	    reader_left(in) > 2 * (size_t)(*in->at & 0x0fu))
+		return *in->at++ & 0x0fu;
+	slow = *in;
+	count = msgpack_read_map_slow(&slow);
+	*in = slow;
+	return count;
+}
+
 /* The bytes of a string: UTF-8 as far as its writer kept to the specification; nobody has checked. */
 static inline struct span msgpack_read_str(struct reader *in)
 {
+	struct reader slow;
+	struct span text;
+
 	if (!in->failed && in->at != in->end && (*in->at & 0xe0) == 0xa0 && reader_left(in) > (*in->at & 0x1fu)) {
 		struct span s = span_of(in->at + 1, *in->at & 0x1fu);
 		in->at += 1 + s.size;
 		return s;
 	}
-	return msgpack_read_str_slow(in);
+	slow = *in;
+	text = msgpack_read_str_slow(&slow);
+	*in = slow;
+	return text;
 }
+
+/* A number that is all of `value`: MSGPACK_UINT, MSGPACK_INT or MSGPACK_DOUBLE, and its 64 bits (unsigned, two's
+ * complement, double). Anything else: MSGPACK_INVALID, *bits 0. */
+enum msgpack_type msgpack_number(struct span value, uint64_t *bits);
 
 /* By first byte: the size of a whole value that holds no other and bears no length field; 0 for the rest. */
 extern const uint8_t msgpack_plain_size_bytes[256];
@@ -90,6 +118,9 @@ struct span msgpack_skip_slow(struct reader *in);
 /* Passes over the next value, whole. Gives its bytes. */
 static inline struct span msgpack_skip(struct reader *in)
 {
+	struct reader slow;
+	struct span value;
+
 	if (!in->failed && in->at != in->end) {
 		size_t size = msgpack_plain_size_bytes[*in->at];
 		if (size != 0 && size <= reader_left(in)) {
@@ -97,7 +128,10 @@ static inline struct span msgpack_skip(struct reader *in)
 			return span_of(in->at - size, size);
 		}
 	}
-	return msgpack_skip_slow(in);
+	slow = *in;
+	value = msgpack_skip_slow(&slow);
+	*in = slow;
+	return value;
 }
 
 /* 0, or ERROR_MALFORMED: `value` is not exactly one whole value, or is nested too deep. */

@@ -44,6 +44,29 @@ static void reader_reads_little_endian_integers(void **state)
 	assert_true(reader_done(&in));
 }
 
+static void integers_at_known_places_are_written_as_they_are_read(void **state)
+{
+	static const uint8_t bytes[] = {0x81, 2, 3, 4, 5, 6, 7, 0x88};
+	uint8_t out[9];
+
+	(void)state;
+	assert_true(load_little(bytes, 2) == 0x0281);
+	assert_true(load_little(bytes, 8) == 0x8807060504030281u);
+	assert_true(load_big(bytes, 1) == 0x81);
+	assert_true(load_big(bytes, 2) == 0x8102);
+	assert_true(load_big(bytes, 4) == 0x81020304);
+	assert_true(load_big(bytes, 8) == 0x8102030405060788u);
+	for (size_t width = 1; width <= 8; width++) {
+		memset(out, 0xee, sizeof out);
+		store_little(out, width, load_little(bytes, width));
+		assert_memory_equal(out, bytes, width);
+		assert_int_equal(out[width], 0xee);
+		store_big(out, width, load_big(bytes, width));
+		assert_memory_equal(out, bytes, width);
+		assert_int_equal(out[width], 0xee);
+	}
+}
+
 static void reader_gives_zero_after_its_end_and_stays_failed(void **state)
 {
 	static const uint8_t bytes[] = {7, 8, 9};
@@ -226,6 +249,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reader_reads_little_endian_integers),
+		cmocka_unit_test(integers_at_known_places_are_written_as_they_are_read),
 		cmocka_unit_test(reader_gives_zero_after_its_end_and_stays_failed),
 		cmocka_unit_test(reader_of_nothing_is_done_and_reads_empty_strings),
 		cmocka_unit_test(varint_takes_at_most_64_bits_in_ten_bytes),

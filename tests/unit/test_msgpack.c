@@ -362,6 +362,56 @@ static void random_bytes_are_judged_like_the_oracle_does(void **state)
 	assert_in_range(valid, 500, 49500);
 }
 
+/* What the cursor says of the bytes as one whole number. */
+static enum msgpack_type number_by_cursor(struct span value, uint64_t *bits)
+{
+	struct reader in = reader_of(value);
+	enum msgpack_type type = msgpack_peek(&in);
+	double real;
+
+	*bits = 0;
+	switch (type) {
+	case MSGPACK_UINT: *bits = msgpack_read_uint(&in); break;
+	case MSGPACK_INT: *bits = (uint64_t)msgpack_read_int(&in); break;
+	case MSGPACK_DOUBLE:
+		real = msgpack_read_double(&in);
+		memcpy(bits, &real, sizeof real);
+		break;
+	default: return MSGPACK_INVALID;
+	}
+	if (reader_done(&in))
+		return type;
+	*bits = 0;
+	return MSGPACK_INVALID;
+}
+
+static void number_is_what_the_cursor_reads_as_one(void **state)
+{
+	uint64_t seed = 11;
+	unsigned numbers = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 256u * 11u * 40u; i++) {
+		size_t size = i % 11;
+		uint8_t *value =
+			malloc(size + (size == 0)); /* exactly as long: a sanitizer sees what is read past it */
+		uint64_t bits = 1;
+		uint64_t expected_bits;
+		enum msgpack_type expected;
+
+		assert_non_null(value);
+		random_fill(&seed, value, size);
+		if (size > 0)
+			value[0] = (uint8_t)(i / 11);
+		expected = number_by_cursor(span_of(value, size), &expected_bits);
+		assert_int_equal(msgpack_number(span_of(value, size), &bits), expected);
+		assert_true(bits == expected_bits);
+		numbers += expected != MSGPACK_INVALID;
+		free(value);
+	}
+	assert_int_equal(numbers, 40 * (128 + 32 + 10)); /* short ones, and each form once a round */
+}
+
 static void member_is_found_by_its_name(void **state)
 {
 	const struct span map = span_of_text("\x84\x01\x02\xa1"
@@ -488,6 +538,7 @@ int main(void)
 		cmocka_unit_test(nesting_beyond_the_bound_is_refused),
 		cmocka_unit_test(every_cut_value_is_refused),
 		cmocka_unit_test(random_bytes_are_judged_like_the_oracle_does),
+		cmocka_unit_test(number_is_what_the_cursor_reads_as_one),
 		cmocka_unit_test(member_is_found_by_its_name),
 		cmocka_unit_test(order_is_total_over_types_and_values),
 		cmocka_unit_test(integers_and_doubles_are_compared_exactly),

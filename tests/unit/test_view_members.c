@@ -115,6 +115,48 @@ static void test_random_bytes_are_judged_as_msgpack_c_does(void **data)
 	assert_true(good > 1000);
 }
 
+/* --- picking ----------------------------------------------------------------------------------------------------- */
+
+/* Maps of names from a short list, some twice, among them VIEW_UPDATED_AT. */
+static void test_picking_finds_what_reading_and_looking_finds(void **data)
+{
+	static const char *const names[] = {
+		"a", "total", "b_total", VIEW_UPDATED_AT, "mean", "", "total of all there is"};
+	static struct members m;
+	struct buffer map = BUFFER_NULL;
+	struct view_pick picks[7];
+	uint64_t random = 3;
+	unsigned found = 0;
+
+	(void)data;
+	for (size_t i = 0; i < 7; i++)
+		picks[i] = (struct view_pick){span_of_text(names[i]), members_tag(span_of_text(names[i]))};
+	for (unsigned round = 0; round < 20000; round++) {
+		uint32_t count = (uint32_t)random_below(&random, 6);
+		struct span values[7];
+		bool read;
+
+		buffer_clear(&map);
+		msgpack_write_map(&map, count);
+		for (uint32_t i = 0; i < count; i++) {
+			msgpack_write_str(&map, span_of_text(names[random_below(&random, 7)]));
+			msgpack_write_uint(&map, random_below(&random, 100000));
+		}
+		map.size -= random_below(&random, 10) == 0; /* some are cut off */
+		read = members_read(&m, buffer_span(&map));
+		assert_int_equal(members_pick(buffer_span(&map), picks, 7, values), read);
+		for (size_t i = 0; read && i < 7; i++) {
+			struct span expected = members_path(&m, &picks[i].name, 1);
+
+			assert_ptr_equal(values[i].data, expected.data);
+			assert_int_equal(values[i].size, expected.size);
+			found += expected.size > 0;
+		}
+	}
+	assert_true(found > 10000);
+	buffer_deinit(&map);
+}
+
 /* --- arithmetic -------------------------------------------------------------------------------------------------- */
 
 static void assert_sum(const char *old, const char *operand, bool subtract, const char *expected)
@@ -248,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_malicious_maps_are_refused),
 		cmocka_unit_test(test_depth_and_count_are_bounded),
 		cmocka_unit_test(test_random_bytes_are_judged_as_msgpack_c_does),
+		cmocka_unit_test(test_picking_finds_what_reading_and_looking_finds),
 		cmocka_unit_test(test_sums_are_exact_or_refused),
 		cmocka_unit_test(test_unsigned_sums_reach_64_bits),
 		cmocka_unit_test(test_a_shape_matches_its_own_maps_only),

@@ -113,6 +113,42 @@ static void test_entries_of_their_own_space_go(void **data)
 	assert_int_equal(v->state->keys.table.count, before + 1);
 }
 
+/* More events than the look ahead holds, in one batch, with views beyond those that it looks ahead for: what it has seen
+ * of an entry that goes and comes again is not used. */
+static void test_entries_of_their_own_space_go_and_come_within_a_batch(void **data)
+{
+	struct views *v = *data;
+	struct buffer payload = sample_json("{'amount': 7}");
+	struct views *alone = views_new();
+
+	for (uint32_t id = 1; id <= WINDOW_OWN_MAX + 2; id++) {
+		views_define(v, id, 1, orders);
+		views_define(alone, id, 1, orders);
+	}
+	for (unsigned i = 0; i < 3 * WINDOW_EVENTS; i++) {
+		const char *type = i % 5 == 3 ? "Closed" : "Placed";
+		const char *partition_key = i % 2 == 0 ? "c1" : "c2";
+
+		sample_event_bytes(v->log, ORDER, type, "o1", partition_key, buffer_span(&payload));
+		views_event(alone, ORDER, type, "o1", partition_key, "{'amount': 7}");
+	}
+	views_apply(v, sample_close(v->log));
+	for (uint32_t id = 1; id <= WINDOW_OWN_MAX + 2; id++)
+		for (unsigned key = 0; key < 2; key++) {
+			struct span name = span_of_text(key == 0 ? "c1" : "c2");
+			struct view_entry together;
+			struct view_entry apart;
+
+			assert_int_equal(state_view_get(v->state, id, name, SPAN_NULL, &together), 0);
+			assert_int_equal(state_view_get(alone->state, id, name, SPAN_NULL, &apart), 0);
+			assert_int_equal(together.state.size, apart.state.size);
+			assert_memory_equal(together.state.data, apart.state.data, apart.state.size - 8);
+			assert_int_equal(together.changed_at, apart.changed_at);
+		}
+	views_free(alone);
+	buffer_deinit(&payload);
+}
+
 static void test_faults_are_named(void **data)
 {
 	static const char *const cases[][2] = {
@@ -292,6 +328,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_member_of_the_payload_is_a_key_within_the_partition_key,
 						views_setup, views_teardown),
 		cmocka_unit_test_setup_teardown(test_entries_of_their_own_space_go, views_setup, views_teardown),
+		cmocka_unit_test_setup_teardown(test_entries_of_their_own_space_go_and_come_within_a_batch, views_setup,
+						views_teardown),
 		cmocka_unit_test(test_faults_are_named),
 		cmocka_unit_test(test_faults_of_keys_and_streams_are_named),
 		cmocka_unit_test(test_random_events_equal_a_naive_fold),
