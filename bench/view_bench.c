@@ -1,7 +1,7 @@
 /* What applying committed events to a view costs on one core: no network, no disk, only state_apply_group. First an
  * entity view, then a summary (by key, and by partition key in a key space of its own), then a Lua view.
  *
- *   bench-view_bench [EVENTS [KEYS [KIND]]]     defaults 2,000,000, 100,000 and every kind: entity, summary, sum/own, lua
+ *   bench-view_bench [EVENTS [KEYS [KIND]]]  defaults 2,000,000, 100,000, all of: entity summary sum/own lua
  *
  * Events of eight members (about 200 bytes) for random keys over 271 partitions, in batches of 1, 10 and 100 events,
  * applied in groups of 64 batches: what one turn of a partition thread commits (and one by one, to show what looking

@@ -1,7 +1,7 @@
 /* The look ahead. Applying an event touches a slot, an entry and a cell, one after the other, each likely not in the
- * cache. So events move through a queue with three waits, WINDOW_LAG events long each: when an event is put in, its slot
- * is asked for; then its entry; then its cell; and only then is it applied. What is asked for comes while the events
- * before it are applied. Views with keys of their own have their slots, entries and cells beside it.
+ * cache. So events move through a queue with three waits, WINDOW_LAG events long each: when an event is put in, its
+ * slot is asked for; then its entry; then its cell; and only then is it applied. What is asked for comes while the
+ * events before it are applied. Views with keys of their own have their slots, entries and cells beside it.
  *
  * Asking changes nothing: whatever was seen ahead is looked up again, or (an event's own entry) can only be right. */
 #include <assert.h>

@@ -102,6 +102,12 @@ struct view_cell *view_cell_begin(struct view *view, struct key_entry *entry, si
 	return cell;
 }
 
+void view_cell_begin_over(struct view *view, struct view_cell *cell)
+{
+	assert(cell->size > 0);
+	view->digest -= cell->digest;
+}
+
 void view_cell_done(struct view *view, struct key_entry *entry, struct view_cell *cell, uint64_t offset)
 {
 	cell->changed_at = offset;

@@ -133,6 +133,8 @@ uint64_t view_cell_digest(const struct view *view, const struct key_entry *entry
 
 /* The cell with room for the new state of `size` bytes, taken out of the sums until view_cell_done. NULL: no memory. */
 struct view_cell *view_cell_begin(struct view *view, struct key_entry *entry, size_t size);
+/* The same for a new state of the same size: the cell stays where it is. */
+void view_cell_begin_over(struct view *view, struct view_cell *cell);
 void view_cell_done(struct view *view, struct key_entry *entry, struct view_cell *cell, uint64_t offset);
 void view_cell_delete(struct view *view, struct key_entry *entry, const struct view_cell *cell);
 

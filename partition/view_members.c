@@ -77,8 +77,8 @@ bool members_pick(struct span map, const struct view_pick *picks, uint32_t count
 		uint32_t tag = name_tag(name);
 
 		for (uint32_t i = 0; i < count; i++)
-			if (picks[i].tag == tag && values[i].size == 0 && span_equal(picks[i].name, name) &&
-			    !is_updated_at(name))
+			if (picks[i].tag == tag && values[i].size == 0 && picks[i].name.size == name.size &&
+			    view_value_equal(picks[i].name.data, name.data, name.size) && !is_updated_at(name))
 				values[i] = value;
 	}
 	return reader_done(&in) && (!nested || msgpack_validate(map) == 0);

@@ -38,6 +38,7 @@ struct average {
 struct summary {
 	struct span values[VIEW_SUMMARY_MEMBERS_MAX];
 	struct average averages[VIEW_SUMMARY_MEMBERS_MAX];            /* inside the values that are averages */
+	bool resized;                                                 /* a value is of another size than in the state */
 	uint8_t numbers[VIEW_SUMMARY_MEMBERS_MAX][AVERAGE_MAX_BYTES]; /* what values point to once they were changed */
 };
 
@@ -122,6 +123,20 @@ static void summary_write(const struct view_plan *plan, const struct summary *su
 	view_write_tail(at, updated_at_us);
 }
 
+/* Over a state whose values are as long: what has not changed points to its own place. */
+static void summary_write_over(const struct view_plan *plan, const struct summary *summary, uint64_t updated_at_us,
+			       uint8_t *at)
+{
+	at += view_map_header_size(plan->member_count + 1);
+	for (uint32_t i = 0; i < plan->member_count; i++) {
+		at += plan->members[i].key.size;
+		if (summary->values[i].data != at)
+			view_value_put(at, summary->values[i]);
+		at += summary->values[i].size;
+	}
+	view_write_tail(at, updated_at_us);
+}
+
 /* --- numbers ----------------------------------------------------------------------------------------------------- */
 
 /* One division of two doubles, each the nearest to what it stands for: the same on every machine. */
@@ -142,8 +157,14 @@ static uint8_t *put_quotient(uint8_t *at, struct span sum, struct span count)
 	return at + VIEW_NUMBER_BYTES;
 }
 
-static bool average_add(struct span *value, const struct average *old, struct span operand, bool reverse,
-			uint8_t *number)
+static void summary_set(struct summary *summary, uint32_t member, struct span value)
+{
+	summary->resized |= value.size != summary->values[member].size;
+	summary->values[member] = value;
+}
+
+/* Gives the size of the new value in `number`; 0: it cannot be. */
+static size_t average_add(const struct average *old, struct span operand, bool reverse, uint8_t *number)
 {
 	uint8_t counted[VIEW_NUMBER_BYTES] = {0};
 	uint8_t summed[VIEW_NUMBER_BYTES] = {0};
@@ -152,7 +173,7 @@ static bool average_add(struct span *value, const struct average *old, struct sp
 	uint8_t *at = number;
 
 	if (count.size == 0 || sum.size == 0)
-		return false;
+		return 0;
 	memcpy(at, average_head, HEAD_BYTES);
 	at = put_quotient(at + HEAD_BYTES, sum, count);
 	memcpy(at, average_count, COUNT_BYTES);
@@ -161,17 +182,7 @@ static bool average_add(struct span *value, const struct average *old, struct sp
 	memcpy(at, average_sum, SUM_BYTES);
 	memcpy(at + SUM_BYTES, summed, VIEW_NUMBER_BYTES);
 	at += SUM_BYTES + sum.size;
-	*value = span_of(number, (size_t)(at - number));
-	return true;
-}
-
-static bool sum_add(struct span *sum, struct span operand, bool reverse, uint8_t *number)
-{
-	size_t size = view_value_add(*sum, operand, reverse, number);
-
-	if (size > 0)
-		*sum = span_of(number, size);
-	return size > 0;
+	return (size_t)(at - number);
 }
 
 /* --- applying ---------------------------------------------------------------------------------------------------- */
@@ -198,26 +209,34 @@ static bool is_nil(struct span value)
 
 static bool summary_add(struct summary *summary, const struct view_operation *operation, struct span operand)
 {
-	struct span *value = &summary->values[operation->member];
-	uint8_t *number = summary->numbers[operation->member];
+	uint32_t member = operation->member;
+	struct span value = summary->values[member];
+	uint8_t *number = summary->numbers[member];
+	size_t size;
 
 	switch (operation->verb) {
-	case VIEW_COUNT: return sum_add(value, span_of(one, 1), operation->reverse, number);
-	case VIEW_SUM: return sum_add(value, operand, operation->reverse, number);
+	case VIEW_COUNT:
+	case VIEW_SUM:
 	case VIEW_AVERAGE:
-		return average_add(value, &summary->averages[operation->member], operand, operation->reverse, number);
+		if (operation->verb == VIEW_AVERAGE)
+			size = average_add(&summary->averages[member], operand, operation->reverse, number);
+		else
+			size = view_value_add(value, operand, operation->reverse, number);
+		if (size > 0)
+			summary_set(summary, member, span_of(number, size));
+		return size > 0;
 	case VIEW_MIN:
 	case VIEW_MAX:
 		if (!has_order(operand))
 			return false;
-		if (is_nil(*value) || msgpack_compare(operand, *value) == (operation->verb == VIEW_MIN ? -1 : 1))
-			*value = operand;
+		if (is_nil(value) || msgpack_compare(operand, value) == (operation->verb == VIEW_MIN ? -1 : 1))
+			summary_set(summary, member, operand);
 		return true;
 	case VIEW_FIRST:
-		if (is_nil(*value))
-			*value = operand;
+		if (is_nil(value))
+			summary_set(summary, member, operand);
 		return true;
-	default: *value = operand; return true;
+	default: summary_set(summary, member, operand); return true;
 	}
 }
 
@@ -227,6 +246,8 @@ static struct span operation_operand(const struct view_plan *plan, const struct 
 {
 	struct span operand = operation->constant;
 
+	if (operation->verb == VIEW_COUNT)
+		return span_of(one, 1);
 	if (operation->path_count > 0)
 		operand = picked[operation->pick];
 	for (uint32_t i = 1; i < operation->path_count && operand.size > 0; i++)
@@ -240,7 +261,7 @@ static int operation_carry_out(struct view *view, const struct view_operation *o
 	struct span operand = operation_operand(view->plan, operation, picked);
 	struct span name;
 
-	if (operation->verb != VIEW_COUNT && (operand.size == 0 || is_nil(operand)))
+	if (operand.size == 0 || is_nil(operand))
 		return 0;
 	if (summary_add(summary, operation, operand))
 		return 0;
@@ -262,13 +283,20 @@ static bool payload_pick(const struct view_plan *plan, const struct view_rule *r
 	       members_pick(payload, plan->picks + rule->pick_first, rule->pick_count, picked);
 }
 
-static int summary_put(struct view *view, struct key_entry *entry, const struct view_event *event,
-		       const struct summary *summary, struct buffer *scratch)
+static int summary_put(struct view *view, struct key_entry *entry, struct view_cell *old,
+		       const struct view_event *event, const struct summary *summary, struct buffer *scratch)
 {
-	size_t size = summary_size(view->plan, summary);
 	struct view_cell *cell;
+	size_t size;
 	uint8_t *at;
 
+	if (old != NULL && !summary->resized) {
+		view_cell_begin_over(view, old);
+		summary_write_over(view->plan, summary, event->ingest_time_us, old->bytes);
+		view_cell_done(view, entry, old, event->offset);
+		return 0;
+	}
+	size = summary_size(view->plan, summary);
 	if (size > VIEW_STATE_MAX_BYTES)
 		return view_fault(view, "the state would exceed %zu bytes", VIEW_STATE_MAX_BYTES);
 	buffer_clear(scratch);
@@ -288,7 +316,7 @@ int view_summary_apply(struct view *view, struct key_entry *entry, const struct 
 		       struct buffer *scratch)
 {
 	const struct view_rule *rule = view_plan_rule(view->plan, event->type);
-	const struct view_cell *old;
+	struct view_cell *old;
 	struct summary summary;
 	struct span picked[VIEW_OPERATIONS_MAX];
 	int rv = 0;
@@ -306,6 +334,7 @@ int view_summary_apply(struct view *view, struct key_entry *entry, const struct 
 		return view_fault(view,
 				  "the payload is not a MessagePack map of at most %u members with text for names",
 				  VIEW_MEMBERS_MAX);
+	summary.resized = false;
 	if (old == NULL) {
 		summary_begin(view->plan, &summary);
 	} else {
@@ -315,7 +344,7 @@ int view_summary_apply(struct view *view, struct key_entry *entry, const struct 
 	}
 	for (uint32_t i = rule->first; i < rule->first + rule->count && rv == 0; i++)
 		rv = operation_carry_out(view, &view->plan->operations[i], picked, &summary);
-	return rv != 0 ? rv : summary_put(view, entry, event, &summary, scratch);
+	return rv != 0 ? rv : summary_put(view, entry, old, event, &summary, scratch);
 }
 
 /* --- snapshots --------------------------------------------------------------------------------------------------- */

@@ -43,7 +43,7 @@ static inline uint64_t big_endian(uint64_t value)
 	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(value) : value;
 }
 
-/* The caller has checked the size. One instruction for a constant width of 1, 2, 4 or 8: a loop would be kept as one. */
+/* The caller has checked the size. A constant width is one instruction: a loop would be kept as a loop. */
 static inline uint64_t load_little(const uint8_t *at, size_t width)
 {
 	uint64_t value = 0;

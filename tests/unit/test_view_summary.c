@@ -101,6 +101,31 @@ static void test_a_member_of_the_payload_is_a_key_within_the_partition_key(void 
 	assert_int_equal(views_status(v, 0).unreadable, 1);
 }
 
+/* A state that has become much smaller is written over where it lies, with room to spare or not. */
+static void test_values_of_the_same_size_take_each_others_place(void **data)
+{
+	struct views *v = *data;
+	char json[3100];
+	char text[3000];
+
+	views_define(v, 1, 1,
+		     "{'view': 'v', 'stream': 'Order', 'kind': 'summary', 'on': {'T': {'last': {'a': 'x', 'b': 'y'}, "
+		     "'max': {'most': 'y'}}}}");
+	memset(text, 'n', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	for (unsigned round = 0; round < 3; round++) {
+		snprintf(json, sizeof json, "{'x': '%s', 'y': 300}", text);
+		views_event(v, ORDER, "T", "o1", "o1", json);
+		views_event(v, ORDER, "T", "o1", "o1", "{'x': 'Mon', 'y': 301}");
+		views_event(v, ORDER, "T", "o1", "o1", "{'x': 'Tue', 'y': 290}");
+		views_state(v, 1, "o1", "{'a': 'Tue', 'b': 290, 'most': 301}");
+		views_event(v, ORDER, "T", "o1", "o1", "{'x': 'Wed'}");
+		views_state(v, 1, "o1", "{'a': 'Wed', 'b': 290, 'most': 301}");
+		assert_int_equal(state_digest(v->state), state_digest_recompute(v->state));
+	}
+	views_restore(v);
+}
+
 static void test_entries_of_their_own_space_go(void **data)
 {
 	struct views *v = *data;
@@ -113,8 +138,8 @@ static void test_entries_of_their_own_space_go(void **data)
 	assert_int_equal(v->state->keys.table.count, before + 1);
 }
 
-/* More events than the look ahead holds, in one batch, with views beyond those that it looks ahead for: what it has seen
- * of an entry that goes and comes again is not used. */
+/* More events than the look ahead holds, in one batch, with views beyond those that it looks ahead for: what it has
+ * seen of an entry that goes and comes again is not used. */
 static void test_entries_of_their_own_space_go_and_come_within_a_batch(void **data)
 {
 	struct views *v = *data;
@@ -327,6 +352,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_does_not_add_up_blocks_the_key, views_setup, views_teardown),
 		cmocka_unit_test_setup_teardown(test_a_member_of_the_payload_is_a_key_within_the_partition_key,
 						views_setup, views_teardown),
+		cmocka_unit_test_setup_teardown(test_values_of_the_same_size_take_each_others_place, views_setup,
+						views_teardown),
 		cmocka_unit_test_setup_teardown(test_entries_of_their_own_space_go, views_setup, views_teardown),
 		cmocka_unit_test_setup_teardown(test_entries_of_their_own_space_go_and_come_within_a_batch, views_setup,
 						views_teardown),
