@@ -114,8 +114,19 @@ static int view_write(struct view *view, struct key_entry *entry, const struct m
 	return 0;
 }
 
-static int view_apply_general(struct view *view, struct key_entry *entry, const struct view_cell *old,
-			      struct view_rule *rule, const struct view_event *event, struct buffer *scratch)
+/* Over a state whose values are as long. */
+static int view_write_over(struct view *view, struct key_entry *entry, struct view_cell *old,
+			   const struct members *next, const struct view_event *event, uint32_t shape)
+{
+	view_cell_begin_over(view, old);
+	members_write_over(next, event->ingest_time_us, old->bytes, old->size);
+	old->shape = shape;
+	view_cell_done(view, entry, old, event->offset);
+	return 0;
+}
+
+static int view_apply_general(struct view *view, struct key_entry *entry, struct view_cell *old, struct view_rule *rule,
+			      const struct view_event *event, struct buffer *scratch)
 {
 	struct members payload;
 	struct members next;
@@ -137,6 +148,8 @@ static int view_apply_general(struct view *view, struct key_entry *entry, const 
 	if ((rule->base == VIEW_PUT || rule->base == VIEW_MERGE) && rule->count == 0 && payload.updated_at.size == 0 &&
 	    same_names(&payload, &next))
 		rule->shape = shape;
+	if ((rule->base == VIEW_MERGE || rule->base == VIEW_CHANGE) && !next.reshaped && !next.resized)
+		return view_write_over(view, entry, old, &next, event, shape);
 	return view_write(view, entry, &next, event, scratch, shape);
 }
 
@@ -144,7 +157,7 @@ int view_entity_apply(struct view *view, struct key_entry *entry, const struct v
 		      struct buffer *scratch)
 {
 	struct view_rule *rule = view_plan_rule(view->plan, event->type);
-	const struct view_cell *old;
+	struct view_cell *old;
 	int rv = 1;
 
 	if (rule == NULL)

@@ -11,6 +11,7 @@ void members_clear(struct members *members)
 	members->count = 0;
 	members->number_count = 0;
 	members->reshaped = false;
+	members->resized = false;
 	members->updated_at = SPAN_NULL;
 }
 
@@ -109,6 +110,7 @@ static bool members_put(struct members *members, uint32_t i, struct span name, s
 {
 	assert(i <= members->count);
 	if (i < members->count) {
+		members->resized |= value.size != members->list[i].value.size;
 		members->list[i].value = value;
 		return true;
 	}
@@ -284,4 +286,18 @@ void members_write_state(const struct members *members, uint64_t updated_at_us, 
 	}
 	at = write_bytes(at, run);
 	view_write_tail(at, updated_at_us);
+}
+
+void members_write_over(const struct members *members, uint64_t updated_at_us, uint8_t *state, size_t size)
+{
+	assert(!members->reshaped);
+	assert(!members->resized);
+	for (uint32_t i = 0; i < members->count; i++) {
+		const struct member *member = &members->list[i];
+		uint8_t *at = state + (member->name.data + member->name.size - state);
+
+		if (member->value.data != at)
+			memcpy(at, member->value.data, member->value.size);
+	}
+	view_write_tail(state + size - VIEW_TAIL_BYTES, updated_at_us);
 }

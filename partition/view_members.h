@@ -23,6 +23,7 @@ struct members {
 	uint32_t count;
 	uint32_t number_count;
 	bool reshaped;          /* a member was added or removed since it was read */
+	bool resized;           /* a value was replaced by one of another size */
 	struct span updated_at; /* value of the VIEW_UPDATED_AT read last, which is no member; SPAN_NULL: none */
 	struct member list[VIEW_MEMBERS_MAX];
 	uint8_t numbers[VIEW_OPERATIONS_MAX][VIEW_NUMBER_BYTES]; /* results of arithmetic, which members point to */
@@ -58,6 +59,9 @@ bool members_add(struct members *members, struct span name, struct span operand,
 /* Size of the state, tail included, and writing it. */
 size_t members_state_size(const struct members *members);
 void members_write_state(const struct members *members, uint64_t updated_at_us, uint8_t *at);
+
+/* Over the state that they were read from, neither reshaped nor resized since. */
+void members_write_over(const struct members *members, uint64_t updated_at_us, uint8_t *state, size_t size);
 
 size_t view_map_header_size(uint32_t count);
 uint8_t *view_write_map_header(uint8_t *at, uint32_t count);

@@ -157,6 +157,45 @@ static void test_picking_finds_what_reading_and_looking_finds(void **data)
 	buffer_deinit(&map);
 }
 
+/* --- writing ----------------------------------------------------------------------------------------------------- */
+
+static void test_writing_over_gives_what_writing_anew_gives(void **data)
+{
+	static const char *const values[] = {"7", "12", "'ab'", "'cd'", "[1]", "300"};
+	static struct members m;
+	struct buffer map = sample_json("{'a': 1, 'total': 200, 'name': 'xy', 'list': [2], 'wide': 70000}");
+	struct span names[] = {span_of_text("a"), span_of_text("total"), span_of_text("name"), span_of_text("list")};
+	uint64_t random = 5;
+	unsigned over = 0;
+	uint8_t state[100];
+	uint8_t anew[100];
+	size_t size;
+
+	(void)data;
+	assert_true(members_read(&m, buffer_span(&map)));
+	size = members_state_size(&m);
+	members_write_state(&m, 1, state);
+	for (uint64_t round = 2; round < 2000; round++) {
+		struct buffer value = sample_json(values[random_below(&random, 6)]);
+
+		assert_true(members_read_state(&m, span_of(state, size)));
+		assert_true(members_set(&m, names[random_below(&random, 4)], buffer_span(&value)));
+		size = members_state_size(&m);
+		assert_true(size <= sizeof anew);
+		members_write_state(&m, round, anew);
+		if (m.resized) {
+			memcpy(state, anew, size);
+		} else {
+			members_write_over(&m, round, state, size);
+			assert_memory_equal(state, anew, size);
+			over++;
+		}
+		buffer_deinit(&value);
+	}
+	assert_true(over > 100 && over < 1900);
+	buffer_deinit(&map);
+}
+
 /* --- arithmetic -------------------------------------------------------------------------------------------------- */
 
 static void assert_sum(const char *old, const char *operand, bool subtract, const char *expected)
@@ -291,6 +330,7 @@ int main(void)
 		cmocka_unit_test(test_depth_and_count_are_bounded),
 		cmocka_unit_test(test_random_bytes_are_judged_as_msgpack_c_does),
 		cmocka_unit_test(test_picking_finds_what_reading_and_looking_finds),
+		cmocka_unit_test(test_writing_over_gives_what_writing_anew_gives),
 		cmocka_unit_test(test_sums_are_exact_or_refused),
 		cmocka_unit_test(test_unsigned_sums_reach_64_bits),
 		cmocka_unit_test(test_a_shape_matches_its_own_maps_only),
