@@ -49,11 +49,10 @@ static int plan_member(struct compiler *c, struct view_operation *operation)
 /* The member of the payload that an operation's path begins with, made if it is new to the rule. */
 static int rule_pick(struct compiler *c, struct view_rule *rule, struct view_operation *operation)
 {
-	const struct view_pick *picks = c->plan->picks + rule->pick_first;
 	struct span name = c->plan->names[operation->path_first];
 	uint32_t i = 0;
 
-	while (i < rule->pick_count && !span_equal(picks[i].name, name))
+	while (i < rule->pick_count && !span_equal(c->plan->picks[rule->pick_first + i].name, name))
 		i++;
 	operation->pick = i;
 	if (i < rule->pick_count)

@@ -278,9 +278,9 @@ static bool payload_pick(const struct view_plan *plan, const struct view_rule *r
 {
 	static const uint8_t no_members[] = {0x80};
 	struct span payload = event->payload.size == 0 ? span_of(no_members, 1) : event->payload;
+	const struct view_pick *picks = rule->pick_count == 0 ? NULL : plan->picks + rule->pick_first;
 
-	return view_payload_is_msgpack(event) &&
-	       members_pick(payload, plan->picks + rule->pick_first, rule->pick_count, picked);
+	return view_payload_is_msgpack(event) && members_pick(payload, picks, rule->pick_count, picked);
 }
 
 static int summary_put(struct view *view, struct key_entry *entry, struct view_cell *old,

@@ -91,7 +91,7 @@ static inline bool view_value_equal(const uint8_t *a, const uint8_t *b, size_t s
 	return load_little(a + size - 8, 8) == load_little(b + size - 8, 8);
 }
 
-double view_value_real(struct span number); /* the nearest double to a number */
+double view_value_real(struct span value); /* the nearest double to a number */
 
 /* Writes old + operand (or old - operand) in its shortest form and gives its size; an empty `old` counts as the integer
  * 0. 0: one of them is no number, an integer result lies outside [INT64_MIN, UINT64_MAX], a double result is not
