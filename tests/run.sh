@@ -179,6 +179,7 @@ section_sanitizers() {
 section_sim() {
     [ -x tests/sim/run ] || { none 'tests/sim/run'; return; }
     build_gcc || { failed 'the build'; return; }
+    check 'a seed that crashes or fails is told' tests/sim/run_test.sh
     EVGRID_BUILD=$root/build check "seeds 1-$seeds" tests/sim/run --seeds "1-$seeds"
     EVGRID_BUILD=$root/build check "forced elections" tests/sim/run --seeds 1-12 --marks-percent 0 --forced-election
     build_sanitized || { failed 'the sanitized build'; return; }

@@ -154,7 +154,7 @@ int main(int count, char **words)
 		run_seed(&arguments, seed, &tally);
 	marks = print_marks(&tally, arguments.marks_percent);
 	printf("%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64 " events acknowledged, %" PRIu64
-	       " messages, %.1f virtual hours\n",
+	       " messages, %.3f virtual hours\n",
 	       tally.seeds, tally.failed, tally.acknowledged, tally.messages, (double)tally.virtual_us / 3.6e9);
 	return tally.failed == 0 && marks ? 0 : 1;
 }
