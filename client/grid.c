@@ -154,13 +154,14 @@ void grid_wake(struct evg *grid)
 		wake(grid);
 }
 
-void grid_wake_unlock(struct evg *grid)
+int grid_unlock(struct evg *grid, int rv)
 {
-	bool sleeping = hand_in(grid);
+	bool sleeping = rv == 0 && hand_in(grid);
 
 	pthread_mutex_unlock(&grid->lock);
 	if (sleeping)
 		wake(grid);
+	return rv;
 }
 
 bool grid_wait(struct evg *grid, uint64_t deadline_ms)

@@ -68,8 +68,8 @@ uint64_t grid_unix_us(void);
 
 /* With the lock held. grid_wake: something was handed in. */
 void grid_wake(struct evg *grid);
-/* The same, and unlocks first: who is woken takes the lock first thing, and would only sleep again. */
-void grid_wake_unlock(struct evg *grid);
+/* Unlocks, and gives back rv; 0: something was handed in. Who is woken takes the lock first thing: so it wakes last. */
+int grid_unlock(struct evg *grid, int rv);
 int grid_slot_take(struct evg *grid, struct slot slot, uint64_t *tag); /* 0 or ERROR_MEMORY */
 void grid_slot_give_back(struct evg *grid, uint64_t tag);
 /* Waits for `told` until deadline_ms. false: it is past. */

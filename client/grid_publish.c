@@ -143,16 +143,6 @@ static int publish_locked(struct evg *grid, const char *stream, struct event *ev
 	return 0;
 }
 
-/* Behind publish_locked, and with what it returned. */
-static int publish_unlock(struct evg *grid, int rv)
-{
-	if (rv == 0)
-		grid_wake_unlock(grid);
-	else
-		pthread_mutex_unlock(&grid->lock);
-	return rv;
-}
-
 int evg_publish(evg *grid, const evg_event *from_event, const evg_expect *expect, evg_done done, void *user)
 {
 	struct event event = event_from(from_event);
@@ -170,7 +160,7 @@ int evg_publish(evg *grid, const evg_event *from_event, const evg_expect *expect
 	if (rv == 0) {
 		pthread_mutex_lock(&grid->lock);
 		rv = publish_locked(grid, from_event->stream, &event, &check, done, user);
-		rv = publish_unlock(grid, rv);
+		rv = grid_unlock(grid, rv);
 	}
 	buffer_deinit(&headers);
 	return rv;
@@ -183,7 +173,7 @@ int grid_publish(struct evg *grid, const char *stream, struct event *event, cons
 
 	pthread_mutex_lock(&grid->lock);
 	rv = publish_locked(grid, stream, event, check, done, user);
-	return publish_unlock(grid, rv);
+	return grid_unlock(grid, rv);
 }
 
 /* --- waiting ------------------------------------------------------------------------------------------------------ */

@@ -27,15 +27,6 @@ static int request_begun(struct evg *grid, int rv, uint64_t tag)
 	return rv;
 }
 
-static int request_unlock(struct evg *grid, int rv)
-{
-	if (rv == 0)
-		grid_wake_unlock(grid);
-	else
-		pthread_mutex_unlock(&grid->lock);
-	return rv;
-}
-
 int grid_read(struct evg *grid, const struct core_read *read, grid_result result, void *user)
 {
 	uint64_t tag;
@@ -45,7 +36,7 @@ int grid_read(struct evg *grid, const struct core_read *read, grid_result result
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_read(grid->core, read, tag, grid_now_ms()), tag);
-	return request_unlock(grid, rv);
+	return grid_unlock(grid, rv);
 }
 
 int grid_replay(struct evg *grid, const struct core_replay *replay, grid_result result, void *user)
@@ -57,7 +48,7 @@ int grid_replay(struct evg *grid, const struct core_replay *replay, grid_result 
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_replay(grid->core, replay, tag, grid_now_ms()), tag);
-	return request_unlock(grid, rv);
+	return grid_unlock(grid, rv);
 }
 
 int grid_history(struct evg *grid, const struct core_history *history, grid_result result, void *user)
@@ -69,7 +60,7 @@ int grid_history(struct evg *grid, const struct core_history *history, grid_resu
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_history(grid->core, history, tag, grid_now_ms()), tag);
-	return request_unlock(grid, rv);
+	return grid_unlock(grid, rv);
 }
 
 int grid_progress(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t view_id, uint32_t timeout_ms,
@@ -83,7 +74,7 @@ int grid_progress(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t v
 	if (rv == 0)
 		rv = request_begun(
 			grid, core_progress(grid->core, node_id, shard, view_id, timeout_ms, tag, grid_now_ms()), tag);
-	return request_unlock(grid, rv);
+	return grid_unlock(grid, rv);
 }
 
 int grid_decide(struct evg *grid, const struct core_decide *decide, grid_result result, void *user)
@@ -95,7 +86,7 @@ int grid_decide(struct evg *grid, const struct core_decide *decide, grid_result 
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_decide(grid->core, decide, tag, grid_now_ms()), tag);
-	return request_unlock(grid, rv);
+	return grid_unlock(grid, rv);
 }
 
 int grid_scan(struct evg *grid, const struct core_scan *scan, grid_result result, void *user)
@@ -107,7 +98,7 @@ int grid_scan(struct evg *grid, const struct core_scan *scan, grid_result result
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_scan_view(grid->core, scan, tag, grid_now_ms()), tag);
-	return request_unlock(grid, rv);
+	return grid_unlock(grid, rv);
 }
 
 int grid_status(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, grid_result result, void *user)
@@ -119,7 +110,7 @@ int grid_status(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t tim
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_status(grid->core, node_id, shard, timeout_ms, tag, grid_now_ms()), tag);
-	return request_unlock(grid, rv);
+	return grid_unlock(grid, rv);
 }
 
 static int propose(struct evg *grid, struct span command, uint32_t timeout_ms, grid_result result, void *user)
@@ -131,7 +122,7 @@ static int propose(struct evg *grid, struct span command, uint32_t timeout_ms, g
 	rv = request_begin(grid, result, user, &tag);
 	if (rv == 0)
 		rv = request_begun(grid, core_propose(grid->core, command, timeout_ms, tag, grid_now_ms()), tag);
-	return request_unlock(grid, rv);
+	return grid_unlock(grid, rv);
 }
 
 /* --- waiting for a result ----------------------------------------------------------------------------------------- */

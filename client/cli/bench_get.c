@@ -1,4 +1,4 @@
-/* bench get: linearizable reads of a view's entries, by the keys that bench publish writes. One under way is a blocking
+/* bench get: reads of a view's entries, linearizable or as of a time, by the keys that bench publish writes. One under way is a blocking
  * call, unless call-backs are asked for; of more, each answer's call-back hands in the next read. */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@ const struct cli_option bench_get_options[] = {
 	{"reads", "N", "how many; default 100000"},
 	{"in-flight", "N", "reads under way at a time; default 1, to 8192"},
 	{"callback", NULL, "asynchronous also with one under way: no thread waits for the answer"},
+	{"as-of", "TIME", "as the entries were then, from their events"},
 	{"seed", "N", "of the keys' order; default 1"},
 	{NULL, NULL, NULL},
 };
@@ -22,6 +23,7 @@ struct bench_get {
 	uint64_t keys;
 	uint64_t reads;
 	uint64_t in_flight;
+	uint64_t as_of_us; /* 0: linearizable, the present */
 	uint64_t random;
 	uint64_t began_us;
 	uint64_t ended_us;
@@ -66,7 +68,8 @@ static evg_read get_next(struct bench_get *bench, char text[BENCH_KEY_BYTES])
 	return (evg_read){
 		.key = bytes,
 		.partition_key = bytes,
-		.mode = EVG_READ_LINEARIZABLE,
+		.mode = bench->as_of_us != 0 ? EVG_READ_AS_OF_TIME : EVG_READ_LINEARIZABLE,
+		.at_least = bench->as_of_us,
 		.timeout_ms = bench->cli->timeout_ms,
 	};
 }
@@ -178,8 +181,11 @@ static int get_report(struct bench_get *bench)
 
 static int get_options(struct cli *cli, struct bench_get *bench)
 {
+	const char *as_of = cli_value(cli, "as-of");
 	int rv = cli_number(cli, "keys", 1, UINT32_MAX - 1, 100000, &bench->keys);
 
+	if (as_of != NULL && time_parse(span_of_text(as_of), &bench->as_of_us) != 0)
+		return cli_usage("--as-of '%s': a time such as 2026-03-01T12:00:00Z is wanted", as_of);
 	if (rv == 0)
 		rv = cli_number(cli, "reads", 1, UINT64_MAX - 1, 100000, &bench->reads);
 	if (rv == 0)

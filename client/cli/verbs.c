@@ -115,11 +115,14 @@ const struct verb cli_verbs[] = {
 	 "evgrid bench publish --events 1000000 --verify\n"
 	 "evgrid bench publish --rate 5000 --events 100000 -o json"},
 	{"bench", "get", "VIEW", 1, 1, "read a view's entries one by one and measure", bench_get_options,
-	 "Reads keys that bench publish writes, chosen at random, linearizable. A single read under way is a call that "
-	 "blocks,\nmeasured as its caller sees it; more are asynchronous, measured from hand-in to call-back.",
+	 "Reads keys that bench publish writes, chosen at random, linearizable or as of a time. A single read under "
+	 "way\n"
+	 "is a call that blocks, measured as its caller sees it; more are asynchronous, measured from hand-in to "
+	 "call-back.",
 	 run_bench_get,
 	 "evgrid bench get bench\n"
-	 "evgrid bench get bench --keys 1000 --reads 1000000 --in-flight 256 -o json"},
+	 "evgrid bench get bench --keys 1000 --reads 1000000 --in-flight 256 -o json\n"
+	 "evgrid bench get bench --keys 1 --reads 100 --as-of 2026-11-14T12:00:00Z"},
 	{"bench", "replay", "", 0, 0, "replay what is stored and measure", bench_replay_options,
 	 "One client reads events as evgrid replay does and prints none of them.", run_bench_replay,
 	 "evgrid bench replay --limit 1000000\n"

@@ -79,7 +79,7 @@ static void benches_refuse_numbers_out_of_bounds(void **state)
 	static const char *const lines[] = {
 		"bench get orders --in-flight 0", "bench get orders --in-flight 8193",
 		"bench get orders --keys 0",      "bench get orders --reads many",
-		"bench replay --limit 0",
+		"bench replay --limit 0",         "bench get orders --as-of yesterday",
 	};
 	struct cli cli;
 
