@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "client/cli/cli.h"
+#include "client/cloudevent.h"
 
 #define IN_FLIGHT_MAX 8192u /* half of what a handle has room for */
 
