@@ -111,7 +111,8 @@ int cli_open(struct cli *cli, const evg_options *options);
 
 /* Parsing; for main and the tests. 0; EXIT_USAGE after saying why on stderr; -1: help was asked for and printed. */
 int cli_parse(struct cli *cli, int argc, char **argv);
-const struct verb *cli_find_verb(const char *first, const char *second); /* NULL: none; second may be NULL */
+const struct verb *cli_find_verb(const char *first, const char *second);    /* NULL: none; second may be NULL */
+const struct verb *cli_find_command(const char *first, const char *second); /* that both words name; NULL: none */
 bool cli_is_noun(const char *word);
 int cli_no_such_verb(const char *first, const char *second); /* EXIT_USAGE, after saying so */
 const struct cli_option *cli_find_option(const struct cli_option *options, const char *name, size_t size);
@@ -123,7 +124,8 @@ const char *cli_long_form(const char *argument); /* of -o, -s, ...; else the arg
 void cli_complete(FILE *to, int count, char **words);
 void man_page(struct buffer *page); /* evgrid(1), in roff */
 
-void cli_help(FILE *to, const char *noun, const char *name);
+void cli_help(FILE *to, const char *noun); /* the verbs of a noun; NULL: all */
+void cli_help_verb(FILE *to, const struct verb *verb);
 int cli_help_topic(FILE *to, const char *topic); /* 0, or EXIT_USAGE: no such topic */
 /* The closest of the words, at most two edits away, or NULL. */
 const char *nearest_word(const char *word, const char *const *words, size_t count);

@@ -221,6 +221,13 @@ const struct verb *cli_find_verb(const char *first, const char *second)
 	return NULL;
 }
 
+const struct verb *cli_find_command(const char *first, const char *second)
+{
+	const struct verb *verb = cli_find_verb(first, second);
+
+	return verb != NULL && verb->noun == NULL && second != NULL ? NULL : verb;
+}
+
 bool cli_is_noun(const char *word)
 {
 	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
@@ -236,6 +243,9 @@ int cli_no_such_verb(const char *first, const char *second)
 	size_t count = 0;
 	bool noun = second != NULL && cli_is_noun(first);
 
+	if (second != NULL && !noun && cli_find_verb(first, NULL) != NULL)
+		return cli_refuse(ERROR_USAGE, "see evgrid help", "no command '%s %s'; '%s' has none beneath it", first,
+				  second, first);
 	for (const struct verb *verb = cli_verbs; verb->name != NULL && count < WORDS_MAX; verb++) {
 		if (noun && verb->noun != NULL && strcmp(verb->noun, first) == 0)
 			words[count++] = verb->name;
@@ -314,18 +324,18 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 	int rv;
 
 	if (first == NULL || (first[0] == '-' && asks_for_help(argc, argv))) {
-		cli_help(first == NULL ? stderr : stdout, NULL, NULL);
+		cli_help(first == NULL ? stderr : stdout, NULL);
 		return first == NULL ? EXIT_USAGE : -1;
 	}
 	cli->verb = cli_find_verb(first, second);
 	if (cli->verb == NULL) {
 		if (!cli_is_noun(first) || (second != NULL && !asks_for_help(argc, argv)))
 			return cli_no_such_verb(first, second);
-		cli_help(stdout, first, NULL); /* a bare noun */
+		cli_help(stdout, first); /* a bare noun */
 		return -1;
 	}
 	if (asks_for_help(argc, argv)) {
-		cli_help(stdout, first, cli->verb->noun == NULL ? NULL : cli->verb->name);
+		cli_help_verb(stdout, cli->verb);
 		return -1;
 	}
 	used = cli->verb->noun == NULL ? 1 : 2;

@@ -53,10 +53,11 @@ const struct verb cli_verbs[] = {
 	{"view", "describe", "VIEW", 1, 1, "one view and its definition", NULL, NULL, run_view_describe,
 	 "evgrid view describe orders"},
 	{"view", "get", "VIEW [KEY...]", 1, CLI_POSITIONALS_MAX, "the state of one key, or of many", view_get_options,
-	 "Without --partition-key the key itself is taken for it: a key that was published with another partition key "
-	 "is\n"
-	 "not found so. --keys-from reads one key a line, KEY or KEY<Tab>PARTITION-KEY, and prints one JSON line for "
-	 "each.",
+	 "One KEY without --partition-key is looked for under itself, and where it is not there all shards are asked "
+	 "once (said on\nstderr, and what --partition-key would have found it). Several keys, --keys-from, --at-least "
+	 "and --as-of ask one partition:\nwithout a partition key, the key's own. --keys-from reads one key a line, "
+	 "KEY "
+	 "or KEY<Tab>PARTITION-KEY, and prints one JSON\nline for each.",
 	 run_view_get,
 	 "evgrid view get orders o-1 --partition-key c-7\n"
 	 "evgrid view get customers c-7 --all -o json\n"
