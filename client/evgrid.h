@@ -8,8 +8,8 @@
  *   int error = evg_publish_sync(grid, &event, NULL, &done);
  *   evg_close(grid);
  *
- * Errors: functions return EVG_OK (0) or a positive code, whose name says what it is: evg_error_name, evg_error_text and
- * evg_error_next explain each; all codes stand in docs/reference/errors.md. Each function names its own. "And a
+ * Errors: functions return EVG_OK (0) or a positive code, whose name says what it is: evg_error_name, evg_error_text
+ * and evg_error_next explain each; all codes stand in docs/reference/errors.md. Each function names its own. "And a
  * request's" stands for what everything that asks the cluster may end with besides:
  *   EVG_USAGE       called in a callback of the library
  *   EVG_CLOSED      the handle was closed meanwhile
@@ -210,8 +210,8 @@ int evg_publish(evg *grid, const evg_event *event, const evg_expect *expect, evg
 /* Waits until evg_publish would have room. EVG_OK, EVG_TIMEOUT, EVG_CLOSED, EVG_USAGE. */
 int evg_wait_room(evg *grid, uint32_t timeout_ms);
 
-/* Publishes and waits, for room too (EVG_BUSY: none within the deadline). Returns the completion's error, as evg_publish
- * tells or returns it; EVG_USAGE in a callback as well. completion may be NULL. */
+/* Publishes and waits, for room too (EVG_BUSY: none within the deadline). Returns the completion's error, as
+ * evg_publish tells or returns it; EVG_USAGE in a callback as well. completion may be NULL. */
 int evg_publish_sync(evg *grid, const evg_event *event, const evg_expect *expect, evg_completion *completion);
 
 /* Waits until nothing is open: every event is completed, every asynchronous read answered, and their callbacks have
@@ -259,16 +259,16 @@ typedef void (*evg_got)(void *user, const evg_entry *entry); /* the entry is val
  * asked once (with EVG_READ_LINEARIZABLE and EVG_READ_LOCAL; the others name a point of one partition): a look through
  * all keys, for people and not for hot paths.
  *
- * EVG_OK; EVG_NOT_FOUND (nothing is stored under the key); EVG_UNKNOWN_VIEW; EVG_BLOCKED, EVG_CATCHING_UP (the key waits
- * in this view, or is on its way back); EVG_NOT_READY (a new view is being filled; and before its first answer);
+ * EVG_OK; EVG_NOT_FOUND (nothing is stored under the key); EVG_UNKNOWN_VIEW; EVG_BLOCKED, EVG_CATCHING_UP (the key
+ * waits in this view, or is on its way back); EVG_NOT_READY (a new view is being filled; and before its first answer);
  * EVG_NOT_YET (AT_LEAST, AS_OF: not applied in time); EVG_BEFORE_FIRST, EVG_NO_PAST (AS_OF); EVG_BAD_VIEW (the nodes
  * cannot use its definition); EVG_EMPTY (no key), EVG_LIMIT (a key too long, a state too large to send), EVG_USAGE (no
  * such node), EVG_NOT_ENOUGH_REPLICAS; and a request's. */
 int evg_view_get(evg *grid, const char *view, const evg_read *read, evg_entry *entry);
 
 /* The same without waiting, and of the key's own partition only. An error is either returned, and got is not called, or
- * (EVG_OK) told in the entry: EVG_UNKNOWN_VIEW, EVG_EMPTY, EVG_LIMIT, EVG_USAGE (no such node), EVG_BUSY, EVG_MEMORY and
- * EVG_CLOSED are returned, the others told. It may be called in a callback. */
+ * (EVG_OK) told in the entry: EVG_UNKNOWN_VIEW, EVG_EMPTY, EVG_LIMIT, EVG_USAGE (no such node), EVG_BUSY, EVG_MEMORY
+ * and EVG_CLOSED are returned, the others told. It may be called in a callback. */
 int evg_view_get_async(evg *grid, const char *view, const evg_read *read, evg_got got, void *user);
 
 /* Many keys of one view in one call: what belongs to one shard travels together. entries: one for each read, each to be
@@ -334,8 +334,8 @@ typedef struct evg_scan_entry {
 } evg_scan_entry;
 
 /* Entries in ascending order of their keys' bytes, partition by partition; a page is what stood there at one offset,
- * pages may be of different ones. EVG_OK; EVG_UNKNOWN_VIEW; EVG_USAGE (a partition, mode or node that is none, `after` or
- * AT_LEAST with all partitions, in a callback), EVG_LIMIT (a key or page too large), EVG_MEMORY, EVG_CLOSED. */
+ * pages may be of different ones. EVG_OK; EVG_UNKNOWN_VIEW; EVG_USAGE (a partition, mode or node that is none, `after`
+ * or AT_LEAST with all partitions, in a callback), EVG_LIMIT (a key or page too large), EVG_MEMORY, EVG_CLOSED. */
 int evg_view_scan_open(evg *grid, const char *view, const evg_scan_options *options, evg_scan **scan);
 /* Valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; EVG_NOT_YET (AT_LEAST), EVG_NOT_READY (the view is being
  * filled), EVG_UNKNOWN_VIEW (dropped meanwhile), EVG_NOT_ENOUGH_REPLICAS, and a request's: may be called again. */
@@ -370,8 +370,8 @@ typedef struct evg_record {
 } evg_record;
 
 /* A replay runs over what is committed when it first looks at a partition, and ends there. NULL options: everything.
- * EVG_OK; EVG_UNKNOWN_STREAM; EVG_FOREIGN (a cursor of another cluster); EVG_USAGE (no cursor, node or partition of that
- * name, in a callback); EVG_MEMORY, EVG_CLOSED. */
+ * EVG_OK; EVG_UNKNOWN_STREAM; EVG_FOREIGN (a cursor of another cluster); EVG_USAGE (no cursor, node or partition of
+ * that name, in a callback); EVG_MEMORY, EVG_CLOSED. */
 int evg_replay_open(evg *grid, const evg_replay_options *options, evg_replay **replay);
 
 /* The next event; what the record points to is valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; a request's:

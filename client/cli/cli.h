@@ -135,8 +135,17 @@ int cli_fail(int error, const char *format, ...) __attribute__((format(printf, 2
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same with a text and a next step of its own: "evgrid: TEXT [NAME]; next". */
 int cli_refuse(int error, const char *next, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Wrong use: what was given and what is wanted. EXIT_USAGE. */
-int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* What became of a change: "evgrid: TEXT (outcome: applied|not applied|unknown) [NAME]; next"; next NULL: the
+ * error's. */
+int cli_fail_outcome(int error, evg_outcome outcome, const char *next, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* The same of a change of streams, views or partitions, whose outcome follows from the error: "TEXT: the error's". */
+int cli_fail_change(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Wrong use: what was given and what is wanted; the next step is the verb's help. EXIT_USAGE. */
+int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "see evgrid help VERB"; verb NULL: "see evgrid help". */
+#define CLI_HELP_NEXT_BYTES 64u
+void cli_help_next(const struct verb *verb, char next[CLI_HELP_NEXT_BYTES]);
 /* There is no such thing; the nearest of the words is proposed. */
 int cli_unknown(int error, const char *what, const char *name, const char *const *words, size_t count,
 		const char *next);
@@ -222,9 +231,10 @@ void history_write(FILE *file, const struct history_event *event);
 /* --- points in a log and in time (history.c) ---------------------------------------------------------------------- */
 
 /* An offset, or a position that must be of this partition. 0, or EXIT_USAGE after saying why. */
-int cli_offset(const char *option, const char *text, uint16_t partition, uint64_t *offset);
+int cli_offset(const struct cli *cli, const char *option, const char *text, uint16_t partition, uint64_t *offset);
 /* The same, or a time: then *time_us is not 0. */
-int cli_point(const char *option, const char *text, uint16_t partition, uint64_t *offset, uint64_t *time_us);
+int cli_point(const struct cli *cli, const char *option, const char *text, uint16_t partition, uint64_t *offset,
+	      uint64_t *time_us);
 uint16_t cli_partition(const char *key, const char *partition_key); /* partition key NULL: the key */
 
 /* --- entries of views (view_scan.c) ------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@ int run_stream_create(struct cli *cli)
 		return rv;
 	error = evg_stream_create(cli->grid, name, cli->timeout_ms);
 	if (error != 0)
-		return cli_fail(error, "stream %s", name);
+		return cli_fail_change(error, "stream %s", name);
 	cli_say("stream %s is there", name);
 	cli_hint(cli, "evgrid publish --stream %s puts events into it", name);
 	return 0;

@@ -32,8 +32,8 @@ const struct verb cli_verbs[] = {
 	 "evgrid partition ls --node n2 -o json"},
 	{"partition", "elect", "PARTITION", 1, 1, "make a replica primary though it may lack acknowledged events",
 	 partition_elect_options,
-	 "The last resort: taken only when no complete replica of the partition is live, and has not been for two "
-	 "seconds.\nWhat the others hold and this one lacks is lost: they cut it away when they come back.",
+	 "The last resort: taken only when no complete replica of the partition is live, and it has had no primary for "
+	 "a second and\na half. What the others hold and this one lacks is lost: they cut it away when they come back.",
 	 run_partition_elect, "evgrid partition elect 17 --node n2 --accept-loss --reason 'n1 and n3 burnt'"},
 	{"stream", "create", "NAME", 1, 1, "create a stream", NULL, "It is no error if it exists already.",
 	 run_stream_create, "evgrid stream create Order"},

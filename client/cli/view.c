@@ -53,10 +53,12 @@ static int send_definition(struct cli *cli, struct span definition)
 	if (error == 0) {
 		cli_say("view %.*s is defined", (int)name.size, (const char *)name.data);
 		cli_hint(cli, "evgrid view get %.*s KEY reads it", (int)name.size, (const char *)name.data);
-	} else if (why != NULL)
-		cli_say("%s", why);
+	} else {
+		error = cli_fail_change(error, "view %.*s%s%s", (int)name.size, (const char *)name.data,
+					why == NULL ? "" : ": ", why == NULL ? "" : why);
+	}
 	free(why);
-	return error == 0 ? 0 : cli_fail(error, "view %.*s", (int)name.size, (const char *)name.data);
+	return error;
 }
 
 /* Until the version that the map knows answers on all partitions. */

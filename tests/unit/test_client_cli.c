@@ -327,6 +327,42 @@ static void nouns_have_help(void **state)
 	assert_int_equal(cli.verb->run(&cli), EXIT_USAGE);
 }
 
+/* A fault's line on stderr. */
+static const char *fault_of(int error, bool change)
+{
+	static char said[1024];
+	FILE *kept = stderr;
+	FILE *memory = fmemopen(said, sizeof said, "w");
+
+	assert_non_null(memory);
+	memset(said, 0, sizeof said);
+	stderr = memory;
+	if (change)
+		assert_int_equal(cli_fail_change(error, "stream %s", "Order"), exit_code_of(error));
+	else
+		assert_int_equal(cli_fail_outcome(error, EVG_UNKNOWN, "look", "line %d", 7), exit_code_of(error));
+	stderr = kept;
+	assert_int_equal(fclose(memory), 0);
+	return said;
+}
+
+static void changes_tell_their_outcome(void **state)
+{
+	(void)state;
+	assert_string_equal(
+		fault_of(EVG_OUTCOME_UNKNOWN, true),
+		"evgrid: stream Order: the outcome is unknown (outcome: unknown) [OUTCOME_UNKNOWN]; give the "
+		"command again: what is done already stays as it is\n");
+	assert_string_equal(fault_of(EVG_TIMEOUT, true),
+			    "evgrid: stream Order: the deadline passed (outcome: applied) [TIMEOUT]; wait until all "
+			    "members have heard of it\n");
+	assert_string_equal(fault_of(EVG_EXISTS, true),
+			    "evgrid: stream Order: it exists already with other settings (outcome: not applied) "
+			    "[EXISTS]; describe it, or choose another name\n");
+	assert_string_equal(fault_of(EVG_OUTCOME_UNKNOWN, false),
+			    "evgrid: line 7 (outcome: unknown) [OUTCOME_UNKNOWN]; look\n");
+}
+
 static void near_words_are_found(void **state)
 {
 	static const char *const words[] = {"status", "wait", "publish"};
@@ -434,6 +470,7 @@ int main(void)
 		cmocka_unit_test(every_verb_has_help),
 		cmocka_unit_test(nouns_have_help),
 		cmocka_unit_test(every_verb_has_examples_that_parse),
+		cmocka_unit_test(changes_tell_their_outcome),
 		cmocka_unit_test(near_words_are_found),
 		cmocka_unit_test(numbers_and_times_are_read),
 		cmocka_unit_test(errors_have_their_exit_codes),
