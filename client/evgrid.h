@@ -491,6 +491,47 @@ int evg_stream_create(evg *grid, const char *stream, uint32_t timeout_ms);
  * receives a text for people (evg_free it), else NULL; why may be NULL. */
 int evg_view_apply(evg *grid, const char *yaml, size_t yaml_size, uint32_t timeout_ms, char **why);
 
+/* --- what is there ------------------------------------------------------------------------------------------------ */
+
+/* The streams and views that this handle knows at the moment; what it tells is valid until it is closed. */
+typedef struct evg_catalogue evg_catalogue;
+
+typedef struct evg_stream_info {
+	const char *name;
+	uint32_t id;
+	uint64_t changed_at; /* the place of its last change in the cluster's metadata: it rises */
+	evg_bytes settings;  /* MessagePack; empty: the defaults */
+} evg_stream_info;
+
+typedef struct evg_view_info {
+	const char *name;
+	uint32_t id;
+	uint32_t version; /* the newest */
+	uint64_t changed_at;
+	evg_bytes definition; /* of that version, MessagePack */
+} evg_view_info;
+
+/* Asks nobody. EVG_OK, EVG_MEMORY. */
+int evg_catalogue_open(evg *grid, evg_catalogue **catalogue);
+/* Number i, from 0, in the order of their ids. EVG_OK; EVG_NOT_FOUND: there are no more. */
+int evg_catalogue_stream(const evg_catalogue *catalogue, size_t i, evg_stream_info *stream);
+int evg_catalogue_view(const evg_catalogue *catalogue, size_t i, evg_view_info *view);
+void evg_catalogue_close(evg_catalogue *catalogue); /* NULL is allowed */
+
+typedef struct evg_view_progress {
+	uint32_t version;         /* the newest; the rest is */
+	uint32_t filled_percent;  /* of the log, on the replica of each partition that is least far */
+	uint32_t answering;       /* partitions whose primary answers with it; EVG_PARTITIONS: it has taken over */
+	uint32_t answering_older; /* with the version before */
+	uint64_t entries;         /* of what answers */
+	uint64_t blocked;         /* keys of what answers */
+	uint32_t shards_silent;   /* that did not answer in time: the figures lack theirs */
+} evg_view_progress;
+
+/* How far the newest version of a view is; asks every shard. EVG_OK (shards that were silent are counted);
+ * EVG_UNKNOWN_VIEW, EVG_EMPTY (no name), EVG_USAGE (in a callback), EVG_MEMORY, EVG_CLOSED. */
+int evg_view_progress_get(evg *grid, const char *view, uint32_t timeout_ms, evg_view_progress *progress);
+
 /* --- status ------------------------------------------------------------------------------------------------------- */
 
 typedef struct evg_status {

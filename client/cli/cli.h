@@ -193,13 +193,12 @@ int table_print(const struct table *table, bool json);     /* 0 or EXIT_FAILED *
 int table_print_one(const struct table *table, bool json); /* its one row: "key: value" lines or one object */
 void table_deinit(struct table *table);
 
-struct listing {          /* of what the cluster map holds under names */
-	const char *what; /* plural */
-	int unknown;      /* the error for a name that is not there */
-	uint32_t (*count)(const struct cluster_map *map);
-	const char *(*name)(const struct cluster_map *map, uint32_t index); /* NULL: none is there (any more) */
+struct listing {                                                           /* of what the catalogue holds under names */
+	const char *what;                                                  /* singular */
+	int unknown;                                                       /* the error for a name that is not there */
+	const char *(*name)(const evg_catalogue *catalogue, size_t index); /* NULL: there are no more */
 	void (*columns)(struct table *table, bool whole);
-	void (*row)(struct cli *cli, struct table *table, const struct cluster_map *map, uint32_t index, bool whole);
+	void (*row)(struct cli *cli, struct table *table, const evg_catalogue *catalogue, size_t index, bool whole);
 };
 
 /* All of them, or the one named `only`, whole. An exit code. */
@@ -363,18 +362,6 @@ struct replica_rows {
 
 /* Asks every shard of every live node. 0 or an error code; free rows. */
 int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_ms, struct replica_rows *rows);
-
-/* How far a view's newest version is. */
-struct view_progress {
-	uint32_t answering;      /* partitions whose primary answers with it */
-	uint32_t older;          /* with the version before */
-	uint32_t filled_percent; /* of the log, on the replica of each partition that is least far */
-	uint32_t unanswered;     /* shards that did not answer */
-	uint64_t entries;        /* of what answers */
-	uint64_t blocked;        /* keys of what answers */
-};
-int view_progress_get(struct cli *cli, const struct cluster_map *map, const struct map_view *view,
-		      struct view_progress *progress);
 
 /* Whether replicas at equal offsets have equal digests: waits until, of every partition, all in-sync replicas are at
  * one offset, or the time is up. */
