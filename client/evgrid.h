@@ -8,9 +8,25 @@
  *   int error = evg_publish_sync(grid, &event, NULL, &done);
  *   evg_close(grid);
  *
- * Errors: functions return EVG_OK (0) or a positive code: evg_error_name, evg_error_text and evg_error_next explain
- * each; all codes stand in docs/reference/errors.md. Spans and strings given are borrowed for the call, unless said
- * otherwise. Sizes are in bytes, times in the unit their name ends with, offsets and sequences are 64 bits.
+ * Errors: functions return EVG_OK (0) or a positive code, whose name says what it is: evg_error_name, evg_error_text
+ * and evg_error_next explain each; all codes stand in docs/reference/errors.md. Each function names its own. "And a
+ * request's" stands for what everything that asks the cluster may end with besides:
+ *   EVG_USAGE       called in a callback of the library
+ *   EVG_CLOSED      the handle was closed meanwhile
+ *   EVG_BUSY        more than 16,384 requests are open on this handle, or the nodes asked to slow down until the time
+ *                   was up
+ *   EVG_MEMORY      here, or on the node that answered
+ *   EVG_TIMEOUT     no answer in time
+ *   EVG_CONNECT     no member could be reached in time
+ *   EVG_FOREIGN     who answers at the addresses belongs to another cluster than the one this handle began with
+ *   EVG_NOT_PRIMARY, EVG_NOT_CONTROLLER, EVG_STALE_LEASE, EVG_NOT_READY
+ *                   the cluster was electing or starting until the time was up: ask again
+ *   EVG_VERSION     the node speaks another version of the protocol
+ *   EVG_MALFORMED, EVG_CHECKSUM, EVG_INTERNAL
+ *                   a defect, of Evgrid or of a disk: report it
+ *
+ * Spans and strings given are borrowed for the call, unless said otherwise. Sizes are in bytes, times in the unit their
+ * name ends with, offsets and sequences are 64 bits.
  * Threads: a handle may be used by many threads at once; one thread of the library's own does all the network's work
  * and calls the callbacks. Callbacks may publish and begin asynchronous reads, and must not block: blocking calls
  * made there return EVG_USAGE. Iterators (evg_replay) belong to one thread at a time. */
@@ -29,15 +45,19 @@ extern "C" {
 #define EVG_STAGES 6 /* source, enrich, persist, view, publish, complete */
 #define EVG_PARTITIONS 271
 
-/* The codes a program usually acts on; their numbers never change. */
+/* Every code that the functions below return; their numbers never change. */
 enum {
 	EVG_OK = 0,
 	EVG_MEMORY = 1,
+	EVG_MALFORMED = 2,
+	EVG_CHECKSUM = 3,
+	EVG_VERSION = 4,
 	EVG_LIMIT = 5,
 	EVG_EMPTY = 7,
 	EVG_UNKNOWN_STREAM = 9,
 	EVG_UNKNOWN_VIEW = 10,
 	EVG_CHECK_FAILED = 15,
+	EVG_NOT_PRIMARY = 16,
 	EVG_NOT_READY = 17,
 	EVG_NOT_YET = 18,
 	EVG_NOT_FOUND = 19,
@@ -46,15 +66,23 @@ enum {
 	EVG_DISK_FULL = 22,
 	EVG_OUTCOME_UNKNOWN = 23,
 	EVG_TIMEOUT = 24,
+	EVG_NOT_CONTROLLER = 25,
 	EVG_REFUSED = 26,
 	EVG_EXISTS = 27,
+	EVG_FOREIGN = 29,
 	EVG_CONNECT = 30,
 	EVG_USAGE = 31,
+	EVG_BAD_VIEW = 32,
+	EVG_IO = 34,
+	EVG_INTERNAL = 35,
 	EVG_CLOSED = 36,
 	EVG_BLOCKED = 37,
+	EVG_STALE_LEASE = 38,
 	EVG_BEFORE_FIRST = 45,
 	EVG_NO_PAST = 46,
-	EVG_CATCHING_UP = 47
+	EVG_CATCHING_UP = 47,
+	EVG_BEYOND_END = 50,
+	EVG_HISTORY = 51
 };
 
 /* What a code says, in static text; never NULL. next: what to do about it. */
@@ -99,8 +127,8 @@ typedef struct evg_options {
 } evg_options;
 
 /* addresses: control addresses of one or more members, "host:port[,host:port...]". options: NULL for the defaults.
- * On EVG_OK *grid is a handle for evg_close. EVG_USAGE (addresses), EVG_MEMORY, EVG_CONNECT (nobody answered in
- * time). */
+ * On EVG_OK *grid is a handle for evg_close. EVG_USAGE (addresses), EVG_MEMORY (no thread either), EVG_IO (no random
+ * numbers, no socket), EVG_CONNECT (nobody answered in time; never with connect_ms UINT32_MAX). */
 int evg_open(const char *addresses, const evg_options *options, evg **grid);
 
 /* Ends what is open with EVG_CLOSED (call evg_flush before, to wait for it), stops the thread, frees. NULL is
@@ -165,13 +193,25 @@ typedef void (*evg_done)(void *user, const evg_completion *completion);
 /* Takes the event (it is copied) and returns at once; done is called exactly once, on the library's thread, unless an
  * error is returned. done may be NULL. Events of one partition key published by one thread are stored in that order.
  * Lost nodes, moved primaries and lost messages are dealt with inside, until the deadline.
- * EVG_BUSY: the window is full (evg_wait_room); EVG_UNKNOWN_STREAM, EVG_EMPTY, EVG_LIMIT, EVG_MEMORY, EVG_CLOSED. */
+ * EVG_BUSY: the window is full (evg_wait_room); EVG_UNKNOWN_STREAM, EVG_EMPTY (no key or type), EVG_LIMIT (a value is
+ * larger than it says above), EVG_USAGE (no stream, or no such expectation), EVG_MEMORY, EVG_CLOSED.
+ *
+ * done is told EVG_OK with EVG_APPLIED, or with another outcome one of
+ *   EVG_CHECK_FAILED         what was expected of the key does not hold; actual_version says what does
+ *   EVG_NOT_ENOUGH_REPLICAS, EVG_DISK_FULL   beyond below_minimum_ms: publish again when the cluster is well
+ *   EVG_OUTCOME_UNKNOWN      the deadline passed while an answer was outstanding
+ *   EVG_TIMEOUT, EVG_CONNECT, EVG_FOREIGN    the deadline passed: no answer, no member, or another cluster's
+ *   EVG_BUSY, EVG_NOT_PRIMARY, EVG_NOT_READY, EVG_STALE_LEASE   the same; what it was refused for last
+ *   EVG_UNKNOWN_STREAM, EVG_EMPTY, EVG_LIMIT, EVG_VERSION       refused by the primary
+ *   EVG_CLOSED               evg_close was called
+ *   EVG_MEMORY, EVG_MALFORMED, EVG_CHECKSUM, EVG_INTERNAL       a defect, or no memory */
 int evg_publish(evg *grid, const evg_event *event, const evg_expect *expect, evg_done done, void *user);
 
 /* Waits until evg_publish would have room. EVG_OK, EVG_TIMEOUT, EVG_CLOSED, EVG_USAGE. */
 int evg_wait_room(evg *grid, uint32_t timeout_ms);
 
-/* Publishes and waits. Returns the completion's error; completion may be NULL. */
+/* Publishes and waits, for room too (EVG_BUSY: none within the deadline). Returns the completion's error, as
+ * evg_publish tells or returns it; EVG_USAGE in a callback as well. completion may be NULL. */
 int evg_publish_sync(evg *grid, const evg_event *event, const evg_expect *expect, evg_completion *completion);
 
 /* Waits until nothing is open: every event is completed, every asynchronous read answered, and their callbacks have
@@ -217,16 +257,28 @@ typedef void (*evg_got)(void *user, const evg_entry *entry); /* the entry is val
 /* The state of one entry of a view. On EVG_OK the entry is the caller's: evg_entry_free. Returns entry->error.
  * An entity is addressed by key and partition key. Without a partition key, and where the key is none, every shard is
  * asked once (with EVG_READ_LINEARIZABLE and EVG_READ_LOCAL; the others name a point of one partition): a look through
- * all keys, for people and not for hot paths. The asynchronous form asks the key's own partition only. */
+ * all keys, for people and not for hot paths.
+ *
+ * EVG_OK; EVG_NOT_FOUND (nothing is stored under the key); EVG_UNKNOWN_VIEW; EVG_BLOCKED, EVG_CATCHING_UP (the key
+ * waits in this view, or is on its way back); EVG_NOT_READY (a new view is being filled; and before its first answer);
+ * EVG_NOT_YET (AT_LEAST, AS_OF: not applied in time); EVG_BEFORE_FIRST, EVG_NO_PAST (AS_OF); EVG_BAD_VIEW (the nodes
+ * cannot use its definition); EVG_EMPTY (no key), EVG_LIMIT (a key too long, a state too large to send), EVG_USAGE (no
+ * such node), EVG_NOT_ENOUGH_REPLICAS; and a request's. */
 int evg_view_get(evg *grid, const char *view, const evg_read *read, evg_entry *entry);
+
+/* The same without waiting, and of the key's own partition only. An error is either returned, and got is not called, or
+ * (EVG_OK) told in the entry: EVG_UNKNOWN_VIEW, EVG_EMPTY, EVG_LIMIT, EVG_USAGE (no such node), EVG_BUSY, EVG_MEMORY
+ * and EVG_CLOSED are returned, the others told. It may be called in a callback. */
 int evg_view_get_async(evg *grid, const char *view, const evg_read *read, evg_got got, void *user);
 
 /* Many keys of one view in one call: what belongs to one shard travels together. entries: one for each read, each to be
- * freed; `node` is the first one's. EVG_OK when each was found or is not there, else the first other error; every entry
- * has its own. */
+ * freed; `node` is the first one's. Only each key's own partition is asked. EVG_OK when each was found or is not there,
+ * else the first other error; every entry has its own, as evg_view_get returns them. */
 int evg_view_get_many(evg *grid, const char *view, const evg_read *reads, size_t count, evg_entry *entries);
 
-/* The version of a key in a stream: the count of its events. */
+/* The version of a key in a stream: the count of its events; 0: it has none. EVG_OK; EVG_UNKNOWN_STREAM, EVG_NOT_YET
+ * (AT_LEAST), EVG_EMPTY, EVG_LIMIT, EVG_USAGE (no such node, or a mode AS_OF), EVG_NOT_ENOUGH_REPLICAS; and a
+ * request's. */
 int evg_key_version(evg *grid, const char *stream, const evg_read *read, uint64_t *version);
 
 void evg_entry_free(evg_entry *entry); /* may be called twice */
@@ -246,7 +298,8 @@ typedef struct evg_decide {
 /* What to do about a key that is blocked in a view; waits until it shows. entry: the key's, to be freed. EVG_OK: the
  * key is free (entry->error EVG_NOT_FOUND: and nothing is stored). EVG_BLOCKED: another event, or the same one tried
  * again, cannot be applied; entry says which and why. EVG_REFUSED: the key is not blocked by that event.
- * EVG_CATCHING_UP: the waiting events are being read still. EVG_OUTCOME_UNKNOWN: safe to ask again. */
+ * EVG_CATCHING_UP: the waiting events are being read still. EVG_OUTCOME_UNKNOWN: safe to ask again. EVG_UNKNOWN_VIEW,
+ * EVG_EMPTY, EVG_LIMIT, EVG_NOT_ENOUGH_REPLICAS, EVG_DISK_FULL; and a request's. */
 int evg_view_decide(evg *grid, const char *view, const evg_decide *what, evg_entry *entry);
 
 /* --- scanning a view by key --------------------------------------------------------------------------------------- */
@@ -281,9 +334,11 @@ typedef struct evg_scan_entry {
 } evg_scan_entry;
 
 /* Entries in ascending order of their keys' bytes, partition by partition; a page is what stood there at one offset,
- * pages may be of different ones. */
+ * pages may be of different ones. EVG_OK; EVG_UNKNOWN_VIEW; EVG_USAGE (a partition, mode or node that is none, `after`
+ * or AT_LEAST with all partitions, in a callback), EVG_LIMIT (a key or page too large), EVG_MEMORY, EVG_CLOSED. */
 int evg_view_scan_open(evg *grid, const char *view, const evg_scan_options *options, evg_scan **scan);
-/* EVG_OK; EVG_NOT_FOUND: the end; another error: may be called again. Valid until the next call. */
+/* Valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; EVG_NOT_YET (AT_LEAST), EVG_NOT_READY (the view is being
+ * filled), EVG_UNKNOWN_VIEW (dropped meanwhile), EVG_NOT_ENOUGH_REPLICAS, and a request's: may be called again. */
 int evg_view_scan_next(evg_scan *scan, evg_scan_entry *entry);
 void evg_view_scan_close(evg_scan *scan); /* NULL is allowed */
 
@@ -314,17 +369,19 @@ typedef struct evg_record {
 	evg_bytes headers;  /* encoded as docs/reference/formats.md says; evg_record_header reads them */
 } evg_record;
 
-/* A replay runs over what is committed when it first looks at a partition, and ends there. NULL options: everything. */
+/* A replay runs over what is committed when it first looks at a partition, and ends there. NULL options: everything.
+ * EVG_OK; EVG_UNKNOWN_STREAM; EVG_FOREIGN (a cursor of another cluster); EVG_USAGE (no cursor, node or partition of
+ * that name, in a callback); EVG_MEMORY, EVG_CLOSED. */
 int evg_replay_open(evg *grid, const evg_replay_options *options, evg_replay **replay);
 
-/* The next event; what the record points to is valid until the next call. EVG_OK; EVG_NOT_FOUND: the end;
- * EVG_TIMEOUT or another error: may be called again. */
+/* The next event; what the record points to is valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; a request's:
+ * may be called again, nothing is left out. */
 int evg_replay_next(evg_replay *replay, evg_record *record);
 
 /* Header number i of a record, from 0. EVG_OK or EVG_NOT_FOUND. */
 int evg_record_header(const evg_record *record, size_t i, evg_header *header);
 
-/* Where the replay stands, as text for evg_replay_options.cursor; evg_free it. */
+/* Where the replay stands, as text for evg_replay_options.cursor; evg_free it. EVG_OK, EVG_MEMORY. */
 int evg_replay_cursor(const evg_replay *replay, char **text);
 void evg_replay_close(evg_replay *replay); /* NULL is allowed */
 
@@ -350,9 +407,10 @@ typedef struct evg_history_options {
 
 /* Exactly this key's committed events, in the order of their log or the other way round, to what is committed when the
  * last page is asked for. What it costs follows the key's events where the journal is sealed; what is not sealed yet of
- * its partition is read through. */
+ * its partition is read through. EVG_OK; EVG_UNKNOWN_STREAM; EVG_EMPTY (no key), EVG_LIMIT (a key or page too large),
+ * EVG_USAGE (no such node, in a callback), EVG_MEMORY, EVG_CLOSED. */
 int evg_history_open(evg *grid, const evg_history_options *options, evg_history **history);
-/* EVG_OK; EVG_NOT_FOUND: the end; another error: may be called again. Valid until the next call. */
+/* Valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; a request's: may be called again. */
 int evg_history_next(evg_history *history, evg_record *record);
 /* Everything before this offset of the partition was committed and looked at for the present page. */
 uint64_t evg_history_commit(const evg_history *history);
@@ -370,7 +428,7 @@ typedef struct evg_subscription evg_subscription;
 typedef enum evg_from { EVG_FROM_START, EVG_FROM_NOW } evg_from;
 
 typedef void (*evg_on_event)(void *user, const evg_record *record); /* the record is valid during the call */
-typedef void (*evg_on_end)(void *user, int error);                  /* nothing comes any more: 50 or 51, see below */
+typedef void (*evg_on_end)(void *user, int error); /* nothing comes any more; see evg_subscription_next */
 
 typedef struct evg_subscribe_options {
 	const char *const *streams; /* names; at most 64; none: all */
@@ -387,16 +445,20 @@ typedef struct evg_subscribe_options {
 } evg_subscribe_options;
 
 /* NULL options: everything. With EVG_FROM_NOW it returns when every partition has been reached: what is acknowledged
- * from then on is handed out. EVG_UNKNOWN_STREAM, EVG_USAGE (no cursor), 29 FOREIGN (a cursor of another cluster),
- * EVG_TIMEOUT, EVG_BUSY (too many), EVG_LIMIT, EVG_MEMORY. */
+ * from then on is handed out. EVG_OK; EVG_UNKNOWN_STREAM, EVG_USAGE (no cursor), EVG_FOREIGN (a cursor of another
+ * cluster), EVG_TIMEOUT (NOW: a partition cannot be reached), EVG_BUSY (too many on this handle), EVG_EMPTY, EVG_LIMIT
+ * (filters), EVG_MEMORY, EVG_CLOSED. */
 int evg_subscribe(evg *grid, const evg_subscribe_options *options, evg_subscription **subscription);
 
-/* The next event; what the record points to is valid until the next call. EVG_OK; EVG_TIMEOUT: none came in time;
- * 50 BEYOND_END, 51 HISTORY: the cursor does not fit what is stored, nothing comes any more; EVG_CLOSED. By one thread
- * at a time. */
+/* The next event; what the record points to is valid until the next call. By one thread at a time.
+ * EVG_OK; EVG_TIMEOUT: none came in time, call again. EVG_USAGE: in a callback, or the subscription calls back itself.
+ * All others mean that nothing comes any more, and are returned again: EVG_BEYOND_END, EVG_HISTORY: the cursor does not
+ * fit what is stored; EVG_CLOSED: the handle closes; EVG_MALFORMED, EVG_CHECKSUM, EVG_VERSION: a batch cannot be read;
+ * EVG_MEMORY. */
 int evg_subscription_next(evg_subscription *subscription, uint32_t timeout_ms, evg_record *record);
 
-/* Where to go on behind the last event handed out, as text; evg_free it. By the thread that takes the events. */
+/* Where to go on behind the last event handed out, as text; evg_free it. By the thread that takes the events. EVG_OK;
+ * EVG_NOT_READY: with EVG_FROM_NOW, opened in a callback, and not all partitions are reached yet; EVG_MEMORY. */
 int evg_subscription_cursor(const evg_subscription *subscription, char **text);
 
 typedef struct evg_subscription_status {
@@ -405,6 +467,7 @@ typedef struct evg_subscription_status {
 	uint64_t queued_bytes;        /* received and not handed out */
 } evg_subscription_status;
 
+/* How far it is, as this handle knows; asks nobody. EVG_OK; EVG_NOT_FOUND: it has ended. */
 int evg_subscription_status_get(const evg_subscription *subscription, evg_subscription_status *status);
 
 /* Before the handle is closed. Waits for a callback that runs; may be called in the callback. NULL is allowed. */
@@ -413,12 +476,61 @@ void evg_subscription_close(evg_subscription *subscription);
 /* --- definitions -------------------------------------------------------------------------------------------------- */
 
 /* Creates a stream with default settings; EVG_OK too when it exists with the same. Waits until this handle may
- * publish to it. EVG_EXISTS, EVG_EMPTY, EVG_LIMIT, EVG_OUTCOME_UNKNOWN (ask again), EVG_TIMEOUT. */
+ * publish to it. EVG_EXISTS (with other settings), EVG_EMPTY, EVG_LIMIT (the name, or too many streams),
+ * EVG_OUTCOME_UNKNOWN (perhaps it is there: ask again, it does no harm), EVG_TIMEOUT (it is there, and this handle has
+ * not heard so yet); and a request's: then it is not. */
 int evg_stream_create(evg *grid, const char *stream, uint32_t timeout_ms);
 
-/* Makes the view what the YAML text says (docs/reference/views.md), as its next version if it exists. On EVG_REFUSED
- * or a wrong definition *why receives a text for people (evg_free it); why may be NULL. */
+/* Makes the view what the YAML text says (docs/reference/views.md), as its next version if it exists. The library opens
+ * no files: a Lua view's text stands under `apply` (the evgrid command puts it there in place of `file`).
+ * The YAML is held against its grammar only; `evgrid view test` finds what else the nodes would not take: such a view
+ * answers EVG_BAD_VIEW.
+ * EVG_OK; EVG_BAD_VIEW (the YAML); EVG_REFUSED; EVG_LIMIT (too large, or too many views); EVG_EMPTY (no name);
+ * EVG_OUTCOME_UNKNOWN (perhaps it is so: ask again, it does no harm), EVG_TIMEOUT (it is
+ * so, and this handle has not heard so yet); and a request's: then it is not. On EVG_REFUSED and EVG_BAD_VIEW *why
+ * receives a text for people (evg_free it), else NULL; why may be NULL. */
 int evg_view_apply(evg *grid, const char *yaml, size_t yaml_size, uint32_t timeout_ms, char **why);
+
+/* --- what is there ------------------------------------------------------------------------------------------------ */
+
+/* The streams and views that this handle knows at the moment; what it tells is valid until it is closed. */
+typedef struct evg_catalogue evg_catalogue;
+
+typedef struct evg_stream_info {
+	const char *name;
+	uint32_t id;
+	uint64_t changed_at; /* the place of its last change in the cluster's metadata: it rises */
+	evg_bytes settings;  /* MessagePack; empty: the defaults */
+} evg_stream_info;
+
+typedef struct evg_view_info {
+	const char *name;
+	uint32_t id;
+	uint32_t version; /* the newest */
+	uint64_t changed_at;
+	evg_bytes definition; /* of that version, MessagePack */
+} evg_view_info;
+
+/* Asks nobody. EVG_OK, EVG_MEMORY. */
+int evg_catalogue_open(evg *grid, evg_catalogue **catalogue);
+/* Number i, from 0, in the order of their ids. EVG_OK; EVG_NOT_FOUND: there are no more. */
+int evg_catalogue_stream(const evg_catalogue *catalogue, size_t i, evg_stream_info *stream);
+int evg_catalogue_view(const evg_catalogue *catalogue, size_t i, evg_view_info *view);
+void evg_catalogue_close(evg_catalogue *catalogue); /* NULL is allowed */
+
+typedef struct evg_view_progress {
+	uint32_t version;         /* the newest; the rest is */
+	uint32_t filled_percent;  /* of the log, on the replica of each partition that is least far */
+	uint32_t answering;       /* partitions whose primary answers with it; EVG_PARTITIONS: it has taken over */
+	uint32_t answering_older; /* with the version before */
+	uint64_t entries;         /* of what answers */
+	uint64_t blocked;         /* keys of what answers */
+	uint32_t shards_silent;   /* that did not answer in time: the figures lack theirs */
+} evg_view_progress;
+
+/* How far the newest version of a view is; asks every shard. EVG_OK (shards that were silent are counted);
+ * EVG_UNKNOWN_VIEW, EVG_EMPTY (no name), EVG_USAGE (in a callback), EVG_MEMORY, EVG_CLOSED. */
+int evg_view_progress_get(evg *grid, const char *view, uint32_t timeout_ms, evg_view_progress *progress);
 
 /* --- status ------------------------------------------------------------------------------------------------------- */
 
@@ -438,14 +550,14 @@ typedef struct evg_status {
 	uint64_t resends; /* batches this handle sent again */
 } evg_status;
 
-/* What this handle knows at the moment; asks nobody. */
+/* What this handle knows at the moment; asks nobody. Always EVG_OK. */
 int evg_status_get(evg *grid, evg_status *status);
 
 /* --- JSON --------------------------------------------------------------------------------------------------------- */
 
 /* JSON text to the MessagePack that payloads hold, and back. Integers to 64 bits stay integers, other numbers are
  * doubles, member order is kept, duplicate members are refused. *out is NUL-terminated in both directions; evg_free it.
- * EVG_OK, EVG_MEMORY, or 2 (MALFORMED). */
+ * EVG_OK, EVG_MALFORMED (no JSON, no MessagePack), EVG_MEMORY. */
 int evg_json_to_payload(const char *json, size_t json_size, void **out, size_t *out_size);
 int evg_payload_to_json(const void *payload, size_t payload_size, char **out, size_t *out_size);
 

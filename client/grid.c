@@ -39,26 +39,6 @@ uint64_t grid_unix_us(void)
 
 /* --- errors ------------------------------------------------------------------------------------------------------- */
 
-#define SAME(name) _Static_assert((int)EVG_##name == (int)ERROR_##name, "evgrid.h and error.def number " #name " alike")
-SAME(MEMORY);
-SAME(LIMIT);
-SAME(EMPTY);
-SAME(UNKNOWN_STREAM);
-SAME(UNKNOWN_VIEW);
-SAME(CHECK_FAILED);
-SAME(NOT_READY);
-SAME(NOT_YET);
-SAME(NOT_FOUND);
-SAME(NOT_ENOUGH_REPLICAS);
-SAME(BUSY);
-SAME(DISK_FULL);
-SAME(OUTCOME_UNKNOWN);
-SAME(TIMEOUT);
-SAME(REFUSED);
-SAME(EXISTS);
-SAME(CONNECT);
-SAME(USAGE);
-SAME(CLOSED);
 _Static_assert(EVG_STAGES == STAGE_COUNT, "evgrid.h knows all stages");
 _Static_assert(EVG_PARTITIONS == PARTITION_COUNT, "evgrid.h knows all partitions");
 _Static_assert((int)EVG_APPLIED == (int)CORE_APPLIED && (int)EVG_UNKNOWN == (int)CORE_UNKNOWN,

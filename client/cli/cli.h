@@ -111,7 +111,8 @@ int cli_open(struct cli *cli, const evg_options *options);
 
 /* Parsing; for main and the tests. 0; EXIT_USAGE after saying why on stderr; -1: help was asked for and printed. */
 int cli_parse(struct cli *cli, int argc, char **argv);
-const struct verb *cli_find_verb(const char *first, const char *second); /* NULL: none; second may be NULL */
+const struct verb *cli_find_verb(const char *first, const char *second);    /* NULL: none; second may be NULL */
+const struct verb *cli_find_command(const char *first, const char *second); /* that both words name; NULL: none */
 bool cli_is_noun(const char *word);
 int cli_no_such_verb(const char *first, const char *second); /* EXIT_USAGE, after saying so */
 const struct cli_option *cli_find_option(const struct cli_option *options, const char *name, size_t size);
@@ -123,7 +124,8 @@ const char *cli_long_form(const char *argument); /* of -o, -s, ...; else the arg
 void cli_complete(FILE *to, int count, char **words);
 void man_page(struct buffer *page); /* evgrid(1), in roff */
 
-void cli_help(FILE *to, const char *noun, const char *name);
+void cli_help(FILE *to, const char *noun); /* the verbs of a noun; NULL: all */
+void cli_help_verb(FILE *to, const struct verb *verb);
 int cli_help_topic(FILE *to, const char *topic); /* 0, or EXIT_USAGE: no such topic */
 /* The closest of the words, at most two edits away, or NULL. */
 const char *nearest_word(const char *word, const char *const *words, size_t count);
@@ -133,8 +135,17 @@ int cli_fail(int error, const char *format, ...) __attribute__((format(printf, 2
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same with a text and a next step of its own: "evgrid: TEXT [NAME]; next". */
 int cli_refuse(int error, const char *next, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Wrong use: what was given and what is wanted. EXIT_USAGE. */
-int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* What became of a change: "evgrid: TEXT (outcome: applied|not applied|unknown) [NAME]; next"; next NULL: the
+ * error's. */
+int cli_fail_outcome(int error, evg_outcome outcome, const char *next, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* The same of a change of streams, views or partitions, whose outcome follows from the error: "TEXT: the error's". */
+int cli_fail_change(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Wrong use: what was given and what is wanted; the next step is the verb's help. EXIT_USAGE. */
+int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "see evgrid help VERB"; verb NULL: "see evgrid help". */
+#define CLI_HELP_NEXT_BYTES 64u
+void cli_help_next(const struct verb *verb, char next[CLI_HELP_NEXT_BYTES]);
 /* There is no such thing; the nearest of the words is proposed. */
 int cli_unknown(int error, const char *what, const char *name, const char *const *words, size_t count,
 		const char *next);
@@ -182,13 +193,12 @@ int table_print(const struct table *table, bool json);     /* 0 or EXIT_FAILED *
 int table_print_one(const struct table *table, bool json); /* its one row: "key: value" lines or one object */
 void table_deinit(struct table *table);
 
-struct listing {          /* of what the cluster map holds under names */
-	const char *what; /* plural */
-	int unknown;      /* the error for a name that is not there */
-	uint32_t (*count)(const struct cluster_map *map);
-	const char *(*name)(const struct cluster_map *map, uint32_t index); /* NULL: none is there (any more) */
+struct listing {                                                           /* of what the catalogue holds under names */
+	const char *what;                                                  /* singular */
+	int unknown;                                                       /* the error for a name that is not there */
+	const char *(*name)(const evg_catalogue *catalogue, size_t index); /* NULL: there are no more */
 	void (*columns)(struct table *table, bool whole);
-	void (*row)(struct cli *cli, struct table *table, const struct cluster_map *map, uint32_t index, bool whole);
+	void (*row)(struct cli *cli, struct table *table, const evg_catalogue *catalogue, size_t index, bool whole);
 };
 
 /* All of them, or the one named `only`, whole. An exit code. */
@@ -220,9 +230,10 @@ void history_write(FILE *file, const struct history_event *event);
 /* --- points in a log and in time (history.c) ---------------------------------------------------------------------- */
 
 /* An offset, or a position that must be of this partition. 0, or EXIT_USAGE after saying why. */
-int cli_offset(const char *option, const char *text, uint16_t partition, uint64_t *offset);
+int cli_offset(const struct cli *cli, const char *option, const char *text, uint16_t partition, uint64_t *offset);
 /* The same, or a time: then *time_us is not 0. */
-int cli_point(const char *option, const char *text, uint16_t partition, uint64_t *offset, uint64_t *time_us);
+int cli_point(const struct cli *cli, const char *option, const char *text, uint16_t partition, uint64_t *offset,
+	      uint64_t *time_us);
 uint16_t cli_partition(const char *key, const char *partition_key); /* partition key NULL: the key */
 
 /* --- entries of views (view_scan.c) ------------------------------------------------------------------------------- */
@@ -351,18 +362,6 @@ struct replica_rows {
 
 /* Asks every shard of every live node. 0 or an error code; free rows. */
 int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_ms, struct replica_rows *rows);
-
-/* How far a view's newest version is. */
-struct view_progress {
-	uint32_t answering;      /* partitions whose primary answers with it */
-	uint32_t older;          /* with the version before */
-	uint32_t filled_percent; /* of the log, on the replica of each partition that is least far */
-	uint32_t unanswered;     /* shards that did not answer */
-	uint64_t entries;        /* of what answers */
-	uint64_t blocked;        /* keys of what answers */
-};
-int view_progress_get(struct cli *cli, const struct cluster_map *map, const struct map_view *view,
-		      struct view_progress *progress);
 
 /* Whether replicas at equal offsets have equal digests: waits until, of every partition, all in-sync replicas are at
  * one offset, or the time is up. */

@@ -158,7 +158,7 @@ static int wait_state_of(const struct cli *cli, enum wait_state *state)
 	}
 	if (text == NULL)
 		return 0;
-	return cli_usage("--for '%s': serving, healthy or balanced is wanted", text);
+	return cli_usage(cli, "--for '%s': serving, healthy or balanced is wanted", text);
 }
 
 static uint32_t left_ms(uint64_t deadline_ms)

@@ -95,11 +95,12 @@ static int set(struct cli *cli, struct contexts *contexts)
 	int rv;
 
 	if (!context_name_is_valid(name, strlen(name)))
-		return cli_usage("'%s': a name of 1 to %u letters, digits, '-' and '_' is wanted, a letter or digit "
+		return cli_usage(cli,
+				 "'%s': a name of 1 to %u letters, digits, '-' and '_' is wanted, a letter or digit "
 				 "first",
 				 name, CONTEXT_NAME_MAX_BYTES);
 	if (!addresses_are_valid(server, strlen(server)))
-		return cli_usage("'%s': host:port[,host:port...] is wanted, at most %u of them", server,
+		return cli_usage(cli, "'%s': host:port[,host:port...] is wanted, at most %u of them", server,
 				 CORE_SEEDS_MAX);
 	if (context == NULL && contexts->count == CONTEXTS_MAX)
 		return cli_refuse(ERROR_LIMIT, "remove one: evgrid context rm NAME", "there are %u contexts already",
@@ -126,9 +127,9 @@ static int use(struct cli *cli, struct contexts *contexts)
 	int rv;
 
 	if (name[0] == '\0' && !cli_has(cli, "none"))
-		return cli_usage("a context's name, or --none, is wanted");
+		return cli_usage(cli, "a context's name, or --none, is wanted");
 	if (name[0] != '\0' && cli_has(cli, "none"))
-		return cli_usage("'%s' and --none are both there, one is wanted", name);
+		return cli_usage(cli, "'%s' and --none are both there, one is wanted", name);
 	if (name[0] != '\0' && contexts_find(contexts, name) == NULL)
 		return no_context(contexts, name);
 	(void)snprintf(contexts->current, sizeof contexts->current, "%s", name);

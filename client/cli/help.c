@@ -63,7 +63,22 @@ static void print_examples(FILE *to, const char *examples)
 	}
 }
 
-static void print_verb(FILE *to, const struct verb *verb)
+/* Verbs beneath a word that is a verb itself: history, and history check. */
+static void print_beneath(FILE *to, const struct verb *above)
+{
+	bool first = true;
+
+	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
+		if (above->noun != NULL || verb->noun == NULL || strcmp(verb->noun, above->name) != 0)
+			continue;
+		if (first)
+			(void)fputs("\nBeneath it:\n", to);
+		first = false;
+		print_verb_line(to, verb);
+	}
+}
+
+void cli_help_verb(FILE *to, const struct verb *verb)
 {
 	(void)fprintf(to, "evgrid %s%s%s%s%s [options]: %s\n\n", verb->noun == NULL ? "" : verb->noun,
 		      verb->noun == NULL ? "" : " ", verb->name, verb->arguments[0] == '\0' ? "" : " ", verb->arguments,
@@ -73,35 +88,14 @@ static void print_verb(FILE *to, const struct verb *verb)
 	print_options(to, verb->options);
 	print_options(to, cli_common_options);
 	print_examples(to, verb->examples);
+	print_beneath(to, verb);
 }
 
-static bool verb_is(const struct verb *verb, const char *noun, const char *name)
+void cli_help(FILE *to, const char *noun)
 {
-	if (noun == NULL)
-		return true;
-	if (name == NULL)
-		return strcmp(verb->noun == NULL ? verb->name : verb->noun, noun) == 0;
-	return verb->noun != NULL && strcmp(verb->noun, noun) == 0 && strcmp(verb->name, name) == 0;
-}
-
-void cli_help(FILE *to, const char *noun, const char *name)
-{
-	const struct verb *only = NULL;
-	uint32_t count = 0;
-
-	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
-		if (!verb_is(verb, noun, name))
-			continue;
-		only = verb;
-		count++;
-	}
-	if (count == 1) {
-		print_verb(to, only);
-		return;
-	}
 	(void)fprintf(to, "evgrid COMMAND [options]: work with an Evgrid cluster\n\n");
 	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
-		if (verb_is(verb, noun, name))
+		if (noun == NULL || (verb->noun != NULL && strcmp(verb->noun, noun) == 0))
 			print_verb_line(to, verb);
 	}
 	(void)fprintf(to, "\n");

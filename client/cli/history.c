@@ -23,29 +23,31 @@ const struct cli_option history_options[] = {
 
 /* --- points ------------------------------------------------------------------------------------------------------- */
 
-int cli_offset(const char *option, const char *text, uint16_t partition, uint64_t *offset)
+int cli_offset(const struct cli *cli, const char *option, const char *text, uint16_t partition, uint64_t *offset)
 {
 	struct position position;
 
 	if (text_to_u64(text, offset))
 		return 0;
 	if (position_parse(span_of_text(text), &position) != 0)
-		return cli_usage("--%s '%s': an offset or a position such as 17:4711 is wanted", option, text);
+		return cli_usage(cli, "--%s '%s': an offset or a position such as 17:4711 is wanted", option, text);
 	*offset = position.offset;
 	if (position.partition == partition)
 		return 0;
-	return cli_usage("--%s %s: that is a position of partition %u; this key is in partition %u", option, text,
+	return cli_usage(cli, "--%s %s: that is a position of partition %u; this key is in partition %u", option, text,
 			 position.partition, partition);
 }
 
-int cli_point(const char *option, const char *text, uint16_t partition, uint64_t *offset, uint64_t *time_us)
+int cli_point(const struct cli *cli, const char *option, const char *text, uint16_t partition, uint64_t *offset,
+	      uint64_t *time_us)
 {
 	*time_us = 0;
 	if (time_parse(span_of_text(text), time_us) == 0)
 		return 0;
 	if (strchr(text, 'T') == NULL && strchr(text, '-') == NULL)
-		return cli_offset(option, text, partition, offset);
+		return cli_offset(cli, option, text, partition, offset);
 	return cli_usage(
+		cli,
 		"--%s '%s': an offset, a position such as 17:4711, or a time such as 2026-03-01T12:00:00Z is wanted",
 		option, text);
 }
@@ -74,9 +76,9 @@ static int history_setup(struct cli *cli, evg_history_options *options, uint64_t
 	if (*limit < 1000)
 		options->page = (uint32_t)*limit;
 	if (rv == 0 && from != NULL)
-		rv = cli_offset("from", from, partition, &options->from);
+		rv = cli_offset(cli, "from", from, partition, &options->from);
 	if (rv == 0 && until != NULL)
-		rv = cli_point("until", until, partition, &options->until, &options->until_us);
+		rv = cli_point(cli, "until", until, partition, &options->until, &options->until_us);
 	return rv;
 }
 

@@ -77,11 +77,15 @@ int run_help(struct cli *cli)
 {
 	const char *first = cli->positional_count > 0 ? cli->positionals[0] : NULL;
 	const char *second = cli->positional_count > 1 ? cli->positionals[1] : NULL;
+	const struct verb *verb = first == NULL ? NULL : cli_find_command(first, second);
 
 	if (first != NULL && cli_help_topic(stdout, first) == 0)
 		return 0;
-	if (first != NULL && cli_find_verb(first, second) == NULL && (second != NULL || !cli_is_noun(first)))
+	if (verb != NULL)
+		cli_help_verb(stdout, verb);
+	else if (first == NULL || (second == NULL && cli_is_noun(first)))
+		cli_help(stdout, first);
+	else
 		return cli_no_such_verb(first, second);
-	cli_help(stdout, first, second);
 	return 0;
 }

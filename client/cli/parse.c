@@ -7,7 +7,6 @@
 #include "client/cli/cli.h"
 
 #define WORDS_MAX 64u
-#define HELP_NEXT_BYTES 64u
 
 const struct cli_option cli_common_options[] = {
 	{"server", "HOST:PORT[,...]", "control addresses of some members; EVGRID_SERVER; -s for short"},
@@ -114,20 +113,14 @@ const struct cli_option *cli_find_option(const struct cli_option *options, const
 	return NULL;
 }
 
-static void help_next(const struct verb *verb, char next[HELP_NEXT_BYTES])
-{
-	(void)snprintf(next, HELP_NEXT_BYTES, "see evgrid help %s%s%s", verb->noun == NULL ? "" : verb->noun,
-		       verb->noun == NULL ? "" : " ", verb->name);
-}
-
 static int unknown_option(const struct cli *cli, const char *name)
 {
 	const char *words[WORDS_MAX];
 	char given[WORDS_MAX];
-	char next[HELP_NEXT_BYTES];
+	char next[CLI_HELP_NEXT_BYTES];
 	size_t count = 0;
 
-	help_next(cli->verb, next);
+	cli_help_next(cli->verb, next);
 	for (const struct cli_option *o = cli->verb->options; o != NULL && o->name != NULL && count < WORDS_MAX; o++)
 		words[count++] = o->name;
 	for (const struct cli_option *o = cli_common_options; o->name != NULL && count < WORDS_MAX; o++)
@@ -156,16 +149,16 @@ static int take_option(struct cli *cli, const char *argument, int argc, char **a
 	if (option == NULL)
 		return unknown_option(cli, name);
 	if (option->value == NULL && value != NULL)
-		return cli_usage("--%s takes no value", option->name);
+		return cli_usage(cli, "--%s takes no value", option->name);
 	if (option->value != NULL && value == NULL && *i + 1 == argc)
-		return cli_usage("--%s wants a value: %s", option->name, option->value);
+		return cli_usage(cli, "--%s wants a value: %s", option->name, option->value);
 	if (option->value != NULL && value == NULL)
 		value = argv[++*i];
 	if (cli->value_count == CLI_VALUES_MAX)
-		return cli_usage("too many options");
+		return cli_usage(cli, "too many options");
 	for (uint32_t at = 0; at < cli->value_count; at++) {
 		if (strcmp(cli->values[at].name, option->name) == 0 && !cli_may_repeat(option))
-			return cli_usage("--%s stands there twice", option->name);
+			return cli_usage(cli, "--%s stands there twice", option->name);
 	}
 	cli->values[cli->value_count].name = option->name;
 	cli->values[cli->value_count++].value = value == NULL ? "" : value;
@@ -191,7 +184,7 @@ int cli_number(const struct cli *cli, const char *name, uint64_t lowest, uint64_
 		return 0;
 	if (text_to_u64(text, number) && *number >= lowest && *number <= most)
 		return 0;
-	return cli_usage("--%s '%s': a number from %lu to %lu is wanted", name, text, lowest, most);
+	return cli_usage(cli, "--%s '%s': a number from %lu to %lu is wanted", name, text, lowest, most);
 }
 
 /* --- parsing ------------------------------------------------------------------------------------------------------ */
@@ -221,6 +214,13 @@ const struct verb *cli_find_verb(const char *first, const char *second)
 	return NULL;
 }
 
+const struct verb *cli_find_command(const char *first, const char *second)
+{
+	const struct verb *verb = cli_find_verb(first, second);
+
+	return verb != NULL && verb->noun == NULL && second != NULL ? NULL : verb;
+}
+
 bool cli_is_noun(const char *word)
 {
 	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
@@ -236,6 +236,9 @@ int cli_no_such_verb(const char *first, const char *second)
 	size_t count = 0;
 	bool noun = second != NULL && cli_is_noun(first);
 
+	if (second != NULL && !noun && cli_find_verb(first, NULL) != NULL)
+		return cli_refuse(ERROR_USAGE, "see evgrid help", "no command '%s %s'; '%s' has none beneath it", first,
+				  second, first);
 	for (const struct verb *verb = cli_verbs; verb->name != NULL && count < WORDS_MAX; verb++) {
 		if (noun && verb->noun != NULL && strcmp(verb->noun, first) == 0)
 			words[count++] = verb->name;
@@ -257,9 +260,9 @@ static bool asks_for_help(int argc, char **argv)
 static int take_words(struct cli *cli, int argc, char **argv)
 {
 	bool words_only = false;
-	char next[HELP_NEXT_BYTES];
+	char next[CLI_HELP_NEXT_BYTES];
 
-	help_next(cli->verb, next);
+	cli_help_next(cli->verb, next);
 	for (int i = 0; i < argc; i++) {
 		int rv = 0;
 		if (!words_only && strcmp(argv[i], "--") == 0) {
@@ -299,10 +302,10 @@ static int take_common(struct cli *cli)
 	cli->quiet = cli_is_quiet();
 	cli->timeout_ms = CLI_DEFAULT_TIMEOUT_MS;
 	if (output != NULL && strcmp(output, "json") != 0 && strcmp(output, "table") != 0)
-		return cli_usage("--output '%s': table or json is wanted", output);
+		return cli_usage(cli, "--output '%s': table or json is wanted", output);
 	cli->json = output != NULL && strcmp(output, "json") == 0;
 	if (timeout != NULL && !text_to_ms(timeout, &cli->timeout_ms))
-		return cli_usage("--timeout '%s': a time such as 500ms, 10s or 2m is wanted", timeout);
+		return cli_usage(cli, "--timeout '%s': a time such as 500ms, 10s or 2m is wanted", timeout);
 	return 0;
 }
 
@@ -314,18 +317,18 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 	int rv;
 
 	if (first == NULL || (first[0] == '-' && asks_for_help(argc, argv))) {
-		cli_help(first == NULL ? stderr : stdout, NULL, NULL);
+		cli_help(first == NULL ? stderr : stdout, NULL);
 		return first == NULL ? EXIT_USAGE : -1;
 	}
 	cli->verb = cli_find_verb(first, second);
 	if (cli->verb == NULL) {
 		if (!cli_is_noun(first) || (second != NULL && !asks_for_help(argc, argv)))
 			return cli_no_such_verb(first, second);
-		cli_help(stdout, first, NULL); /* a bare noun */
+		cli_help(stdout, first); /* a bare noun */
 		return -1;
 	}
 	if (asks_for_help(argc, argv)) {
-		cli_help(stdout, first, cli->verb->noun == NULL ? NULL : cli->verb->name);
+		cli_help_verb(stdout, cli->verb);
 		return -1;
 	}
 	used = cli->verb->noun == NULL ? 1 : 2;
@@ -387,6 +390,6 @@ int cli_open(struct cli *cli, const evg_options *options)
 		own.connect_ms = cli->timeout_ms;
 	error = evg_open(cli->server, &own, &cli->grid);
 	if (error == EVG_USAGE)
-		return cli_usage("%s '%s': host:port[,host:port...] is wanted", cli->server_from, cli->server);
+		return cli_usage(cli, "%s '%s': host:port[,host:port...] is wanted", cli->server_from, cli->server);
 	return error == 0 ? 0 : cli_fail(error, "%s, from %s", cli->server, cli->server_from);
 }

@@ -31,7 +31,8 @@ static int elect(struct cli *cli, const struct cluster_map *map, uint16_t partit
 		cli_say("%s is primary of partition %u in history %u; the others cut what it lacks when they come back",
 			node->name, partition, map->partitions[partition].history + 1);
 	else
-		error = cli_fail(error, "partition %u: %s", partition, why == NULL ? "" : why);
+		error = cli_fail_change(error, "partition %u%s%s", partition, why == NULL ? "" : ": ",
+					why == NULL ? "" : why);
 	free(why);
 	return error;
 }
@@ -45,10 +46,10 @@ int run_partition_elect(struct cli *cli)
 	int rv;
 
 	if (!text_to_u64(cli->positionals[0], &partition) || partition >= PARTITION_COUNT || name == NULL)
-		return cli_usage("give a partition (0 to %u) and --node NAME", PARTITION_COUNT - 1);
+		return cli_usage(cli, "give a partition (0 to %u) and --node NAME", PARTITION_COUNT - 1);
 	if (!cli_has(cli, "accept-loss"))
 		return cli_usage(
-			"events that only other replicas hold will be gone: say --accept-loss if that is to be");
+			cli, "events that only other replicas hold will be gone: say --accept-loss if that is to be");
 	rv = cli_open(cli, NULL);
 	if (rv != 0)
 		return rv;

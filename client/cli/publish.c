@@ -47,6 +47,27 @@ struct sent {
 
 /* --- completions -------------------------------------------------------------------------------------------------- */
 
+static void say_failed(const struct sent *sent, const evg_completion *completion)
+{
+	const struct check *check = &sent->publish->check;
+	const char *next = completion->outcome == EVG_UNKNOWN
+				   ? "look whether it is stored (evgrid history KEY) before you publish it again"
+				   : NULL;
+
+	if (completion->error != EVG_CHECK_FAILED)
+		(void)cli_fail_outcome(completion->error, completion->outcome, next, "line %" PRIu64 ": %s", sent->line,
+				       evg_error_text(completion->error));
+	else if (check->kind == CHECK_VERSION)
+		(void)cli_fail_outcome(completion->error, completion->outcome, next,
+				       "line %" PRIu64 ": the key's version is %" PRIu64 ", %" PRIu64 " is expected",
+				       sent->line, completion->actual_version, check->version);
+	else
+		(void)cli_fail_outcome(completion->error, completion->outcome, next,
+				       "line %" PRIu64 ": the key's version is %" PRIu64 ", %s is expected", sent->line,
+				       completion->actual_version,
+				       check->kind == CHECK_NONE ? "none" : "an event of the key");
+}
+
 static void sent_told(void *user, const evg_completion *completion)
 {
 	struct sent *sent = user;
@@ -65,13 +86,8 @@ static void sent_told(void *user, const evg_completion *completion)
 
 	tally_add(publish->tally, completion, completion->total_us, sent->payload_bytes);
 	history_write(publish->history, &event);
-	if (completion->error == EVG_CHECK_FAILED)
-		cli_say("line %" PRIu64 ": the key's version is %" PRIu64 " [CHECK_FAILED]; %s", sent->line,
-			completion->actual_version, evg_error_next(completion->error));
-	else if (completion->error != 0)
-		cli_say("line %" PRIu64 ": %s [%s]%s", sent->line, evg_error_text(completion->error),
-			evg_error_name(completion->error),
-			completion->outcome == EVG_UNKNOWN ? "; it may be stored" : "; it is not stored");
+	if (completion->error != 0)
+		say_failed(sent, completion);
 	free(sent);
 }
 
@@ -137,21 +153,21 @@ static void publish_line(struct publish *publish, const char *text, size_t size)
 
 	if (error != 0) {
 		publish->malformed++;
-		if (error != ERROR_BAD_EVENT)
-			cli_say("line %" PRIu64 ": %s [%s]; %s", publish->line, evg_error_text(error),
-				evg_error_name(error), evg_error_next(error));
-		else if (why.column > 0)
-			cli_say("line %" PRIu64 ", column %u: %s [BAD_EVENT]", publish->line, why.column, why.why);
+		if (error == ERROR_BAD_EVENT && why.column > 0)
+			(void)cli_fail_outcome(error, EVG_NOT_APPLIED, NULL, "line %" PRIu64 ", column %u: %s",
+					       publish->line, why.column, why.why);
 		else
-			cli_say("line %" PRIu64 ": %s [BAD_EVENT]", publish->line, why.why);
+			(void)cli_fail_outcome(error, EVG_NOT_APPLIED, NULL, "line %" PRIu64 ": %s", publish->line,
+					       error == ERROR_BAD_EVENT ? why.why : evg_error_text(error));
 		return;
 	}
 	if (publish->stream != NULL)
 		named = span_of_text(publish->stream);
 	if (named.size == 0 || named.size > NAME_MAX_BYTES) {
 		publish->malformed++;
-		cli_say("line %" PRIu64 ": no stream [BAD_EVENT]; give --stream, or the extension 'stream'",
-			publish->line);
+		(void)cli_fail_outcome(ERROR_BAD_EVENT, EVG_NOT_APPLIED, "give --stream, or the extension 'stream'",
+				       "line %" PRIu64 ": %s", publish->line,
+				       named.size == 0 ? "no stream" : "the stream's name is too long");
 		return;
 	}
 	memcpy(stream, named.data, named.size);
@@ -166,8 +182,8 @@ static void publish_line(struct publish *publish, const char *text, size_t size)
 		cli_say("line %" PRIu64 " was not published", publish->line);
 		return;
 	}
-	cli_say("line %" PRIu64 ": %s [%s]; %s", publish->line, evg_error_text(error), evg_error_name(error),
-		evg_error_next(error));
+	(void)cli_fail_outcome(error, EVG_NOT_APPLIED, NULL, "line %" PRIu64 ": %s", publish->line,
+			       evg_error_text(error));
 }
 
 static void publish_lines(struct publish *publish, FILE *file)
@@ -241,7 +257,7 @@ static int expect_version(const struct cli *cli, struct check *check)
 		check->kind = CHECK_VERSION;
 		check->version = version;
 	} else {
-		return cli_usage("--expect-version '%s': any, none, exists or a number is wanted", text);
+		return cli_usage(cli, "--expect-version '%s': any, none, exists or a number is wanted", text);
 	}
 	return 0;
 }
@@ -270,7 +286,7 @@ static int open_grid(struct cli *cli)
 	int rv = cli_number(cli, "in-flight", 1, 16u << 20, 65536, &in_flight);
 
 	if (rv == 0 && deadline != NULL && (!text_to_ms(deadline, &options.deadline_ms) || options.deadline_ms == 0))
-		rv = cli_usage("--deadline '%s': a time such as 500ms, 10s or 2m is wanted", deadline);
+		rv = cli_usage(cli, "--deadline '%s': a time such as 500ms, 10s or 2m is wanted", deadline);
 	options.window_events = (uint32_t)in_flight;
 	return rv == 0 ? cli_open(cli, &options) : rv;
 }

@@ -153,7 +153,7 @@ int run_replay(struct cli *cli)
 	if (error == EVG_USAGE && options.node != NULL && !cli_knows(cli, "node", options.node))
 		return cli_unknown_live(cli, ERROR_NOT_FOUND, "node", options.node);
 	if (error == EVG_USAGE)
-		return cli_usage("--from '%s': an offset or a cursor is wanted", cli_value(cli, "from"));
+		return cli_usage(cli, "--from '%s': an offset or a cursor is wanted", cli_value(cli, "from"));
 	if (error == EVG_UNKNOWN_STREAM)
 		return cli_unknown_live(cli, error, "stream", options.stream);
 	if (error == 0)

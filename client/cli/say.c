@@ -1,6 +1,8 @@
 /* What is said to people, on stderr: faults with their code, cause and next step; hints.
  *
- * 1. A fault is one line, "evgrid: cause, observed and wanted [CODE]; next step", whatever --quiet says.
+ * 1. A fault is one line, "evgrid: cause, observed and wanted [CODE]; next step", whatever --quiet says; that of a verb
+ *    that changes something has its outcome before the code: (outcome: applied), (outcome: not applied), or
+ *    (outcome: unknown). Lines of several threads do not mix.
  * 2. Colours and hints are for terminals: cli_colours, cli_hint. */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -39,10 +41,12 @@ static void put_line(const char *colour, const char *tail, const char *format, v
 {
 	bool coloured = colour != NULL && cli_colours(stderr);
 
+	flockfile(stderr);
 	(void)fprintf(stderr, "%s%sevgrid:%s ", coloured ? "\033[" : "", coloured ? colour : "",
 		      coloured ? "\033[0m" : "");
 	(void)vfprintf(stderr, format, arguments);
 	(void)fprintf(stderr, "%s\n", tail);
+	funlockfile(stderr);
 }
 
 void cli_say(const char *format, ...)
@@ -79,12 +83,62 @@ int cli_refuse(int error, const char *next, const char *format, ...)
 	return exit_code_of(error);
 }
 
-int cli_usage(const char *format, ...)
+static const char *outcome_text(evg_outcome outcome)
 {
+	return outcome == EVG_APPLIED ? "applied" : outcome == EVG_NOT_APPLIED ? "not applied" : "unknown";
+}
+
+int cli_fail_outcome(int error, evg_outcome outcome, const char *next, const char *format, ...)
+{
+	char tail[400];
+	va_list arguments;
+
+	(void)snprintf(tail, sizeof tail, " (outcome: %s) [%s]; %s", outcome_text(outcome), evg_error_name(error),
+		       next == NULL ? evg_error_next(error) : next);
+	va_start(arguments, format);
+	put_line("1;31m", tail, format, arguments);
+	va_end(arguments);
+	return exit_code_of(error);
+}
+
+/* A command that was sent and not answered ends as OUTCOME_UNKNOWN; TIMEOUT comes after it was done (grid_propose). */
+static evg_outcome change_outcome(int error)
+{
+	if (error == EVG_TIMEOUT)
+		return EVG_APPLIED;
+	return error == EVG_OUTCOME_UNKNOWN || error == EVG_CLOSED ? EVG_UNKNOWN : EVG_NOT_APPLIED;
+}
+
+int cli_fail_change(int error, const char *format, ...)
+{
+	char text[400];
+	va_list arguments;
+	evg_outcome outcome = change_outcome(error);
+	const char *next = outcome == EVG_UNKNOWN   ? "give the command again: what is done already stays as it is"
+			   : outcome == EVG_APPLIED ? "wait until all members have heard of it"
+						    : NULL;
+
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	return cli_fail_outcome(error, outcome, next, "%s: %s", text, evg_error_text(error));
+}
+
+void cli_help_next(const struct verb *verb, char next[CLI_HELP_NEXT_BYTES])
+{
+	(void)snprintf(next, CLI_HELP_NEXT_BYTES, "see evgrid help%s%s%s%s", verb == NULL ? "" : " ",
+		       verb == NULL || verb->noun == NULL ? "" : verb->noun,
+		       verb == NULL || verb->noun == NULL ? "" : " ", verb == NULL ? "" : verb->name);
+}
+
+int cli_usage(const struct cli *cli, const char *format, ...)
+{
+	char next[CLI_HELP_NEXT_BYTES];
 	char tail[100];
 	va_list arguments;
 
-	(void)snprintf(tail, sizeof tail, " [%s]; see evgrid help", evg_error_name(ERROR_USAGE));
+	cli_help_next(cli->verb, next);
+	(void)snprintf(tail, sizeof tail, " [%s]; %s", evg_error_name(ERROR_USAGE), next);
 	va_start(arguments, format);
 	put_line("1;31m", tail, format, arguments);
 	va_end(arguments);

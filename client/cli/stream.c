@@ -14,20 +14,17 @@ int run_stream_create(struct cli *cli)
 		return rv;
 	error = evg_stream_create(cli->grid, name, cli->timeout_ms);
 	if (error != 0)
-		return cli_fail(error, "stream %s", name);
+		return cli_fail_change(error, "stream %s", name);
 	cli_say("stream %s is there", name);
 	cli_hint(cli, "evgrid publish --stream %s puts events into it", name);
 	return 0;
 }
 
-static uint32_t stream_count(const struct cluster_map *map)
+static const char *stream_name(const evg_catalogue *catalogue, size_t index)
 {
-	return map->stream_count;
-}
+	evg_stream_info stream;
 
-static const char *stream_name(const struct cluster_map *map, uint32_t index)
-{
-	return map->streams[index].name;
+	return evg_catalogue_stream(catalogue, index, &stream) == EVG_OK ? stream.name : NULL;
 }
 
 static void stream_columns(struct table *table, bool whole)
@@ -39,26 +36,27 @@ static void stream_columns(struct table *table, bool whole)
 	table_column(table, "settings", CELL_JSON);
 }
 
-static void stream_row(struct cli *cli, struct table *table, const struct cluster_map *map, uint32_t index, bool whole)
+static void stream_row(struct cli *cli, struct table *table, const evg_catalogue *catalogue, size_t index, bool whole)
 {
-	const struct map_stream *stream = &map->streams[index];
 	struct buffer settings = BUFFER_NULL;
+	evg_stream_info stream;
 
 	(void)cli;
 	(void)whole;
-	table_cell(table, "%s", stream->name);
-	table_cell(table, "%u", stream->id);
-	table_cell(table, "%" PRIu64, stream->changed_at);
-	if (stream->settings.size == 0 || json_from_msgpack(stream->settings, &settings) != 0)
+	if (evg_catalogue_stream(catalogue, index, &stream) != EVG_OK)
+		return;
+	table_cell(table, "%s", stream.name);
+	table_cell(table, "%u", stream.id);
+	table_cell(table, "%" PRIu64, stream.changed_at);
+	if (stream.settings.size == 0 ||
+	    json_from_msgpack(span_of(stream.settings.data, stream.settings.size), &settings) != 0)
 		table_cell(table, "{}");
 	else
 		table_cell(table, "%.*s", (int)settings.size, (const char *)settings.data);
 	buffer_deinit(&settings);
 }
 
-static const struct listing streams = {
-	"streams", ERROR_UNKNOWN_STREAM, stream_count, stream_name, stream_columns, stream_row,
-};
+static const struct listing streams = {"stream", ERROR_UNKNOWN_STREAM, stream_name, stream_columns, stream_row};
 
 int run_stream_ls(struct cli *cli)
 {

@@ -172,7 +172,8 @@ static int subscribe_begin(struct run *run, evg_subscribe_options *options, cons
 		options->cursor = from_file;
 	error = evg_subscribe(run->cli->grid, options, &run->subscription);
 	if (error == EVG_USAGE)
-		return cli_usage("%s: start, now or a cursor is wanted", from != NULL ? "--from" : run->cursor_file);
+		return cli_usage(run->cli, "%s: start, now or a cursor is wanted",
+				 from != NULL ? "--from" : run->cursor_file);
 	for (size_t i = 0; error == EVG_UNKNOWN_STREAM && i < options->stream_count; i++) {
 		if (!cli_knows(run->cli, "stream", options->streams[i]))
 			return cli_unknown_live(run->cli, error, "stream", options->streams[i]);

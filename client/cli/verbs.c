@@ -32,8 +32,8 @@ const struct verb cli_verbs[] = {
 	 "evgrid partition ls --node n2 -o json"},
 	{"partition", "elect", "PARTITION", 1, 1, "make a replica primary though it may lack acknowledged events",
 	 partition_elect_options,
-	 "The last resort: taken only when no complete replica of the partition is live, and has not been for two "
-	 "seconds.\nWhat the others hold and this one lacks is lost: they cut it away when they come back.",
+	 "The last resort: taken only when no complete replica of the partition is live, and it has had no primary for "
+	 "a second and\na half. What the others hold and this one lacks is lost: they cut it away when they come back.",
 	 run_partition_elect, "evgrid partition elect 17 --node n2 --accept-loss --reason 'n1 and n3 burnt'"},
 	{"stream", "create", "NAME", 1, 1, "create a stream", NULL, "It is no error if it exists already.",
 	 run_stream_create, "evgrid stream create Order"},
@@ -53,10 +53,11 @@ const struct verb cli_verbs[] = {
 	{"view", "describe", "VIEW", 1, 1, "one view and its definition", NULL, NULL, run_view_describe,
 	 "evgrid view describe orders"},
 	{"view", "get", "VIEW [KEY...]", 1, CLI_POSITIONALS_MAX, "the state of one key, or of many", view_get_options,
-	 "Without --partition-key the key itself is taken for it: a key that was published with another partition key "
-	 "is\n"
-	 "not found so. --keys-from reads one key a line, KEY or KEY<Tab>PARTITION-KEY, and prints one JSON line for "
-	 "each.",
+	 "One KEY without --partition-key is looked for under itself, and where it is not there all shards are asked "
+	 "once (said on\nstderr, and what --partition-key would have found it). Several keys, --keys-from, --at-least "
+	 "and --as-of ask one partition:\nwithout a partition key, the key's own. --keys-from reads one key a line, "
+	 "KEY "
+	 "or KEY<Tab>PARTITION-KEY, and prints one JSON\nline for each.",
 	 run_view_get,
 	 "evgrid view get orders o-1 --partition-key c-7\n"
 	 "evgrid view get customers c-7 --all -o json\n"

@@ -53,33 +53,31 @@ static int send_definition(struct cli *cli, struct span definition)
 	if (error == 0) {
 		cli_say("view %.*s is defined", (int)name.size, (const char *)name.data);
 		cli_hint(cli, "evgrid view get %.*s KEY reads it", (int)name.size, (const char *)name.data);
-	} else if (why != NULL)
-		cli_say("%s", why);
+	} else {
+		error = cli_fail_change(error, "view %.*s%s%s", (int)name.size, (const char *)name.data,
+					why == NULL ? "" : ": ", why == NULL ? "" : why);
+	}
 	free(why);
-	return error == 0 ? 0 : cli_fail(error, "view %.*s", (int)name.size, (const char *)name.data);
+	return error;
 }
 
 /* Until the version that the map knows answers on all partitions. */
 static int wait_until_it_answers(struct cli *cli, struct span name)
 {
 	uint64_t deadline_ms = grid_now_ms() + cli->timeout_ms;
-	struct view_progress progress = {0};
+	evg_view_progress progress = {0};
+	char text[NAME_MAX_BYTES + 1];
 	struct progress shown;
 	bool over = false;
 	int rv = 0;
 
+	(void)snprintf(text, sizeof text, "%.*s", (int)name.size, (const char *)name.data);
 	progress_begin(&shown, "filling", 100);
 	while (rv == 0 && !over) {
-		struct cluster_map map;
-		const struct map_view *view;
+		int error = evg_view_progress_get(cli->grid, text, cli->timeout_ms, &progress);
 
-		cluster_map_init(&map);
-		if (grid_map(cli->grid, &map) != 0)
-			rv = cli_fail(ERROR_MEMORY, "%.*s", (int)name.size, (const char *)name.data);
-		view = rv == 0 ? cluster_map_view_by_name(&map, name) : NULL;
-		if (rv == 0 && (view == NULL || view_progress_get(cli, &map, view, &progress) != 0))
-			rv = cli_fail(ERROR_UNKNOWN_VIEW, "view %.*s", (int)name.size, (const char *)name.data);
-		cluster_map_deinit(&map);
+		if (error != 0)
+			rv = cli_fail(error, "view %s", text);
 		progress_update(&shown, progress.filled_percent);
 		over = progress.answering == PARTITION_COUNT || grid_now_ms() >= deadline_ms;
 		if (rv == 0 && !over)
@@ -119,14 +117,11 @@ int run_view_apply(struct cli *cli)
 
 /* --- view ls, view describe --------------------------------------------------------------------------------------- */
 
-static uint32_t view_count(const struct cluster_map *map)
+static const char *view_name(const evg_catalogue *catalogue, size_t index)
 {
-	return map->view_count;
-}
+	evg_view_info view;
 
-static const char *view_name(const struct cluster_map *map, uint32_t index)
-{
-	return map->views[index].dropped ? NULL : map->views[index].name;
+	return evg_catalogue_view(catalogue, index, &view) == EVG_OK ? view.name : NULL;
 }
 
 static void view_columns(struct table *table, bool whole)
@@ -144,45 +139,43 @@ static void view_columns(struct table *table, bool whole)
 		table_column(table, "definition", CELL_JSON);
 }
 
-static void progress_cells(struct cli *cli, struct table *table, const struct cluster_map *map,
-			   const struct map_view *view)
+static void progress_cells(struct cli *cli, struct table *table, const char *view)
 {
-	struct view_progress progress;
+	evg_view_progress progress;
 
-	if (view_progress_get(cli, map, view, &progress) != 0 || progress.unanswered > 0) {
-		(void)cli_refuse(ERROR_TIMEOUT, "see evgrid node ls", "not every shard said how far view %s is",
-				 view->name);
+	if (evg_view_progress_get(cli->grid, view, cli->timeout_ms, &progress) != 0 || progress.shards_silent > 0) {
+		(void)cli_refuse(ERROR_TIMEOUT, "see evgrid node ls", "not every shard said how far view %s is", view);
 		for (int i = 0; i < 5; i++)
 			table_cell_none(table);
 		return;
 	}
 	table_cell(table, "%u", progress.filled_percent);
 	table_cell(table, "%u", progress.answering);
-	table_cell(table, "%u", progress.older);
+	table_cell(table, "%u", progress.answering_older);
 	table_cell(table, "%" PRIu64, progress.entries);
 	table_cell(table, "%" PRIu64, progress.blocked);
 }
 
-static void view_row(struct cli *cli, struct table *table, const struct cluster_map *map, uint32_t index, bool whole)
+static void view_row(struct cli *cli, struct table *table, const evg_catalogue *catalogue, size_t index, bool whole)
 {
-	const struct map_view *view = &map->views[index];
 	struct buffer definition = BUFFER_NULL;
+	evg_view_info view;
 
-	table_cell(table, "%s", view->name);
-	table_cell(table, "%u", view->id);
-	table_cell(table, "%u", view->version);
-	table_cell(table, "%" PRIu64, view->changed_at);
-	progress_cells(cli, table, map, view);
-	if (whole && json_from_msgpack(view->definition, &definition) == 0)
+	if (evg_catalogue_view(catalogue, index, &view) != EVG_OK)
+		return;
+	table_cell(table, "%s", view.name);
+	table_cell(table, "%u", view.id);
+	table_cell(table, "%u", view.version);
+	table_cell(table, "%" PRIu64, view.changed_at);
+	progress_cells(cli, table, view.name);
+	if (whole && json_from_msgpack(span_of(view.definition.data, view.definition.size), &definition) == 0)
 		table_cell(table, "%.*s", (int)definition.size, (const char *)definition.data);
 	else if (whole)
 		table_cell_none(table);
 	buffer_deinit(&definition);
 }
 
-static const struct listing views = {
-	"views", ERROR_UNKNOWN_VIEW, view_count, view_name, view_columns, view_row,
-};
+static const struct listing views = {"view", ERROR_UNKNOWN_VIEW, view_name, view_columns, view_row};
 
 int run_view_ls(struct cli *cli)
 {

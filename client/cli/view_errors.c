@@ -91,6 +91,23 @@ int run_view_errors(struct cli *cli)
 
 /* --- view retry, view skip ---------------------------------------------------------------------------------------- */
 
+/* What was decided stays decided where another event blocks the key; where nothing was heard it may have been. */
+static int decide_failed(struct cli *cli, int error, const char *view, const char *key, bool there)
+{
+	bool decided = error == EVG_BLOCKED || error == EVG_CATCHING_UP;
+
+	if (error == EVG_UNKNOWN_VIEW)
+		return cli_fail_view(cli, error, view, key);
+	if (error == EVG_REFUSED)
+		return cli_fail_outcome(error, EVG_NOT_APPLIED, "see evgrid view errors",
+					"view %s: key %s is not blocked%s", view, key, there ? " there" : "");
+	if (!decided && error_find(error)->retry != RETRY_NEVER)
+		return cli_fail_outcome(error, EVG_UNKNOWN, "give the command again: it decides once",
+					"view %s, key %s: %s", view, key, evg_error_text(error));
+	return cli_fail_outcome(error, decided ? EVG_APPLIED : EVG_NOT_APPLIED, NULL, "view %s, key %s: %s", view, key,
+				evg_error_text(error));
+}
+
 static int decide(struct cli *cli, bool skip)
 {
 	const char *partition_key = cli_value(cli, "partition-key");
@@ -106,7 +123,8 @@ static int decide(struct cli *cli, bool skip)
 	};
 	evg_entry entry = {0};
 	int error;
-	int rv = offset == NULL ? 0 : cli_offset("offset", offset, cli_partition(key, partition_key), &what.offset);
+	int rv =
+		offset == NULL ? 0 : cli_offset(cli, "offset", offset, cli_partition(key, partition_key), &what.offset);
 
 	if (rv == 0)
 		rv = cli_open(cli, NULL);
@@ -115,11 +133,9 @@ static int decide(struct cli *cli, bool skip)
 	error = evg_view_decide(cli->grid, view, &what, &entry);
 	if (error == 0)
 		cli_say("key %s is free", key);
-	else if (error == EVG_REFUSED)
-		cli_say("key %s is not blocked%s", key, offset == NULL ? "" : " there");
 	cli_say_why_not(key, cli_partition(key, partition_key), false, &entry);
 	evg_entry_free(&entry);
-	return error == 0 ? 0 : cli_fail_view(cli, error, view, key);
+	return error == 0 ? 0 : decide_failed(cli, error, view, key, offset != NULL);
 }
 
 int run_view_retry(struct cli *cli)

@@ -7,20 +7,30 @@
 #include "client/view_yaml.h"
 #include "proto/msgpack.h"
 
+#define VIEW_FILE_MAX_BYTES (4u * DEFINITION_MAX_BYTES) /* comments and spaces are no part of a definition */
+
+/* All of it: what is longer than any definition is refused, never cut. */
 static int read_file(const char *path, struct buffer *out)
 {
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
 	uint8_t bytes[4096];
+	bool unread;
 	size_t size;
 
 	if (file == NULL)
 		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", path, strerror(errno));
-	while ((size = fread(bytes, 1, sizeof bytes, file)) > 0 && out->size <= DEFINITION_MAX_BYTES * 4u)
+	while ((size = fread(bytes, 1, sizeof bytes, file)) > 0 && out->size <= VIEW_FILE_MAX_BYTES)
 		buffer_bytes(out, bytes, size);
+	unread = ferror(file) != 0;
 	if (file != stdin)
 		(void)fclose(file);
 	if (out->failed)
 		return cli_fail(ERROR_MEMORY, "%s", path);
+	if (unread)
+		return cli_refuse(ERROR_IO, "name another file", "%s cannot be read", path);
+	if (out->size > VIEW_FILE_MAX_BYTES)
+		return cli_refuse(ERROR_LIMIT, "shorten it", "%s is longer than %u bytes, the most that is read", path,
+				  VIEW_FILE_MAX_BYTES);
 	return 0;
 }
 
@@ -97,8 +107,7 @@ int view_file_read(struct view_file *file, const char *path)
 		return resolve_script(file);
 	if (rv != ERROR_BAD_VIEW)
 		return cli_fail(rv, "%s", path);
-	(void)fprintf(stderr, "%s:%u:%u: %s [BAD_VIEW]\n", path, error.line, error.column, error.why);
-	return EXIT_USAGE;
+	return cli_refuse(rv, "mend that line", "%s:%u:%u: %s", path, error.line, error.column, error.why);
 }
 
 void view_file_deinit(struct view_file *file)
@@ -121,10 +130,9 @@ int view_file_fault(const struct view_file *file, int error, const char *why)
 		const char *number = why + sizeof in_script - 1;
 		const char *text = number + strspn(number, "0123456789");
 
-		(void)fprintf(stderr, "%s:%.*s:1%s [BAD_VIEW]\n", file->script, (int)(text - number), number, text);
-		return EXIT_USAGE;
+		return cli_refuse(error, "mend that line", "%s:%.*s:1%s", file->script, (int)(text - number), number,
+				  text);
 	}
 	view_yaml_place(buffer_span(&file->yaml), why, &line, &column);
-	(void)fprintf(stderr, "%s:%u:%u: %s [BAD_VIEW]\n", file->path, line, column, why);
-	return EXIT_USAGE;
+	return cli_refuse(error, "mend that line", "%s:%u:%u: %s", file->path, line, column, why);
 }

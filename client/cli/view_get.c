@@ -33,9 +33,9 @@ static int get_mode(const struct cli *cli, evg_read *read)
 		return 0;
 	read->mode = EVG_READ_AT_LEAST;
 	if (cli->positional_count != 2)
-		return cli_usage("--at-least is a position of one partition: it goes with one KEY");
-	return cli_offset("at-least", at_least, cli_partition(cli->positionals[1], cli_value(cli, "partition-key")),
-			  &read->at_least);
+		return cli_usage(cli, "--at-least is a position of one partition: it goes with one KEY");
+	return cli_offset(cli, "at-least", at_least,
+			  cli_partition(cli->positionals[1], cli_value(cli, "partition-key")), &read->at_least);
 }
 
 static void get_columns(struct table *table)
@@ -108,7 +108,7 @@ static int get_key(struct cli *cli)
 	int error;
 
 	if (rv == 0 && many && (cli_has(cli, "all") || cli_has(cli, "as-of"))) {
-		rv = cli_usage("--all and --as-of go with one KEY");
+		rv = cli_usage(cli, "--all and --as-of go with one KEY");
 	}
 	if (rv == 0 && cli_has(cli, "as-of"))
 		return cli_get_as_of(cli, &read);
@@ -265,7 +265,7 @@ int run_view_get(struct cli *cli)
 	int rv;
 
 	if ((keys == NULL) == (cli->positional_count == 1))
-		return cli_usage("either a KEY or --keys-from FILE is wanted");
+		return cli_usage(cli, "either a KEY or --keys-from FILE is wanted");
 	rv = cli_open(cli, NULL);
 	if (rv != 0)
 		return rv;

@@ -59,9 +59,9 @@ static int scan_setup(struct cli *cli, evg_scan_options *options, uint64_t *limi
 	if (at_least == NULL)
 		return 0;
 	if (partition == EVG_ALL_PARTITIONS)
-		return cli_usage("--at-least is an offset of one partition: --partition is wanted, too");
+		return cli_usage(cli, "--at-least is an offset of one partition: --partition is wanted, too");
 	options->mode = EVG_READ_AT_LEAST;
-	return cli_offset("at-least", at_least, options->partition, &options->at_least);
+	return cli_offset(cli, "at-least", at_least, options->partition, &options->at_least);
 }
 
 static void scan_columns(struct table *table)
@@ -216,12 +216,12 @@ int cli_get_as_of(struct cli *cli, evg_read *read)
 	uint64_t time_us;
 	uint64_t offset = 0;
 	int error;
-	int rv = cli_point("as-of", cli_value(cli, "as-of"), partition, &offset, &time_us);
+	int rv = cli_point(cli, "as-of", cli_value(cli, "as-of"), partition, &offset, &time_us);
 
 	if (rv != 0)
 		return rv;
 	if (read->mode != EVG_READ_LINEARIZABLE && (time_us != 0 || read->node == NULL))
-		return cli_usage("--as-of goes with --node and an offset, or alone");
+		return cli_usage(cli, "--as-of goes with --node and an offset, or alone");
 	read->mode = time_us != 0 ? EVG_READ_AS_OF_TIME : EVG_READ_AS_OF_OFFSET;
 	read->at_least = time_us != 0 ? time_us : offset;
 	error = evg_view_get(cli->grid, cli->positionals[0], read, &entry);

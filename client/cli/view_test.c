@@ -33,8 +33,12 @@ static int take_line(struct view_trial *trial, struct cloudevent *cloudevent, st
 	if (error == 0 || error == ERROR_MEMORY)
 		return error;
 	lines->wrong++;
-	cli_say("line %" PRIu64 ": %s [%s]", lines->read, error == ERROR_BAD_EVENT ? why.why : evg_error_text(error),
-		evg_error_name(error));
+	if (error == ERROR_BAD_EVENT && why.column > 0)
+		(void)cli_refuse(error, evg_error_next(error), "line %" PRIu64 ", column %u: %s", lines->read,
+				 why.column, why.why);
+	else
+		(void)cli_refuse(error, evg_error_next(error), "line %" PRIu64 ": %s", lines->read,
+				 error == ERROR_BAD_EVENT ? why.why : evg_error_text(error));
 	return 0;
 }
 
@@ -177,7 +181,7 @@ int run_view_test(struct cli *cli)
 	int rv;
 
 	if (!cli_has(cli, "events"))
-		return cli_usage("--events FILE is wanted");
+		return cli_usage(cli, "--events FILE is wanted");
 	rv = view_file_read(&file, cli->positionals[0]);
 	error = rv == 0 ? view_trial_new(buffer_span(&file.definition), &trial, why) : 0;
 	if (error != 0)

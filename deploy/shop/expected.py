@@ -73,13 +73,25 @@ def ordered(state, data):
     state["orders"] += 1
     state["ordered"] += data["total"]
     state["largest"] = max(state["largest"] or 0, data["total"])
-    state["mean"] = {"average": state["ordered"] / state["orders"], "count": state["orders"], "sum": state["ordered"]}
+    state["mean"] = mean(state)
     state["latest"] = data["total"]
+
+
+def taken_away(state, data):
+    state["orders"] -= 1
+    state["ordered"] -= data["total"]
+    state["mean"] = mean(state)
+    state["cancelled"] += 1
+
+
+def mean(state):
+    average = state["ordered"] / state["orders"] if state["orders"] != 0 else None
+    return {"average": average, "count": state["orders"], "sum": state["ordered"]}
 
 
 SUMMARY = {
     "OrderCreated": summed(ordered),
-    "OrderCancelled": summed(lambda state, data: state.update(cancelled=state["cancelled"] + 1)),
+    "OrderCancelled": summed(taken_away),
     "PaymentProcessed": summed(lambda state, data: state.update(paid=state["paid"] + data["amount"])),
     "PaymentRefunded": summed(lambda state, data: state.update(paid=state["paid"] - data["amount"])),
 }

@@ -122,7 +122,8 @@ class Shop:
         if state == "REFUSED":
             self.open_orders.append([order, customer, product, quantity, total, "RELEASED"])
             return self.event("Product", "StockReleased", product, lines, None, order)
-        return self.event("Order", "OrderCancelled", order, {"reason": "payment failed"}, customer, order)
+        return self.event("Order", "OrderCancelled", order, {"reason": "payment failed", "total": total}, customer,
+                          order)
 
     def pay(self, at):
         order, customer, _, _, total, _ = self.open_orders[at]

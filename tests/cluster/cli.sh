@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The command as people use it, on one node: completion in bash (in zsh and fish where they are installed) with live
-# names, contexts and their precedence, faults with code and next step, colours and hints on a terminal only, the
-# installed manual pages.
+# The command as people use it, on one node: completion in bash, zsh and fish with live names, contexts and their
+# precedence, faults with code, outcome and next step, colours, hints and progress on a terminal only, the installed
+# manual pages. On three: what top tells of a member that does not answer.
 # shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -19,6 +19,9 @@ expect() {
     "$@" 2>"$work/stderr" >/dev/null || status=$?
     [ "$status" -eq "$code" ] || fail "$* ended with $status, not $code: $(cat "$work/stderr")"
     grep -qF -- "$text" "$work/stderr" || fail "$* did not say '$text' but: $(cat "$work/stderr")"
+    ! grep -vqE '^evgrid: .* \[[A-Z_]+\]; .+$|^evgrid: [^][]*$' "$work/stderr" ||
+        fail "$* said in another form: $(cat "$work/stderr")"
+    grep -qE '^evgrid: .* \[[A-Z_]+\]; .+$' "$work/stderr" || fail "$* named no code: $(cat "$work/stderr")"
 }
 
 say 'one node'
@@ -73,7 +76,41 @@ expect 9 '[NOT_READY]; see evgrid cluster status' "$program" cluster wait --node
 expect 4 '[NOT_FOUND]; name what data.dir' "$program" journal verify "$work/config"
 printf 'view: v\nstream: Order\nkind: entity\non: {A: {putt: all}}\n' >"$work/v.yaml"
 expect 2 "v.yaml:4:10: on.A.putt" "$program" view apply "$work/v.yaml"
-grep -qF '[BAD_VIEW]' "$work/stderr" || fail "no code: $(cat "$work/stderr")"
+expect 2 '[BAD_VIEW]; mend that line' "$program" view test "$work/v.yaml" --events /dev/null
+printf 'view: [\n' >"$work/v.yaml"
+expect 2 'v.yaml:2:1: ' "$program" view apply "$work/v.yaml"
+printf 'view: v\nstream: Order\nkind: lua\nfile: v.lua\n' >"$work/v.yaml"
+printf 'function apply(event, state)\n  return stat e\nend\n' >"$work/v.lua"
+expect 2 'v.lua:2:1: ' "$program" view apply "$work/v.yaml"
+{ cat deploy/shop/views/orders.yaml && head -c 300000 /dev/zero | tr '\0' '#'; } >"$work/v.yaml"
+expect 2 'is longer than 262144 bytes, the most that is read [LIMIT]' "$program" view apply "$work/v.yaml"
+expect 2 '[USAGE]; see evgrid help view get' "$program" view get orders
+expect 2 '[USAGE]; see evgrid help view test' "$program" view test deploy/shop/views/orders.yaml
+expect 2 '[USAGE]; see evgrid help history' "$program" history o-1 --from x
+
+say 'what changes something says its outcome'
+order() { # order ID
+    printf '{"specversion":"1.0","id":"%s","source":"/me","type":"OrderConfirmed","subject":"o-1","data":{}}\n' "$1"
+}
+order one >"$work/order"
+quietly evgrid publish --stream Order "$work/order"
+order two >"$work/order"
+expect 6 "line 1: the key's version is 1, none is expected (outcome: not applied) [CHECK_FAILED]; read the key's" \
+    "$program" publish --stream Order --expect-version none "$work/order"
+expect 6 "line 1: the key's version is 1, 7 is expected (outcome: not applied) [CHECK_FAILED]" \
+    "$program" publish --stream Order --expect-version 7 "$work/order"
+expect 8 'line 1: no stream (outcome: not applied) [BAD_EVENT]; give --stream' "$program" publish "$work/order"
+expect 4 "no stream 'Ordr'" "$program" publish --stream Ordr "$work/order"
+echo '{"specversion":"1.0", id}' >"$work/order"
+expect 8 'line 1, column 23: ' "$program" publish --stream Order "$work/order"
+expect 8 '(outcome: not applied) [BAD_EVENT]; mend the line named' "$program" publish --stream Order "$work/order"
+expect 8 'line 1, column 23: ' "$program" view test deploy/shop/views/orders.yaml --events "$work/order"
+expect 2 'stream : a value that must not be empty is empty (outcome: not applied) [EMPTY]' "$program" stream create ''
+expect 6 'view orders: key o-1 is not blocked (outcome: not applied) [REFUSED]; see evgrid view errors' \
+    "$program" view skip orders o-1
+expect 6 'key o-1 is not blocked there (outcome: not applied)' "$program" view retry orders o-1 --offset 3
+expect 6 'partition 3' "$program" partition elect 3 --node dev --accept-loss
+grep -qF '(outcome: not applied) [REFUSED]' "$work/stderr" || fail "no outcome: $(cat "$work/stderr")"
 
 # in_terminal COMMAND...: what a terminal shows of both its outputs.
 in_terminal() {
@@ -104,6 +141,18 @@ in_terminal "$program" stream create Order | grep -q 'evgrid publish --stream Or
 in_terminal "$program" stream create Order -q | grep -q 'evgrid publish' && fail 'a hint with --quiet'
 in_terminal "$program" stream create Order -o json | grep -q 'evgrid publish' && fail 'a hint with -o json'
 evgrid stream create Order 2>&1 | grep -q 'evgrid publish' && fail 'a hint in a pipe'
+
+say 'progress on a terminal only, and not where it is unwanted'
+deploy/shop/generate.py --events 4000 | grep '"stream":"Order"' >"$work/orders"
+slowly() { # slowly SECONDS-A-LINE COMMAND...: its input comes so slowly that progress would be shown
+    deploy/shop/pace.py 1000 <"$work/orders" | "$@"
+}
+export -f slowly
+export work
+in_terminal bash -c "slowly $program publish -" | grep -qaE 'published [0-9]+, [0-9]+/s' ||
+    fail 'no progress on a terminal'
+in_terminal bash -c "slowly $program publish - -q" | grep -qaE 'published [0-9]+,' && fail 'progress with --quiet'
+slowly "$program" publish - 2>&1 | grep -qaE 'published [0-9]+,' && fail 'progress in a pipe'
 
 # candidates WORD...: what bash completes `evgrid WORD...` to; words are parted as bash parts them.
 candidates() {
@@ -164,34 +213,41 @@ tail -c 30 "$work/top" | grep -qF "${escape}[?1049l" ||
     fail "the screen is not given back: $(cat -v "$work/top")"
 expect 2 "--interval '1ms': a time of at least 100ms is wanted" "$program" top --interval 1ms
 
-say 'zsh and fish'
-if command -v zsh >/dev/null; then
-    evgrid completion zsh >"$work/_evgrid"
-    # shellcheck disable=SC2016 # the inner shell's
-    found=$(env PATH="$EVGRID_BUILD:$PATH" zsh -f -c '
-        compdef() { :; }
-        _describe() { print -r -- "${(P)2}"; }
-        source "$1"
-        words=(evgrid stream describe O) CURRENT=4
-        _evgrid' zsh "$work/_evgrid")
-    [ "$found" = 'Order:stream' ] || fail "zsh completes to '$found'"
-else
-    echo 'zsh is not installed: its script is not tried here'
-fi
-if command -v fish >/dev/null; then
-    evgrid completion fish >"$work/evgrid.fish"
-    found=$(env PATH="$EVGRID_BUILD:$PATH" HOME="$work" \
-        fish -N -c "source $work/evgrid.fish; complete -C 'evgrid stream describe O'" | cut -f 1)
-    [ "$found" = Order ] || fail "fish completes to '$found'"
-else
-    echo 'fish is not installed: its script is not tried here'
-fi
+say 'zsh and fish complete, too'
+for shell in zsh fish man; do
+    command -v "$shell" >/dev/null || fail "$shell is not installed: deploy/install-dependencies.sh"
+done
+evgrid completion zsh >"$work/_evgrid"
+# shellcheck disable=SC2016 # the inner shell's
+found=$(env PATH="$EVGRID_BUILD:$PATH" zsh -f -c '
+    compdef() { :; }
+    _describe() { print -r -- "${(P)2}"; }
+    source "$1"
+    words=(evgrid stream describe O) CURRENT=4
+    _evgrid' zsh "$work/_evgrid")
+[ "$found" = 'Order:stream' ] || fail "zsh completes to '$found'"
+evgrid completion fish >"$work/evgrid.fish"
+found=$(env PATH="$EVGRID_BUILD:$PATH" HOME="$work" \
+    fish -N -c "source $work/evgrid.fish; complete -C 'evgrid stream describe O'" | cut -f 1)
+[ "$found" = Order ] || fail "fish completes to '$found'"
 
 say 'the manual pages are installed and can be read'
 for page in evgrid.1 evgridd.8; do
     [ -s "$EVGRID_BUILD/docs/$page" ] || fail "$page was not built"
-    if command -v man >/dev/null; then
-        [ -z "$(man --warnings -E UTF-8 -l -Tutf8 -Z "$EVGRID_BUILD/docs/$page" 2>&1 >/dev/null)" ] ||
-            fail "man warns of $page"
-    fi
+    [ -z "$(man --warnings -E UTF-8 -l -Tutf8 -Z "$EVGRID_BUILD/docs/$page" 2>&1 >/dev/null)" ] ||
+        fail "man warns of $page"
 done
+
+say 'three nodes: top tells who does not answer'
+start_cluster 3
+quietly evgrid cluster wait --for healthy
+silence_is_told() {
+    local status=0
+    kill -STOP "$(node_pid 3)"
+    evgrid top --once --interval 150ms >"$work/top" || status=$?
+    kill -CONT "$(node_pid 3)"
+    quietly evgrid cluster wait --for healthy --timeout 60s
+    [ "$status" -eq 8 ] && grep -qE '^n3 +true +(true|false)( +[0-9]+){3}( +-){5}$' "$work/top"
+}
+wait_until 60 'top ends with 8 while a member that counts as live is silent' silence_is_told
+grep -qE '^n1 +true +(true|false)( +[0-9]+){5} ' "$work/top" || fail "the others did not answer: $(cat "$work/top")"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The programs of examples/ on three nodes, built from what `meson install` installs: publishing while a node dies,
-# following from a kept cursor, withdrawing from one account by several processes at once.
+# following from a kept cursor, withdrawing from one account by several processes at once, listing what is there.
 # shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -14,7 +14,7 @@ export PKG_CONFIG_PATH
 LD_LIBRARY_PATH=$(dirname "$(find "$work/root" -name libevgrid.so.0)")
 prefix=$work/root$(pkg-config --variable=prefix evgrid)
 read -ra flags < <(pkg-config --define-variable=prefix="$prefix" --cflags --libs evgrid)
-for name in publish follow withdraw; do
+for name in publish follow withdraw list; do
     [ -x "$EVGRID_BUILD/examples/example_$name" ] || fail "example_$name was not built"
     quietly cc -std=c11 -Wall -Wextra -Wpedantic -Werror "examples/$name.c" -o "$work/$name" "${flags[@]}"
 done
@@ -73,3 +73,28 @@ made=$(sed 's/made \([0-9]*\),.*/\1/' "$work"/withdrawn? | paste -sd+)
 evgrid view get accounts a-1 -o json | grep -q '"balance":0[,}]' || fail "left: $(evgrid view get accounts a-1)"
 example follow "$work/cursor2" 1 accounts a-1 >"$work/read" || fail 'reading the entry'
 head -n 1 "$work/read" | grep -q '^a-1 {"balance":0,' || fail "the entry is not read: $(cat "$work/read")"
+
+say 'list: the streams and views that there are, and how far each is'
+quietly evgrid stream create Empty
+sed -e 's/^view: .*/view: second/' -e 's/Opened: .*/Opened: {set: {balance: balance}}/' examples/accounts.yaml \
+    >"$work/second.yaml"
+quietly evgrid view apply "$work/second.yaml" --wait --timeout 60s
+sed 's/^view: .*/view: second/' examples/accounts.yaml >"$work/second.yaml"
+quietly evgrid view apply "$work/second.yaml" --wait --timeout 60s
+example list >"$work/listed" || fail 'listing'
+cat >"$work/wanted" <<'END'
+stream Measurement
+stream Account
+stream Empty
+view accounts version 1 answering 271 of 271, entries 1, blocked 0
+view second version 2 answering 271 of 271, entries 1, blocked 0
+END
+diff "$work/wanted" "$work/listed" || fail 'what is listed is not what is there'
+evgrid view ls -o json | python3 -c 'import json, sys
+for view in json.load(sys.stdin):
+    print(*(view[member] for member in ("name", "answering", "entries")))' >"$work/shown"
+printf 'accounts 271 1\nsecond 271 1\n' | diff - "$work/shown" || fail 'view ls shows something else'
+status=0
+example list nobody >/dev/null 2>"$work/stderr" || status=$?
+[ "$status" -eq 1 ] || fail "an unknown view ended with $status"
+grep -q 'UNKNOWN_VIEW' "$work/stderr" || fail "an unknown view: $(cat "$work/stderr")"

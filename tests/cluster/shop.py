@@ -70,7 +70,7 @@ def compare(view, version, paths):
 def marks(view, state):
     if view == "activity":
         return state["version"], state["events"]
-    return "smallest" in state, state["orders"], state["cancelled"]
+    return "smallest" in state, state["orders"] + state["cancelled"], state["cancelled"]
 
 
 class Watch:

@@ -156,3 +156,12 @@ print("evc2." + base64.urlsafe_b64encode(body + check).decode().rstrip("="))
 EOF
 )
 expect 6 BEYOND_END "$program" subscribe --from "$renamed"
+
+say "the how-to's program ends there, too, and prints what is stored"
+mkdir "$work/docs"
+quietly tests/unit/docs_c "$EVGRID_BUILD/client/libevgrid.so" "$work/docs"
+expect 50 'BEYOND_END' "$work/docs/subscribe-1" "$EVGRID_SERVER" "$renamed"
+define_shop
+head -n 100 "$work/events" | quietly evgrid publish
+in_background stdbuf -oL "$work/docs/subscribe-1" "$EVGRID_SERVER" >"$work/howto.out" 2>/dev/null
+wait_until 30 "the how-to's program has printed what is stored" lines_are howto 100

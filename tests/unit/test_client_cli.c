@@ -226,24 +226,141 @@ static void every_verb_has_examples_that_parse(void **state)
 	assert_int_equal(parse_example(&cli, "evgrid nod ls", 13), EXIT_USAGE);
 }
 
+/* What a command line that asks for help prints; with `run`, what its verb prints. */
+static const char *printed(const char *line, bool run)
+{
+	static char said[16384];
+	FILE *kept = stdout;
+	FILE *memory = fmemopen(said, sizeof said, "w");
+	struct cli cli;
+	int rv;
+
+	assert_non_null(memory);
+	memset(said, 0, sizeof said);
+	stdout = memory;
+	rv = parse(&cli, line);
+	if (run && rv == 0)
+		rv = cli.verb->run(&cli);
+	stdout = kept;
+	assert_int_equal(fclose(memory), 0);
+	assert_true(strlen(said) < sizeof said - 1);
+	if (rv != (run ? 0 : -1))
+		fail_msg("'%s' ended with %d", line, rv);
+	return said;
+}
+
+static void assert_says(const char *line, const char *said, const char *text, size_t size)
+{
+	if (memmem(said, strlen(said), text, size) == NULL)
+		fail_msg("'%s' does not say '%.*s' but: %s", line, (int)size, text, said);
+}
+
+/* Everything that the table says of the verb is in the help, and the help is this verb's. */
+static void check_help(const struct verb *verb, const char *line, bool run)
+{
+	const char *said = printed(line, run);
+	char title[120];
+
+	(void)snprintf(title, sizeof title, "evgrid %s%s%s", verb->noun == NULL ? "" : verb->noun,
+		       verb->noun == NULL ? "" : " ", verb->name);
+	if (strncmp(said, title, strlen(title)) != 0)
+		fail_msg("'%s' is no help of %s: %s", line, title, said);
+	assert_says(line, said, verb->arguments, strlen(verb->arguments));
+	assert_says(line, said, verb->summary, strlen(verb->summary));
+	if (verb->details != NULL)
+		assert_says(line, said, verb->details, strlen(verb->details));
+	for (const struct cli_option *o = verb->options; o != NULL && o->name != NULL; o++) {
+		(void)snprintf(title, sizeof title, "  --%s", o->name);
+		assert_says(line, said, title, strlen(title));
+		assert_says(line, said, o->help, strlen(o->help));
+	}
+	for (const struct cli_option *o = cli_common_options; o->name != NULL; o++)
+		assert_says(line, said, o->help, strlen(o->help));
+	for (const char *at = verb->examples; at != NULL && *at != '\0';) {
+		size_t size = strcspn(at, "\n");
+		assert_says(line, said, at, size);
+		at += size + (at[size] == '\n');
+	}
+}
+
 static void every_verb_has_help(void **state)
 {
-	struct cli cli;
 	char line[120];
 
 	(void)state;
 	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
+		const char *noun = verb->noun == NULL ? "" : verb->noun;
+		const char *space = verb->noun == NULL ? "" : " ";
 		uint32_t options = 0;
-		(void)snprintf(line, sizeof line, "%s %s --help", verb->noun == NULL ? "" : verb->noun, verb->name);
-		assert_int_equal(parse(&cli, line), -1);
-		assert_non_null(verb->summary);
+
+		(void)snprintf(line, sizeof line, "%s%s%s --help", noun, space, verb->name);
+		check_help(verb, line, false);
+		(void)snprintf(line, sizeof line, "%s%s%s word -h", noun, space, verb->name);
+		check_help(verb, line, false);
+		(void)snprintf(line, sizeof line, "help %s%s%s", noun, space, verb->name);
+		check_help(verb, line, true);
 		assert_true(verb->positionals_max <= CLI_POSITIONALS_MAX);
 		for (const struct cli_option *o = verb->options; o != NULL && o->name != NULL; o++)
 			options++;
 		assert_true(options + common_option_count() <= CLI_VALUES_MAX);
 	}
-	assert_int_equal(parse(&cli, "cluster"), -1);
-	assert_int_equal(parse(&cli, "-h"), -1);
+}
+
+/* A noun lists its verbs and no others; a verb above others names them; two words that name nothing are refused. */
+static void nouns_have_help(void **state)
+{
+	const char *said = printed("view", false);
+	struct cli cli;
+
+	(void)state;
+	assert_says("view", said, "  view get VIEW", 15);
+	assert_null(strstr(said, "  stream create"));
+	said = printed("help view", true);
+	assert_says("help view", said, "  view get VIEW", 15);
+	assert_says("help", printed("help", true), "  stream create NAME", 20);
+	assert_says("-h", printed("-h", false), "  stream create NAME", 20);
+	assert_says("help history", printed("help history", true), "  history check FILE...", 23);
+	assert_null(strstr(printed("help replay", true), "Beneath it"));
+	assert_int_equal(parse(&cli, "help publish events"), 0);
+	assert_int_equal(cli.verb->run(&cli), EXIT_USAGE);
+	assert_int_equal(parse(&cli, "help history chekc"), 0);
+	assert_int_equal(cli.verb->run(&cli), EXIT_USAGE);
+}
+
+/* A fault's line on stderr. */
+static const char *fault_of(int error, bool change)
+{
+	static char said[1024];
+	FILE *kept = stderr;
+	FILE *memory = fmemopen(said, sizeof said, "w");
+
+	assert_non_null(memory);
+	memset(said, 0, sizeof said);
+	stderr = memory;
+	if (change)
+		assert_int_equal(cli_fail_change(error, "stream %s", "Order"), exit_code_of(error));
+	else
+		assert_int_equal(cli_fail_outcome(error, EVG_UNKNOWN, "look", "line %d", 7), exit_code_of(error));
+	stderr = kept;
+	assert_int_equal(fclose(memory), 0);
+	return said;
+}
+
+static void changes_tell_their_outcome(void **state)
+{
+	(void)state;
+	assert_string_equal(
+		fault_of(EVG_OUTCOME_UNKNOWN, true),
+		"evgrid: stream Order: the outcome is unknown (outcome: unknown) [OUTCOME_UNKNOWN]; give the "
+		"command again: what is done already stays as it is\n");
+	assert_string_equal(fault_of(EVG_TIMEOUT, true),
+			    "evgrid: stream Order: the deadline passed (outcome: applied) [TIMEOUT]; wait until all "
+			    "members have heard of it\n");
+	assert_string_equal(fault_of(EVG_EXISTS, true),
+			    "evgrid: stream Order: it exists already with other settings (outcome: not applied) "
+			    "[EXISTS]; describe it, or choose another name\n");
+	assert_string_equal(fault_of(EVG_OUTCOME_UNKNOWN, false),
+			    "evgrid: line 7 (outcome: unknown) [OUTCOME_UNKNOWN]; look\n");
 }
 
 static void near_words_are_found(void **state)
@@ -351,7 +468,9 @@ int main(void)
 		cmocka_unit_test(server_comes_from_option_environment_or_default),
 		cmocka_unit_test(wrong_use_is_refused),
 		cmocka_unit_test(every_verb_has_help),
+		cmocka_unit_test(nouns_have_help),
 		cmocka_unit_test(every_verb_has_examples_that_parse),
+		cmocka_unit_test(changes_tell_their_outcome),
 		cmocka_unit_test(near_words_are_found),
 		cmocka_unit_test(numbers_and_times_are_read),
 		cmocka_unit_test(errors_have_their_exit_codes),

@@ -1,4 +1,5 @@
-/* The list of errors, and the page of the reference that is made of it (--write: docs/generate). */
+/* The list of errors, and the page of the reference that is made of it (--write: docs/generate).
+ * The numbers that the public header gives its codes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #define PAGE EVGRID_SOURCE_ROOT "/docs/reference/errors.md"
+#define HEADER EVGRID_SOURCE_ROOT "/client/evgrid.h"
 
 /* --- helpers: the page -------------------------------------------------------------------------------------- */
 
@@ -122,6 +124,27 @@ static void page_of_the_reference_is_the_list(void **state)
 	free(page);
 }
 
+/* Every EVG_ code of the public header bears the registry's number. */
+static void public_header_numbers_codes_alike(void **state)
+{
+	char *header = file_read(HEADER);
+	size_t found = 0;
+
+	(void)state;
+	for (const char *at = header; (at = strstr(at, "\n\tEVG_")) != NULL; at++) {
+		char name[64] = "";
+		int number = -1;
+
+		if (sscanf(at, "\n\tEVG_%63[A-Z_] = %d", name, &number) != 2 || number == 0)
+			continue;
+		found++;
+		if (strcmp(error_name(number), name) != 0)
+			fail_msg("evgrid.h: EVG_%s = %d, which is %s", name, number, error_name(number));
+	}
+	assert_true(found >= 35);
+	free(header);
+}
+
 static int page_save(void)
 {
 	FILE *out = fopen(PAGE, "wb");
@@ -141,6 +164,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(numbers_rise_and_names_and_texts_are_there),
 		cmocka_unit_test(unknown_code_is_internal),
 		cmocka_unit_test(page_of_the_reference_is_the_list),
+		cmocka_unit_test(public_header_numbers_codes_alike),
 	};
 
 	if (argc == 2 && strcmp(argv[1], "--write") == 0) /* docs/generate */
