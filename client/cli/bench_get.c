@@ -1,5 +1,5 @@
-/* bench get: reads of a view's entries, linearizable or as of a time, by the keys that bench publish writes. One under way is a blocking
- * call, unless call-backs are asked for; of more, each answer's call-back hands in the next read. */
+/* bench get: reads of a view's entries, linearizable or as of a time, by the keys that bench publish writes. One under
+ * way is a blocking call, unless call-backs are asked for; of more, each answer's call-back hands in the next read. */
 #include <inttypes.h>
 #include <stdlib.h>
 
