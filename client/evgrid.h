@@ -21,6 +21,7 @@
  *   EVG_FOREIGN     who answers at the addresses belongs to another cluster than the one this handle began with
  *   EVG_NOT_PRIMARY, EVG_NOT_CONTROLLER, EVG_STALE_LEASE, EVG_NOT_READY
  *                   the cluster was electing or starting until the time was up: ask again
+ *   EVG_WRONG_PARTITION   the node that was named has no replica of the partition
  *   EVG_VERSION     the node speaks another version of the protocol
  *   EVG_MALFORMED, EVG_CHECKSUM, EVG_INTERNAL
  *                   a defect, of Evgrid or of a disk: report it
@@ -45,7 +46,7 @@ extern "C" {
 #define EVG_STAGES 6 /* source, enrich, persist, view, publish, complete */
 #define EVG_PARTITIONS 271
 
-/* Every code that the functions below return; their numbers never change. */
+/* The codes that a program may meet; their numbers never change. */
 enum {
 	EVG_OK = 0,
 	EVG_MEMORY = 1,
@@ -54,6 +55,7 @@ enum {
 	EVG_VERSION = 4,
 	EVG_LIMIT = 5,
 	EVG_EMPTY = 7,
+	EVG_WRONG_PARTITION = 8,
 	EVG_UNKNOWN_STREAM = 9,
 	EVG_UNKNOWN_VIEW = 10,
 	EVG_CHECK_FAILED = 15,
@@ -201,7 +203,8 @@ typedef void (*evg_done)(void *user, const evg_completion *completion);
  *   EVG_NOT_ENOUGH_REPLICAS, EVG_DISK_FULL   beyond below_minimum_ms: publish again when the cluster is well
  *   EVG_OUTCOME_UNKNOWN      the deadline passed while an answer was outstanding
  *   EVG_TIMEOUT, EVG_CONNECT, EVG_FOREIGN    the deadline passed: no answer, no member, or another cluster's
- *   EVG_BUSY, EVG_NOT_PRIMARY, EVG_NOT_READY, EVG_STALE_LEASE   the same; what it was refused for last
+ *   EVG_BUSY, EVG_NOT_PRIMARY, EVG_NOT_READY, EVG_STALE_LEASE   the same; what it was refused for last (seldom another
+ *                            code of docs/reference/errors.md)
  *   EVG_UNKNOWN_STREAM, EVG_EMPTY, EVG_LIMIT, EVG_VERSION       refused by the primary
  *   EVG_CLOSED               evg_close was called
  *   EVG_MEMORY, EVG_MALFORMED, EVG_CHECKSUM, EVG_INTERNAL       a defect, or no memory */
@@ -263,12 +266,12 @@ typedef void (*evg_got)(void *user, const evg_entry *entry); /* the entry is val
  * waits in this view, or is on its way back); EVG_NOT_READY (a new view is being filled; and before its first answer);
  * EVG_NOT_YET (AT_LEAST, AS_OF: not applied in time); EVG_BEFORE_FIRST, EVG_NO_PAST (AS_OF); EVG_BAD_VIEW (the nodes
  * cannot use its definition); EVG_EMPTY (no key), EVG_LIMIT (a key too long, a state too large to send), EVG_USAGE (no
- * such node), EVG_NOT_ENOUGH_REPLICAS; and a request's. */
+ * such node or mode); and a request's. */
 int evg_view_get(evg *grid, const char *view, const evg_read *read, evg_entry *entry);
 
 /* The same without waiting, and of the key's own partition only. An error is either returned, and got is not called, or
- * (EVG_OK) told in the entry: EVG_UNKNOWN_VIEW, EVG_EMPTY, EVG_LIMIT, EVG_USAGE (no such node), EVG_BUSY, EVG_MEMORY
- * and EVG_CLOSED are returned, the others told. It may be called in a callback. */
+ * (EVG_OK) told in the entry: EVG_UNKNOWN_VIEW, EVG_EMPTY, EVG_LIMIT, EVG_USAGE (no such node or mode), EVG_BUSY,
+ * EVG_MEMORY and EVG_CLOSED are returned, the others told. It may be called in a callback. */
 int evg_view_get_async(evg *grid, const char *view, const evg_read *read, evg_got got, void *user);
 
 /* Many keys of one view in one call: what belongs to one shard travels together. entries: one for each read, each to be
@@ -277,8 +280,7 @@ int evg_view_get_async(evg *grid, const char *view, const evg_read *read, evg_go
 int evg_view_get_many(evg *grid, const char *view, const evg_read *reads, size_t count, evg_entry *entries);
 
 /* The version of a key in a stream: the count of its events; 0: it has none. EVG_OK; EVG_UNKNOWN_STREAM, EVG_NOT_YET
- * (AT_LEAST), EVG_EMPTY, EVG_LIMIT, EVG_USAGE (no such node, or a mode AS_OF), EVG_NOT_ENOUGH_REPLICAS; and a
- * request's. */
+ * (AT_LEAST), EVG_EMPTY, EVG_LIMIT, EVG_USAGE (no such node, or a mode AS_OF); and a request's. */
 int evg_key_version(evg *grid, const char *stream, const evg_read *read, uint64_t *version);
 
 void evg_entry_free(evg_entry *entry); /* may be called twice */
@@ -338,7 +340,7 @@ typedef struct evg_scan_entry {
  * or AT_LEAST with all partitions, in a callback), EVG_LIMIT (a key or page too large), EVG_MEMORY, EVG_CLOSED. */
 int evg_view_scan_open(evg *grid, const char *view, const evg_scan_options *options, evg_scan **scan);
 /* Valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; EVG_NOT_YET (AT_LEAST), EVG_NOT_READY (the view is being
- * filled), EVG_UNKNOWN_VIEW (dropped meanwhile), EVG_NOT_ENOUGH_REPLICAS, and a request's: may be called again. */
+ * filled), EVG_BAD_VIEW (the nodes cannot use its definition), and a request's: may be called again. */
 int evg_view_scan_next(evg_scan *scan, evg_scan_entry *entry);
 void evg_view_scan_close(evg_scan *scan); /* NULL is allowed */
 
@@ -371,7 +373,7 @@ typedef struct evg_record {
 
 /* A replay runs over what is committed when it first looks at a partition, and ends there. NULL options: everything.
  * EVG_OK; EVG_UNKNOWN_STREAM; EVG_FOREIGN (a cursor of another cluster); EVG_USAGE (no cursor, node or partition of
- * that name, in a callback); EVG_MEMORY, EVG_CLOSED. */
+ * that name, in a callback); EVG_MEMORY. */
 int evg_replay_open(evg *grid, const evg_replay_options *options, evg_replay **replay);
 
 /* The next event; what the record points to is valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; a request's:

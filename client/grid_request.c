@@ -243,10 +243,16 @@ static void entry_from(const struct core_result *result, evg_entry *entry)
 	};
 }
 
-static int read_sync(evg *grid, struct named *named, evg_entry *entry)
+/* A node would take another mode for garbage; what is no view has no past. */
+static bool mode_fits(const evg_read *read, evg_read_mode most)
+{
+	return (unsigned)read->mode <= (unsigned)most;
+}
+
+static int read_sync(evg *grid, struct named *named, bool fits, evg_entry *entry)
 {
 	struct grid_answer answer = {.grid = grid};
-	int rv = grid_is_own_thread(grid) ? ERROR_USAGE : read_resolve(grid, named, true);
+	int rv = grid_is_own_thread(grid) || !fits ? ERROR_USAGE : read_resolve(grid, named, true);
 
 	*entry = (evg_entry){0};
 	if (rv == 0)
@@ -358,7 +364,7 @@ int evg_view_get(evg *grid, const char *view, const evg_read *from_read, evg_ent
 {
 	struct core_read read = read_from(from_read);
 	struct named named = {.view = span_of_text(view), .node = from_read->node, .read = &read};
-	int rv = read_sync(grid, &named, entry);
+	int rv = read_sync(grid, &named, mode_fits(from_read, EVG_READ_AS_OF_TIME), entry);
 
 	if (rv != ERROR_NOT_FOUND || read.partition_key.size > 0 || !may_search(read.mode))
 		return rv;
@@ -370,7 +376,7 @@ int evg_key_version(evg *grid, const char *stream, const evg_read *from_read, ui
 	struct core_read read = read_from(from_read);
 	struct named named = {.stream = span_of_text(stream), .node = from_read->node, .read = &read};
 	evg_entry entry;
-	int rv = read_sync(grid, &named, &entry);
+	int rv = read_sync(grid, &named, mode_fits(from_read, EVG_READ_LOCAL), &entry);
 
 	if (rv == ERROR_NOT_FOUND)
 		rv = 0; /* no event yet: version 0 */
@@ -407,7 +413,8 @@ static void many_begin(evg *grid, const struct named *named, const evg_read *rea
 	for (size_t i = 0; i < count; i++) {
 		struct core_read read = read_from(&reads[i]);
 		uint64_t tag;
-		int rv = request_begin(grid, many_told, &ones[i], &tag);
+		int rv = mode_fits(&reads[i], EVG_READ_AS_OF_TIME) ? request_begin(grid, many_told, &ones[i], &tag)
+								   : ERROR_USAGE;
 
 		read.view_id = named->read->view_id;
 		read.node_id = named->read->node_id;
@@ -488,7 +495,9 @@ int evg_view_get_async(evg *grid, const char *view, const evg_read *from_read, e
 	struct core_read read = read_from(from_read);
 	struct named named = {.view = span_of_text(view), .node = from_read->node, .read = &read};
 	struct got *got = malloc(sizeof *got);
-	int rv = got == NULL ? ERROR_MEMORY : read_resolve(grid, &named, !grid_is_own_thread(grid));
+	int rv = got == NULL                                  ? ERROR_MEMORY
+		 : !mode_fits(from_read, EVG_READ_AS_OF_TIME) ? ERROR_USAGE
+							      : read_resolve(grid, &named, !grid_is_own_thread(grid));
 
 	if (rv == 0) {
 		*got = (struct got){got_callback, user};

@@ -179,7 +179,7 @@ static void publish_line(struct publish *publish, const char *text, size_t size)
 	publish->first_refusal = publish->first_refusal == 0 ? error : publish->first_refusal;
 	if (error == EVG_UNKNOWN_STREAM) {
 		(void)cli_unknown_live(publish->cli, error, "stream", stream);
-		cli_say("line %" PRIu64 " was not published", publish->line);
+		cli_say("line %" PRIu64 " was not published (outcome: not applied)", publish->line);
 		return;
 	}
 	(void)cli_fail_outcome(error, EVG_NOT_APPLIED, NULL, "line %" PRIu64 ": %s", publish->line,

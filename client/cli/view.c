@@ -77,7 +77,8 @@ static int wait_until_it_answers(struct cli *cli, struct span name)
 		int error = evg_view_progress_get(cli->grid, text, cli->timeout_ms, &progress);
 
 		if (error != 0)
-			rv = cli_fail(error, "view %s", text);
+			rv = cli_fail_outcome(error, EVG_APPLIED, NULL, "view %s, waiting: %s", text,
+					      evg_error_text(error));
 		progress_update(&shown, progress.filled_percent);
 		over = progress.answering == PARTITION_COUNT || grid_now_ms() >= deadline_ms;
 		if (rv == 0 && !over)
@@ -85,11 +86,12 @@ static int wait_until_it_answers(struct cli *cli, struct span name)
 	}
 	progress_end(&shown);
 	if (rv == 0 && progress.answering < PARTITION_COUNT)
-		rv = cli_refuse(ERROR_TIMEOUT, "see evgrid view ls, or give a longer --timeout",
-				"not in time: the new version of %.*s answers on %u of %u partitions, and is filled to "
-				"%u %%",
-				(int)name.size, (const char *)name.data, progress.answering, PARTITION_COUNT,
-				progress.filled_percent);
+		rv = cli_fail_outcome(
+			ERROR_TIMEOUT, EVG_APPLIED, "see evgrid view ls, or give a longer --timeout",
+			"not in time: the new version of %.*s answers on %u of %u partitions, and is filled to "
+			"%u %%",
+			(int)name.size, (const char *)name.data, progress.answering, PARTITION_COUNT,
+			progress.filled_percent);
 	return rv;
 }
 

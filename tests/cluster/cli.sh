@@ -100,7 +100,8 @@ expect 6 "line 1: the key's version is 1, none is expected (outcome: not applied
 expect 6 "line 1: the key's version is 1, 7 is expected (outcome: not applied) [CHECK_FAILED]" \
     "$program" publish --stream Order --expect-version 7 "$work/order"
 expect 8 'line 1: no stream (outcome: not applied) [BAD_EVENT]; give --stream' "$program" publish "$work/order"
-expect 4 "no stream 'Ordr'" "$program" publish --stream Ordr "$work/order"
+expect 4 "no stream 'Ordr'; did you mean 'Order'? [UNKNOWN_STREAM]" "$program" publish --stream Ordr "$work/order"
+expect 4 'line 1 was not published (outcome: not applied)' "$program" publish --stream Ordr "$work/order"
 echo '{"specversion":"1.0", id}' >"$work/order"
 expect 8 'line 1, column 23: ' "$program" publish --stream Order "$work/order"
 expect 8 '(outcome: not applied) [BAD_EVENT]; mend the line named' "$program" publish --stream Order "$work/order"
