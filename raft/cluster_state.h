@@ -113,8 +113,9 @@ void output_send(struct cluster *cluster, enum message_kind message, uint32_t no
 		 uint16_t items, struct buffer *body);
 void output_send_node(struct cluster *cluster, enum message_kind message, uint32_t node_id, uint16_t items,
 		      struct buffer *body);
-void output_notice(struct cluster *cluster, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void output_fatal(struct cluster *cluster, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void output_notice(struct cluster *cluster, struct cluster_notice notice, struct span text);
+void output_fatal(struct cluster *cluster, enum cluster_fatal fatal, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 void output_map_changed(struct cluster *cluster);
 void output_contacts(struct cluster *cluster);
 void outputs_free(struct cluster *cluster);
