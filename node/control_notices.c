@@ -29,6 +29,10 @@ void control_notice(const struct control *control, const struct cluster_output *
 	case NOTICE_CLOCK_RIGHT: LOG_EVENT(log, cluster_clock_right, .name = output->text); break;
 	case NOTICE_OWN_CLOCK_OFF: LOG_EVENT(log, cluster_own_clock_off); break;
 	case NOTICE_OWN_CLOCK_RIGHT: LOG_EVENT(log, cluster_own_clock_right); break;
+	case NOTICE_MEMBER_LIVE: LOG_EVENT(log, cluster_member_live, .name = output->text); break;
+	case NOTICE_MEMBER_LOST: LOG_EVENT(log, cluster_member_lost, .name = output->text); break;
+	case NOTICE_MEMBER_STOPPED: LOG_EVENT(log, cluster_member_stopped, .name = output->text); break;
+	case NOTICE_COUNT: abort();
 	}
 }
 

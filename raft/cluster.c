@@ -184,21 +184,6 @@ static void leader_notice(struct cluster *cluster)
 	output_map_changed(cluster);
 }
 
-static void losses_tell(struct cluster *cluster)
-{
-	struct cluster_notice suspect = {.kind = NOTICE_SUSPECT_ELECTED, .total = cluster->metadata.suspect_elections};
-	struct cluster_notice forced = {.kind = NOTICE_FORCED_ELECTION, .total = cluster->metadata.forced_elections};
-
-	suspect.count = suspect.total - cluster->suspect_elections_told;
-	forced.count = forced.total - cluster->forced_elections_told;
-	if (suspect.total > cluster->suspect_elections_told)
-		output_notice(cluster, suspect, SPAN_NULL);
-	if (forced.total > cluster->forced_elections_told)
-		output_notice(cluster, forced, span_of_text(cluster->metadata.forced_reason));
-	cluster->suspect_elections_told = suspect.total;
-	cluster->forced_elections_told = forced.total;
-}
-
 void cluster_settle(struct cluster *cluster)
 {
 	if (cluster->state == CLUSTER_FAILED || !cluster->raft.started || cluster->raft.closing)
@@ -206,7 +191,7 @@ void cluster_settle(struct cluster *cluster)
 	map_publish(cluster);
 	leader_notice(cluster);
 	propose_applied(cluster);
-	losses_tell(cluster);
+	notices_tell(cluster);
 	clock_tell(cluster);
 	controller_settle(cluster);
 }

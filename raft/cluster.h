@@ -104,6 +104,10 @@ enum cluster_notice_kind {
 	NOTICE_CLOCK_RIGHT,          /* text: the node */
 	NOTICE_OWN_CLOCK_OFF,
 	NOTICE_OWN_CLOCK_RIGHT,
+	NOTICE_MEMBER_LIVE,    /* text: the node; it takes part in the cluster */
+	NOTICE_MEMBER_LOST,    /* text: the node; silent, or another process now: no clean stop */
+	NOTICE_MEMBER_STOPPED, /* text: the node; cleanly */
+	NOTICE_COUNT
 };
 
 struct cluster_notice {
