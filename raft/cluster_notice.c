@@ -1,5 +1,5 @@
-/* What of the applied metadata people should hear: who comes and goes, and elections that may have lost events. Said once
- * by every node.
+/* What of the applied metadata people should hear: who comes and goes, and elections that may have lost events. Said
+ * once by every node.
  *
  * Members are told from this process's own registration on: what was applied before is of earlier days. Losses are told
  * from the beginning, so again after a restart: nobody should overlook one because a node was down. */
