@@ -199,7 +199,7 @@ static void put_entry(struct line *line, const struct entry *entry, const void *
 {
 	put_text(line, "event", entry->name);
 	if (entry->code != ERROR_NONE)
-		put_text(line, "code", error_name(entry->code));
+		put_text(line, "code", error_name((int)entry->code));
 	put_text(line, "cause", entry->cause);
 	if (entry->cause != NULL) /* for `,"outcome":""`, `,"next":""` */
 		line->limit -= strlen(entry->outcome) + strlen(entry->next) + TAIL_KEYS_BYTES;

@@ -61,7 +61,7 @@ static void tell_alarm(const struct logging *log, const struct shard_event *even
 	case SHARD_EVENT_REBUILD:
 		TELL(rebuild, .observed = reason_text(event->reason), .end_offset = event->offset);
 		break;
-	default: assert(!"an event of a partition that is none"); break;
+	default: assert(false); break; /* not of a partition */
 	}
 }
 
@@ -119,7 +119,7 @@ static void tell_journal(const struct logging *log, uint16_t shard, const struct
 		break;
 	case SHARD_EVENT_SUBSCRIBER_LIVE: TELL_SHARD(subscriber_live, .subscription = event->number); break;
 	case SHARD_EVENT_SUBSCRIBER_STARVED: TELL_SHARD(subscriber_starved, .subscription = event->number); break;
-	default: assert(!"an event of a shard that is none"); break;
+	default: assert(false); break; /* not of a shard */
 	}
 }
 
