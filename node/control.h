@@ -42,6 +42,7 @@ struct control_counters {
 	struct logging_limit garbage;
 	struct logging_limit hello;
 	struct logging_limit refused;
+	struct logging_limit unregistered;
 	uint64_t link_drops;
 	uint64_t answer_drops;
 };
@@ -121,7 +122,7 @@ void control_client_result(struct control *control, const struct propose_result 
 void control_push_maps(struct control *control); /* to every subscriber that lacks something */
 
 /* control_notices.c */
-void control_notice(const struct control *control, const struct cluster_output *output);
+void control_notice(struct control *control, const struct cluster_output *output);
 _Noreturn void control_cluster_failed(const struct control *control, const struct cluster_output *output);
 
 /* control_outputs.c */

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-void control_notice(const struct control *control, const struct cluster_output *output)
+void control_notice(struct control *control, const struct cluster_output *output)
 {
 	const struct cluster_notice *notice = &output->notice;
 	const struct logging *log = control->log;
@@ -13,7 +13,10 @@ void control_notice(const struct control *control, const struct cluster_output *
 	case NOTICE_TWO_NODES: LOG_EVENT(log, cluster_two_nodes, .observed_nodes = 2); break;
 	case NOTICE_FOUNDERS_DIFFER: LOG_EVENT(log, cluster_founders_differ); break;
 	case NOTICE_OUTSIDER: LOG_EVENT(log, cluster_outsider, .name = control->values->node_name); break;
-	case NOTICE_REGISTRATION_REFUSED: LOG_EVENT(log, cluster_registration_refused, .observed = output->text); break;
+	case NOTICE_REGISTRATION_REFUSED:
+		LOG_LIMITED(log, &control->counters.unregistered, control->now_ms, cluster_registration_refused,
+			    .observed = output->text);
+		break;
 	case NOTICE_SUSPECT_ELECTED:
 		LOG_EVENT(log, cluster_suspect_elected, .observed_elections = notice->count, .total = notice->total);
 		break;

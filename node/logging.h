@@ -56,7 +56,7 @@ enum log_event {
 		_exit(1);                           \
 	} while (0)
 
-/* One kind of line that strangers can cause at will; owned by the thread that logs it. */
+/* One kind of line that strangers can cause at will, or that comes again and again; the logging thread owns it. */
 struct logging_limit {
 	uint64_t next_ms;
 	uint64_t waiting; /* occurrences since the last line */

@@ -32,11 +32,12 @@ struct partition_thread_config {
 	struct shard_config shard;
 };
 
-/* What strangers and links cause, by kind. */
+/* What strangers and links cause, and what is said again and again, by kind. */
 struct partition_counters {
 	struct logging_limit garbage;
 	struct logging_limit hello;
 	struct logging_limit refused;
+	struct logging_limit unsound;
 	uint64_t link_drops;
 	uint64_t answer_drops;
 };
@@ -90,6 +91,6 @@ _Noreturn void partition_fatal(const struct partition_thread *thread, const char
 
 /* shard_events.c */
 void partition_tell_event(struct partition_thread *thread, const struct shard_event *event);
-void partition_tell_out(const struct partition_thread *thread, const struct shard_proposal *proposal);
+void partition_tell_out(struct partition_thread *thread, const struct shard_proposal *proposal);
 
 #endif

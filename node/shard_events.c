@@ -137,10 +137,10 @@ void partition_tell_event(struct partition_thread *thread, const struct shard_ev
 		tell_partition(log, event);
 }
 
-/* A replica that is not sound: said once a proposal, loudly. */
-void partition_tell_out(const struct partition_thread *thread, const struct shard_proposal *proposal)
+/* Asked again until it is done, and maybe for all partitions of the shard. */
+void partition_tell_out(struct partition_thread *thread, const struct shard_proposal *proposal)
 {
 	if (proposal->kind == PROPOSE_OUT)
-		LOG_EVENT(thread->config.log, partition_unsound, .partition = proposal->partition,
-			  .version = proposal->version);
+		LOG_LIMITED(thread->config.log, &thread->counters.unsound, thread->now_ms, partition_unsound,
+			    .partition = proposal->partition, .version = proposal->version);
 }

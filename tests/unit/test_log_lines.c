@@ -218,12 +218,54 @@ static void every_notice_of_the_cluster_has_its_line(void **state)
 	free(control);
 }
 
+/* It is asked again several times a second, for as long as it is refused. */
+static void a_registration_that_is_refused_is_told_once_a_second(void **state)
+{
+	const struct cluster_output output = {.notice = {.kind = NOTICE_REGISTRATION_REFUSED}, .text = "what"};
+	struct control *control = calloc(1, sizeof *control);
+	char line[LOGGING_LINE_BYTES + 1];
+	struct capture capture;
+
+	(void)state;
+	assert_non_null(control);
+	control->log = &log_all;
+	begin(&capture);
+	for (control->now_ms = 5000; control->now_ms <= 6200; control->now_ms += 300)
+		control_notice(control, &output);
+	end(&capture, line);
+	expect_line(line, "observed=what|suppressed=0|total=1|observed=what|suppressed=3|total=5");
+	assert_null(strstr(line, "total=2"));
+	free(control);
+}
+
+/* Each time it asks, each of up to 271 partitions. */
+static void a_replica_that_asks_again_is_told_once_a_second(void **state)
+{
+	struct partition_thread *thread = calloc(1, sizeof *thread);
+	const struct shard_proposal out = {.kind = PROPOSE_OUT, .partition = 5, .version = 6};
+	char line[LOGGING_LINE_BYTES + 1];
+	struct capture capture;
+
+	(void)state;
+	assert_non_null(thread);
+	thread->config.log = &log_all;
+	begin(&capture);
+	for (thread->now_ms = 5000; thread->now_ms <= 6200; thread->now_ms += 300)
+		partition_tell_out(thread, &out);
+	end(&capture, line);
+	expect_line(line, "suppressed=0|total=1|suppressed=3|total=5");
+	assert_null(strstr(line, "total=2"));
+	free(thread);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_event_of_a_shard_has_its_line),
 		cmocka_unit_test(a_replica_that_asks_to_be_left_out_is_told),
 		cmocka_unit_test(every_notice_of_the_cluster_has_its_line),
+		cmocka_unit_test(a_registration_that_is_refused_is_told_once_a_second),
+		cmocka_unit_test(a_replica_that_asks_again_is_told_once_a_second),
 	};
 
 	return cmocka_run_group_tests_name("log_lines", tests, NULL, NULL);

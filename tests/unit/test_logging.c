@@ -58,7 +58,7 @@ static void logfmt_quotes_what_needs_it(void **state)
 	assert_non_null(
 		strstr(text, " level=info node=n1 event=node.serving node_id=7 node_epoch=18446744073709551615\n"));
 	assert_non_null(strstr(text, " event=cluster.clock_right name=plain\n"));
-	assert_non_null(strstr(text, " event=partition.state_differs code=INTERNAL cause=\"this node's views"));
+	assert_non_null(strstr(text, " event=partition.state_differs code=UNSOUND cause=\"this node's views"));
 	assert_non_null(strstr(text, " observed_digest=0000000000000abc expected_digest=0000000000000000 outcome=\""));
 	write_line(LOGGING_LOGFMT, "two words", text, sizeof text);
 	assert_non_null(strstr(text, " name=\"two words\"\n"));
