@@ -12,17 +12,21 @@
 
 #define ENVIRONMENT_PREFIX "EVGRID_"
 
-void config_error(struct config *config, const char *format, ...)
+void config_error(struct config *config, int code, const char *next, const char *format, ...)
 {
+	uint32_t index = config->error_count++;
+	char *cause = NULL;
 	va_list arguments;
 
-	if (config->error_count < CONFIG_ERRORS_MAX) {
-		va_start(arguments, format);
-		if (vasprintf(&config->errors[config->error_count], format, arguments) < 0)
-			config->errors[config->error_count] = NULL;
-		va_end(arguments);
-	}
-	config->error_count++;
+	if (index >= CONFIG_ERRORS_MAX)
+		return;
+	va_start(arguments, format);
+	if (vasprintf(&cause, format, arguments) < 0)
+		cause = NULL;
+	va_end(arguments);
+	if (cause == NULL || asprintf(&config->errors[index], "%s [%s]; %s", cause, error_name(code), next) < 0)
+		config->errors[index] = NULL;
+	free(cause);
 }
 
 void config_init(struct config *config)
@@ -62,13 +66,13 @@ static void take(struct config *config, const char *name, const char *text, enum
 
 	if (index == SIZE_MAX) {
 		nearest = config_schema_nearest(name);
-		config_error(config, "%s: unknown key '%s'%s%s%s", shown, name,
-			     nearest == NULL ? "" : ": the nearest is '", nearest == NULL ? "" : nearest,
-			     nearest == NULL ? "" : "'");
+		config_error(config, ERROR_BAD_CONFIG, nearest == NULL ? CONFIG_NEXT_KEY : CONFIG_NEXT_NEAREST,
+			     "%s: unknown key '%s'%s%s%s", shown, name, nearest == NULL ? "" : ": the nearest is '",
+			     nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'");
 		return;
 	}
 	if (config_value_parse(&schema[index], text, &config->values, why) != 0) {
-		config_error(config, "%s: %s: %s", shown, name, why);
+		config_error(config, ERROR_BAD_CONFIG, CONFIG_NEXT_VALUE, "%s: %s: %s", shown, name, why);
 		return;
 	}
 	config->origins[index] = (struct config_origin){source, 0, 0};
@@ -117,7 +121,8 @@ void config_read_flag(struct config *config, const char *argument)
 	if (equals == NULL && index != SIZE_MAX && config_schema(&count)[index].type == CONFIG_BOOLEAN)
 		take(config, name, "true", CONFIG_FLAG, shown);
 	else if (equals == NULL && index != SIZE_MAX)
-		config_error(config, "%s: expected --%s=VALUE", shown, name);
+		config_error(config, ERROR_BAD_CONFIG, "give it a value", "%s: expected --%s=VALUE, found no value",
+			     shown, name);
 	else
 		take(config, name, equals == NULL ? "" : equals + 1, CONFIG_FLAG, shown);
 }
@@ -224,14 +229,17 @@ static void check_members(struct config *config)
 	for (uint32_t i = 0; i < members->count; i++) {
 		for (uint32_t j = 0; j < i; j++) {
 			if (strcmp(members->list[i].name, members->list[j].name) == 0)
-				config_error(config, "cluster.members: '%s' stands twice", members->list[i].name);
+				config_error(config, ERROR_BAD_CONFIG, "give each member a name of its own",
+					     "cluster.members: '%s' stands twice", members->list[i].name);
 			if (strcmp(members->list[i].address, members->list[j].address) == 0)
-				config_error(config, "cluster.members: '%s' and '%s' have the same address %s",
+				config_error(config, ERROR_BAD_CONFIG, "give each member an address of its own",
+					     "cluster.members: '%s' and '%s' have the same address %s",
 					     members->list[j].name, members->list[i].name, members->list[i].address);
 		}
 	}
 	if (members->count > 0 && config->values.node_name[0] != '\0' && own_member(&config->values) == NULL)
-		config_error(config, "cluster.members: node.name '%s' is not among them", config->values.node_name);
+		config_error(config, ERROR_BAD_CONFIG, "add it to the list, or use a name of the list",
+			     "cluster.members: node.name '%s' is not among them", config->values.node_name);
 }
 
 static void check(struct config *config)
@@ -240,20 +248,24 @@ static void check(struct config *config)
 	uint64_t founders = v->members.count == 0 ? 1 : v->members.count;
 
 	if (v->node_name[0] == '\0')
-		config_error(config, "node.name: missing: give the node a name, or use --dev for a single node");
+		config_error(config, ERROR_BAD_CONFIG, "give the node a name, or use --dev for a single node",
+			     "node.name: missing");
 	if (v->data_directory[0] == '\0')
-		config_error(config, "data.dir: missing: name a directory, or use --dev for a single node");
+		config_error(config, ERROR_BAD_CONFIG, "name a directory, or use --dev for a single node",
+			     "data.dir: missing");
 	check_members(config);
 	if (v->replication_factor > founders)
-		config_error(config, "cluster.replication_factor: %lu is more than the %lu founders",
+		config_error(config, ERROR_BAD_CONFIG, "lower it, or name more founders in cluster.members",
+			     "cluster.replication_factor: %lu is more than the %lu founders",
 			     (unsigned long)v->replication_factor, (unsigned long)founders);
 	if (v->minimum_isr > v->replication_factor)
-		config_error(config, "cluster.minimum_isr: %lu is more than the replication factor %lu",
+		config_error(config, ERROR_BAD_CONFIG, "lower it, or raise cluster.replication_factor",
+			     "cluster.minimum_isr: %lu is more than the replication factor %lu",
 			     (unsigned long)v->minimum_isr, (unsigned long)v->replication_factor);
 	if (!v->insecure && !is_loopback(v->listen_address))
-		config_error(config,
+		config_error(config, ERROR_BAD_CONFIG, "set insecure: true if that is meant",
 			     "listen.address: %s is not a loopback address, and without keys everybody who reaches "
-			     "it could read, write and command: set insecure: true if that is meant",
+			     "it could read, write and command",
 			     v->listen_address);
 }
 
@@ -273,4 +285,6 @@ void config_print_errors(const struct config *config, FILE *out)
 		fprintf(out, "evgridd: %s\n", config->errors[i] == NULL ? "out of memory" : config->errors[i]);
 	if (config->error_count > CONFIG_ERRORS_MAX)
 		fprintf(out, "evgridd: and %u more\n", config->error_count - CONFIG_ERRORS_MAX);
+	fprintf(out, "evgridd: refused, %u fault%s in the configuration: nothing was started, no data was touched\n",
+		config->error_count, config->error_count == 1 ? "" : "s");
 }

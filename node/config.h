@@ -6,6 +6,7 @@
 
 #include "node/logging.h"
 #include "proto/bytes.h"
+#include "proto/error.h"
 #include "proto/limits.h"
 
 #include <stdio.h>
@@ -14,6 +15,11 @@
 #define CONFIG_ERRORS_MAX 64u     /* of one run; what comes behind is counted */
 #define CONFIG_TEXT_BYTES 256u
 #define CONFIG_PATH_BYTES 1024u
+
+/* Next steps of faults in a configuration. */
+#define CONFIG_NEXT_VALUE "give a value of that form"
+#define CONFIG_NEXT_NEAREST "write it so, if that is meant"
+#define CONFIG_NEXT_KEY "see docs/reference/configuration.md"
 
 struct config_member {
 	char name[NAME_MAX_BYTES + 1];
@@ -86,10 +92,12 @@ void config_apply_dev(struct config *config);
 /* Fills in what follows from other keys, then checks what spans keys. */
 void config_finish(struct config *config);
 
-void config_error(struct config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void config_print_errors(const struct config *config, FILE *out);
-void config_print(const struct config *config, FILE *out); /* YAML, each value with its source */
-void config_print_reference(FILE *out);                    /* docs/reference/configuration.md */
+/* Keeps "cause, wanted and found [CODE]; next step". */
+void config_error(struct config *config, int code, const char *next, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void config_print_errors(const struct config *config, FILE *out); /* and the outcome */
+void config_print(const struct config *config, FILE *out);        /* YAML, each value with its source */
+void config_print_reference(FILE *out);                           /* docs/reference/configuration.md */
 
 /* --- the schema, for the readers and printers -------------------------------------------------------------------- */
 
@@ -122,7 +130,7 @@ const struct config_key *config_schema(size_t *count);
 size_t config_schema_find(const char *name);         /* SIZE_MAX: no such key */
 const char *config_schema_nearest(const char *name); /* NULL: nothing comes near */
 
-/* Parses text as the key's type into the values. 0, or 1 with what was expected in `why`. */
+/* Parses text as the key's type into the values. 0, or 1 with what was expected, and found, in `why`. */
 int config_value_parse(const struct config_key *key, const char *text, struct config_values *values,
 		       char why[CONFIG_TEXT_BYTES]);
 /* Writes the value as a file would hold it, lists as [a, b]. */

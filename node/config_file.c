@@ -16,9 +16,9 @@ struct place {
 	const char *file;
 };
 
-static void error_at(struct place *place, const yaml_node_t *node, const char *text)
+static void error_at(struct place *place, const yaml_node_t *node, const char *next, const char *text)
 {
-	config_error(place->config, "%s:%zu:%zu: %s", place->file, node->start_mark.line + 1,
+	config_error(place->config, ERROR_BAD_CONFIG, next, "%s:%zu:%zu: %s", place->file, node->start_mark.line + 1,
 		     node->start_mark.column + 1, text);
 }
 
@@ -30,8 +30,20 @@ static void unknown_key(struct place *place, const yaml_node_t *node, const char
 	if (nearest != NULL)
 		snprintf(text, sizeof text, "unknown key '%s': the nearest is '%s'", name, nearest);
 	else
-		snprintf(text, sizeof text, "unknown key '%s': see docs/reference/configuration.md", name);
-	error_at(place, node, text);
+		snprintf(text, sizeof text, "unknown key '%s'", name);
+	error_at(place, node, nearest == NULL ? CONFIG_NEXT_KEY : CONFIG_NEXT_NEAREST, text);
+}
+
+/* What stands there, for "expected ..., found ...". */
+static void shape_wanted(const yaml_node_t *node, const char *wanted, char text[CONFIG_TEXT_BYTES])
+{
+	if (node->type == YAML_SEQUENCE_NODE)
+		snprintf(text, CONFIG_TEXT_BYTES, "expected %s, found a list", wanted);
+	else if (node->type == YAML_MAPPING_NODE)
+		snprintf(text, CONFIG_TEXT_BYTES, "expected %s, found keys", wanted);
+	else
+		snprintf(text, CONFIG_TEXT_BYTES, "expected %s, found '%.100s'", wanted,
+			 (const char *)node->data.scalar.value);
 }
 
 /* A scalar's text, or a sequence's scalars joined by commas. 0, 1: another shape, or too long. */
@@ -77,17 +89,16 @@ static void take_value(struct place *place, const char *name, const yaml_node_t 
 	if (place->config->origins[index].source == CONFIG_FILE) {
 		snprintf(line, sizeof line, "key '%s' stands twice, first in line %u", name,
 			 place->config->origins[index].line);
-		error_at(place, key_node, line);
+		error_at(place, key_node, "leave one of them", line);
 		return;
 	}
 	if (node_text(place, node, key->type == CONFIG_MEMBERS, text, sizeof text) != 0)
-		snprintf(why, sizeof why, "expected %s",
-			 key->type == CONFIG_MEMBERS ? "a list of name=host:port" : "one value");
+		shape_wanted(node, key->type == CONFIG_MEMBERS ? "a list of name=host:port" : "one value", why);
 	else if (config_value_parse(key, text, &place->config->values, why) == 0)
 		why[0] = '\0';
 	if (why[0] != '\0') {
 		snprintf(line, sizeof line, "%s: %s", name, why);
-		error_at(place, node, line);
+		error_at(place, node, CONFIG_NEXT_VALUE, line);
 		return;
 	}
 	place->config->origins[index] = (struct config_origin){CONFIG_FILE, (uint32_t)key_node->start_mark.line + 1,
@@ -109,7 +120,7 @@ static bool section_exists(const char *name)
 /* The root (section NULL) or one section. */
 static void take_mapping(struct place *place, const char *section, const yaml_node_t *mapping)
 {
-	char name[CONFIG_TEXT_BYTES];
+	char name[CONFIG_TEXT_BYTES], why[CONFIG_TEXT_BYTES];
 	yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
 
 	for (; pair < mapping->data.mapping.pairs.top; pair++) {
@@ -117,16 +128,18 @@ static void take_mapping(struct place *place, const char *section, const yaml_no
 		yaml_node_t *value = yaml_document_get_node(place->document, pair->value);
 
 		if (key->type != YAML_SCALAR_NODE || key->data.scalar.length > CONFIG_TEXT_BYTES / 4) {
-			error_at(place, key, "expected the name of a key");
+			shape_wanted(key, "the name of a key", why);
+			error_at(place, key, CONFIG_NEXT_KEY, why);
 			continue;
 		}
 		snprintf(name, sizeof name, "%s%s%s", section == NULL ? "" : section, section == NULL ? "" : ".",
 			 (const char *)key->data.scalar.value);
 		if (section == NULL && section_exists(name)) {
+			shape_wanted(value, "a section: its keys, indented", why);
 			if (value->type == YAML_MAPPING_NODE)
 				take_mapping(place, name, value);
 			else if (value->type != YAML_SCALAR_NODE || value->data.scalar.length > 0)
-				error_at(place, value, "expected a section: its keys, indented");
+				error_at(place, value, CONFIG_NEXT_KEY, why);
 		} else {
 			take_value(place, name, key, value);
 		}
@@ -137,11 +150,13 @@ static void take_document(struct config *config, const char *file, yaml_document
 {
 	struct place place = {config, document, file};
 	yaml_node_t *root = yaml_document_get_root_node(document);
+	char why[CONFIG_TEXT_BYTES];
 
 	if (root == NULL || (root->type == YAML_SCALAR_NODE && root->data.scalar.length == 0))
 		return; /* empty, or comments only */
 	if (root->type != YAML_MAPPING_NODE) {
-		error_at(&place, root, "expected sections and keys");
+		shape_wanted(root, "sections and keys", why);
+		error_at(&place, root, CONFIG_NEXT_KEY, why);
 		return;
 	}
 	take_mapping(&place, NULL, root);
@@ -153,7 +168,7 @@ void config_read_text(struct config *config, const char *name, const char *text,
 	yaml_document_t document;
 
 	if (!yaml_parser_initialize(&parser)) {
-		config_error(config, "%s: out of memory", name);
+		config_error(config, ERROR_MEMORY, "give the process more memory", "%s: no memory to read it", name);
 		return;
 	}
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
@@ -161,8 +176,9 @@ void config_read_text(struct config *config, const char *name, const char *text,
 		take_document(config, name, &document);
 		yaml_document_delete(&document);
 	} else {
-		config_error(config, "%s:%zu:%zu: not YAML: %s", name, parser.problem_mark.line + 1,
-			     parser.problem_mark.column + 1, parser.problem == NULL ? "unreadable" : parser.problem);
+		config_error(config, ERROR_BAD_CONFIG, "mend the line named", "%s:%zu:%zu: not YAML: %s", name,
+			     parser.problem_mark.line + 1, parser.problem_mark.column + 1,
+			     parser.problem == NULL ? "unreadable" : parser.problem);
 	}
 	yaml_parser_delete(&parser);
 }
@@ -175,19 +191,22 @@ void config_read_file(struct config *config, const char *path)
 
 	config->file = path;
 	if (file == NULL) {
-		config_error(config, "%s: cannot be read: %s", path, strerror(errno));
+		config_error(config, ERROR_IO, "check the path and its rights", "%s: cannot be read: %s", path,
+			     strerror(errno));
 		return;
 	}
 	text = malloc(FILE_MAX_BYTES + 1);
 	if (text == NULL) {
-		config_error(config, "%s: out of memory", path);
+		config_error(config, ERROR_MEMORY, "give the process more memory", "%s: no memory to read it", path);
 		goto done;
 	}
 	size = fread(text, 1, FILE_MAX_BYTES + 1, file);
 	if (ferror(file))
-		config_error(config, "%s: cannot be read: %s", path, strerror(errno));
+		config_error(config, ERROR_IO, "check the path and its rights", "%s: cannot be read: %s", path,
+			     strerror(errno));
 	else if (size > FILE_MAX_BYTES)
-		config_error(config, "%s: larger than %u bytes", path, FILE_MAX_BYTES);
+		config_error(config, ERROR_BAD_CONFIG, "name the configuration's file",
+			     "%s: expected at most %u bytes, found more", path, FILE_MAX_BYTES);
 	else
 		config_read_text(config, path, text, size);
 done:

@@ -192,7 +192,7 @@ static int parse_members(const char *text, struct config_members *members, char 
 	return 0;
 }
 
-int config_value_parse(const struct config_key *key, const char *text, struct config_values *values,
+static int value_parse(const struct config_key *key, const char *text, struct config_values *values,
 		       char why[CONFIG_TEXT_BYTES])
 {
 	void *to = (char *)values + key->place;
@@ -214,6 +214,19 @@ int config_value_parse(const struct config_key *key, const char *text, struct co
 	case CONFIG_CHOICE: assert(key->size_bytes == sizeof(unsigned)); return parse_choice(key, text, to, why);
 	case CONFIG_MEMBERS: return parse_members(text, to, why);
 	}
+	return 1;
+}
+
+int config_value_parse(const struct config_key *key, const char *text, struct config_values *values,
+		       char why[CONFIG_TEXT_BYTES])
+{
+	size_t used;
+
+	if (value_parse(key, text, values, why) == 0)
+		return 0;
+	used = strlen(why);
+	if (key->type != CONFIG_MEMBERS) /* of a list the member is named */
+		snprintf(why + used, CONFIG_TEXT_BYTES - used, ", found '%.100s'", text);
 	return 1;
 }
 

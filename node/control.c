@@ -10,11 +10,14 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-_Noreturn void control_fatal(const struct control *control, const char *what, const char *why)
+_Noreturn void control_directory_failed(const struct control *control, const char *why)
 {
-	logging_event(control->log, LOGGING_ERROR, "node.fatal",
-		      FIELDS(FIELD_TEXT("what", what), FIELD_TEXT("why", why)));
-	_exit(1);
+	LOG_FATAL(control->log, directory_failed, .path = control->directory->path, .observed = why);
+}
+
+_Noreturn void control_out_of_memory(const struct control *control, const char *operation)
+{
+	LOG_FATAL(control->log, node_out_of_memory, .operation = operation);
 }
 
 /* --- the inbox ------------------------------------------------------------------------------------------ */
@@ -116,7 +119,7 @@ static void on_signal(uv_signal_t *handle, int number)
 {
 	struct control *control = handle->data;
 
-	logging_event(control->log, LOGGING_INFO, "node.signal", FIELDS(FIELD_TEXT("signal", strsignal(number))));
+	LOG_EVENT(control->log, node_signal, .signal = strsignal(number));
 	if (control->state >= CONTROL_HANDING_OVER)
 		_exit(128 + number); /* the second one: at once */
 	control->now_ms = clock_boot_ms();
@@ -125,10 +128,9 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* --- start ---------------------------------------------------------------------------------------------- */
 
-static int refuse(const struct control *control, const char *what, const char *why)
+static int refuse(const struct control *control, const char *operation, const char *why)
 {
-	logging_event(control->log, LOGGING_ERROR, "control.refused",
-		      FIELDS(FIELD_TEXT("what", what), FIELD_TEXT("why", why)));
+	LOG_EVENT(control->log, node_refused, .operation = operation, .observed = why);
 	return 1;
 }
 
@@ -173,15 +175,18 @@ int control_init(struct control *control, const struct control_config *config)
 	memcpy(control->self.cluster_id, config->directory->identity.cluster_id, 16);
 	control_inbox_init(&control->inbox, wake, control);
 	if (getrandom(control->fresh_cluster_id, 16, 0) != 16)
-		return refuse(control, "random bytes", strerror(errno));
+		return refuse(control, "taking random bytes", strerror(errno));
 	if (guests_init(&control->guests, (uint32_t)config->values->clients + NODES_MAX) != 0)
-		return refuse(control, "memory", strerror(ENOMEM));
+		return refuse(control, "memory for connections", strerror(ENOMEM));
 	control->router = socket_bind(config->factory, config->values->listen_address, &control->port);
-	if (control->router == NULL)
-		return refuse(control, "binding the control port", strerror(errno));
+	if (control->router == NULL) {
+		LOG_EVENT(control->log, node_not_bound, .socket = "control", .host = config->values->listen_address,
+			  .port = config->values->listen_control, .observed = strerror(errno));
+		return 1;
+	}
 	rv = uv_loop_init(&control->loop);
 	rv = rv != 0 ? rv : start_handles(control);
-	return rv == 0 ? 0 : refuse(control, "event loop", uv_strerror(rv));
+	return rv == 0 ? 0 : refuse(control, "making the event loop", uv_strerror(rv));
 }
 
 /* --- the end -------------------------------------------------------------------------------------------- */
@@ -218,5 +223,5 @@ void control_deinit(struct control *control)
 	guests_deinit(&control->guests);
 	control_inbox_deinit(&control->inbox);
 	if (uv_loop_close(&control->loop) != 0)
-		logging_event(control->log, LOGGING_ERROR, "node.loop_open", FIELDS());
+		LOG_EVENT(control->log, node_loop_open);
 }

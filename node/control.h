@@ -42,6 +42,7 @@ struct control_counters {
 	struct logging_limit garbage;
 	struct logging_limit hello;
 	struct logging_limit refused;
+	struct logging_limit unregistered;
 	uint64_t link_drops;
 	uint64_t answer_drops;
 };
@@ -104,10 +105,11 @@ void control_deinit(struct control *control);
 
 /* --- for the files of this thread only ------------------------------------------------------------------ */
 
-_Noreturn void control_fatal(const struct control *control, const char *what, const char *why);
+_Noreturn void control_directory_failed(const struct control *control, const char *why);
+_Noreturn void control_out_of_memory(const struct control *control, const char *operation);
 
 /* control_raft.c: the only file that knows libraft's disk code. */
-int control_raft_open(struct control *control); /* 0, or 1 with the reason logged */
+void control_raft_open(struct control *control); /* what goes wrong ends the process */
 void control_raft_close(struct control *control);
 
 /* control_receive.c */
@@ -118,6 +120,10 @@ int control_answer(struct control *control, struct guest *guest, struct buffer *
 void control_client_message(struct control *control, struct guest *guest, const struct message *message);
 void control_client_result(struct control *control, const struct propose_result *result);
 void control_push_maps(struct control *control); /* to every subscriber that lacks something */
+
+/* control_notices.c */
+void control_notice(struct control *control, const struct cluster_output *output);
+_Noreturn void control_cluster_failed(const struct control *control, const struct cluster_output *output);
 
 /* control_outputs.c */
 void control_carry_out(struct control *control); /* all that the cluster has for us */

@@ -88,8 +88,8 @@ void control_client_message(struct control *control, struct guest *guest, const 
 			control->maps_due = true;
 		break;
 	case SERVICE_STRANGER:
-		logging_limited(control->log, &control->counters.garbage, control->now_ms, LOGGING_WARN,
-				"control.garbage", "a client's message of a kind that does not belong here");
+		LOG_LIMITED(control->log, &control->counters.garbage, control->now_ms, control_garbage,
+			    .observed = "a client's message of a kind that does not belong here");
 		guests_remove(&control->guests, guest);
 		break;
 	}

@@ -85,6 +85,22 @@ static bool is_zero(const uint8_t id[16])
 	return memcmp(id, zero, 16) == 0;
 }
 
+static void id_text(const uint8_t id[16], char text[33])
+{
+	for (size_t i = 0; i < 16; i++)
+		snprintf(text + 2 * i, 3, "%02x", id[i]);
+}
+
+static _Noreturn void refuse_cluster(const struct control *control, const uint8_t id[16])
+{
+	char members[33], held[33];
+
+	id_text(id, members);
+	id_text(control->directory->identity.cluster_id, held);
+	LOG_FATAL(control->log, directory_foreign, .path = control->directory->path, .observed_cluster = members,
+		  .expected_cluster = held);
+}
+
 /* The directory belongs to the cluster it first served in, for ever. */
 static void check_cluster_id(struct control *control, const uint8_t id[16])
 {
@@ -93,8 +109,7 @@ static void check_cluster_id(struct control *control, const uint8_t id[16])
 	if (is_zero(id))
 		return;
 	if (!is_zero(held) && memcmp(held, id, 16) != 0)
-		control_fatal(control, "directory",
-			      "its data belongs to another cluster than the members it speaks with");
+		refuse_cluster(control, id);
 	memcpy(control->self.cluster_id, id, 16);
 }
 
@@ -106,7 +121,7 @@ static void tell_map(struct control *control)
 	check_cluster_id(control, map->cluster_id);
 	share = map_share_new(map);
 	if (share == NULL)
-		control_fatal(control, "map", "out of memory");
+		control_out_of_memory(control, "the cluster map");
 	for (uint64_t i = 0; i < control->values->shards; i++)
 		inbox_put_map(&control->shards[i].inbox, share);
 	map_share_drop(share);
@@ -132,15 +147,14 @@ static void take_registration(struct control *control, const struct cluster_outp
 	identity->interval_sync = control->values->sync_ms != 0;
 	identity->proof_epoch = 0;
 	if (directory_write(control->directory, why) != DIRECTORY_DONE)
-		control_fatal(control, "directory", why);
+		control_directory_failed(control, why);
 	cluster_serve(control->cluster, output->node_epoch);
 	control->self.sender = cluster_sender(control->cluster);
 	for (uint64_t i = 0; i < control->values->shards; i++)
 		inbox_put_registration(&control->shards[i].inbox, output->node_id, output->node_epoch);
 	tell_map(control);
 	tell_contacts(control);
-	logging_event(control->log, LOGGING_INFO, "node.serving",
-		      FIELDS(FIELD_NUMBER("node_id", output->node_id), FIELD_NUMBER("node_epoch", output->node_epoch)));
+	LOG_EVENT(control->log, node_serving, .node_id = output->node_id, .node_epoch = output->node_epoch);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------ */
@@ -159,10 +173,8 @@ static void carry_out_one(struct control *control, struct cluster_output *output
 				       output->node_id);
 		break;
 	case CLUSTER_IS_STOPPED: control_stopped(control, output->node_epoch); break;
-	case CLUSTER_NOTICE:
-		logging_event(control->log, LOGGING_INFO, "cluster.notice", FIELDS(FIELD_TEXT("text", output->text)));
-		break;
-	case CLUSTER_FATAL: control_fatal(control, "cluster", output->text);
+	case CLUSTER_NOTICE: control_notice(control, output); break;
+	case CLUSTER_FATAL: control_cluster_failed(control, output);
 	}
 }
 

@@ -40,7 +40,7 @@ static void transport_close(struct raft_uv_transport *transport, raft_uv_transpo
 	done(transport);
 }
 
-int control_raft_open(struct control *control)
+void control_raft_open(struct control *control)
 {
 	char path[CONFIG_PATH_BYTES + 16];
 	int rv;
@@ -48,7 +48,7 @@ int control_raft_open(struct control *control)
 	snprintf(path, sizeof path, "%s/raft", control->directory->path);
 	control->disk = calloc(1, sizeof *control->disk);
 	if (control->disk == NULL)
-		control_fatal(control, "raft", "out of memory");
+		control_out_of_memory(control, "the metadata's store");
 	control->disk->transport.version = 1;
 	control->disk->transport.init = transport_init;
 	control->disk->transport.listen = transport_listen;
@@ -56,16 +56,10 @@ int control_raft_open(struct control *control)
 	control->disk->transport.close = transport_close;
 	memset(&control->io, 0, sizeof control->io);
 	rv = raft_uv_init(&control->io, &control->loop, path, &control->disk->transport);
-	if (rv != 0) {
-		logging_event(control->log, LOGGING_ERROR, "raft.refused",
-			      FIELDS(FIELD_TEXT("path", path), FIELD_TEXT("why", raft_strerror(rv))));
-		free(control->disk);
-		control->disk = NULL;
-		return 1;
-	}
+	if (rv != 0)
+		LOG_FATAL(control->log, metadata_store_failed, .observed = raft_strerror(rv));
 	control->io.version = 2;
 	raft_uv_set_auto_recovery(&control->io, false); /* a corrupt store is an operator's matter, never guessed at */
-	return 0;
 }
 
 void control_raft_close(struct control *control)

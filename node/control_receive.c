@@ -36,8 +36,7 @@ static void garbage(struct control *control, struct span id, const char *why)
 {
 	struct guest *guest = guests_find(&control->guests, id);
 
-	logging_limited(control->log, &control->counters.garbage, control->now_ms, LOGGING_WARN, "control.garbage",
-			why);
+	LOG_LIMITED(control->log, &control->counters.garbage, control->now_ms, control_garbage, .observed = why);
 	if (guest != NULL)
 		guests_remove(&control->guests, guest);
 }
@@ -55,8 +54,8 @@ static void take_hello(struct control *control, struct span id, const struct mes
 		return;
 	}
 	if (outcome != HELLO_TAKEN)
-		logging_limited(control->log, &control->counters.refused, control->now_ms, LOGGING_WARN,
-				"control.hello_refused", hello_outcome_text(outcome));
+		LOG_LIMITED(control->log, &control->counters.refused, control->now_ms, control_hello_refused,
+			    .observed = hello_outcome_text(outcome));
 	if (outcome == HELLO_TAKEN && guest->role == GUEST_PEER)
 		return;
 	hello_welcome_frame(&control->self, &frame);

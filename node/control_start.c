@@ -47,7 +47,7 @@ static void fill_directory(const struct control *control, struct cluster_directo
 	directory->proof_epoch = identity->proof_epoch;
 	directory->damaged = control->damaged;
 	if (directory_raft_empty(control->directory, &directory->raft_empty, why) != DIRECTORY_DONE)
-		control_fatal(control, "directory", why);
+		control_directory_failed(control, why);
 }
 
 static void fill_config(const struct control *control, struct cluster_config *config)
@@ -78,15 +78,14 @@ void control_start_cluster(struct control *control)
 
 	assert(control->cluster == NULL);
 	if (config == NULL)
-		control_fatal(control, "cluster", "out of memory");
+		control_out_of_memory(control, "the cluster's configuration");
 	fill_config(control, config);
-	if (control_raft_open(control) != 0)
-		control_fatal(control, "raft", "its store cannot be opened");
+	control_raft_open(control);
 	control->now_ms = clock_boot_ms();
 	control->cluster = cluster_new(config, &control->io, control->now_ms);
 	free(config);
 	if (control->cluster == NULL)
-		control_fatal(control, "cluster", "out of memory");
+		control_out_of_memory(control, "the cluster");
 	control->self.sender = cluster_sender(control->cluster);
 	control->state = CONTROL_RUNNING;
 	cluster_start(control->cluster, control->now_ms);

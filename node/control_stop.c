@@ -17,8 +17,7 @@ static const char *const state_names[] = {"recovering", "running", "handing-over
 static void move(struct control *control, enum control_state state)
 {
 	assert(state > control->state);
-	logging_event(control->log, LOGGING_INFO, "node.stopping",
-		      FIELDS(FIELD_TEXT("from", state_names[control->state]), FIELD_TEXT("to", state_names[state])));
+	LOG_EVENT(control->log, node_stopping, .from = state_names[control->state], .to = state_names[state]);
 	control->state = state;
 }
 
@@ -131,10 +130,12 @@ void control_stop_tick(struct control *control)
 		move(control, CONTROL_ENDED);
 	if (control->state >= CONTROL_QUIETING && control->state < CONTROL_ENDED &&
 	    (spent_ms > limit_ms || is_alone(control))) {
-		logging_event(control->log, LOGGING_WARN, "node.stop_unconfirmed",
-			      FIELDS(FIELD_TEXT("why", "the cluster did not answer in time: no clean-stop proof")));
 		if (control->state == CONTROL_QUIETING)
-			control_fatal(control, "stop", "a shard did not come to rest");
+			LOG_FATAL(control->log, node_shard_not_resting,
+				  .observed_shards = (uint64_t)__builtin_popcount(control->stopped),
+				  .expected_shards = control->values->shards);
+		LOG_EVENT(control->log, node_stop_unconfirmed, .step = state_names[control->state],
+			  .observed_ms = spent_ms, .expected_ms = limit_ms);
 		move(control, CONTROL_ENDED);
 	}
 }
@@ -147,6 +148,6 @@ void control_stopped(struct control *control, uint64_t node_epoch)
 		return;
 	control->directory->identity.proof_epoch = node_epoch;
 	if (directory_write(control->directory, why) != DIRECTORY_DONE)
-		control_fatal(control, "directory", why);
+		control_directory_failed(control, why);
 	control->consented = true;
 }

@@ -1,12 +1,18 @@
-/* Log lines on stderr, in logfmt or JSON: one function, stable event names, fields with a type. Any thread: a line is
- * formatted on the caller's stack and leaves in one write(2), so lines never mix and nothing is locked. */
+/* Log lines on stderr, in logfmt or JSON. Every line is an entry of the registry node/logging.def, which gives it its
+ * name, level and fields, and to trouble its code, cause, outcome and next step. A line: ts, level, node, event, code,
+ * cause, the fields in the registry's order, outcome, next.
+ *
+ * LOG_EVENT(log, area_fact, .field = value, ...) writes one; a name or a field that the registry does not have does not
+ * compile. Any thread: a line is formatted on the caller's stack and leaves in one write(2), so lines never mix and
+ * nothing is locked. */
 #ifndef EVGRID_NODE_LOGGING_H
 #define EVGRID_NODE_LOGGING_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <unistd.h>
 
-#define LOGGING_LINE_BYTES 2048u        /* a longer line is cut */
+#define LOGGING_LINE_BYTES 2048u        /* of a longer line values are cut; outcome and next step stay whole */
 #define LOGGING_LIMIT_INTERVAL_MS 1000u /* what strangers cause is told at most this often per kind */
 
 enum logging_level { LOGGING_DEBUG, LOGGING_INFO, LOGGING_WARN, LOGGING_ERROR };
@@ -18,34 +24,60 @@ struct logging {
 	const char *node; /* its name, in every line; NULL before it is known */
 };
 
-enum logging_kind { LOGGING_TEXT, LOGGING_NUMBER, LOGGING_HEX };
+/* The values of each entry: struct log_AREA_FACT, one member a field. */
+#define TEXT(name, meaning) const char *name;
+#define NUMBER(name, meaning) uint64_t name;
+#define HEX(name, meaning) uint64_t name;
+#define FIXED(name, value, meaning)
+#define EVENT(area, fact, level, meaning, fields) \
+	struct log_##area##_##fact {              \
+		fields                            \
+	};
+#define TROUBLE(area, fact, level, code, cause, outcome, next, fields) EVENT(area, fact, level, cause, fields)
+#include "node/logging.def"
 
-struct logging_field {
-	const char *key; /* NULL ends the list */
-	enum logging_kind kind;
-	const char *text;
-	uint64_t number;
+enum log_event {
+#define TEXT(name, meaning)
+#define NUMBER(name, meaning)
+#define HEX(name, meaning)
+#define FIXED(name, value, meaning)
+#define EVENT(area, fact, level, meaning, fields) LOG_##area##_##fact,
+#define TROUBLE(area, fact, level, code, cause, outcome, next, fields) LOG_##area##_##fact,
+#include "node/logging.def"
+	LOG_EVENT_COUNT
 };
 
-#define FIELD_TEXT(name, value) ((struct logging_field){.key = (name), .kind = LOGGING_TEXT, .text = (value)})
-#define FIELD_NUMBER(name, value) ((struct logging_field){.key = (name), .kind = LOGGING_NUMBER, .number = (value)})
-#define FIELD_HEX(name, value) ((struct logging_field){.key = (name), .kind = LOGGING_HEX, .number = (value)})
-#define FIELDS(...) ((const struct logging_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}})
+#define LOG_EVENT(log, event, ...) logging_write((log), LOG_##event, &(const struct log_##event){__VA_ARGS__})
 
-/* One line: time, level, node, event, then the fields in order. */
-void logging_event(const struct logging *log, enum logging_level level, const char *event,
-		   const struct logging_field *fields);
+/* The same, then the process ends: nothing waits, nothing is written any more. */
+#define LOG_FATAL(log, event, ...)                  \
+	do {                                        \
+		LOG_EVENT(log, event, __VA_ARGS__); \
+		_exit(1);                           \
+	} while (0)
 
-/* One kind of line that strangers can cause at will; owned by the thread that logs it. */
+/* One kind of line that strangers can cause at will, or that comes again and again; the logging thread owns it. */
 struct logging_limit {
 	uint64_t next_ms;
+	uint64_t waiting; /* occurrences since the last line */
 	uint64_t suppressed;
 	uint64_t total;
 };
 
-/* Counts an occurrence; the line is written at most once an interval, with how many there were since the last one. */
-void logging_limited(const struct logging *log, struct logging_limit *limit, uint64_t now_ms, enum logging_level level,
-		     const char *event, const char *detail);
+/* Counts an occurrence; the line (an entry that has REPEATED) is written at most once an interval, with how many were
+ * left out. */
+#define LOG_LIMITED(log, limit, now_ms, event, ...)                                                       \
+	do {                                                                                              \
+		if (logging_limit_passes((limit), (now_ms)))                                              \
+			LOG_EVENT(log, event, .suppressed = (limit)->suppressed, .total = (limit)->total, \
+				  __VA_ARGS__);                                                           \
+	} while (0)
+
+bool logging_limit_passes(struct logging_limit *limit, uint64_t now_ms);
+
+/* Use LOG_EVENT. `values` is the event's struct log_AREA_FACT. */
+void logging_write(const struct logging *log, enum log_event event, const void *values);
+const char *logging_name(enum log_event event); /* "area.fact" */
 
 int logging_level_parse(const char *text, enum logging_level *level); /* 0, or 1: no such level */
 

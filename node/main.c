@@ -87,7 +87,8 @@ int main(int argc, char **argv)
 		return NODE_EXIT_USAGE;
 	}
 	if (options_read(&options, argc, argv, NULL, NULL, why, sizeof why) != 0) {
-		fprintf(stderr, "evgridd: %s\n", why);
+		fprintf(stderr, "evgridd: %s [%s]; nothing was started: see evgridd --help\n", why,
+			error_name(ERROR_USAGE));
 		return NODE_EXIT_USAGE;
 	}
 	if (print_text(options.action, &result))

@@ -21,10 +21,10 @@ struct node {
 	struct control *control;
 };
 
-static void tell_error(const struct node *node, const char *what, const char *why)
+static enum node_exit refuse(const struct node *node, const char *operation, int error)
 {
-	logging_event(&node->log, LOGGING_ERROR, "node.refused",
-		      FIELDS(FIELD_TEXT("what", what), FIELD_TEXT("why", why)));
+	LOG_EVENT(&node->log, node_refused, .operation = operation, .observed = strerror(error));
+	return NODE_EXIT_FAULT;
 }
 
 /* Memory is asked for once, at start. */
@@ -39,27 +39,19 @@ static enum node_exit node_init(struct node *node, const struct config_values *v
 	node->directory = DIRECTORY_NULL;
 	node->shards = calloc(values->shards, sizeof *node->shards);
 	node->control = calloc(1, sizeof *node->control);
-	if (node->shards == NULL || node->control == NULL) {
-		tell_error(node, "memory", strerror(ENOMEM));
-		return NODE_EXIT_FAULT;
-	}
+	if (node->shards == NULL || node->control == NULL)
+		return refuse(node, "memory for the shards", ENOMEM);
 	while (node->incarnation == 0) {
-		if (getrandom(&node->incarnation, sizeof node->incarnation, 0) != sizeof node->incarnation) {
-			tell_error(node, "random bytes", strerror(errno));
-			return NODE_EXIT_FAULT;
-		}
+		if (getrandom(&node->incarnation, sizeof node->incarnation, 0) != sizeof node->incarnation)
+			return refuse(node, "taking random bytes", errno);
 	}
 	if (directory_open(&node->directory, values->data_directory, values->node_name, (uint16_t)values->shards,
 			   why) != DIRECTORY_DONE) {
-		tell_error(node, "data directory", why);
+		LOG_EVENT(&node->log, directory_refused, .path = values->data_directory, .observed = why);
 		return NODE_EXIT_DIRECTORY;
 	}
 	rv = socket_factory_init(&node->factory, node->incarnation, (int)values->io_threads);
-	if (rv != 0) {
-		tell_error(node, "ZeroMQ", strerror(rv));
-		return NODE_EXIT_FAULT;
-	}
-	return NODE_EXIT_DONE;
+	return rv == 0 ? NODE_EXIT_DONE : refuse(node, "starting ZeroMQ", rv);
 }
 
 static enum node_exit make_control(struct node *node)
@@ -128,15 +120,11 @@ static enum node_exit tell_ports(const struct node *node, const char *ports_file
 
 	for (uint16_t i = 0; i < ports.shard_count; i++)
 		shard_ports[i] = node->shards[i].port;
-	logging_event(&node->log, LOGGING_INFO, "node.listening",
-		      FIELDS(FIELD_TEXT("host", ports.host), FIELD_NUMBER("control", ports.control),
-			     FIELD_NUMBER("first_shard", shard_ports[0]), FIELD_NUMBER("shards", ports.shard_count),
-			     FIELD_TEXT("version", EVGRID_VERSION)));
+	LOG_EVENT(&node->log, node_listening, .host = ports.host, .control = ports.control,
+		  .first_shard = shard_ports[0], .shards = ports.shard_count, .version = EVGRID_VERSION);
 	if (ports_file != NULL)
 		rv = ports_file_write(ports_file, &ports);
-	if (rv != 0)
-		tell_error(node, "ports file", strerror(rv));
-	return rv == 0 ? NODE_EXIT_DONE : NODE_EXIT_FAULT;
+	return rv == 0 ? NODE_EXIT_DONE : refuse(node, "writing the ports file", rv);
 }
 
 static enum node_exit start_shards(struct node *node)
@@ -144,10 +132,8 @@ static enum node_exit start_shards(struct node *node)
 	for (uint64_t i = 0; i < node->values->shards; i++) {
 		int rv = partition_thread_start(&node->shards[i]);
 
-		if (rv != 0) {
-			tell_error(node, "threads", strerror(rv));
-			return NODE_EXIT_FAULT;
-		}
+		if (rv != 0)
+			return refuse(node, "starting threads", rv);
 	}
 	return NODE_EXIT_DONE;
 }
@@ -200,6 +186,6 @@ enum node_exit node_run(const struct config_values *values, const char *ports_fi
 	directory_deinit(&node.directory);
 	free(node.shards);
 	free(node.control);
-	logging_event(&node.log, LOGGING_INFO, "node.stopped", FIELDS());
+	LOG_EVENT(&node.log, node_stopped);
 	return NODE_EXIT_DONE;
 }

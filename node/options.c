@@ -85,7 +85,7 @@ int options_read(struct node_options *options, int argc, char **argv, void (*key
 			if (key != NULL)
 				key(data, argv[i]);
 		} else {
-			(void)snprintf(why, why_size, "'%s' is no option: see evgridd --help", argv[i]);
+			(void)snprintf(why, why_size, "'%s' is no option", argv[i]);
 			return 1;
 		}
 	}

@@ -1,5 +1,5 @@
-/* Carrying out what a shard's turn asks for: messages to peers and clients, disk requests, proposals, log lines.
- * Partition thread. */
+/* Carrying out what a shard's turn asks for: messages to peers and clients, disk requests, proposals; log lines by
+ * shard_events.c. Partition thread. */
 #include "node/partition_thread.h"
 
 #include "raft/command.h"
@@ -178,68 +178,6 @@ static void propose_ends(struct partition_thread *thread, const struct shard_out
 	control_inbox_put_command_take(thread->config.control, thread->config.shard.index, &bytes);
 }
 
-/* --- events --------------------------------------------------------------------------------------------- */
-
-struct event_line {
-	const char *name;
-	enum logging_level level;
-};
-
-static const struct event_line event_lines[] = {
-	[SHARD_EVENT_PRIMARY] = {"partition.primary", LOGGING_DEBUG},
-	[SHARD_EVENT_TRUNCATED] = {"partition.truncated", LOGGING_INFO},
-	[SHARD_EVENT_ISR_SHRINK] = {"partition.isr_shrink", LOGGING_DEBUG},
-	[SHARD_EVENT_ISR_GROW] = {"partition.isr_grow", LOGGING_DEBUG},
-	[SHARD_EVENT_DUPLICATE] = {"partition.duplicate", LOGGING_DEBUG},
-	[SHARD_EVENT_TAIL_CUT] = {"journal.tail_cut", LOGGING_WARN},
-	[SHARD_EVENT_QUARANTINED] = {"journal.quarantined", LOGGING_ERROR},
-	[SHARD_EVENT_RECOVERED] = {"journal.recovered", LOGGING_DEBUG},
-	[SHARD_EVENT_SEALED] = {"partition.sealed", LOGGING_DEBUG},
-	[SHARD_EVENT_SNAPSHOT] = {"partition.snapshot", LOGGING_DEBUG},
-	[SHARD_EVENT_SNAPSHOT_LOADED] = {"partition.snapshot_loaded", LOGGING_DEBUG},
-	[SHARD_EVENT_DISK_FULL] = {"journal.disk_full", LOGGING_ERROR},
-	[SHARD_EVENT_BELOW_COMMIT] = {"partition.below_commit", LOGGING_ERROR},
-	[SHARD_EVENT_DIGEST_DIFFERS] = {"partition.digest_differs", LOGGING_ERROR},
-	[SHARD_EVENT_STATE_FAILED] = {"partition.state_failed", LOGGING_ERROR},
-	[SHARD_EVENT_SUBSCRIBER_LIVE] = {"subscriber.live", LOGGING_DEBUG},
-	[SHARD_EVENT_SUBSCRIBER_STARVED] = {"subscriber.starved", LOGGING_DEBUG},
-	[SHARD_EVENT_REFUSED_GARBAGE] = {"shard.garbage", LOGGING_WARN},
-	[SHARD_EVENT_SEALED_SEGMENT] = {"journal.segment_sealed", LOGGING_DEBUG},
-	[SHARD_EVENT_REWRITTEN_SEGMENT] = {"journal.segment_rewritten", LOGGING_DEBUG},
-	[SHARD_EVENT_SEAL_FAILED] = {"journal.seal_failed", LOGGING_ERROR},
-	[SHARD_EVENT_SEALED_DAMAGED] = {"journal.sealed_damaged", LOGGING_ERROR},
-	[SHARD_EVENT_REBUILD] = {"partition.rebuild", LOGGING_ERROR},
-	[SHARD_EVENT_REBUILT] = {"partition.rebuilt", LOGGING_WARN},
-	[SHARD_EVENT_AUDITED] = {"partition.audited", LOGGING_WARN},
-	[SHARD_EVENT_STATE_DIFFERS] = {"partition.state_differs", LOGGING_ERROR},
-};
-
-static void tell_event(struct partition_thread *thread, const struct shard_event *event)
-{
-	const struct event_line *line;
-
-	assert((size_t)event->kind < sizeof event_lines / sizeof event_lines[0]);
-	line = &event_lines[event->kind];
-	if (event->kind == SHARD_EVENT_REFUSED_GARBAGE) {
-		logging_limited(thread->config.log, &thread->counters.garbage, thread->now_ms, line->level, line->name,
-				"a message whose body does not decode");
-		return;
-	}
-	logging_event(thread->config.log, line->level, line->name,
-		      FIELDS(FIELD_NUMBER("partition", event->partition), FIELD_NUMBER("epoch", event->epoch),
-			     FIELD_NUMBER("a", event->a), FIELD_NUMBER("b", event->b)));
-}
-
-/* A replica whose state is not the fold of its journal: said once a proposal, loudly. */
-static void tell_out(struct partition_thread *thread, const struct shard_proposal *proposal)
-{
-	if (proposal->kind != PROPOSE_OUT)
-		return;
-	logging_event(
-		thread->config.log, LOGGING_ERROR, "partition.unsound",
-		FIELDS(FIELD_NUMBER("partition", proposal->partition), FIELD_NUMBER("version", proposal->version)));
-}
-
 /* --- the whole ------------------------------------------------------------------------------------------ */
 
 static void submit(struct partition_thread *thread, const struct disk_request *request)
@@ -263,7 +201,7 @@ void partition_carry_out(struct partition_thread *thread)
 			send_to_client(thread, &outbox->sends[i]);
 	}
 	for (size_t i = 0; i < outbox->proposal_count; i++)
-		tell_out(thread, &outbox->proposals[i]);
+		partition_tell_out(thread, &outbox->proposals[i]);
 	if (outbox->proposal_count > 0) {
 		propose_isr(thread, outbox);
 		propose_handover(thread, outbox);
@@ -271,7 +209,7 @@ void partition_carry_out(struct partition_thread *thread)
 		propose_out(thread, outbox);
 	}
 	for (size_t i = 0; i < outbox->event_count; i++)
-		tell_event(thread, &outbox->events[i]);
+		partition_tell_event(thread, &outbox->events[i]);
 	thread->next_timer_ms = outbox->next_timer_ms;
 	shard_outbox_clear(thread->shard);
 }

@@ -32,8 +32,8 @@ static void garbage(struct partition_thread *thread, struct span id, const char 
 {
 	struct guest *guest = guests_find(&thread->guests, id);
 
-	logging_limited(thread->config.log, &thread->counters.garbage, thread->now_ms, LOGGING_WARN, "shard.garbage",
-			why);
+	LOG_LIMITED(thread->config.log, &thread->counters.garbage, thread->now_ms, shard_garbage,
+		    .shard = thread->config.shard.index, .observed = why);
 	if (guest != NULL)
 		forget(thread, guest);
 }
@@ -53,8 +53,8 @@ static void take_hello(struct partition_thread *thread, struct span id, const st
 		return;
 	}
 	if (outcome != HELLO_TAKEN)
-		logging_limited(thread->config.log, &thread->counters.refused, thread->now_ms, LOGGING_WARN,
-				"shard.hello_refused", hello_outcome_text(outcome));
+		LOG_LIMITED(thread->config.log, &thread->counters.refused, thread->now_ms, shard_hello_refused,
+			    .shard = thread->config.shard.index, .observed = hello_outcome_text(outcome));
 	if (outcome == HELLO_TAKEN && guest->role == GUEST_PEER)
 		return;
 	/* A client learns from the answer whom it has reached, also when that is somebody else. */
@@ -66,8 +66,8 @@ static void want_hello(struct partition_thread *thread, struct span id)
 {
 	struct buffer frame = BUFFER_NULL;
 
-	logging_limited(thread->config.log, &thread->counters.hello, thread->now_ms, LOGGING_DEBUG,
-			"shard.hello_wanted", "a message from a connection that has not said HELLO");
+	LOG_LIMITED(thread->config.log, &thread->counters.hello, thread->now_ms, shard_hello_wanted,
+		    .shard = thread->config.shard.index);
 	hello_wanted_frame(&thread->self, &frame);
 	answer(thread, id, &frame);
 }
@@ -110,7 +110,7 @@ static void take_message(struct partition_thread *thread, struct guest *guest, c
 		garbage(thread, guest_id(guest), "a kind of message that does not belong here");
 	}
 	if (rv < 0)
-		partition_fatal(thread, "a message could not be taken");
+		partition_fatal(thread, "taking a message", rv);
 }
 
 static void take_frame(struct partition_thread *thread, struct span id, struct span bytes)

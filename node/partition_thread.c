@@ -9,11 +9,17 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-_Noreturn void partition_fatal(const struct partition_thread *thread, const char *why)
+_Noreturn void partition_fatal(const struct partition_thread *thread, const char *operation, int result)
 {
-	logging_event(thread->config.log, LOGGING_ERROR, "shard.fatal",
-		      FIELDS(FIELD_NUMBER("shard", thread->config.shard.index), FIELD_TEXT("why", why)));
-	_exit(1);
+	const struct logging *log = thread->config.log;
+	uint16_t shard = thread->config.shard.index;
+
+	switch (-result) {
+	case ERROR_MEMORY: LOG_FATAL(log, node_out_of_memory, .operation = operation);
+	case ERROR_VERSION: LOG_FATAL(log, journal_unknown_version, .shard = shard, .journal = thread->journal_path);
+	case ERROR_FOREIGN: LOG_FATAL(log, journal_foreign, .shard = shard, .journal = thread->journal_path);
+	default: LOG_FATAL(log, shard_fatal, .shard = shard, .operation = operation, .observed = error_name(-result));
+	}
 }
 
 /* --- the inbox ---------------------------------------------------------------------------------------------------- */
@@ -35,15 +41,17 @@ static void take_jobs(struct partition_thread *thread, struct disk_job *jobs)
 {
 	while (jobs != NULL) {
 		struct disk_job *job = jobs;
+		int rv;
 
 		jobs = job->next;
 		if (partition_waits_for(&job->request)) {
 			assert(thread->disk_outstanding > 0);
 			thread->disk_outstanding--;
 		}
-		if (shard_disk_done(thread->shard, job->request.ticket, job->outcome,
-				    span_of(job->bytes, job->size_bytes)) < 0)
-			partition_fatal(thread, "a disk answer could not be taken");
+		rv = shard_disk_done(thread->shard, job->request.ticket, job->outcome,
+				     span_of(job->bytes, job->size_bytes));
+		if (rv < 0)
+			partition_fatal(thread, "taking what was read or written", rv);
 		disk_job_free(job);
 	}
 }
@@ -91,17 +99,16 @@ static void tell_recovered(struct partition_thread *thread)
 	bool damaged = shard_cut_tail(thread->shard) || shard_quarantined(thread->shard) > 0;
 
 	thread->recovered = true;
-	logging_event(thread->config.log, LOGGING_INFO, "shard.recovered",
-		      FIELDS(FIELD_NUMBER("shard", thread->config.shard.index),
-			     FIELD_NUMBER("segments", thread->segment_count),
-			     FIELD_TEXT("tail_cut", shard_cut_tail(thread->shard) ? "yes" : "no"),
-			     FIELD_NUMBER("quarantined", shard_quarantined(thread->shard))));
+	LOG_EVENT(thread->config.log, shard_recovered, .shard = thread->config.shard.index,
+		  .segments = thread->segment_count, .tail_cut = shard_cut_tail(thread->shard) ? "yes" : "no",
+		  .quarantined = shard_quarantined(thread->shard));
 	control_inbox_put_recovered(thread->config.control, thread->config.shard.index, damaged);
 }
 
 static void turn(struct partition_thread *thread)
 {
 	struct shard_time time = {.taken_us = clock_boot_us()};
+	int rv;
 
 	take_inbox(thread);
 	if (!thread->stopping)
@@ -110,8 +117,9 @@ static void turn(struct partition_thread *thread)
 	time.now_ms = time.now_us / 1000u;
 	time.unix_us = clock_unix_us();
 	thread->now_ms = time.now_ms;
-	if (shard_turn(thread->shard, &time) < 0)
-		partition_fatal(thread, "a turn failed");
+	rv = shard_turn(thread->shard, &time);
+	if (rv < 0)
+		partition_fatal(thread, "a turn", rv);
 	if (!thread->recovered && shard_recovered(thread->shard))
 		tell_recovered(thread);
 	partition_carry_out(thread);
@@ -144,9 +152,10 @@ static bool is_finished(const struct partition_thread *thread)
 static void *thread_run(void *argument)
 {
 	struct partition_thread *thread = argument;
+	int rv = shard_start(thread->shard, thread->segments, thread->segment_count);
 
-	if (shard_start(thread->shard, thread->segments, thread->segment_count) < 0)
-		partition_fatal(thread, "recovery could not begin");
+	if (rv < 0)
+		partition_fatal(thread, "beginning recovery", rv);
 	do {
 		turn(thread);
 		if (!is_finished(thread))
@@ -189,12 +198,27 @@ static int open_epoll(struct partition_thread *thread)
 	return 0;
 }
 
-static int refuse(const struct partition_thread *thread, const char *what, int error)
+static int refuse(const struct partition_thread *thread, const char *operation, int error)
 {
-	logging_event(thread->config.log, LOGGING_ERROR, "shard.refused",
-		      FIELDS(FIELD_NUMBER("shard", thread->config.shard.index), FIELD_TEXT("what", what),
-			     FIELD_TEXT("why", strerror(error))));
+	LOG_EVENT(thread->config.log, node_refused, .operation = operation, .observed = strerror(error));
 	return PARTITION_NOT_MADE;
+}
+
+static int refuse_journal(const struct partition_thread *thread, int error)
+{
+	LOG_EVENT(thread->config.log, journal_refused, .shard = thread->config.shard.index,
+		  .journal = thread->journal_path, .observed = strerror(error));
+	return PARTITION_NOT_MADE;
+}
+
+static int refuse_port(const struct partition_thread *thread, uint16_t port, int error)
+{
+	char socket[32];
+
+	snprintf(socket, sizeof socket, "shard %u", thread->config.shard.index);
+	LOG_EVENT(thread->config.log, node_not_bound, .socket = socket, .host = thread->config.host, .port = port,
+		  .observed = strerror(error));
+	return PARTITION_NOT_BOUND;
 }
 
 int partition_thread_init(struct partition_thread *thread, const struct partition_thread_config *config, uint16_t port)
@@ -210,21 +234,19 @@ int partition_thread_init(struct partition_thread *thread, const struct partitio
 	thread->port = port;
 	rv = inbox_init(&thread->inbox);
 	if (rv != 0)
-		return refuse(thread, "eventfd", rv);
+		return refuse(thread, "making an eventfd", rv);
 	rv = open_disk(thread);
 	if (rv != 0)
-		return refuse(thread, "opening the journal", rv);
+		return refuse_journal(thread, rv);
 	thread->router = socket_bind(config->factory, config->host, &thread->port);
-	if (thread->router == NULL) {
-		refuse(thread, "binding the port", errno);
-		return PARTITION_NOT_BOUND;
-	}
+	if (thread->router == NULL)
+		return refuse_port(thread, port, errno);
 	rv = open_epoll(thread);
 	if (rv != 0)
-		return refuse(thread, "epoll", rv);
+		return refuse(thread, "making an epoll set", rv);
 	thread->shard = shard_new(&config->shard);
 	if (thread->shard == NULL || guests_init(&thread->guests, config->clients + NODES_MAX * SHARDS_MAX) != 0)
-		return refuse(thread, "memory", ENOMEM);
+		return refuse(thread, "memory for a shard", ENOMEM);
 	return PARTITION_MADE;
 }
 

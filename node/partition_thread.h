@@ -32,11 +32,12 @@ struct partition_thread_config {
 	struct shard_config shard;
 };
 
-/* What strangers and links cause, by kind. */
+/* What strangers and links cause, and what is said again and again, by kind. */
 struct partition_counters {
 	struct logging_limit garbage;
 	struct logging_limit hello;
 	struct logging_limit refused;
+	struct logging_limit unsound;
 	uint64_t link_drops;
 	uint64_t answer_drops;
 };
@@ -85,6 +86,11 @@ bool partition_waits_for(const struct disk_request *request); /* a clean stop do
 size_t partition_receive(struct partition_thread *thread);    /* messages of one turn; their count */
 void partition_carry_out(struct partition_thread *thread);    /* the shard's outbox */
 void partition_upkeep(struct partition_thread *thread);
-_Noreturn void partition_fatal(const struct partition_thread *thread, const char *why);
+/* What the shard gave back, negative, of this operation: said, then the process ends. */
+_Noreturn void partition_fatal(const struct partition_thread *thread, const char *operation, int result);
+
+/* shard_events.c */
+void partition_tell_event(struct partition_thread *thread, const struct shard_event *event);
+void partition_tell_out(struct partition_thread *thread, const struct shard_proposal *proposal);
 
 #endif

@@ -254,13 +254,17 @@ static int write_zeros(int fd, uint64_t from, uint64_t size)
 	return fdatasync(fd) == 0 ? 0 : errno;
 }
 
-bool segment_files_have_room(const struct segment_files *files, uint64_t size)
+uint64_t segment_files_free_bytes(const struct segment_files *files)
 {
 	struct statvfs status;
 
-	if (fstatvfs(files->folder, &status) != 0)
-		return true; /* the write itself will tell */
-	return (uint64_t)status.f_bavail * status.f_frsize >= files->reserve_bytes + size;
+	return fstatvfs(files->folder, &status) == 0 ? (uint64_t)status.f_bavail * status.f_frsize : UINT64_MAX;
+}
+
+/* Where it is not known the write itself will tell. */
+bool segment_files_have_room(const struct segment_files *files, uint64_t size)
+{
+	return segment_files_free_bytes(files) >= files->reserve_bytes + size;
 }
 
 static void set_full(struct segment_files *files, bool full)

@@ -83,5 +83,6 @@ ssize_t segment_files_read(const struct segment_files *files, uint32_t segment, 
 
 /* Is so much free beside the reserve? */
 bool segment_files_have_room(const struct segment_files *files, uint64_t size);
+uint64_t segment_files_free_bytes(const struct segment_files *files); /* on the disk; UINT64_MAX: not known */
 
 #endif

@@ -13,12 +13,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static _Noreturn void disk_fatal(const struct shard_disk *disk, const char *what, int error)
+static _Noreturn void disk_fatal(const struct shard_disk *disk, const char *operation, int error)
 {
-	logging_event(disk->config.log, LOGGING_ERROR, "disk.failed",
-		      FIELDS(FIELD_TEXT("what", what), FIELD_TEXT("why", strerror(error)),
-			     FIELD_TEXT("journal", disk->config.journal_path)));
-	_exit(1);
+	if (error == ENOMEM)
+		LOG_FATAL(disk->config.log, node_out_of_memory, .operation = operation);
+	LOG_FATAL(disk->config.log, disk_failed, .operation = operation, .journal = disk->config.journal_path,
+		  .observed = strerror(error));
 }
 
 static bool is_no_space(int error)
@@ -137,9 +137,8 @@ static void carry_out_get(struct shard_disk *disk, struct disk_job *job)
 				   &job->size_bytes);
 
 	if (rv != 0)
-		logging_event(disk->config.log, LOGGING_ERROR, "snapshot.unreadable",
-			      FIELDS(FIELD_NUMBER("partition", job->request.partition),
-				     FIELD_NUMBER("slot", job->request.slot), FIELD_TEXT("why", strerror(rv))));
+		LOG_EVENT(disk->config.log, snapshot_unreadable, .partition = job->request.partition,
+			  .slot = job->request.slot, .observed = strerror(rv));
 }
 
 static void *reader_run(void *argument)
@@ -177,6 +176,19 @@ static void carry_out_keep(struct shard_disk *disk, struct disk_job *job)
 	disk->config.done(disk->config.owner, job);
 }
 
+static void tell_room(const struct shard_disk *disk, bool full)
+{
+	uint64_t free_bytes = segment_files_free_bytes(&disk->files);
+
+	if (full)
+		LOG_EVENT(disk->config.log, disk_full, .journal = disk->config.journal_path,
+			  .observed_bytes = free_bytes,
+			  .expected_bytes = disk->config.reserve_bytes + SEGMENT_SLICE_BYTES);
+	else
+		LOG_EVENT(disk->config.log, disk_has_room, .journal = disk->config.journal_path,
+			  .free_bytes = free_bytes);
+}
+
 /* One slice; returns until when the keeper may rest if no job comes. */
 static uint64_t prepare(struct shard_disk *disk, bool *was_full)
 {
@@ -186,9 +198,7 @@ static uint64_t prepare(struct shard_disk *disk, bool *was_full)
 		disk_fatal(disk, "preparing a segment", errno);
 	if ((rv == 2) != *was_full && rv != 0) {
 		*was_full = rv == 2;
-		logging_event(disk->config.log, LOGGING_WARN, *was_full ? "disk.full" : "disk.has_room",
-			      FIELDS(FIELD_TEXT("journal", disk->config.journal_path),
-				     FIELD_NUMBER("reserve_bytes", disk->config.reserve_bytes)));
+		tell_room(disk, *was_full);
 	}
 	if (rv == 1)
 		return 0;
@@ -234,10 +244,8 @@ static void be_polite(void)
 
 static void tell_refused(const struct shard_disk *disk, const struct disk_request *request, int why)
 {
-	logging_event(disk->config.log, LOGGING_ERROR, "segment.not_sealed",
-		      FIELDS(FIELD_TEXT("journal", disk->config.journal_path),
-			     FIELD_NUMBER("segment", request->segment), FIELD_NUMBER("generation", request->generation),
-			     FIELD_TEXT("why", error_name(why))));
+	LOG_EVENT(disk->config.log, segment_not_sealed, .journal = disk->config.journal_path,
+		  .segment = request->segment, .generation = request->generation, .observed = error_name(why));
 }
 
 static void carry_out_seal(struct shard_disk *disk, struct disk_job *job)

@@ -119,7 +119,7 @@ enum history_step as_of_step(struct shard *shard, struct history_job *job, struc
 			job->walking = false;
 			break;
 		case KEY_WALK_BROKEN:
-			partition_stop(partition, SHARD_EVENT_QUARANTINED, job->walk.next, 5);
+			partition_stop(partition, SHARD_EVENT_QUARANTINED, job->walk.next, SHARD_READER_HISTORY);
 			error = ERROR_NOT_PRIMARY;
 			break;
 		case KEY_WALK_MEMORY: error = ERROR_MEMORY; break;

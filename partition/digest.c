@@ -148,8 +148,11 @@ void digest_peer_step(struct partition *partition, struct peer *peer)
 		peer->digest.audit_at_ms = 0;
 		peer->digest.asked = 0;
 	} else if (own != NULL && peer->digest.audit_at_ms == 0 && peer->digest.asked == 0) {
-		outbox_event(&partition->shard->outbox, SHARD_EVENT_DIGEST_DIFFERS, partition->id, partition->row.epoch,
-			     peer->node_id, own->offset);
+		partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_DIGEST_DIFFERS,
+							       .node_id = peer->node_id,
+							       .offset = own->offset,
+							       .observed = peer->digest.told.digest,
+							       .expected = own->digest});
 		peer->digest.audit_at_ms = now_ms;
 		audit_begin(partition);
 	}
@@ -181,18 +184,20 @@ static enum fetch_result audit_batch(struct partition *partition, struct audit *
 
 static void give_verdict(struct partition *partition, struct audit *audit)
 {
-	bool sound = state_digest(audit->state) == audit->target.digest;
-	uint64_t offset = audit->target.offset;
+	struct shard_event event = {.kind = SHARD_EVENT_AUDITED,
+				    .offset = audit->target.offset,
+				    .observed = audit->target.digest,
+				    .expected = state_digest(audit->state)};
 
-	outbox_event(&partition->shard->outbox, SHARD_EVENT_AUDITED, partition->id, partition->row.epoch, offset,
-		     sound);
-	if (sound) {
+	partition_tell(partition, event);
+	if (event.observed == event.expected) {
 		partition->digests.audit = audit_free(audit);
 		return;
 	}
 	fetch_deinit(&audit->fetch);
 	audit->condemned = true;
-	partition_stop(partition, SHARD_EVENT_STATE_DIFFERS, offset, 0);
+	event.kind = SHARD_EVENT_STATE_DIFFERS;
+	partition_alarm(partition, event);
 }
 
 void digest_step(struct partition *partition)
@@ -218,7 +223,7 @@ void digest_step(struct partition *partition)
 	if (error != 0)
 		partition->digests.audit = audit_free(audit);
 	else if (result == FETCH_BROKEN)
-		partition_stop(partition, SHARD_EVENT_QUARANTINED, state_applied(audit->state), 5);
+		partition_stop(partition, SHARD_EVENT_QUARANTINED, state_applied(audit->state), SHARD_READER_AUDIT);
 	else if (result == FETCH_READY)
 		shard_touch_again(partition);
 }

@@ -233,7 +233,7 @@ static enum history_step page_step(struct shard *shard, struct history_job *job,
 		if (result == KEY_WALK_WAITING || result == KEY_WALK_LATER)
 			return HISTORY_AGAIN;
 		if (result == KEY_WALK_BROKEN)
-			partition_stop(partition, SHARD_EVENT_QUARANTINED, job->walk.next, 5);
+			partition_stop(partition, SHARD_EVENT_QUARANTINED, job->walk.next, SHARD_READER_HISTORY);
 		if (result == KEY_WALK_BROKEN || result == KEY_WALK_MEMORY) {
 			fail(shard, job, result == KEY_WALK_MEMORY ? ERROR_MEMORY : ERROR_NOT_PRIMARY);
 			return HISTORY_DONE;

@@ -78,6 +78,11 @@ struct journal_damage {
 	uint32_t quarantined; /* blocks that are corrupt */
 	uint64_t cut_bytes;
 	uint64_t last_block;
+	uint64_t bad_block; /* the first that is corrupt, and where the chain of blocks breaks */
+	uint32_t bad_segment;
+	uint64_t bad_place;
+	uint32_t cut_segment; /* where the tail was cut */
+	uint64_t cut_place;
 };
 
 struct journal; /* concrete in journal_internal.h for its own files and tests; others hold a pointer */

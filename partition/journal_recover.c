@@ -273,6 +273,11 @@ static void quarantine(struct journal *journal, uint64_t first_missing)
 	uint64_t missing = r->found_number > first_missing ? r->found_number - first_missing : 1;
 	uint64_t total = journal->damage.quarantined + missing;
 
+	if (journal->damage.quarantined == 0) {
+		journal->damage.bad_block = first_missing;
+		journal->damage.bad_segment = r->segments[r->bad_index].segment;
+		journal->damage.bad_place = r->bad_place;
+	}
 	journal->damage.quarantined = total < UINT32_MAX ? (uint32_t)total : UINT32_MAX;
 	pin_damaged(journal);
 	if (r->watch != NULL)
@@ -397,9 +402,10 @@ static int tail_end(struct journal *journal)
 		journal->damage.cut_bytes += DISK_BLOCK_BYTES;
 	journal->damage.cut_bytes += r->found_bytes;
 	journal->damage.tail_cut = r->torn || r->found || r->later_nonzero;
+	journal->damage.cut_segment = r->bad_index < r->count ? r->segments[r->bad_index].segment : 0;
+	journal->damage.cut_place = r->bad_place;
 	if (r->watch != NULL && journal->damage.tail_cut)
-		r->watch->tail(r->watch->data, r->bad_index < r->count ? r->segments[r->bad_index].segment : 0,
-			       r->bad_place, journal->damage.cut_bytes);
+		r->watch->tail(r->watch->data, journal->damage.cut_segment, r->bad_place, journal->damage.cut_bytes);
 	if (settle_segments(journal) != 0)
 		return -ERROR_MEMORY;
 	journal_recovered(journal);

@@ -158,15 +158,14 @@ struct shard_proposal *outbox_proposal(struct outbox *outbox)
 	return &outbox->out.proposals[outbox->out.proposal_count++];
 }
 
-void outbox_event(struct outbox *outbox, enum shard_event_kind kind, uint16_t partition, uint32_t epoch, uint64_t a,
-		  uint64_t b)
+void outbox_event(struct outbox *outbox, const struct shard_event *event)
 {
 	void *array = outbox->out.events;
 
 	if (!grow(outbox, &array, &outbox->event_capacity, outbox->out.event_count, sizeof *outbox->out.events))
 		return;
 	outbox->out.events = (struct shard_event *)array;
-	outbox->out.events[outbox->out.event_count++] = (struct shard_event){kind, partition, epoch, a, b};
+	outbox->out.events[outbox->out.event_count++] = *event;
 }
 
 int outbox_close(struct outbox *outbox, const struct sender *sender)

@@ -48,8 +48,7 @@ struct buffer *outbox_client_body(struct outbox *outbox, uint64_t client, enum m
 /* NULL: no memory. The caller fills it in; zeroed. */
 struct disk_request *outbox_disk(struct outbox *outbox);
 struct shard_proposal *outbox_proposal(struct outbox *outbox);
-void outbox_event(struct outbox *outbox, enum shard_event_kind kind, uint16_t partition, uint32_t epoch, uint64_t a,
-		  uint64_t b);
+void outbox_event(struct outbox *outbox, const struct shard_event *event);
 
 /* The end of a turn: closes the frames into sends. 0, or negative: no memory. */
 int outbox_close(struct outbox *outbox, const struct sender *sender);

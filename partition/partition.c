@@ -192,17 +192,27 @@ void partition_commit(struct partition *partition, uint64_t commit)
 	shard_touch(partition);
 }
 
-void partition_stop(struct partition *partition, enum shard_event_kind kind, uint64_t a, uint64_t b)
+void partition_tell(struct partition *partition, struct shard_event event)
 {
-	struct shard *shard = partition->shard;
+	event.partition = partition->id;
+	event.epoch = partition->row.epoch;
+	outbox_event(&partition->shard->outbox, &event);
+}
 
+void partition_alarm(struct partition *partition, struct shard_event event)
+{
 	if (partition->role == PARTITION_STOPPED)
 		return;
-	outbox_event(&shard->outbox, kind, partition->id, partition->row.epoch, a, b);
+	partition_tell(partition, event);
 	primary_end(partition);
 	read_fail_all(partition, ERROR_NOT_PRIMARY);
 	partition_move(partition, PARTITION_STOPPED);
-	rebuild_note_stop(partition, kind);
+	rebuild_note_stop(partition, event.kind);
+}
+
+void partition_stop(struct partition *partition, enum shard_event_kind kind, uint64_t offset, enum shard_reader reader)
+{
+	partition_alarm(partition, (struct shard_event){.kind = kind, .offset = offset, .reader = reader});
 }
 
 /* --- applying ----------------------------------------------------------------------------------------------------- */
@@ -248,7 +258,8 @@ void partition_apply_group(struct shard *shard)
 		const struct batch *batch = shard->steps[i].batch;
 
 		if (shard->steps[i].result != 0)
-			partition_stop(shard->step_owners[i], SHARD_EVENT_STATE_FAILED, batch->base_offset, 0);
+			partition_stop(shard->step_owners[i], SHARD_EVENT_STATE_FAILED, batch->base_offset,
+				       SHARD_READER_APPLY);
 		else if (batch_end_offset(batch) == state_applied(shard->step_owners[i]->state))
 			digest_note(shard->step_owners[i], batch->base_offset);
 	}
@@ -271,13 +282,13 @@ static void apply_committed(struct partition *partition)
 		assert(batch.base_offset == state_applied(partition->state));
 		shard->apply_left -= batch.record_count;
 		if (state_apply(partition->state, &batch) != 0) {
-			partition_stop(partition, SHARD_EVENT_STATE_FAILED, batch.base_offset, 0);
+			partition_stop(partition, SHARD_EVENT_STATE_FAILED, batch.base_offset, SHARD_READER_APPLY);
 			return;
 		}
 		digest_note(partition, batch.base_offset);
 	}
 	if (result == FETCH_BROKEN)
-		partition_stop(partition, SHARD_EVENT_QUARANTINED, state_applied(partition->state), 0);
+		partition_stop(partition, SHARD_EVENT_QUARANTINED, state_applied(partition->state), SHARD_READER_APPLY);
 	else if (result == FETCH_READY && state_applied(partition->state) < partition->log.commit)
 		shard_touch_again(partition);
 }
@@ -301,12 +312,12 @@ static void fill_views(struct partition *partition)
 			break;
 		shard->fill_left -= batch.record_count;
 		if (state_fill(partition->state, &batch) != 0) {
-			partition_stop(partition, SHARD_EVENT_STATE_FAILED, batch.base_offset, 1);
+			partition_stop(partition, SHARD_EVENT_STATE_FAILED, batch.base_offset, SHARD_READER_FILL);
 			return;
 		}
 	}
 	if (result == FETCH_BROKEN)
-		partition_stop(partition, SHARD_EVENT_QUARANTINED, from, 1);
+		partition_stop(partition, SHARD_EVENT_QUARANTINED, from, SHARD_READER_FILL);
 }
 
 /* --- rows --------------------------------------------------------------------------------------------------------- */

@@ -200,8 +200,13 @@ void partition_forget(struct partition *partition); /* log and state: the partit
 /* Advances the commit offset; wakes what follows it. */
 void partition_commit(struct partition *partition, uint64_t commit);
 
-/* An alarm: the partition does nothing more on this node and asks to be taken out. */
-void partition_stop(struct partition *partition, enum shard_event_kind kind, uint64_t a, uint64_t b);
+/* An event of this partition: its id and epoch are filled in. */
+void partition_tell(struct partition *partition, struct shard_event event);
+
+/* An alarm: the partition does nothing more on this node and asks to be taken out. The second form is for QUARANTINED
+ * and STATE_FAILED: what could not be read or applied, from which offset on. */
+void partition_alarm(struct partition *partition, struct shard_event event);
+void partition_stop(struct partition *partition, enum shard_event_kind kind, uint64_t offset, enum shard_reader reader);
 
 void partition_status(const struct partition *partition, struct partition_status *status);
 

@@ -178,8 +178,8 @@ static void complete(struct partition *partition, const struct pending *pending,
 	}
 	answer(shard, pending->client, &done);
 	if (pending->duplicate)
-		outbox_event(&shard->outbox, SHARD_EVENT_DUPLICATE, partition->id, partition->row.epoch,
-			     pending->base_offset, 0);
+		partition_tell(partition,
+			       (struct shard_event){.kind = SHARD_EVENT_DUPLICATE, .offset = pending->base_offset});
 }
 
 /* Only an active or sealed primary tells: before the epoch start is committed nothing is completed (rule 2). */

@@ -166,7 +166,7 @@ static int build_overlay(struct partition *partition)
 		result = fetch_batch(shard, &partition->fill, ticket_owner(TICKET_FILL, partition->id, 0),
 				     &partition->log, primary->overlay_end, &batch);
 		if (result == FETCH_BROKEN)
-			partition_stop(partition, SHARD_EVENT_QUARANTINED, primary->overlay_end, 2);
+			partition_stop(partition, SHARD_EVENT_QUARANTINED, primary->overlay_end, SHARD_READER_TAIL);
 		if (result != FETCH_READY)
 			return 1;
 		if (state_overlay_add(partition->state, &batch) != 0)
@@ -353,7 +353,7 @@ static void activate(struct partition *partition)
 	}
 	primary->activated = true;
 	partition_move(partition, PARTITION_ACTIVE);
-	outbox_event(&shard->outbox, SHARD_EVENT_PRIMARY, partition->id, partition->row.epoch, primary->epoch_start, 0);
+	partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_PRIMARY, .offset = primary->epoch_start});
 }
 
 int primary_step(struct partition *partition)

@@ -112,11 +112,13 @@ static void propose(struct partition *partition, node_set wanted)
 	primary->proposed_ms = shard->time.now_ms;
 	primary->proposal_open = true;
 	if (!again && (partition->row.isr & ~wanted) != 0)
-		outbox_event(&shard->outbox, SHARD_EVENT_ISR_SHRINK, partition->id, partition->row.epoch,
-			     partition->row.isr, wanted);
+		partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_ISR_SHRINK,
+							       .observed = partition->row.isr,
+							       .expected = wanted});
 	if (!again && added != 0)
-		outbox_event(&shard->outbox, SHARD_EVENT_ISR_GROW, partition->id, partition->row.epoch,
-			     partition->row.isr, wanted);
+		partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_ISR_GROW,
+							       .observed = partition->row.isr,
+							       .expected = wanted});
 }
 
 static void keep_isr(struct partition *partition, node_set wanted)
@@ -143,7 +145,7 @@ static void seal(struct partition *partition, uint32_t target)
 	primary->target = target;
 	primary->sealed_ms = partition->shard->time.now_ms;
 	primary->handover_asked = false;
-	outbox_event(&partition->shard->outbox, SHARD_EVENT_SEALED, partition->id, partition->row.epoch, target, 0);
+	partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_SEALED, .node_id = target});
 }
 
 void isr_wish(struct partition *partition, uint32_t target)

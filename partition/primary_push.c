@@ -158,7 +158,7 @@ static bool push_batches(struct partition *partition, struct peer *peer, const s
 	while (peer->next < partition->log.end) {
 		result = fetch_batch(shard, &peer->fetch, owner, &partition->log, peer->next, &batch);
 		if (result == FETCH_BROKEN)
-			partition_stop(partition, SHARD_EVENT_QUARANTINED, peer->next, 3);
+			partition_stop(partition, SHARD_EVENT_QUARANTINED, peer->next, SHARD_READER_PEER);
 		if (result == FETCH_BROKEN)
 			return false; /* stopping has freed the peer */
 		if (result == FETCH_WAITING || (size > 0 && size + batch.size > total))

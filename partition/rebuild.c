@@ -36,8 +36,7 @@ void rebuild_note_row(struct partition *partition)
 	if (!partition->rebuild.under_way || !node_set_has(partition->row.isr, partition->shard->sender.node_id))
 		return;
 	partition->rebuild.under_way = false;
-	outbox_event(&partition->shard->outbox, SHARD_EVENT_REBUILT, partition->id, partition->row.epoch,
-		     partition->log.end, 0);
+	partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_REBUILT, .offset = partition->log.end});
 }
 
 bool rebuild_history_permits(const struct partition *partition)
@@ -130,8 +129,9 @@ int rebuild_prepare(struct partition *partition)
 		return result < 0 ? -1 : 0;
 	shard_snapshot_drop(partition);
 	partition->rebuild.under_way = true;
-	outbox_event(&shard->outbox, SHARD_EVENT_REBUILD, partition->id, partition->row.epoch,
-		     (uint64_t)partition->rebuild.reason, end);
+	partition_tell(
+		partition,
+		(struct shard_event){.kind = SHARD_EVENT_REBUILD, .reason = partition->rebuild.reason, .offset = end});
 	if (partition->row.primary == shard->sender.node_id)
 		return primary_begin(partition, false);
 	replica_begin(partition);

@@ -59,7 +59,7 @@ static bool gather(struct shard *shard, struct replay_job *job, struct partition
 		if (result == FETCH_WAITING)
 			return false;
 		if (result == FETCH_BROKEN) {
-			partition_stop(partition, SHARD_EVENT_QUARANTINED, job->next, 4);
+			partition_stop(partition, SHARD_EVENT_QUARANTINED, job->next, SHARD_READER_REPLAY);
 			*error = ERROR_NOT_PRIMARY;
 			return true;
 		}

@@ -145,7 +145,8 @@ static bool look_up_history(struct partition *partition)
 	result = fetch_batch(partition->shard, &partition->look, ticket_owner(TICKET_LOOK, partition->id, 0), log,
 			     log->epochs[log->epoch_count - 1].start, &batch);
 	if (result == FETCH_BROKEN)
-		partition_stop(partition, SHARD_EVENT_QUARANTINED, log->epochs[log->epoch_count - 1].start, 5);
+		partition_stop(partition, SHARD_EVENT_QUARANTINED, log->epochs[log->epoch_count - 1].start,
+			       SHARD_READER_JOIN);
 	if (result != FETCH_READY)
 		return false;
 	partition_note_history(partition, &batch);
@@ -164,7 +165,11 @@ static int cut_tail(struct partition *partition, uint64_t cut)
 	if (cut < partition->log.commit && !look_up_history(partition))
 		return 0; /* asked again */
 	if (cut < partition->log.commit && partition->row.history <= partition->history) {
-		partition_stop(partition, SHARD_EVENT_BELOW_COMMIT, partition->log.commit, cut);
+		partition_alarm(partition, (struct shard_event){.kind = SHARD_EVENT_BELOW_COMMIT,
+								.observed = cut,
+								.expected = partition->log.commit,
+								.history = partition->history,
+								.row_history = partition->row.history});
 		return 0;
 	}
 	result = journal_append_truncate(shard->journal, partition->id, partition->row.epoch, cut, &block);
@@ -172,7 +177,7 @@ static int cut_tail(struct partition *partition, uint64_t cut)
 		return result < 0 ? result : 0; /* no room: asked again later */
 	shard->open_items = true;
 	partition_cut(partition, cut);
-	outbox_event(&shard->outbox, SHARD_EVENT_TRUNCATED, partition->id, partition->row.epoch, end, cut);
+	partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_TRUNCATED, .observed = end, .offset = cut});
 	partition->replica.ask_at_ms = 0;
 	return 0;
 }

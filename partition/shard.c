@@ -99,7 +99,7 @@ struct shard *shard_free(struct shard *shard)
 
 int shard_start(struct shard *shard, const struct disk_segment *segments, uint32_t count)
 {
-	return shard_recovery_begin(shard, segments, count) != 0 ? -1 : 0;
+	return shard_recovery_begin(shard, segments, count);
 }
 
 bool shard_recovered(const struct shard *shard)
@@ -138,9 +138,17 @@ uint64_t shard_node_epoch(const struct shard *shard, uint32_t node_id)
 	return node_id == 0 || node_id > NODES_MAX ? 0 : shard->node_epochs[node_id - 1];
 }
 
+void shard_tell(struct shard *shard, struct shard_event event)
+{
+	event.partition = UINT16_MAX;
+	outbox_event(&shard->outbox, &event);
+}
+
 void shard_garbage(struct shard *shard, uint16_t partition, uint32_t node_id)
 {
-	outbox_event(&shard->outbox, SHARD_EVENT_REFUSED_GARBAGE, partition, 0, node_id, 0);
+	outbox_event(
+		&shard->outbox,
+		&(struct shard_event){.kind = SHARD_EVENT_REFUSED_GARBAGE, .partition = partition, .node_id = node_id});
 }
 
 /* --- the map ------------------------------------------------------------------------------------------------------ */
@@ -236,12 +244,15 @@ static void journal_done(struct shard *shard, enum disk_outcome outcome)
 	shard->journal_ticket = 0;
 	if (outcome == DISK_FULL) {
 		if (!shard->disk_full)
-			outbox_event(&shard->outbox, SHARD_EVENT_DISK_FULL, UINT16_MAX, 0, 0, 0);
+			shard_tell(shard, (struct shard_event){.kind = SHARD_EVENT_DISK_FULL,
+							       .size_bytes = journal_pending_bytes(shard->journal)});
 		shard->disk_full = true;
 		shard->rewrite = true;
 		shard->disk_retry_ms = shard->time.now_ms + DISK_FULL_RETRY_MS;
 		return;
 	}
+	if (shard->disk_full)
+		shard_tell(shard, (struct shard_event){.kind = SHARD_EVENT_DISK_HAS_ROOM});
 	shard->disk_full = false;
 	shard->rewrite = false;
 	for (uint32_t i = 0; i < TOUCH_WORDS; i++) {

@@ -78,42 +78,70 @@ struct shard_send {
 	struct buffer frame; /* complete message; the outbox owns it */
 };
 
-/* Named events of a run: marks for the simulator, log lines for the node. */
+/* Named events of a run: marks for the simulator, log lines for the node. Behind each: what of struct shard_event it
+ * sets beside partition and epoch. */
 enum shard_event_kind {
-	SHARD_EVENT_PRIMARY,     /* became active primary: partition, epoch */
-	SHARD_EVENT_TRUNCATED,   /* cut a divergent tail: from -> to */
-	SHARD_EVENT_ISR_SHRINK,  /* proposed */
-	SHARD_EVENT_ISR_GROW,    /* proposed */
-	SHARD_EVENT_DUPLICATE,   /* a duplicate was answered with the original's answer */
-	SHARD_EVENT_TAIL_CUT,    /* recovery cut a torn tail */
-	SHARD_EVENT_QUARANTINED, /* recovery found corrupt blocks */
-	SHARD_EVENT_RECOVERED,
-	SHARD_EVENT_SEALED,   /* hand-over asked for */
-	SHARD_EVENT_SNAPSHOT, /* written */
-	SHARD_EVENT_SNAPSHOT_LOADED,
-	SHARD_EVENT_DISK_FULL,
-	SHARD_EVENT_BELOW_COMMIT,      /* alarm: asked to truncate below the commit offset; partition stopped */
-	SHARD_EVENT_DIGEST_DIFFERS,    /* alarm, on the primary: node, offset */
-	SHARD_EVENT_STATE_FAILED,      /* alarm */
-	SHARD_EVENT_REFUSED_GARBAGE,   /* a message that does not decode or does not belong here */
-	SHARD_EVENT_SEALED_SEGMENT,    /* a: segment, b: bytes of batches */
-	SHARD_EVENT_REWRITTEN_SEGMENT, /* a: segment, b: bytes of batches */
-	SHARD_EVENT_SEAL_FAILED,       /* a: segment; it does not hold what the logs say: not tried again in this run */
-	SHARD_EVENT_SEALED_DAMAGED,    /* at start: a: segment, b: generation of a sealed file that is no good */
-	SHARD_EVENT_REBUILD,           /* alarm: taken out as unsound; begins anew: why (event kind), end of its log */
-	SHARD_EVENT_REBUILT,           /* and is in the ISR again */
-	SHARD_EVENT_AUDITED,           /* the own log was applied anew: up to this offset, 1: the state is sound */
-	SHARD_EVENT_STATE_DIFFERS,     /* alarm: the state is not the fold of the own log; offset */
-	SHARD_EVENT_SUBSCRIBER_LIVE,   /* a subscription that read from the disk has caught up */
-	SHARD_EVENT_SUBSCRIBER_STARVED, /* a subscription has used up its credit and has more to get */
+	SHARD_EVENT_PRIMARY,         /* became active primary: offset, where its epoch begins */
+	SHARD_EVENT_TRUNCATED,       /* cut a divergent tail: observed, its end; offset, the end now */
+	SHARD_EVENT_ISR_SHRINK,      /* proposed: observed, the present set; expected, the wanted one */
+	SHARD_EVENT_ISR_GROW,        /* the same */
+	SHARD_EVENT_DUPLICATE,       /* a duplicate was answered with the original's answer: offset, of that one */
+	SHARD_EVENT_TAIL_CUT,        /* recovery cut a torn tail: observed, bytes; segment, place */
+	SHARD_EVENT_QUARANTINED,     /* alarm: recovery found corrupt blocks: observed, how many; number, segment and
+					 * place of the first. Of a partition: a batch cannot be read: offset, reader */
+	SHARD_EVENT_RECOVERED,       /* number, of the last block */
+	SHARD_EVENT_SEALED,          /* hand-over asked for: node_id */
+	SHARD_EVENT_SNAPSHOT,        /* written: offset, number (which of the two), size_bytes */
+	SHARD_EVENT_SNAPSHOT_LOADED, /* the same */
+	SHARD_EVENT_DISK_FULL,       /* size_bytes, that wait */
+	SHARD_EVENT_DISK_HAS_ROOM,   /* a write has found room again */
+	SHARD_EVENT_BELOW_COMMIT,    /* alarm: asked to truncate (observed) below the commit offset (expected): history,
+					 * of the log; row_history */
+	SHARD_EVENT_DIGEST_DIFFERS,  /* alarm, on the primary: node_id, offset, observed, expected */
+	SHARD_EVENT_STATE_FAILED,    /* alarm: offset, reader */
+	SHARD_EVENT_REFUSED_GARBAGE, /* a message that does not decode or does not belong here: node_id */
+	SHARD_EVENT_SEALED_SEGMENT,  /* segment, generation, size_bytes of batches in it */
+	SHARD_EVENT_REWRITTEN_SEGMENT, /* the same */
+	SHARD_EVENT_SEAL_FAILED,       /* segment, generation; it does not hold what the logs say: not tried again */
+	SHARD_EVENT_SEALED_DAMAGED,    /* at start, a sealed file that is no good: segment, generation */
+	SHARD_EVENT_REBUILD,         /* alarm: taken out as unsound; begins anew: reason; offset, the end of its log */
+	SHARD_EVENT_REBUILT,         /* and is in the ISR again: offset, the end of its log */
+	SHARD_EVENT_AUDITED,         /* the own log was applied anew: offset; observed, expected: equal if sound */
+	SHARD_EVENT_STATE_DIFFERS,   /* alarm: the state is not the fold of the own log: the same */
+	SHARD_EVENT_SUBSCRIBER_LIVE, /* a subscription that read from the disk has caught up: number */
+	SHARD_EVENT_SUBSCRIBER_STARVED, /* a subscription has used up its credit and has more to get: number */
+};
+
+/* What needed a batch that cannot be read, or an event that cannot be applied. */
+enum shard_reader {
+	SHARD_READER_APPLY, /* the views */
+	SHARD_READER_FILL,  /* views that are filled */
+	SHARD_READER_TAIL,  /* a new primary, its log's tail */
+	SHARD_READER_PEER,  /* what is sent to a replica */
+	SHARD_READER_REPLAY,
+	SHARD_READER_HISTORY, /* of one key, and reads as of then */
+	SHARD_READER_SUBSCRIBER,
+	SHARD_READER_AUDIT,
+	SHARD_READER_JOIN, /* a replica, its log's history */
 };
 
 struct shard_event {
 	enum shard_event_kind kind;
-	uint16_t partition;
+	uint16_t partition; /* UINT16_MAX: the shard's */
 	uint32_t epoch;
-	uint64_t a;
-	uint64_t b;
+	uint32_t node_id; /* another node; 0: none */
+	enum shard_reader reader;
+	enum shard_event_kind reason;
+	uint64_t offset;
+	uint64_t observed; /* what was, */
+	uint64_t expected; /* and what should have been: offsets, node_sets, digests */
+	uint64_t history;
+	uint64_t row_history;
+	uint64_t number;
+	uint64_t segment;
+	uint64_t generation;
+	uint64_t place;
+	uint64_t size_bytes;
 };
 
 struct shard_outbox {

@@ -151,7 +151,9 @@ static int set_aside(struct shard *shard)
 	const struct disk_segment *file = &shard->start->files[shard->start->next];
 
 	shard->rotten++;
-	outbox_event(&shard->outbox, SHARD_EVENT_SEALED_DAMAGED, UINT16_MAX, 0, file->segment, file->generation);
+	shard_tell(shard, (struct shard_event){.kind = SHARD_EVENT_SEALED_DAMAGED,
+					       .segment = file->segment,
+					       .generation = file->generation});
 	next_file(shard->start);
 	return journal_add_stale(shard->journal, file->segment, file->generation, true) != 0 ? -ERROR_MEMORY : 0;
 }

@@ -224,6 +224,7 @@ const struct map_node *shard_node(const struct shard *shard, uint32_t node_id);
 uint64_t shard_node_epoch(const struct shard *shard, uint32_t node_id);
 
 void shard_garbage(struct shard *shard, uint16_t partition, uint32_t node_id);
+void shard_tell(struct shard *shard, struct shard_event event); /* of no one partition */
 
 /* --- what comes in (shard_messages.c) -------------------------------------------------------------------------- */
 

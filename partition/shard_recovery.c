@@ -203,8 +203,10 @@ int shard_snapshot_got(struct shard *shard, uint64_t ticket, struct span bytes)
 		state = former;
 		partition->snapshot_slot = slot ^ 1;
 		partition->snapshot_applied = state_applied(partition->state);
-		outbox_event(&shard->outbox, SHARD_EVENT_SNAPSHOT_LOADED, partition->id, 0, partition->snapshot_applied,
-			     slot);
+		partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_SNAPSHOT_LOADED,
+							       .offset = partition->snapshot_applied,
+							       .number = slot,
+							       .size_bytes = bytes.size});
 	}
 	state = state_free(state);
 	return 0;
@@ -252,10 +254,17 @@ static void finish(struct shard *shard)
 		finish_partition(&shard->partitions[i]);
 	shard->phase = SHARD_RUNNING;
 	if (damage->tail_cut)
-		outbox_event(&shard->outbox, SHARD_EVENT_TAIL_CUT, UINT16_MAX, 0, damage->cut_bytes, 0);
+		shard_tell(shard, (struct shard_event){.kind = SHARD_EVENT_TAIL_CUT,
+						       .observed = damage->cut_bytes,
+						       .segment = damage->cut_segment,
+						       .place = damage->cut_place});
 	if (damage->quarantined > 0)
-		outbox_event(&shard->outbox, SHARD_EVENT_QUARANTINED, UINT16_MAX, 0, damage->quarantined, 0);
-	outbox_event(&shard->outbox, SHARD_EVENT_RECOVERED, UINT16_MAX, 0, damage->last_block, 0);
+		shard_tell(shard, (struct shard_event){.kind = SHARD_EVENT_QUARANTINED,
+						       .observed = damage->quarantined,
+						       .number = damage->bad_block,
+						       .segment = damage->bad_segment,
+						       .place = damage->bad_place});
+	shard_tell(shard, (struct shard_event){.kind = SHARD_EVENT_RECOVERED, .number = damage->last_block});
 }
 
 /* 1: *read is wanted next; 0: all has been read; negative: the start has failed. */
@@ -307,7 +316,7 @@ int shard_recovery_done(struct shard *shard, uint64_t ticket, struct span bytes)
 	assert(ticket == shard->recovery_ticket);
 	shard->recovery_ticket = 0;
 	if (shard->phase == SHARD_INDEXES)
-		return sealed_start_feed(shard, bytes) != 0 ? -1 : 0;
+		return sealed_start_feed(shard, bytes);
 	assert(shard->phase == SHARD_JOURNAL);
-	return journal_recover_feed(shard->journal, bytes) != 0 ? -1 : 0;
+	return journal_recover_feed(shard->journal, bytes);
 }

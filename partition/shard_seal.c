@@ -208,9 +208,11 @@ static int switch_logs(struct shard *shard, struct span index, uint64_t total)
 	while (rv == 0 && sealed_entry_next(&reader, &entry))
 		if (entry.from < entry.to)
 			rv = switch_log(shard, &shard_partition(shard, entry.partition)->log, &entry);
-	outbox_event(&shard->outbox,
-		     shard->seal.generation > 0 ? SHARD_EVENT_REWRITTEN_SEGMENT : SHARD_EVENT_SEALED_SEGMENT,
-		     UINT16_MAX, 0, segment, total);
+	shard_tell(shard, (struct shard_event){.kind = shard->seal.generation > 0 ? SHARD_EVENT_REWRITTEN_SEGMENT
+										  : SHARD_EVENT_SEALED_SEGMENT,
+					       .segment = segment,
+					       .generation = shard->seal.generation,
+					       .size_bytes = total});
 	return rv == 0 ? 0 : -1;
 }
 
@@ -231,8 +233,9 @@ int shard_seal_done(struct shard *shard, uint64_t ticket, enum disk_outcome outc
 	}
 	if (answer_decode(shard, bytes, &index, &total))
 		return switch_logs(shard, index, total);
-	outbox_event(&shard->outbox, SHARD_EVENT_SEAL_FAILED, UINT16_MAX, 0, shard->seal.segment,
-		     shard->seal.generation);
+	shard_tell(shard, (struct shard_event){.kind = SHARD_EVENT_SEAL_FAILED,
+					       .segment = shard->seal.segment,
+					       .generation = shard->seal.generation});
 	journal_seal_failed(shard->journal, shard->seal.segment, false);
 	if (bytes.size > 0 &&
 	    journal_add_stale(shard->journal, shard->seal.segment, shard->seal.generation + 1, true) != 0)

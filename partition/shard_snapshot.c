@@ -60,8 +60,10 @@ void shard_snapshot_done(struct shard *shard, uint64_t ticket, enum disk_outcome
 		return;
 	partition->snapshot_slot ^= 1;
 	partition->snapshot_applied = shard->snapshot.applied;
-	outbox_event(&shard->outbox, SHARD_EVENT_SNAPSHOT, partition->id, partition->row.epoch, shard->snapshot.applied,
-		     shard->snapshot.bytes.size);
+	partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_SNAPSHOT,
+						       .offset = shard->snapshot.applied,
+						       .number = partition->snapshot_slot ^ 1u,
+						       .size_bytes = shard->snapshot.bytes.size});
 	if (shard->snapshot.bytes.capacity > OUTBOX_SPARE_MAX_BYTES)
 		buffer_deinit(&shard->snapshot.bytes);
 }

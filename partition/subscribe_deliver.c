@@ -125,7 +125,7 @@ static bool deliver_partition(struct delivery *delivery)
 		buffer_clear(batches);
 	}
 	if (result == FETCH_BROKEN) {
-		partition_stop(delivery->partition, SHARD_EVENT_QUARANTINED, follower->next, 5);
+		partition_stop(delivery->partition, SHARD_EVENT_QUARANTINED, follower->next, SHARD_READER_SUBSCRIBER);
 		shard_touch(delivery->partition); /* the other subscribers hear of it, too */
 		follower_end(delivery->shard, subscriber, slot, ERROR_NOT_PRIMARY);
 		return true;
@@ -145,12 +145,13 @@ static void note_state(struct shard *shard, struct subscriber *subscriber)
 
 	if (!ready && subscriber->read_disk) {
 		subscriber->read_disk = false;
-		outbox_event(&shard->outbox, SHARD_EVENT_SUBSCRIBER_LIVE, UINT16_MAX, 0, subscriber->subscription, 0);
+		shard_tell(shard, (struct shard_event){.kind = SHARD_EVENT_SUBSCRIBER_LIVE,
+						       .number = subscriber->subscription});
 	}
 	if (ready && !subscriber->starved && subscriber->sent >= subscriber->credit) {
 		subscriber->starved = true;
-		outbox_event(&shard->outbox, SHARD_EVENT_SUBSCRIBER_STARVED, UINT16_MAX, 0, subscriber->subscription,
-			     0);
+		shard_tell(shard, (struct shard_event){.kind = SHARD_EVENT_SUBSCRIBER_STARVED,
+						       .number = subscriber->subscription});
 	}
 }
 

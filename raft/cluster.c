@@ -55,8 +55,8 @@ static int host_apply(void *host, uint64_t index, struct span bytes)
 	int rv = metadata_apply(&cluster->metadata, index, bytes, results, CONTROLLER_COMMANDS_MAX, &count);
 
 	if (rv != 0) {
-		output_fatal(cluster, "entry %llu of the metadata cannot be applied: %s", (unsigned long long)index,
-			     error_name(rv));
+		output_fatal(cluster, FATAL_ENTRY, "entry %llu of the metadata cannot be applied: %s",
+			     (unsigned long long)index, error_name(rv));
 		return rv;
 	}
 	if (entry_decode(bytes, &entry) == 0 && entry.incarnation == cluster->config.incarnation)
@@ -77,13 +77,13 @@ static int host_restore(void *host, struct span snapshot)
 	int rv = metadata_decode(&cluster->metadata, snapshot);
 
 	if (rv != 0)
-		output_fatal(cluster, "a snapshot of the metadata cannot be read: %s", error_name(rv));
+		output_fatal(cluster, FATAL_SNAPSHOT, "a snapshot of the metadata cannot be read: %s", error_name(rv));
 	return rv;
 }
 
 static void host_fatal(void *host, const char *text)
 {
-	output_fatal(host, "%s", text);
+	output_fatal(host, FATAL_STORE, "%s", text);
 }
 
 static const struct raft_node_host raft_host = {host_send, host_apply, host_snapshot, host_restore, host_fatal};
@@ -114,11 +114,12 @@ struct cluster *cluster_new(const struct cluster_config *config, struct raft_io 
 	contact_restart(cluster);
 	raft.id = cluster->raft_id;
 	if (raft_node_init(&cluster->raft, io, &raft, now_ms) != 0)
-		output_fatal(cluster, "Raft's directory cannot be opened: %.180s", cluster->raft.raft.errmsg);
+		output_fatal(cluster, FATAL_STORE, "Raft's directory cannot be opened: %.180s",
+			     cluster->raft.raft.errmsg);
 	else
 		cluster->raft_ready = true;
 	if (formation_init(cluster) != 0)
-		output_fatal(cluster, "%s is not in its own list of founders", config->name);
+		output_fatal(cluster, FATAL_NOT_A_FOUNDER, "%s is not in its own list of founders", config->name);
 	return cluster;
 }
 
@@ -183,21 +184,6 @@ static void leader_notice(struct cluster *cluster)
 	output_map_changed(cluster);
 }
 
-static void losses_tell(struct cluster *cluster)
-{
-	uint64_t elections = cluster->metadata.suspect_elections;
-
-	if (elections > cluster->suspect_elections_told)
-		output_notice(cluster,
-			      "%llu partitions elected a suspect: what only the others had acknowledged may be lost",
-			      (unsigned long long)(elections - cluster->suspect_elections_told));
-	cluster->suspect_elections_told = elections;
-	if (cluster->metadata.forced_elections > cluster->forced_elections_told)
-		output_notice(cluster, "an operator elected by force (%llu times, last %s): what others hold is lost",
-			      (unsigned long long)cluster->metadata.forced_elections, cluster->metadata.forced_reason);
-	cluster->forced_elections_told = cluster->metadata.forced_elections;
-}
-
 void cluster_settle(struct cluster *cluster)
 {
 	if (cluster->state == CLUSTER_FAILED || !cluster->raft.started || cluster->raft.closing)
@@ -205,7 +191,7 @@ void cluster_settle(struct cluster *cluster)
 	map_publish(cluster);
 	leader_notice(cluster);
 	propose_applied(cluster);
-	losses_tell(cluster);
+	notices_tell(cluster);
 	clock_tell(cluster);
 	controller_settle(cluster);
 }

@@ -88,8 +88,43 @@ enum cluster_output_kind {
 	CLUSTER_RESULT,        /* of cluster_propose: result (detail points into body) */
 	CLUSTER_WISH,       /* the controller asks this primary to hand `partition` over to node_id (design.md 6.7) */
 	CLUSTER_IS_STOPPED, /* the clean stop is committed: the directory may write its proof for node_epoch and end */
-	CLUSTER_NOTICE,     /* one line for the log, in text */
-	CLUSTER_FATAL,      /* the process must end; text says why */
+	CLUSTER_NOTICE,     /* for the log: notice, and text where that says so */
+	CLUSTER_FATAL,      /* the process must end; fatal says why, text what was found */
+};
+
+enum cluster_notice_kind {
+	NOTICE_FORMED = 1,           /* count: founders */
+	NOTICE_TWO_NODES,            /* formed by two: not much is survived */
+	NOTICE_FOUNDERS_DIFFER,      /* another node has another list: no cluster is formed */
+	NOTICE_OUTSIDER,             /* this directory is not the one that founded the cluster */
+	NOTICE_REGISTRATION_REFUSED, /* text: why; asked again */
+	NOTICE_SUSPECT_ELECTED,      /* count: new ones; total: ever. Acknowledged events may be lost */
+	NOTICE_FORCED_ELECTION,      /* the same, by an operator; text: the last one and its reason */
+	NOTICE_CLOCK_OFF,            /* text: the node; distance_ms from the voters' median */
+	NOTICE_CLOCK_RIGHT,          /* text: the node */
+	NOTICE_OWN_CLOCK_OFF,
+	NOTICE_OWN_CLOCK_RIGHT,
+	NOTICE_MEMBER_LIVE,    /* text: the node; it takes part in the cluster */
+	NOTICE_MEMBER_LOST,    /* text: the node; silent, or another process now: no clean stop */
+	NOTICE_MEMBER_STOPPED, /* text: the node; cleanly */
+	NOTICE_COUNT
+};
+
+struct cluster_notice {
+	enum cluster_notice_kind kind;
+	uint64_t count;
+	uint64_t total;
+	int64_t distance_ms;
+};
+
+enum cluster_fatal {
+	FATAL_MEMORY = 1,
+	FATAL_STORE,         /* of Raft: cannot be opened, read or written */
+	FATAL_ENTRY,         /* of the metadata: not understood */
+	FATAL_SNAPSHOT,      /* of the metadata: not understood */
+	FATAL_MAP,           /* cannot be made of the metadata */
+	FATAL_NOT_A_FOUNDER, /* this node is not in its own list */
+	FATAL_NAME_TAKEN,    /* another process registered under this name */
 };
 
 struct cluster_output {
@@ -102,6 +137,8 @@ struct cluster_output {
 	char address[ADDRESS_MAX_BYTES + 1]; /* SEND: control address, always set */
 	struct propose_result result;
 	struct buffer body;
+	struct cluster_notice notice;
+	enum cluster_fatal fatal;
 	char text[CLUSTER_TEXT_BYTES];
 };
 

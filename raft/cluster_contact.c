@@ -198,7 +198,7 @@ void map_publish(struct cluster *cluster)
 		rv = cluster_map_merge(&cluster->map, buffer_span(&delta), &changed);
 	buffer_deinit(&delta);
 	if (rv != 0)
-		output_fatal(cluster, "the cluster map cannot be published: %s", error_name(rv));
+		output_fatal(cluster, FATAL_MAP, "the cluster map cannot be published: %s", error_name(rv));
 	find_own_id(cluster);
 	output_map_changed(cluster);
 }

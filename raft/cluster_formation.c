@@ -144,10 +144,11 @@ static void bootstrap(struct cluster *cluster, const uint64_t list[NODES_MAX])
 						       .voter = i < voter_count(count)};
 	qsort(servers, count, sizeof(servers[0]), compare_servers);
 	if (raft_node_bootstrap(&cluster->raft, servers, count) != 0) {
-		output_fatal(cluster, "cannot bootstrap Raft: its directory is not empty, or cannot be written");
+		output_fatal(cluster, FATAL_STORE,
+			     "cannot bootstrap Raft: its directory is not empty, or cannot be written");
 		return;
 	}
-	output_notice(cluster, "the cluster is formed by %u founders", count);
+	output_notice(cluster, (struct cluster_notice){.kind = NOTICE_FORMED, .count = count}, SPAN_NULL);
 	cluster_raft_begin(cluster);
 }
 
@@ -189,10 +190,7 @@ static void bootstrap_late(struct cluster *cluster, const struct formation_messa
 		return;
 	}
 	cluster_move(cluster, CLUSTER_OUTSIDER);
-	output_notice(cluster,
-		      "this data directory is not the one that %s founded the cluster with: "
-		      "it does not bootstrap and waits to be added as a new server",
-		      cluster->config.name);
+	output_notice(cluster, (struct cluster_notice){.kind = NOTICE_OUTSIDER}, SPAN_NULL);
 }
 
 void formation_start(struct cluster *cluster)
@@ -242,7 +240,7 @@ static int formation_decode(const struct cluster *cluster, struct span body, str
 static void founders_differ(struct cluster *cluster)
 {
 	if (cluster->state == CLUSTER_FORMING && !cluster->formation.differed)
-		output_notice(cluster, "another node has another list of founders: they must be the same on all");
+		output_notice(cluster, (struct cluster_notice){.kind = NOTICE_FOUNDERS_DIFFER}, SPAN_NULL);
 	cluster->formation.differed = true;
 }
 

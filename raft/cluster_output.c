@@ -61,32 +61,31 @@ void output_send_node(struct cluster *cluster, enum message_kind message, uint32
 		buffer_deinit(body);
 }
 
-static void output_text(struct cluster *cluster, enum cluster_output_kind kind, const char *format, va_list arguments)
+void output_notice(struct cluster *cluster, struct cluster_notice notice, struct span text)
 {
-	struct cluster_output *output = output_push(cluster, kind);
+	struct cluster_output *output = output_push(cluster, CLUSTER_NOTICE);
 
-	if (output != NULL)
-		vsnprintf(output->text, sizeof(output->text), format, arguments);
+	if (output == NULL)
+		return;
+	output->notice = notice;
+	snprintf(output->text, sizeof(output->text), "%.*s", (int)text.size,
+		 text.size == 0 ? "" : (const char *)text.data);
 }
 
-void output_notice(struct cluster *cluster, const char *format, ...)
+void output_fatal(struct cluster *cluster, enum cluster_fatal fatal, const char *format, ...)
 {
-	va_list arguments;
-
-	va_start(arguments, format);
-	output_text(cluster, CLUSTER_NOTICE, format, arguments);
-	va_end(arguments);
-}
-
-void output_fatal(struct cluster *cluster, const char *format, ...)
-{
+	struct cluster_output *output;
 	va_list arguments;
 
 	if (cluster->state == CLUSTER_FAILED)
 		return;
 	cluster_move(cluster, CLUSTER_FAILED);
+	output = output_push(cluster, CLUSTER_FATAL);
+	if (output == NULL)
+		return;
+	output->fatal = fatal;
 	va_start(arguments, format);
-	output_text(cluster, CLUSTER_FATAL, format, arguments);
+	vsnprintf(output->text, sizeof(output->text), format, arguments);
 	va_end(arguments);
 }
 
@@ -107,7 +106,7 @@ static bool output_memory_short(struct cluster *cluster, struct cluster_output *
 	if (!cluster->memory_short || cluster->state == CLUSTER_FAILED)
 		return false;
 	cluster_move(cluster, CLUSTER_FAILED);
-	*output = (struct cluster_output){.kind = CLUSTER_FATAL, .text = "out of memory"};
+	*output = (struct cluster_output){.kind = CLUSTER_FATAL, .fatal = FATAL_MEMORY, .text = "out of memory"};
 	return true;
 }
 

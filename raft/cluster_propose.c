@@ -205,7 +205,7 @@ void propose_applied(struct cluster *cluster)
 		 cluster->metadata.nodes[self->id - 1].proof_epoch == cluster->node_epoch)
 		stopped(cluster);
 	else if (cluster->node_epoch != 0 && !ours)
-		output_fatal(cluster, "another process has registered as %s", cluster->config.name);
+		output_fatal(cluster, FATAL_NAME_TAKEN, "another process has registered as %s", cluster->config.name);
 }
 
 /* --- between nodes ------------------------------------------------------------------------------------------------ */
@@ -223,8 +223,7 @@ void propose_answer(struct cluster *cluster, uint32_t node_id, const struct prop
 	if (result->ticket == cluster->own_number && result->error == ERROR_REFUSED &&
 	    cluster->state == CLUSTER_JOINED &&
 	    !span_equal(result->detail, span_of_text(refusal_text(REFUSAL_REGISTERED)))) /* that was an earlier copy */
-		output_notice(cluster, "registration is refused: %.*s", (int)result->detail.size,
-			      (const char *)result->detail.data);
+		output_notice(cluster, (struct cluster_notice){.kind = NOTICE_REGISTRATION_REFUSED}, result->detail);
 	proposal = result->ticket == 0 ? NULL : proposal_find(cluster, result->ticket);
 	if (proposal == NULL)
 		return; /* told already, or one of our own */

@@ -2,6 +2,7 @@
  *
  * cluster.c            life, ticks, what arrives, settling
  * cluster_output.c     outputs
+ * cluster_notice.c     what people should hear of
  * cluster_formation.c  from an empty directory to a running Raft
  * cluster_contact.c    heartbeats, leases' contacts, the map's way to all nodes
  * cluster_propose.c    this node's own proposals, registration, clean stop
@@ -86,8 +87,9 @@ struct cluster {
 	uint64_t next_number;
 	uint64_t next_retry_ms;
 	uint64_t stop_transfer_until_ms;
-	uint64_t own_number;  /* of the last registration or stop proposed */
-	uint64_t known_epoch; /* in the last registration */
+	uint64_t own_number;              /* of the last registration or stop proposed */
+	uint64_t known_epoch;             /* in the last registration */
+	uint64_t members_told[NODES_MAX]; /* by node: the epoch it was told live under; 0: not live */
 	uint64_t suspect_elections_told;
 	uint64_t forced_elections_told;
 	bool clock_told; /* that this node's own clock is off */
@@ -113,11 +115,16 @@ void output_send(struct cluster *cluster, enum message_kind message, uint32_t no
 		 uint16_t items, struct buffer *body);
 void output_send_node(struct cluster *cluster, enum message_kind message, uint32_t node_id, uint16_t items,
 		      struct buffer *body);
-void output_notice(struct cluster *cluster, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void output_fatal(struct cluster *cluster, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void output_notice(struct cluster *cluster, struct cluster_notice notice, struct span text);
+void output_fatal(struct cluster *cluster, enum cluster_fatal fatal, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 void output_map_changed(struct cluster *cluster);
 void output_contacts(struct cluster *cluster);
 void outputs_free(struct cluster *cluster);
+
+/* --- cluster_notice.c --------------------------------------------------------------------------------------------- */
+
+void notices_tell(struct cluster *cluster);
 
 /* --- cluster_formation.c ------------------------------------------------------------------------------------------ */
 

@@ -72,13 +72,12 @@ static bool clock_median(const struct cluster *cluster, int64_t *median_ms)
 	return true;
 }
 
-static void notice(struct cluster *cluster, const struct map_node *node, int64_t distance_ms, bool off)
+static void tell(struct cluster *cluster, const struct map_node *node, int64_t distance_ms, bool off)
 {
-	if (off)
-		output_notice(cluster, "the clock of %s is %lld ms off the voters' median: it takes no primaries",
-			      node->name, (long long)distance_ms);
-	else
-		output_notice(cluster, "the clock of %s is right again", node->name);
+	struct cluster_notice notice = {.kind = off ? NOTICE_CLOCK_OFF : NOTICE_CLOCK_RIGHT,
+					.distance_ms = distance_ms};
+
+	output_notice(cluster, notice, span_of_text(node->name));
 }
 
 /* Whether it is time to change the node's mark. */
@@ -111,7 +110,7 @@ bool clock_judge(struct cluster *cluster, struct buffer *command)
 		if (node->id == 0 || node->epoch == 0 || node->state == NODE_GONE ||
 		    !clock_known(cluster, id, &ahead_ms) || !clock_is_due(cluster, node, ahead_ms - median_ms))
 			continue;
-		notice(cluster, node, ahead_ms - median_ms, !node->clock_off);
+		tell(cluster, node, ahead_ms - median_ms, !node->clock_off);
 		items[count++] = (struct command_clock){{id, node->epoch}, !node->clock_off};
 	}
 	if (count > 0)
@@ -126,6 +125,7 @@ void clock_tell(struct cluster *cluster)
 	if (self == NULL || self->clock_off == cluster->clock_told)
 		return;
 	cluster->clock_told = self->clock_off;
-	output_notice(cluster, self->clock_off ? "this node's clock is more than a second off: it takes no primaries"
-					       : "this node's clock is right again: it takes primaries");
+	output_notice(cluster,
+		      (struct cluster_notice){.kind = self->clock_off ? NOTICE_OWN_CLOCK_OFF : NOTICE_OWN_CLOCK_RIGHT},
+		      SPAN_NULL);
 }

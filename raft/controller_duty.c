@@ -46,9 +46,7 @@ static void duty_form(struct cluster *cluster)
 	}
 	command_form_encode(&form, &command);
 	if (duty_propose(cluster, &command) && config->founder_count == 2)
-		output_notice(cluster,
-			      "two nodes: writes go on when one dies, but then nothing fails over and one disk holds "
-			      "what is new; three nodes survive any one");
+		output_notice(cluster, (struct cluster_notice){.kind = NOTICE_TWO_NODES}, SPAN_NULL);
 }
 
 /* --- fencing ------------------------------------------------------------------------------------------------------ */

@@ -222,6 +222,16 @@ clean_up() {
 
 full_cluster() { deploy/local/cluster --dir "$work/full" "$@"; }
 
+full_told() {
+    if grep -qE -- "$2" "$work/full/n1/log"; then
+        echo "ok: the log tells $1"
+    else
+        printf 'FAILED: the log does not tell %s\n' "$1"
+        tail -n 5 "$work/full/n1/log"
+        failures=$((failures + 1))
+    fi
+}
+
 # One node on a tmpfs that also holds a ballast: when the disk is full writes are refused and reads go on; room for the
 # next segment is made by taking the ballast away.
 full_disk() {
@@ -255,9 +265,15 @@ for number in range(120):
     event 21 small '"y"' >"$work/small"
     expect 'a write to a full disk' 9 'DISK_FULL' 10 "$program" publish "$work/small"
     expect 'a read from it' 0 '"x":1' 10 "$program" view get s stored -o json
+    full_told "that the reserve is reached" \
+        'level=warn .*event=disk.full code=DISK_FULL .* observed_bytes=[0-9]+ expected_bytes=[0-9]+ outcome=.* next='
+    full_told "that a write found no room" \
+        'level=error .*event=journal.disk_full code=DISK_FULL .* expected_bytes=[1-9][0-9]* outcome=.* next='
     rm "$work/full/n1/data/lost+found/ballast"
     wait_until 30 'the node takes writes again' "$program" publish "$work/small"
     echo 'ok: it takes writes again when room is made'
+    full_told 'that there is room' 'level=info .*event=disk.has_room .*free_bytes='
+    full_told 'that writes go on' 'level=info .*event=journal.writes_again shard='
     expect 'nothing is lost by it' 0 '"x":1' 10 "$program" view get s stored -o json
 }
 

@@ -68,7 +68,8 @@ say 'a second process in the same directory is refused'
 expect 3 'is in use by process' "$evgridd" --dev --data.dir="$work/data" --listen.control=0
 
 say 'a port that is taken is refused'
-expect 4 'binding the control port' "$evgridd" --dev --data.dir="$work/fresh" --listen.control="${EVGRID_SERVER##*:}"
+expect 4 'event=node.not_bound code=BAD_CONFIG .*socket=control ' \
+    "$evgridd" --dev --data.dir="$work/fresh" --listen.control="${EVGRID_SERVER##*:}"
 
 say 'kill -9 and a restart keep everything'
 kill -9 "$pid"

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import socket
 import struct
@@ -226,7 +227,7 @@ def counted(node):
     kinds = ('control', 'shard')
 
     def told(kind):
-        return [int(line.split('total=')[1]) for line in node.log.read_text().splitlines()
+        return [int(re.search(r' total=(\d+) ', line).group(1)) for line in node.log.read_text().splitlines()
                 if f'event={kind}.garbage' in line]
     before = {kind: len(told(kind)) for kind in kinds}
 

@@ -279,6 +279,7 @@ static void output_take(struct control *control, uint32_t i, struct cluster_outp
 		node->config.directory.proof_epoch = output->node_epoch;
 		node->stopped = true;
 		break;
+	case CLUSTER_NOTICE: node->notices[output->notice.kind]++; break;
 	case CLUSTER_FATAL: snprintf(node->fatal, sizeof(node->fatal), "%s", output->text); break;
 	default: break;
 	}

@@ -29,7 +29,8 @@ struct control_node {
 	bool reported;
 	bool stopped;
 	char fatal[CLUSTER_TEXT_BYTES];
-	uint32_t results[64]; /* by error code */
+	uint32_t notices[NOTICE_COUNT]; /* by kind, since it was made */
+	uint32_t results[64];           /* by error code */
 	uint64_t last_ticket;
 	uint16_t last_error;
 };

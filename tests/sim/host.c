@@ -153,9 +153,11 @@ static void part_mark(struct part *part, const struct shard_event *event)
 {
 	struct sim *sim = part->host->sim;
 
-	sim_trace(sim, "host %u shard %u event %d partition %u epoch %u a %llu b %llu", part->host->index, part->index,
-		  (int)event->kind, event->partition, event->epoch, (unsigned long long)event->a,
-		  (unsigned long long)event->b);
+	sim_trace(sim,
+		  "host %u shard %u event %d partition %u epoch %u offset %llu observed %llu expected %llu number %llu",
+		  part->host->index, part->index, (int)event->kind, event->partition, event->epoch,
+		  (unsigned long long)event->offset, (unsigned long long)event->observed,
+		  (unsigned long long)event->expected, (unsigned long long)event->number);
 	switch (event->kind) {
 	case SHARD_EVENT_TRUNCATED: marks_reach(&sim->marks, MARK_TRUNCATED); break;
 	case SHARD_EVENT_ISR_SHRINK: marks_reach(&sim->marks, MARK_ISR_SHRINK); break;
@@ -175,8 +177,8 @@ static void part_mark(struct part *part, const struct shard_event *event)
 	case SHARD_EVENT_BELOW_COMMIT:
 	case SHARD_EVENT_STATE_FAILED:
 		sim_fail(sim, "host %u partition %u: alarm %d in epoch %u (%llu, %llu)", part->host->index,
-			 event->partition, (int)event->kind, event->epoch, (unsigned long long)event->a,
-			 (unsigned long long)event->b);
+			 event->partition, (int)event->kind, event->epoch, (unsigned long long)event->observed,
+			 (unsigned long long)event->expected);
 		break;
 	default: break;
 	}

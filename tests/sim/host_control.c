@@ -215,7 +215,12 @@ static void take_output(struct host *host, const struct cluster_output *output)
 				    output->node_id);
 		part_wake(&host->parts[output->partition % host->sim->options.shards]);
 		break;
-	case CLUSTER_NOTICE: sim_trace(host->sim, "host %u: %s", host->index, output->text); break;
+	case CLUSTER_NOTICE:
+		sim_trace(host->sim, "host %u: notice %d count %llu of %llu distance %lld ms: %s", host->index,
+			  (int)output->notice.kind, (unsigned long long)output->notice.count,
+			  (unsigned long long)output->notice.total, (long long)output->notice.distance_ms,
+			  output->text);
+		break;
 	case CLUSTER_FATAL: sim_fail(host->sim, "host %u: cluster is fatal: %s", host->index, output->text); break;
 	case CLUSTER_IS_STOPPED: break;
 	}

@@ -373,14 +373,14 @@ void oracle_unsound(struct oracle *oracle, struct host *host, const struct shard
 	    (condemned && sim->corruption.host != host_index(oracle, host) + 1))
 		sim_fail(sim, "O2: host %u partition %u: alarm %d at offset %llu, and nothing was corrupted there",
 			 host_index(oracle, host), event->partition, (int)event->kind,
-			 (unsigned long long)(condemned ? event->a : event->b));
+			 (unsigned long long)event->offset);
 	marks_reach(&sim->marks, condemned ? MARK_STATE_CONDEMNED : MARK_DIGEST_DIFFERED);
 }
 
 void oracle_duplicate(struct oracle *oracle, struct host *host, const struct shard_event *event)
 {
 	const struct chronicle *chronicle = &oracle->partitions[event->partition];
-	const struct fact *fact = fact_at(chronicle, event->a);
+	const struct fact *fact = fact_at(chronicle, event->offset);
 
 	(void)host;
 	marks_reach(&oracle->sim->marks, MARK_DUPLICATE);

@@ -316,7 +316,7 @@ void harness_turn(struct harness *harness, uint32_t node)
 	outbox = shard_outbox(at->shard);
 	for (size_t i = 0; i < outbox->event_count; i++) {
 		at->events[outbox->events[i].kind]++;
-		at->last_event = outbox->events[i];
+		at->last[outbox->events[i].kind] = outbox->events[i];
 	}
 	for (size_t i = 0; i < outbox->send_count; i++) {
 		if (outbox->sends[i].node_id == 0)

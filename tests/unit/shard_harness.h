@@ -52,7 +52,7 @@ struct harness_node {
 	struct cluster_map map;
 	struct contact_table contacts;
 	uint32_t events[32];
-	struct shard_event last_event;
+	struct shard_event last[32]; /* of each kind */
 };
 
 struct harness_packet {

@@ -448,6 +448,52 @@ static void who_stops_is_heard_of_soon(void **state)
 }
 
 /* Who has consent stays until the others have theirs, so that the last one's voters are there. */
+static void assert_told(struct control *control, uint32_t node, enum cluster_notice_kind kind, uint32_t times)
+{
+	control_run(control, 200);
+	assert_int_equal(control->nodes[node].notices[kind], times);
+}
+
+/* Each of the others tells it once, the one that starts anew only what has happened since. */
+static void who_comes_and_goes_is_told_once_by_everybody(void **state)
+{
+	struct control *control = formed(16, 3, false);
+	uint32_t victim = somebody_else(control);
+	uint32_t other = (victim + 1) % 3;
+	uint32_t before = control->nodes[victim].notices[NOTICE_MEMBER_LIVE];
+
+	(void)state;
+	assert_told(control, other, NOTICE_MEMBER_LIVE, 3);
+	control_kill(control, victim);
+	assert_eventually(control, control_all_primaries);
+	assert_told(control, other, NOTICE_MEMBER_LOST, 1);
+	control_start(control, victim);
+	assert_eventually(control, control_all_in_sync);
+	assert_told(control, other, NOTICE_MEMBER_LIVE, 4);
+	assert_told(control, victim, NOTICE_MEMBER_LIVE, before + 1); /* itself */
+	assert_told(control, victim, NOTICE_MEMBER_LOST, 0);
+	stop_node(control, victim);
+	assert_told(control, other, NOTICE_MEMBER_STOPPED, 1);
+	assert_told(control, other, NOTICE_MEMBER_LOST, 1);
+	control_free(control);
+}
+
+static void who_restarts_before_it_is_missed_was_lost(void **state)
+{
+	struct control *control = formed(17, 3, false);
+	uint32_t victim = somebody_else(control);
+	uint32_t other = (victim + 1) % 3;
+
+	(void)state;
+	control_kill(control, victim);
+	control_run(control, 30);
+	control_start(control, victim);
+	assert_eventually(control, control_all_in_sync);
+	assert_told(control, other, NOTICE_MEMBER_LOST, 1);
+	assert_told(control, other, NOTICE_MEMBER_LIVE, 4);
+	control_free(control);
+}
+
 static void all_nodes_stopping_at_once_get_consent(void **state)
 {
 	struct control *control = formed(22, 3, true);
@@ -633,6 +679,8 @@ int main(void)
 		cmocka_unit_test(one_that_was_long_away_comes_back_by_a_snapshot),
 		cmocka_unit_test(a_clean_stop_leaves_proof),
 		cmocka_unit_test(who_stops_is_heard_of_soon),
+		cmocka_unit_test(who_comes_and_goes_is_told_once_by_everybody),
+		cmocka_unit_test(who_restarts_before_it_is_missed_was_lost),
 		cmocka_unit_test(all_nodes_stopping_at_once_get_consent),
 		cmocka_unit_test(power_loss_with_interval_sync_elects_among_suspects),
 		cmocka_unit_test(power_loss_with_sync_on_commit_suspects_nobody),

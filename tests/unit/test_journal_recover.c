@@ -472,6 +472,9 @@ static void the_first_block_of_all_may_be_bad(void **state)
 	assert_int_equal(restart(f), 0);
 	assert_seen(f, 1, 5);
 	assert_int_equal(f->damage.quarantined, 1);
+	assert_int_equal(f->damage.bad_block, 1);
+	assert_int_equal(f->damage.bad_segment, 1);
+	assert_int_equal(f->damage.bad_place, 0);
 	assert_false(f->damage.tail_cut);
 }
 
@@ -541,6 +544,8 @@ static void without_sync_all_behind_a_bad_block_is_tail(void **state)
 	assert_true(f->damage.tail_cut);
 	assert_int_equal(f->damage.quarantined, 0);
 	assert_int_equal(f->damage.cut_bytes, 6 * DISK_BLOCK_BYTES);
+	assert_int_equal(f->damage.cut_segment, 1);
+	assert_int_equal(f->damage.cut_place, 4 * DISK_BLOCK_BYTES);
 	f->items.count = 4;
 	write_blocks(f, 2, 300);
 	assert_int_equal(f->items.list[4].block, 5);

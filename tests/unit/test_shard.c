@@ -253,10 +253,13 @@ static void full_disk_refuses_and_recovers(void **state)
 	harness_run(harness, 10);
 	assert_null(harness_answer(harness, stored));
 	harness_expect(harness, refused, ERROR_DISK_FULL);
+	assert_int_equal(harness->nodes[0].events[SHARD_EVENT_DISK_HAS_ROOM], 0);
 	harness->nodes[0].disk.full = false;
 	harness_run(harness, 500);
 	harness_expect(harness, stored, ERROR_NONE);
 	assert_int_equal(harness->nodes[0].events[SHARD_EVENT_DISK_FULL], 1);
+	assert_true(harness->nodes[0].last[SHARD_EVENT_DISK_FULL].size_bytes > 0);
+	assert_int_equal(harness->nodes[0].events[SHARD_EVENT_DISK_HAS_ROOM], 1);
 }
 
 static void pending_bytes_are_bounded(void **state)

@@ -96,6 +96,22 @@ static void sound_replicas_are_left_alone(void **state)
 	}
 }
 
+/* Replica 2 is wrong: both lines bear the same two digests, each from its teller's side. */
+static void expect_told(struct harness *harness)
+{
+	const struct shard_event *differs = &harness->nodes[0].last[SHARD_EVENT_DIGEST_DIFFERS];
+	const struct shard_event *wrong = &harness->nodes[1].last[SHARD_EVENT_STATE_DIFFERS];
+	const struct shard_event *sound = &harness->nodes[0].last[SHARD_EVENT_AUDITED];
+
+	assert_int_equal(differs->node_id, 2);
+	assert_true(differs->observed != differs->expected);
+	assert_int_equal(wrong->offset, differs->offset);
+	assert_int_equal(wrong->observed, differs->observed);
+	assert_int_equal(wrong->expected, differs->expected);
+	assert_int_equal(sound->observed, sound->expected);
+	assert_int_equal(sound->expected, differs->expected);
+}
+
 static void a_replica_with_a_wrong_state_leaves_and_is_mended(void **state)
 {
 	struct harness *harness = *state;
@@ -110,6 +126,7 @@ static void a_replica_with_a_wrong_state_leaves_and_is_mended(void **state)
 	assert_int_equal(events(harness, 0, SHARD_EVENT_AUDITED), 1); /* the primary looks at itself, too */
 	assert_int_equal(events(harness, 0, SHARD_EVENT_STATE_DIFFERS), 0);
 	assert_int_equal(events(harness, 1, SHARD_EVENT_STATE_DIFFERS), 1);
+	expect_told(harness);
 	assert_int_equal(harness_row(harness)->epoch, epoch + 1);
 	end = harness_status(harness, 1).end;
 	assert_true(end > 20); /* the log is kept */

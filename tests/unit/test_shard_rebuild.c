@@ -100,9 +100,11 @@ static void a_rotten_replica_leaves_and_is_pushed_everything(void **state)
 	(void)harness_replay(harness, 1, 0, 1000000);
 	harness_run(harness, 20);
 	assert_int_equal(harness->nodes[1].events[SHARD_EVENT_QUARANTINED], 1);
+	assert_int_equal(harness->nodes[1].last[SHARD_EVENT_QUARANTINED].reader, SHARD_READER_REPLAY);
 	assert_int_equal(harness_row(harness)->epoch, epoch + 1);
 	assert_int_equal(harness_row(harness)->primary, 1);
 	expect_rebuilt(harness, 1);
+	assert_int_equal(harness->nodes[1].last[SHARD_EVENT_REBUILD].reason, SHARD_EVENT_QUARANTINED);
 }
 
 static void a_rotten_primary_gives_way_and_is_pushed_everything(void **state)

@@ -316,6 +316,7 @@ static void a_late_join_answer_cuts_nothing(void **state)
 static void nothing_is_cut_below_the_commit_offset(void **state)
 {
 	struct harness *harness = *state;
+	const struct shard_event *told;
 	uint64_t end;
 
 	(void)harness_append_next(harness, 0, "k");
@@ -329,6 +330,10 @@ static void nothing_is_cut_below_the_commit_offset(void **state)
 	inject_join_answer(harness, 3, 0, 0);
 	harness_run(harness, 5);
 	assert_int_equal(harness->nodes[2].events[SHARD_EVENT_BELOW_COMMIT], 1);
+	told = &harness->nodes[2].last[SHARD_EVENT_BELOW_COMMIT];
+	assert_int_equal(told->observed, 0);
+	assert_true(told->expected > 0 && told->expected <= end);
+	assert_int_equal(told->history, told->row_history);
 	assert_int_equal(harness_status(harness, 2).end, end);
 	assert_int_equal(harness_status(harness, 2).role, ROLE_NONE);
 	assert_int_equal(harness->proposal.kind, PROPOSE_OUT);
