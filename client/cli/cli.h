@@ -354,6 +354,7 @@ int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_
 
 /* How far a view's newest version is. */
 struct view_progress {
+	uint32_t filled;         /* partitions that have it on all in-sync replicas, as metadata know */
 	uint32_t answering;      /* partitions whose primary answers with it */
 	uint32_t older;          /* with the version before */
 	uint32_t filled_percent; /* of the log, on the replica of each partition that is least far */

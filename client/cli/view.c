@@ -59,40 +59,61 @@ static int send_definition(struct cli *cli, struct span definition)
 	return error == 0 ? 0 : cli_fail(error, "view %.*s", (int)name.size, (const char *)name.data);
 }
 
+/* How far the view is that the map knows now; until it knows it (the entry's map may come late), nothing. 0, or an
+ * error code. */
+static int look_at_progress(struct cli *cli, struct span name, struct view_progress *progress)
+{
+	const struct map_view *view;
+	struct cluster_map map;
+	int error;
+
+	cluster_map_init(&map);
+	error = grid_map(cli->grid, &map);
+	view = error == 0 ? cluster_map_view_by_name(&map, name) : NULL;
+	if (view != NULL && view->dropped)
+		error = ERROR_UNKNOWN_VIEW; /* by somebody else, meanwhile */
+	else if (view != NULL)
+		error = view_progress_get(cli, &map, view, progress);
+	cluster_map_deinit(&map);
+	return error;
+}
+
+/* Names the number that is missing. */
+static int waited_in_vain(struct span name, const struct view_progress *progress)
+{
+	static const char next[] = "see evgrid view ls and evgrid partition ls, or give a longer --timeout";
+
+	if (progress->filled < PARTITION_COUNT)
+		return cli_refuse(
+			ERROR_TIMEOUT, next,
+			"not in time: the new version of %.*s is filled on %u of %u partitions (to %u %%) and "
+			"answers on %u",
+			(int)name.size, (const char *)name.data, progress->filled, PARTITION_COUNT,
+			progress->filled_percent, progress->answering);
+	return cli_refuse(ERROR_TIMEOUT, next,
+			  "not in time: the new version of %.*s is filled on all partitions and answers on %u of %u",
+			  (int)name.size, (const char *)name.data, progress->answering, PARTITION_COUNT);
+}
+
 /* Until the version that the map knows answers on all partitions. */
 static int wait_until_it_answers(struct cli *cli, struct span name)
 {
 	uint64_t deadline_ms = grid_now_ms() + cli->timeout_ms;
 	struct view_progress progress = {0};
 	struct progress shown;
-	bool over = false;
-	int rv = 0;
+	int error;
 
 	progress_begin(&shown, "filling", 100);
-	while (rv == 0 && !over) {
-		struct cluster_map map;
-		const struct map_view *view;
-
-		cluster_map_init(&map);
-		if (grid_map(cli->grid, &map) != 0)
-			rv = cli_fail(ERROR_MEMORY, "%.*s", (int)name.size, (const char *)name.data);
-		view = rv == 0 ? cluster_map_view_by_name(&map, name) : NULL;
-		if (rv == 0 && (view == NULL || view_progress_get(cli, &map, view, &progress) != 0))
-			rv = cli_fail(ERROR_UNKNOWN_VIEW, "view %.*s", (int)name.size, (const char *)name.data);
-		cluster_map_deinit(&map);
+	while ((error = look_at_progress(cli, name, &progress)) == 0) {
 		progress_update(&shown, progress.filled_percent);
-		over = progress.answering == PARTITION_COUNT || grid_now_ms() >= deadline_ms;
-		if (rv == 0 && !over)
-			(void)poll(NULL, 0, WAIT_PAUSE_MS);
+		if (progress.answering == PARTITION_COUNT || grid_now_ms() >= deadline_ms)
+			break;
+		(void)poll(NULL, 0, WAIT_PAUSE_MS);
 	}
 	progress_end(&shown);
-	if (rv == 0 && progress.answering < PARTITION_COUNT)
-		rv = cli_refuse(ERROR_TIMEOUT, "see evgrid view ls, or give a longer --timeout",
-				"not in time: the new version of %.*s answers on %u of %u partitions, and is filled to "
-				"%u %%",
-				(int)name.size, (const char *)name.data, progress.answering, PARTITION_COUNT,
-				progress.filled_percent);
-	return rv;
+	if (error != 0)
+		return cli_fail(error, "view %.*s", (int)name.size, (const char *)name.data);
+	return progress.answering == PARTITION_COUNT ? 0 : waited_in_vain(name, &progress);
 }
 
 int run_view_apply(struct cli *cli)
@@ -136,6 +157,7 @@ static void view_columns(struct table *table, bool whole)
 	table_column(table, "version", CELL_NUMBER);
 	table_column(table, "changed_at", CELL_WIDE);
 	table_column(table, "filled_percent", CELL_NUMBER);
+	table_column(table, "filled", CELL_NUMBER);
 	table_column(table, "answering", CELL_NUMBER);
 	table_column(table, "answering_older", CELL_NUMBER);
 	table_column(table, "entries", CELL_WIDE);
@@ -152,11 +174,12 @@ static void progress_cells(struct cli *cli, struct table *table, const struct cl
 	if (view_progress_get(cli, map, view, &progress) != 0 || progress.unanswered > 0) {
 		(void)cli_refuse(ERROR_TIMEOUT, "see evgrid node ls", "not every shard said how far view %s is",
 				 view->name);
-		for (int i = 0; i < 5; i++)
+		for (int i = 0; i < 6; i++)
 			table_cell_none(table);
 		return;
 	}
 	table_cell(table, "%u", progress.filled_percent);
+	table_cell(table, "%u", progress.filled);
 	table_cell(table, "%u", progress.answering);
 	table_cell(table, "%u", progress.older);
 	table_cell(table, "%" PRIu64, progress.entries);

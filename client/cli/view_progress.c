@@ -71,7 +71,7 @@ int view_progress_get(struct cli *cli, const struct cluster_map *map, const stru
 	struct inquiry *inquiry = calloc(1, sizeof *inquiry);
 	uint64_t sum = 0;
 
-	*progress = (struct view_progress){0};
+	*progress = (struct view_progress){.filled = map_view_filled_count(view)};
 	if (inquiry == NULL)
 		return ERROR_MEMORY;
 	inquiry->grid = cli->grid;

@@ -1,0 +1,59 @@
+/* O11. Read from what is committed: the versions that a partition's log has chosen, by CONTROL_VIEW_ACTIVATED, or a
+ * first version where there were no events. One that takes an older one's place must have been made active by metadata;
+ * a log whose first choice it is (the older one was dropped before it was filled) waits for nobody. */
+#include "proto/control.h"
+#include "tests/sim/oracle_internal.h"
+
+static void note_choice(struct oracle *oracle, uint16_t partition, const struct control *control)
+{
+	uint32_t *chosen = &oracle->partitions[partition].chosen[control->id % ORACLE_VIEWS];
+
+	if (*chosen != 0 && control->version > *chosen &&
+	    control->version > oracle->active_versions[control->id % ORACLE_VIEWS])
+		sim_fail(oracle->sim,
+			 "O11: partition %u chooses version %u of view %u in place of %u, metadata made %u active",
+			 partition, control->version, control->id, *chosen,
+			 oracle->active_versions[control->id % ORACLE_VIEWS]);
+	if (control->version > *chosen)
+		*chosen = control->version;
+}
+
+void oracle_versions_batch(struct oracle *oracle, uint16_t partition, const struct batch *batch)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	struct reader in;
+
+	if (batch == NULL || (batch->flags & BATCH_CONTROL) == 0) {
+		chronicle->has_events = true;
+		return;
+	}
+	in = reader_of(batch->body);
+	for (uint32_t i = 0; i < batch->record_count; i++) {
+		struct control control;
+
+		if (control_decode(&in, &control) != 0) {
+			sim_fail(oracle->sim, "O11: a stored control record does not decode");
+			return;
+		}
+		if (control.kind == CONTROL_VIEW_ACTIVATED ||
+		    (control.kind == CONTROL_VIEW_DEFINED && control.version == 1 && !chronicle->has_events))
+			note_choice(oracle, partition, &control);
+	}
+}
+
+void oracle_versions_map(struct oracle *oracle, const struct cluster_map *map)
+{
+	oracle->views_active = true;
+	for (uint32_t i = 0; i < map->view_count; i++) {
+		const struct map_view *view = &map->views[i];
+		uint32_t *active = &oracle->active_versions[view->id % ORACLE_VIEWS];
+
+		if (view->active_version < *active)
+			sim_fail(oracle->sim, "O11: version %u of view %u was active, now %u is", *active, view->id,
+				 view->active_version);
+		if (view->active_version > *active && *active != 0)
+			marks_reach(&oracle->sim->marks, MARK_VIEW_MADE_ACTIVE);
+		*active = view->active_version;
+		oracle->views_active &= view->dropped || view->active_version == view->version;
+	}
+}
