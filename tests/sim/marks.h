@@ -61,6 +61,7 @@ enum mark {
 	MARK_VIEW_REDEFINED,   /* a view got another version */
 	MARK_VIEW_SWAPPED,     /* and it answered */
 	MARK_VIEW_MADE_ACTIVE, /* an entry made a later version active in all partitions */
+	MARK_VIEW_OVERTAKEN,   /* a version was followed by a newer one before it was active */
 	MARK_COUNT,
 };
 

@@ -8,7 +8,8 @@
  *      nobody else is accused;
  *   O3 a partition has one active primary per epoch;
  *   O4 an acknowledgement names a batch that is committed.
- *   O11 no log chooses a version of a view in place of an older one before metadata made it active.
+ *   O11 no log chooses a version of a view in place of an older one before metadata made it active, or passes over one
+ *      that is active.
  * Whenever something becomes committed, and after every metadata change
  *   O5 every live member of ISR and ELR holds everything committed.
  * At the end, when all is healed and quiet

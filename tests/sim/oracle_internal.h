@@ -45,6 +45,7 @@ struct chronicle { /* of one partition */
 	node_set replicas;
 	uint32_t chosen[ORACLE_VIEWS]; /* by view id: the newest version that the log has chosen; 0: none */
 	bool has_events;
+	bool unread; /* some batch could not be read when it became committed */
 };
 
 struct member { /* a node as the newest map seen has it */
@@ -60,7 +61,8 @@ struct oracle {
 	uint64_t lost;                          /* acknowledged events that an operator gave up */
 	uint32_t controller;                    /* host index + 1; 0: none yet */
 	uint32_t active_versions[ORACLE_VIEWS]; /* by view id, of the newest map seen */
-	bool views_active;                      /* every view's newest version is */
+	uint32_t newest_versions[ORACLE_VIEWS];
+	bool views_active; /* every view's newest version is */
 	struct chronicle partitions[PARTITION_COUNT];
 };
 
