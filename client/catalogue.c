@@ -169,6 +169,7 @@ int evg_view_progress_get(evg *grid, const char *view, uint32_t timeout_ms, evg_
 		inquiry->grid = grid;
 		inquiry->progress = progress;
 		inquiry->version = progress->version = found == NULL ? 0 : found->version;
+		progress->filled = found == NULL ? 0 : map_view_filled_count(found);
 		inquire(inquiry, &map, names.view_id, timeout_ms == 0 ? grid->deadline_ms : timeout_ms);
 	}
 	free(inquiry);

@@ -523,6 +523,7 @@ void evg_catalogue_close(evg_catalogue *catalogue); /* NULL is allowed */
 typedef struct evg_view_progress {
 	uint32_t version;         /* the newest; the rest is */
 	uint32_t filled_percent;  /* of the log, on the replica of each partition that is least far */
+	uint32_t filled;          /* partitions that have it on all in-sync replicas, as this handle's map knows */
 	uint32_t answering;       /* partitions whose primary answers with it; EVG_PARTITIONS: it has taken over */
 	uint32_t answering_older; /* with the version before */
 	uint64_t entries;         /* of what answers */

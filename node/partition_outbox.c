@@ -159,6 +159,29 @@ static void propose_out(struct partition_thread *thread, const struct shard_outb
 	control_inbox_put_command_take(thread->config.control, thread->config.shard.index, &bytes);
 }
 
+static void propose_filled(struct partition_thread *thread, const struct shard_outbox *outbox)
+{
+	struct command_filled items[VIEWS_MAX];
+	struct buffer bytes = BUFFER_NULL;
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < outbox->proposal_count && count < VIEWS_MAX; i++) {
+		const struct shard_proposal *proposal = &outbox->proposals[i];
+
+		if (proposal->kind == PROPOSE_FILLED)
+			items[count++] = (struct command_filled){
+				.primary = {thread->self.sender.node_id, proposal->node_epoch},
+				.view_id = proposal->view_id,
+				.version = proposal->view_version,
+				.partitions = proposal->partitions,
+			};
+	}
+	if (count == 0)
+		return;
+	command_filled_encode(items, count, &bytes);
+	control_inbox_put_command_take(thread->config.control, thread->config.shard.index, &bytes);
+}
+
 static void propose_ends(struct partition_thread *thread, const struct shard_outbox *outbox)
 {
 	struct command_ends ends = {.node_id = thread->self.sender.node_id,
@@ -207,6 +230,7 @@ void partition_carry_out(struct partition_thread *thread)
 		propose_handover(thread, outbox);
 		propose_ends(thread, outbox);
 		propose_out(thread, outbox);
+		propose_filled(thread, outbox);
 	}
 	for (size_t i = 0; i < outbox->event_count; i++)
 		partition_tell_event(thread, &outbox->events[i]);

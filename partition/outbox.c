@@ -158,6 +158,34 @@ struct shard_proposal *outbox_proposal(struct outbox *outbox)
 	return &outbox->out.proposals[outbox->out.proposal_count++];
 }
 
+static struct shard_proposal *find_filled(struct outbox *outbox, uint32_t view_id, uint32_t version)
+{
+	for (size_t i = 0; i < outbox->out.proposal_count; i++) {
+		struct shard_proposal *proposal = &outbox->out.proposals[i];
+
+		if (proposal->kind == PROPOSE_FILLED && proposal->view_id == view_id &&
+		    proposal->view_version == version)
+			return proposal;
+	}
+	return NULL;
+}
+
+void outbox_filled(struct outbox *outbox, uint64_t node_epoch, uint32_t view_id, uint32_t version, uint16_t partition)
+{
+	struct shard_proposal *proposal = find_filled(outbox, view_id, version);
+
+	if (proposal == NULL) {
+		proposal = outbox_proposal(outbox);
+		if (proposal == NULL)
+			return;
+		proposal->kind = PROPOSE_FILLED;
+		proposal->node_epoch = node_epoch;
+		proposal->view_id = view_id;
+		proposal->view_version = version;
+	}
+	partition_set_add(&proposal->partitions, partition);
+}
+
 void outbox_event(struct outbox *outbox, const struct shard_event *event)
 {
 	void *array = outbox->out.events;

@@ -48,6 +48,8 @@ struct buffer *outbox_client_body(struct outbox *outbox, uint64_t client, enum m
 /* NULL: no memory. The caller fills it in; zeroed. */
 struct disk_request *outbox_disk(struct outbox *outbox);
 struct shard_proposal *outbox_proposal(struct outbox *outbox);
+/* One more partition of the turn's proposal PROPOSE_FILLED for this version. */
+void outbox_filled(struct outbox *outbox, uint64_t node_epoch, uint32_t view_id, uint32_t version, uint16_t partition);
 void outbox_event(struct outbox *outbox, const struct shard_event *event);
 
 /* The end of a turn: closes the frames into sends. 0, or negative: no memory. */

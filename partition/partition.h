@@ -82,6 +82,7 @@ struct primary {
 	uint64_t epoch_start;
 	uint64_t overlay_end;    /* state and overlay together cover the log up to here */
 	uint64_t defined_at;     /* definitions of the map up to this version are in the log */
+	uint64_t report_at_ms;   /* what is filled is reported, with what other partitions have; 0: nothing is */
 	node_set proposed_added; /* the maximal ISR is row.isr and these */
 	node_set proposed_isr;
 	uint64_t proposed_ms;

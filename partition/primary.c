@@ -7,8 +7,8 @@
  *    and what was pending in the epoch before waits.
  * 3. The commit offset is the smallest acknowledged end over the maximal ISR, while the committed ISR has its minimum;
  *    an acknowledgement counts in this epoch and from the replica's present process only (R5, R6).
- * 4. Definitions of the map that the log lacks are appended before the appends that need them: streams, then views,
- *    in id order (V1). */
+ * 4. Definitions of the map that the log lacks are appended before the appends that need them
+ *    (primary_definitions.c). */
 #include "partition/primary.h"
 
 #include <assert.h>
@@ -194,89 +194,6 @@ static int append_epoch_start(struct partition *partition)
 	return 0;
 }
 
-static int append_streams(struct partition *partition)
-{
-	const struct cluster_map *map = partition->shard->map;
-	int result = 0;
-
-	for (uint32_t i = 0; i < map->stream_count && result == 0; i++) {
-		const struct map_stream *stream = &map->streams[i];
-		struct control control = {
-			.kind = CONTROL_STREAM_DEFINED,
-			.id = stream->id,
-			.name = span_of_text(stream->name),
-			.definition = stream->settings,
-		};
-
-		if (!state_has_stream(partition->state, stream->id))
-			result = primary_append_control(partition, &control);
-	}
-	return result;
-}
-
-static int append_views(struct partition *partition)
-{
-	const struct cluster_map *map = partition->shard->map;
-	int result = 0;
-
-	for (uint32_t i = 0; i < map->view_count && result == 0; i++) {
-		const struct map_view *view = &map->views[i];
-		bool known = state_has_view(partition->state, view->id, view->version);
-		struct control control = {
-			.kind = view->dropped ? CONTROL_VIEW_DROPPED : CONTROL_VIEW_DEFINED,
-			.id = view->id,
-			.version = view->version,
-			.name = span_of_text(view->name),
-			.definition = view->definition,
-		};
-
-		if (known == view->dropped)
-			result = primary_append_control(partition, &control);
-	}
-	return result;
-}
-
-static int append_definitions(struct partition *partition)
-{
-	int result = append_streams(partition);
-
-	if (result == 0)
-		result = append_views(partition);
-	if (result == 0)
-		partition->primary.defined_at = partition->shard->definitions_at;
-	return result;
-}
-
-/* Every in-sync replica has filled the version: it becomes the one that answers, at one offset. */
-static bool activation_due(struct partition *partition, struct state_activation *activation)
-{
-	node_set set;
-
-	if (partition->role != PARTITION_ACTIVE || !state_wants_activation(partition->state, activation))
-		return false;
-	set = lease_maximal_isr(partition) & ~node_bit(partition->shard->sender.node_id);
-	for (; set != 0; set &= set - 1) {
-		const struct peer *peer = push_peer(partition, (uint32_t)__builtin_ctzll(set) + 1);
-
-		if (peer == NULL || !push_counts(partition, peer) || !peer->filled ||
-		    peer->applied <= activation->defined_at)
-			return false;
-	}
-	return true;
-}
-
-static int append_activation(struct partition *partition)
-{
-	struct control control = {.kind = CONTROL_VIEW_ACTIVATED};
-	struct state_activation activation;
-
-	if (!activation_due(partition, &activation))
-		return 0;
-	control.id = activation.id;
-	control.version = activation.version;
-	return primary_append_control(partition, &control);
-}
-
 int primary_prepare(struct partition *partition)
 {
 	struct primary *primary = &partition->primary;
@@ -287,11 +204,8 @@ int primary_prepare(struct partition *partition)
 		if (result == 0)
 			result = append_epoch_start(partition);
 	}
-	if (result == 0 && primary->epoch_started && partition->role != PARTITION_SEALED &&
-	    primary->defined_at < partition->shard->definitions_at)
-		result = append_definitions(partition);
-	if (result == 0)
-		result = append_activation(partition);
+	if (result == 0 && primary->epoch_started && partition->role != PARTITION_SEALED)
+		result = definitions_append(partition);
 	if (result == 1 && partition->role != PARTITION_STOPPED && partition->fill.ticket == 0)
 		shard_touch_again(partition); /* no room; a disk answer touches by itself */
 	return result < 0 ? result : 0;
@@ -359,14 +273,12 @@ static void activate(struct partition *partition)
 int primary_step(struct partition *partition)
 {
 	struct primary *primary = &partition->primary;
-	struct state_activation activation;
 
 	activate(partition);
 	for (uint32_t i = 0; i < primary->peer_count && partition_is_primary(partition); i++)
 		push_step(partition, &primary->peers[i]);
 	if (partition_is_primary(partition))
 		isr_step(partition);
-	if (activation_due(partition, &activation))
-		shard_touch_again(partition); /* the next turn appends it */
+	definitions_step(partition);
 	return 0;
 }

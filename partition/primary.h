@@ -23,6 +23,12 @@ int primary_append(struct partition *partition, struct batch *batch, uint8_t *by
 /* One control record as a batch of its own. 0; 1: no room; negative: fatal. */
 int primary_append_control(struct partition *partition, const struct control *control);
 
+/* --- definitions (primary_definitions.c) -------------------------------------------------------------------------- */
+
+/* Appends what metadata define and what they made active. 0; 1: no room; negative: fatal. */
+int definitions_append(struct partition *partition);
+void definitions_step(struct partition *partition);
+
 /* --- pushing (primary_push.c) ------------------------------------------------------------------------------------- */
 
 struct peer *push_peer(struct partition *partition, uint32_t node_id);

@@ -258,13 +258,12 @@ static void acknowledge(struct partition *partition)
 	replica->told_at_ms = partition->shard->time.now_ms;
 }
 
-/* The primary waits for this replica's word that it has filled a view; the word may be lost. */
+/* The primary waits for this replica's word that it has filled a view; the word may be lost. True: say it again. */
 static bool awaits_activation(struct partition *partition)
 {
-	struct state_activation activation;
 	uint64_t again_ms = partition->replica.told_at_ms + FILLED_REPORT_MS;
 
-	if (!state_wants_activation(partition->state, &activation))
+	if (!state_wants_activation(partition->state))
 		return false;
 	partition_deadline(partition, again_ms);
 	return partition->shard->time.now_ms >= again_ms;
@@ -274,6 +273,7 @@ static void follow(struct partition *partition)
 {
 	struct replica *replica = &partition->replica;
 	uint64_t now_ms = partition->shard->time.now_ms;
+	bool filled_again = awaits_activation(partition);
 
 	if (replica->starved_bytes > 0 && journal_has_room(partition->shard->journal, replica->starved_bytes)) {
 		replica->starved_bytes = 0;
@@ -284,7 +284,7 @@ static void follow(struct partition *partition)
 	if (state_applied(partition->state) > replica->told_applied && replica->report_at_ms == 0)
 		replica->report_at_ms = (now_ms / APPLIED_REPORT_MS + 1) * APPLIED_REPORT_MS;
 	if (replica->ack_wanted || replica->misfit || partition->durable_end > replica->acked_end ||
-	    (replica->report_at_ms != 0 && now_ms >= replica->report_at_ms) || awaits_activation(partition))
+	    (replica->report_at_ms != 0 && now_ms >= replica->report_at_ms) || filled_again)
 		acknowledge(partition);
 	if (replica->report_at_ms != 0)
 		partition_deadline(partition, replica->report_at_ms);

@@ -158,9 +158,14 @@ static void note_definitions(struct shard *shard)
 	for (uint32_t i = 0; i < shard->map->stream_count; i++)
 		if (shard->map->streams[i].changed_at > shard->definitions_at)
 			shard->definitions_at = shard->map->streams[i].changed_at;
-	for (uint32_t i = 0; i < shard->map->view_count; i++)
-		if (shard->map->views[i].changed_at > shard->definitions_at)
-			shard->definitions_at = shard->map->views[i].changed_at;
+	shard->views_open = false;
+	for (uint32_t i = 0; i < shard->map->view_count; i++) {
+		const struct map_view *view = &shard->map->views[i];
+
+		if (view->changed_at > shard->definitions_at)
+			shard->definitions_at = view->changed_at;
+		shard->views_open |= !view->dropped && view->active_version != view->version;
+	}
 }
 
 static void take_rows(struct shard *shard)

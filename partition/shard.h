@@ -57,6 +57,7 @@ enum shard_proposal_kind {
 	PROPOSE_HANDOVER,       /* to `target`; the primary is sealed */
 	PROPOSE_SUSPECT_REPORT, /* rule 10: last epoch and end of this suspect replica */
 	PROPOSE_OUT,            /* this replica is unsound: out of ISR and ELR, in a new epoch (rebuild.h) */
+	PROPOSE_FILLED,         /* these partitions have filled a version of a view (primary_definitions.c) */
 };
 
 struct shard_proposal {
@@ -69,6 +70,9 @@ struct shard_proposal {
 	uint32_t target;
 	uint32_t last_epoch;
 	uint64_t end;
+	uint32_t view_id; /* PROPOSE_FILLED: of all of a turn, node_epoch and these alone */
+	uint32_t view_version;
+	struct partition_set partitions;
 };
 
 struct shard_send {

@@ -106,6 +106,7 @@ struct shard {
 	const struct cluster_map *map;       /* the same once it knows this process; else NULL */
 	uint64_t node_epochs[NODES_MAX];
 	uint64_t definitions_at; /* greatest changed_at of streams and views */
+	bool views_open;         /* the newest version of some view is not active yet */
 	struct contact_table contacts;
 	struct shard_time time;
 	uint32_t ticket_count;

@@ -53,14 +53,21 @@ bool state_wants_fill(const struct state *state, uint64_t *from);
 int state_fill(struct state *state, const struct batch *batch);
 bool state_is_filling(const struct state *state); /* some view, from the log's beginning */
 
-/* A new version that has been filled here, and that the log has not chosen yet, tail included: the primary does, with
- * CONTROL_VIEW_ACTIVATED, when every in-sync replica has filled what was defined at defined_at. */
+/* A view's newest version that has been filled here, and that the log has not chosen yet, tail included: the primary
+ * does, with CONTROL_VIEW_ACTIVATED, when every in-sync replica has filled what was defined at defined_at, and, if it
+ * waits beside an older one, metadata have made it active. Begin with *place = 0; false ends. */
 struct state_activation {
 	uint32_t id;
 	uint32_t version;
 	uint64_t defined_at;
+	bool waits; /* an older version answers */
 };
-bool state_wants_activation(const struct state *state, struct state_activation *activation);
+bool state_next_activation(const struct state *state, uint32_t *place, struct state_activation *activation);
+bool state_wants_activation(const struct state *state); /* there is one */
+
+bool state_has_chosen(const struct state *state, uint32_t view_id, uint32_t version); /* what is applied of the log */
+/* The log defines this version, tail included, has not chosen it and knows no newer one. */
+bool state_awaits_choice(const struct state *state, uint32_t view_id, uint32_t version);
 
 /* --- what stage 2 asks: decided at the log's end (state and overlay) --------------------------------------------- */
 

@@ -4,6 +4,8 @@
 
 #include "partition/state_internal.h"
 
+#define FIRST_VERSION 1u /* of a view */
+
 /* --- streams ----------------------------------------------------------------------------------------------------- */
 
 /* Index of the first stream whose id is not below. */
@@ -46,7 +48,7 @@ static struct stream *state_add_stream(struct state *state, uint32_t id)
 	return &state->streams[place];
 }
 
-static int state_choose_empty(struct state *state, struct view *view);
+static int state_take_empty(struct state *state, struct view *view);
 
 /* Views that waited for this stream are compiled again. */
 static int state_mend_views(struct state *state)
@@ -59,7 +61,7 @@ static int state_mend_views(struct state *state)
 		if (view->status == VIEW_BROKEN)
 			rv = state_compile_view(state, view);
 		if (rv == 0 && view->status == VIEW_FILLING && view->fill_next == state->applied)
-			rv = state_choose_empty(state, view);
+			rv = state_take_empty(state, view);
 	}
 	return rv;
 }
@@ -200,11 +202,12 @@ int state_filled_view(struct state *state, struct view *view)
 	return state_link_views(state);
 }
 
-/* There is nothing to fill it with, and so it is everywhere. */
-static int state_choose_empty(struct state *state, struct view *view)
+/* There is nothing to fill it with, and so it is everywhere: a view's first version needs no other word of the log.
+ * A later one waits for it as if it had been filled, and which it is, its number says, the same on every replica. */
+static int state_take_empty(struct state *state, struct view *view)
 {
-	view->chosen = true;
-	return state_activate_view(state, view);
+	view->chosen = view->version == FIRST_VERSION;
+	return state_filled_view(state, view);
 }
 
 static int state_choose_view(struct state *state, uint32_t id, uint32_t version)
@@ -262,7 +265,7 @@ static int state_define_view(struct state *state, const struct control *control)
 	if (rv == 0)
 		rv = state_link_views(state); /* a dropped one may have taken events */
 	if (rv == 0 && view->status == VIEW_FILLING && view->fill_next == state->applied)
-		rv = state_choose_empty(state, view);
+		rv = state_take_empty(state, view);
 	return rv;
 }
 

@@ -136,18 +136,55 @@ static bool tail_decides(const struct state *state, const struct view *view)
 	return decides;
 }
 
-bool state_wants_activation(const struct state *state, struct state_activation *activation)
+bool state_next_activation(const struct state *state, uint32_t *place, struct state_activation *activation)
 {
-	for (uint32_t i = 0; i < state->view_count; i++) {
-		const struct view *view = state->views[i];
+	while (*place < state->view_count) {
+		const struct view *view = state->views[(*place)++];
 
 		if (view->status < VIEW_FILLED || view->chosen || tail_decides(state, view) ||
 		    state_has_view(state, view->id, view->version + 1))
 			continue;
-		*activation = (struct state_activation){view->id, view->version, view->defined_at};
+		*activation = (struct state_activation){view->id, view->version, view->defined_at,
+							view->status == VIEW_FILLED};
 		return true;
 	}
 	return false;
+}
+
+bool state_wants_activation(const struct state *state)
+{
+	struct state_activation activation;
+	uint32_t place = 0;
+
+	return state_next_activation(state, &place, &activation);
+}
+
+bool state_has_chosen(const struct state *state, uint32_t view_id, uint32_t version)
+{
+	for (uint32_t i = 0; i < state->view_count; i++)
+		if (state->views[i]->id == view_id && state->views[i]->version == version)
+			return state->views[i]->chosen;
+	return false;
+}
+
+bool state_awaits_choice(const struct state *state, uint32_t view_id, uint32_t version)
+{
+	bool awaits = false;
+
+	for (uint32_t i = 0; i < state->view_count; i++)
+		awaits |= state->views[i]->id == view_id && state->views[i]->version == version &&
+			  !state->views[i]->chosen;
+	for (uint32_t i = 0; i < state->tail_count; i++) {
+		const struct tail_definition *definition = &state->tail[i];
+
+		if (definition->id != view_id || definition->kind == CONTROL_STREAM_DEFINED)
+			continue;
+		if (definition->kind == CONTROL_VIEW_DEFINED && definition->version == version)
+			awaits = true;
+		else if (definition->kind != CONTROL_VIEW_DEFINED)
+			awaits = false;
+	}
+	return awaits && !state_has_view(state, view_id, version + 1);
 }
 
 uint64_t state_key_version_at_end(const struct state *state, uint32_t stream_id, struct span key,

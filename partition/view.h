@@ -6,9 +6,10 @@
  * offset 0 on through state_fill. FILLED: caught up; takes each committed event, and waits beside an older version.
  * ACTIVE: answers.
  *
- * A version is `chosen` by the log: by CONTROL_VIEW_ACTIVATED, or when it is defined and there is nothing to fill it
- * with. From that offset on it alone answers, on every replica: NOT_READY where it is being filled still, never as the
- * version before. Until one is chosen, what has been filled first answers. Only a chosen version is in the digest.
+ * A version is `chosen` by the log: by CONTROL_VIEW_ACTIVATED, or, a view's first, when it is defined and there is
+ * nothing to fill it with. From that offset on it alone answers, on every replica: NOT_READY where it is being filled
+ * still, never as the version before. Until one is chosen, what has been filled first answers. Only a chosen version is
+ * in the digest.
  *
  * What a summary's rule or a function cannot do is a fault of that key (stage 4, design.md section 8): view_apply
  * changes nothing, says so and why, and the caller blocks the key (view_block.h).

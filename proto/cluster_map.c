@@ -143,6 +143,13 @@ const struct map_stream *cluster_map_stream_by_name(const struct cluster_map *ma
 	return NULL;
 }
 
+const struct map_view *cluster_map_view(const struct cluster_map *map, uint32_t id)
+{
+	uint32_t place = cluster_map_view_place(map, id);
+
+	return place < map->view_count && map->views[place].id == id ? &map->views[place] : NULL;
+}
+
 const struct map_view *cluster_map_view_by_name(const struct cluster_map *map, struct span name)
 {
 	for (uint32_t i = 0; i < map->view_count; i++)

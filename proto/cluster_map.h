@@ -7,6 +7,7 @@
 
 #include "proto/bytes.h"
 #include "proto/limits.h"
+#include "proto/partition_set.h"
 
 enum node_state { NODE_NONE = 0, NODE_JOINING = 1, NODE_ACTIVE = 2, NODE_DRAINING = 3, NODE_GONE = 4 };
 
@@ -71,8 +72,10 @@ struct map_stream {
 struct map_view {
 	uint32_t id; /* 1.. */
 	uint64_t changed_at;
-	uint32_t version;
+	uint32_t version;        /* the newest */
+	uint32_t active_version; /* the newest that an entry made active, when all partitions had it; 0: none */
 	bool dropped;
+	struct partition_set filled; /* partitions that have `version`; empty once it is active */
 	char name[NAME_MAX_BYTES + 1];
 	struct span definition; /* canonical text; owned by the map */
 };
@@ -110,6 +113,7 @@ const struct map_node *cluster_map_node(const struct cluster_map *map, uint32_t 
 const struct map_node *cluster_map_node_by_name(const struct cluster_map *map, const char *name);
 const struct map_stream *cluster_map_stream(const struct cluster_map *map, uint32_t id);
 const struct map_stream *cluster_map_stream_by_name(const struct cluster_map *map, struct span name);
+const struct map_view *cluster_map_view(const struct cluster_map *map, uint32_t id);
 const struct map_view *cluster_map_view_by_name(const struct cluster_map *map, struct span name);
 int cluster_map_add_stream(struct cluster_map *map, const struct map_stream *stream); /* copies; for raft/ */
 int cluster_map_put_view(struct cluster_map *map, const struct map_view *view);       /* copies, by id; for raft/ */
@@ -118,6 +122,17 @@ int cluster_map_put_view(struct cluster_map *map, const struct map_view *view); 
 node_set cluster_map_live(const struct cluster_map *map);
 /* Live, and its clock is right: may become primary. */
 node_set cluster_map_electable(const struct cluster_map *map);
+
+/* Whether the partition is known to have the view's newest version, and how many are. */
+static inline bool map_view_filled_in(const struct map_view *view, uint16_t partition)
+{
+	return view->active_version == view->version || partition_set_has(&view->filled, partition);
+}
+
+static inline uint32_t map_view_filled_count(const struct map_view *view)
+{
+	return view->active_version == view->version ? PARTITION_COUNT : partition_set_count(&view->filled);
+}
 
 /* --- contact: what heartbeats told, for the leases of design.md 6.7 ----------------------------------------- */
 

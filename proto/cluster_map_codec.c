@@ -1,5 +1,5 @@
 /* The cluster map on the wire: a delta.
- *   u8 format (1), 16 bytes cluster id, u64 since, u64 version, u32 controller, u8 replication factor, u8 minimum ISR
+ *   u8 format (2), 16 bytes cluster id, u64 since, u64 version, u32 controller, u8 replication factor, u8 minimum ISR
  *   varint n, n x node; varint n, n x partition; varint n, n x stream; varint n, n x view: each as written below,
  *   each changed after `since`.
  * 1. A delta is merged into a copy that then takes the map's place: it is taken whole or not at all.
@@ -10,7 +10,7 @@
 #include "proto/cluster_map.h"
 #include "proto/error.h"
 
-#define MAP_FORMAT 1u
+#define MAP_FORMAT 2u
 
 #define NODE_FENCED 1u
 #define NODE_CLOCK_OFF 2u
@@ -73,7 +73,9 @@ static void encode_view(const struct map_view *view, struct buffer *out)
 	buffer_varint(out, view->id);
 	buffer_u64(out, view->changed_at);
 	buffer_varint(out, view->version);
+	buffer_varint(out, view->active_version);
 	buffer_u8(out, view->dropped);
+	partition_set_encode(&view->filled, out);
 	buffer_string(out, span_of_text(view->name));
 	buffer_string(out, view->definition);
 }
@@ -238,7 +240,9 @@ static void decode_view(struct reader *in, struct map_view *view)
 	in->failed |= view->id == 0;
 	view->changed_at = reader_u64(in);
 	view->version = (uint32_t)decode_limited(in, UINT32_MAX);
+	view->active_version = (uint32_t)decode_limited(in, view->version);
 	view->dropped = decode_u8_limited(in, 1) != 0;
+	partition_set_decode(in, &view->filled);
 	decode_text(in, NAME_MAX_BYTES, view->name);
 	view->definition = reader_string(in, DEFINITION_MAX_BYTES);
 }
@@ -369,14 +373,6 @@ static int merge_streams(struct cluster_map *map, struct reader *in, bool *chang
 	return rv;
 }
 
-static const struct map_view *view_held(const struct cluster_map *map, uint32_t id)
-{
-	for (uint32_t i = 0; i < map->view_count; i++)
-		if (map->views[i].id == id)
-			return &map->views[i];
-	return NULL;
-}
-
 static int merge_views(struct cluster_map *map, struct reader *in, bool *changed)
 {
 	uint64_t count = decode_limited(in, VIEWS_MAX);
@@ -386,7 +382,7 @@ static int merge_views(struct cluster_map *map, struct reader *in, bool *changed
 		struct map_view view;
 		const struct map_view *held;
 		decode_view(in, &view);
-		held = view_held(map, view.id);
+		held = cluster_map_view(map, view.id);
 		if (!in->failed && merge_raise(map, held == NULL ? 0 : held->changed_at, view.changed_at)) {
 			rv = cluster_map_put_view(map, &view);
 			*changed = true;

@@ -23,6 +23,7 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 	[REFUSAL_TOO_EARLY] = "the partition has lost its primary only now: ask again in two seconds",
 	[REFUSAL_CLOCK] = "the node's clock is off, or marked so already",
 	[REFUSAL_OVERTAKEN] = "another process of this node has registered meanwhile",
+	[REFUSAL_VIEW] = "there is no such view, or it has another version by now",
 };
 
 static const char *const kind_names[] = {
@@ -41,6 +42,7 @@ static const char *const kind_names[] = {
 	[COMMAND_REPLICA_OUT] = "REPLICA_OUT",
 	[COMMAND_ELECT] = "ELECT",
 	[COMMAND_NODE_CLOCK] = "NODE_CLOCK",
+	[COMMAND_VIEW_FILLED] = "VIEW_FILLED",
 };
 
 #define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -450,6 +452,28 @@ int command_view_decode(struct span body, struct command_view *view)
 	return view->name.size == 0 ? ERROR_MALFORMED : whole(&in);
 }
 
+void command_filled_encode(const struct command_filled *items, uint32_t count, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_VIEW_FILLED, out);
+
+	for (uint32_t i = 0; i < count; i++) {
+		node_encode(&items[i].primary, out);
+		buffer_u32(out, items[i].view_id);
+		buffer_u32(out, items[i].version);
+		partition_set_encode(&items[i].partitions, out);
+	}
+	command_end(begin, out);
+}
+
+int command_filled_decode(struct reader *in, struct command_filled *item)
+{
+	command_node_decode(in, &item->primary);
+	item->view_id = reader_u32(in);
+	item->version = reader_u32(in);
+	partition_set_decode(in, &item->partitions);
+	return in->failed || partition_set_count(&item->partitions) == 0 ? ERROR_MALFORMED : 0;
+}
+
 void command_elect_encode(const struct command_elect *elect, struct buffer *out)
 {
 	size_t begin = command_begin(COMMAND_ELECT, out);
@@ -488,114 +512,6 @@ int command_minimum_decode(struct span body, struct command_minimum *minimum)
 	if (minimum->minimum_isr == 0 || minimum->minimum_isr > REPLICAS_MAX)
 		return ERROR_MALFORMED;
 	return whole(&in);
-}
-
-/* --- checking ----------------------------------------------------------------------------------------------------- */
-
-union any_item {
-	struct command_node node;
-	struct command_isr isr;
-	struct command_handover handover;
-	struct command_place place;
-	struct command_out out;
-	struct command_clock clock;
-};
-
-/* A list: at least one item, each sound, nothing left. */
-static int list_check(enum command_kind kind, struct span body)
-{
-	struct reader in = reader_of(body);
-	union any_item item;
-	int result = 0;
-
-	if (body.size == 0)
-		return ERROR_MALFORMED;
-	while (result == 0 && !reader_done(&in)) {
-		if (kind == COMMAND_ISR_CHANGE)
-			result = command_isr_decode(&in, &item.isr);
-		else if (kind == COMMAND_HANDOVER)
-			result = command_handover_decode(&in, &item.handover);
-		else if (kind == COMMAND_PLACE)
-			result = command_place_decode(&in, &item.place);
-		else if (kind == COMMAND_REPLICA_OUT)
-			result = command_out_decode(&in, &item.out);
-		else if (kind == COMMAND_NODE_CLOCK)
-			result = command_clock_decode(&in, &item.clock);
-		else
-			result = command_node_decode(&in, &item.node);
-	}
-	return result;
-}
-
-union any_body {
-	struct command_form form;
-	struct command_register reg;
-	struct command_ends ends;
-	struct command_stream stream;
-	struct command_view view;
-	struct command_minimum minimum;
-	struct command_elect elect;
-};
-
-static int body_check(const struct command *command)
-{
-	union any_body any;
-
-	switch (command->kind) {
-	case COMMAND_FORM: return command_form_decode(command->body, &any.form);
-	case COMMAND_NODE_REGISTER: return command_register_decode(command->body, &any.reg);
-	case COMMAND_REPORT_ENDS: return command_ends_decode(command->body, &any.ends);
-	case COMMAND_STREAM_CREATE: return command_stream_decode(command->body, &any.stream);
-	case COMMAND_VIEW_APPLY: return command_view_decode(command->body, &any.view);
-	case COMMAND_MINIMUM_ISR: return command_minimum_decode(command->body, &any.minimum);
-	case COMMAND_ELECT: return command_elect_decode(command->body, &any.elect);
-	case COMMAND_NODE_FENCE:
-	case COMMAND_NODE_UNFENCE:
-	case COMMAND_NODE_STOPPED:
-	case COMMAND_NODE_CLOCK:
-	case COMMAND_ISR_CHANGE:
-	case COMMAND_HANDOVER:
-	case COMMAND_REPLICA_OUT:
-	case COMMAND_PLACE: return list_check(command->kind, command->body);
-	}
-	return ERROR_VERSION;
-}
-
-int command_check(struct span bytes)
-{
-	struct reader in = reader_of(bytes);
-	struct command command;
-	int result;
-
-	if (bytes.size > COMMAND_MAX_BYTES)
-		return ERROR_LIMIT;
-	result = command_decode(&in, &command);
-	if (result != 0 || !reader_done(&in))
-		return ERROR_MALFORMED;
-	return body_check(&command);
-}
-
-bool command_from_client(struct span bytes)
-{
-	uint64_t kind = bytes.size < 2 ? 0 : load_little(bytes.data, 2);
-
-	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_MINIMUM_ISR ||
-	       kind == COMMAND_ELECT;
-}
-
-bool command_from_node(struct span bytes)
-{
-	uint64_t kind = bytes.size < 2 ? 0 : load_little(bytes.data, 2);
-
-	switch (kind) {
-	case COMMAND_NODE_REGISTER:
-	case COMMAND_NODE_STOPPED:
-	case COMMAND_ISR_CHANGE:
-	case COMMAND_HANDOVER:
-	case COMMAND_REPLICA_OUT:
-	case COMMAND_REPORT_ENDS: return true;
-	default: return command_from_client(bytes);
-	}
 }
 
 /* --- entries ------------------------------------------------------------------------------------------------------ */

@@ -30,6 +30,7 @@ enum command_kind {
 	COMMAND_REPLICA_OUT = 13,   /* items: struct command_out */
 	COMMAND_ELECT = 14,         /* struct command_elect: an operator's */
 	COMMAND_NODE_CLOCK = 15,    /* items: struct command_clock */
+	COMMAND_VIEW_FILLED = 16,   /* items: struct command_filled */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -53,6 +54,7 @@ enum refusal {
 	REFUSAL_TOO_EARLY,     /* the last primary may not know yet that it is none */
 	REFUSAL_CLOCK,         /* its clock is off, or is marked as it is already */
 	REFUSAL_OVERTAKEN,     /* another process of the node has registered since it was asked */
+	REFUSAL_VIEW,          /* no such view, or it has another version by now */
 	REFUSAL_COUNT,
 };
 
@@ -169,6 +171,15 @@ struct command_view {
 	struct span definition;
 };
 
+/* A primary's word for its partitions: their in-sync replicas have filled this version of the view, or their logs have
+ * chosen it already. The entry that completes the 271 makes the version active. */
+struct command_filled {
+	struct command_node primary;
+	uint32_t view_id;
+	uint32_t version;
+	struct partition_set partitions; /* not empty */
+};
+
 struct command_minimum {
 	uint8_t minimum_isr; /* of every row */
 };
@@ -193,6 +204,7 @@ void command_place_encode(const struct command_place *items, uint32_t count, str
 void command_ends_encode(const struct command_ends *ends, struct buffer *out);
 void command_stream_encode(const struct command_stream *stream, struct buffer *out);
 void command_view_encode(const struct command_view *view, struct buffer *out);
+void command_filled_encode(const struct command_filled *items, uint32_t count, struct buffer *out);
 void command_elect_encode(const struct command_elect *elect, struct buffer *out);
 void command_minimum_encode(const struct command_minimum *minimum, struct buffer *out);
 
@@ -218,6 +230,7 @@ int command_place_decode(struct reader *in, struct command_place *item);
 int command_ends_decode(struct span body, struct command_ends *ends);
 int command_stream_decode(struct span body, struct command_stream *stream);
 int command_view_decode(struct span body, struct command_view *view);
+int command_filled_decode(struct reader *in, struct command_filled *item);
 int command_elect_decode(struct span body, struct command_elect *elect);
 int command_minimum_decode(struct span body, struct command_minimum *minimum);
 

@@ -22,6 +22,7 @@ static const command_verb verbs[] = {
 	[COMMAND_REPLICA_OUT] = metadata_replica_out,
 	[COMMAND_ELECT] = metadata_elect,
 	[COMMAND_NODE_CLOCK] = metadata_clock,
+	[COMMAND_VIEW_FILLED] = metadata_view_filled,
 };
 
 void metadata_init(struct metadata *metadata)

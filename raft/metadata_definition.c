@@ -1,4 +1,4 @@
-/* Streams and views: names, and opaque bytes that others read. */
+/* Streams and views: names, opaque bytes that others read, and which version of a view is the active one. */
 #include <assert.h>
 
 #include "raft/metadata.h"
@@ -83,7 +83,80 @@ int metadata_view_apply(struct metadata *metadata, struct span body, struct comm
 	view.id = held == NULL ? metadata->map.view_count + 1 : held->id;
 	view.version = held == NULL ? 1 : held->version + 1;
 	view.changed_at = metadata->applied;
+	view.active_version = held == NULL || held->dropped ? 0 : held->active_version;
 	view.definition = command.definition;
 	name_keep(view.name, command.name);
 	return cluster_map_put_view(&metadata->map, &view);
+}
+
+/* --- filled ------------------------------------------------------------------------------------------------------- */
+
+static struct map_view *view_of(struct metadata *metadata, uint32_t id)
+{
+	for (uint32_t i = 0; i < metadata->map.view_count; i++)
+		if (metadata->map.views[i].id == id)
+			return &metadata->map.views[i];
+	return NULL;
+}
+
+/* The partitions of the item whose primary speaks. */
+static struct partition_set partitions_led(const struct metadata *metadata, const struct command_filled *item)
+{
+	struct partition_set led = {{0}};
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		if (partition_set_has(&item->partitions, p) &&
+		    metadata->map.partitions[p].primary == item->primary.node_id)
+			partition_set_add(&led, p);
+	return led;
+}
+
+static void view_fill(struct metadata *metadata, struct map_view *view, const struct partition_set *partitions)
+{
+	uint32_t before = map_view_filled_count(view);
+
+	if (view->active_version == view->version)
+		return;
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		if (partition_set_has(partitions, p))
+			partition_set_add(&view->filled, p);
+	if (map_view_filled_count(view) == before)
+		return;
+	if (map_view_filled_count(view) == PARTITION_COUNT) {
+		view->active_version = view->version;
+		view->filled = (struct partition_set){{0}};
+	}
+	view->changed_at = metadata->applied;
+	metadata->map.version = metadata->applied;
+}
+
+static void filled_apply(struct metadata *metadata, const struct command_filled *item, struct command_result *result)
+{
+	struct map_view *view = view_of(metadata, item->view_id);
+	struct partition_set led = partitions_led(metadata, item);
+
+	if (!metadata_has_node(metadata, &item->primary)) {
+		command_refuse(result, ERROR_REFUSED, REFUSAL_NODE_EPOCH);
+		return;
+	}
+	if (view == NULL || view->dropped || view->version != item->version) {
+		command_refuse(result, ERROR_REFUSED, REFUSAL_VIEW);
+		return;
+	}
+	if (partition_set_count(&led) < partition_set_count(&item->partitions))
+		command_refuse(result, ERROR_REFUSED, REFUSAL_NOT_PRIMARY); /* for those; the others count */
+	view_fill(metadata, view, &led);
+}
+
+int metadata_view_filled(struct metadata *metadata, struct span body, struct command_result *result)
+{
+	struct reader in = reader_of(body);
+	struct command_filled item;
+
+	while (!reader_done(&in)) {
+		if (command_filled_decode(&in, &item) != 0)
+			return ERROR_MALFORMED;
+		filled_apply(metadata, &item, result);
+	}
+	return 0;
 }

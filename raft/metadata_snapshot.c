@@ -1,6 +1,6 @@
 /* Snapshots of the metadata machine.
  *
- * u32 magic "EVGM", u16 format 2, u64 applied, u64 suspect elections, u64 forced elections;
+ * u32 magic "EVGM", u16 format 3, u64 applied, u64 suspect elections, u64 forced elections;
  * NODES_MAX x: u64 raft id, u64 served epoch, u64 proof epoch, u8 interval;
  * PARTITION_COUNT x: u64 possible loss at, u64 headless since (Unix ms),
  *   REPLICAS_MAX x (u32 node, u64 node epoch, u32 last epoch, u64 end);
@@ -12,7 +12,7 @@
 #include "raft/metadata.h"
 
 #define SNAPSHOT_MAGIC 0x4d475645u /* "EVGM" */
-#define SNAPSHOT_FORMAT 2u
+#define SNAPSHOT_FORMAT 3u
 #define CHECKSUM_BYTES 8u
 
 static void private_encode(const struct metadata *metadata, struct buffer *out)

@@ -61,6 +61,23 @@ static int send_definition(struct cli *cli, struct span definition)
 	return error;
 }
 
+/* Names the number that is missing. */
+static int waited_in_vain(const char *name, const evg_view_progress *progress)
+{
+	static const char next[] = "see evgrid view ls and evgrid partition ls, or give a longer --timeout";
+
+	if (progress->filled < PARTITION_COUNT)
+		return cli_fail_outcome(
+			ERROR_TIMEOUT, EVG_APPLIED, next,
+			"not in time: the new version of %s is filled on %u of %u partitions (to %u %%) "
+			"and answers on %u",
+			name, progress->filled, PARTITION_COUNT, progress->filled_percent, progress->answering);
+	return cli_fail_outcome(
+		ERROR_TIMEOUT, EVG_APPLIED, next,
+		"not in time: the new version of %s is filled on all partitions and answers on %u of %u", name,
+		progress->answering, PARTITION_COUNT);
+}
+
 /* Until the version that the map knows answers on all partitions. */
 static int wait_until_it_answers(struct cli *cli, struct span name)
 {
@@ -68,31 +85,20 @@ static int wait_until_it_answers(struct cli *cli, struct span name)
 	evg_view_progress progress = {0};
 	char text[NAME_MAX_BYTES + 1];
 	struct progress shown;
-	bool over = false;
-	int rv = 0;
+	int error;
 
 	(void)snprintf(text, sizeof text, "%.*s", (int)name.size, (const char *)name.data);
 	progress_begin(&shown, "filling", 100);
-	while (rv == 0 && !over) {
-		int error = evg_view_progress_get(cli->grid, text, cli->timeout_ms, &progress);
-
-		if (error != 0)
-			rv = cli_fail_outcome(error, EVG_APPLIED, NULL, "view %s, waiting: %s", text,
-					      evg_error_text(error));
+	while ((error = evg_view_progress_get(cli->grid, text, cli->timeout_ms, &progress)) == 0) {
 		progress_update(&shown, progress.filled_percent);
-		over = progress.answering == PARTITION_COUNT || grid_now_ms() >= deadline_ms;
-		if (rv == 0 && !over)
-			(void)poll(NULL, 0, WAIT_PAUSE_MS);
+		if (progress.answering == PARTITION_COUNT || grid_now_ms() >= deadline_ms)
+			break;
+		(void)poll(NULL, 0, WAIT_PAUSE_MS);
 	}
 	progress_end(&shown);
-	if (rv == 0 && progress.answering < PARTITION_COUNT)
-		rv = cli_fail_outcome(
-			ERROR_TIMEOUT, EVG_APPLIED, "see evgrid view ls, or give a longer --timeout",
-			"not in time: the new version of %.*s answers on %u of %u partitions, and is filled to "
-			"%u %%",
-			(int)name.size, (const char *)name.data, progress.answering, PARTITION_COUNT,
-			progress.filled_percent);
-	return rv;
+	if (error != 0)
+		return cli_fail_outcome(error, EVG_APPLIED, NULL, "view %s, waiting: %s", text, evg_error_text(error));
+	return progress.answering == PARTITION_COUNT ? 0 : waited_in_vain(text, &progress);
 }
 
 int run_view_apply(struct cli *cli)
@@ -133,6 +139,7 @@ static void view_columns(struct table *table, bool whole)
 	table_column(table, "version", CELL_NUMBER);
 	table_column(table, "changed_at", CELL_WIDE);
 	table_column(table, "filled_percent", CELL_NUMBER);
+	table_column(table, "filled", CELL_NUMBER);
 	table_column(table, "answering", CELL_NUMBER);
 	table_column(table, "answering_older", CELL_NUMBER);
 	table_column(table, "entries", CELL_WIDE);
@@ -147,11 +154,12 @@ static void progress_cells(struct cli *cli, struct table *table, const char *vie
 
 	if (evg_view_progress_get(cli->grid, view, cli->timeout_ms, &progress) != 0 || progress.shards_silent > 0) {
 		(void)cli_refuse(ERROR_TIMEOUT, "see evgrid node ls", "not every shard said how far view %s is", view);
-		for (int i = 0; i < 5; i++)
+		for (int i = 0; i < 6; i++)
 			table_cell_none(table);
 		return;
 	}
 	table_cell(table, "%u", progress.filled_percent);
+	table_cell(table, "%u", progress.filled);
 	table_cell(table, "%u", progress.answering);
 	table_cell(table, "%u", progress.answering_older);
 	table_cell(table, "%" PRIu64, progress.entries);

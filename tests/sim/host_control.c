@@ -378,6 +378,10 @@ void host_propose(struct host *host, const struct shard_proposal *proposal)
 	struct command_out out = {.partition = proposal->partition,
 				  .expected_version = proposal->version,
 				  .node_epoch = proposal->node_epoch};
+	struct command_filled filled = {.primary = {host_node_id(host), proposal->node_epoch},
+					.view_id = proposal->view_id,
+					.version = proposal->view_version,
+					.partitions = proposal->partitions};
 
 	if (host->control->cluster == NULL)
 		return;
@@ -389,6 +393,7 @@ void host_propose(struct host *host, const struct shard_proposal *proposal)
 		out.node_id = host_node_id(host);
 		command_out_encode(&out, 1, &command);
 		break;
+	case PROPOSE_FILLED: command_filled_encode(&filled, 1, &command); break;
 	}
 	if (command.size > 0)
 		cluster_propose(host->control->cluster, 0, buffer_span(&command), host_now_ms(host));

@@ -55,6 +55,8 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_STILL_BLOCKED] = "key blocked at the end",
 	[MARK_VIEW_REDEFINED] = "view redefined",
 	[MARK_VIEW_SWAPPED] = "new version of a view answers",
+	[MARK_VIEW_MADE_ACTIVE] = "new version of a view active everywhere",
+	[MARK_VIEW_OVERTAKEN] = "version of a view overtaken",
 };
 
 const char *mark_name(enum mark mark)

@@ -57,9 +57,11 @@ enum mark {
 	MARK_BLOCKED,    /* a key was told as blocked */
 	MARK_SKIPPED,    /* what blocked a key was left out */
 	MARK_RETRIED,
-	MARK_STILL_BLOCKED,  /* at the end */
-	MARK_VIEW_REDEFINED, /* a view got another version */
-	MARK_VIEW_SWAPPED,   /* and it answered */
+	MARK_STILL_BLOCKED,    /* at the end */
+	MARK_VIEW_REDEFINED,   /* a view got another version */
+	MARK_VIEW_SWAPPED,     /* and it answered */
+	MARK_VIEW_MADE_ACTIVE, /* an entry made a later version active in all partitions */
+	MARK_VIEW_OVERTAKEN,   /* a version was followed by a newer one before it was active */
 	MARK_COUNT,
 };
 

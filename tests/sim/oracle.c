@@ -1,4 +1,4 @@
-/* The oracle's watch: O1 to O5. */
+/* The oracle's watch: O1 to O5; O11 is oracle_versions.c's. */
 #include "tests/sim/oracle.h"
 
 #include "partition/bits.h"
@@ -89,8 +89,8 @@ static bool facts_agree(const struct fact *old, const struct fact *new)
 	       (old->checksum == 0 || new->checksum == 0 || old->checksum == new->checksum);
 }
 
-/* O1 */
-static void compare_fact(struct oracle *oracle, uint16_t partition, const struct fact *new)
+/* O1; batch: NULL when it cannot be read. */
+static void compare_fact(struct oracle *oracle, uint16_t partition, const struct fact *new, const struct batch *batch)
 {
 	struct chronicle *chronicle = &oracle->partitions[partition];
 	struct fact *fact;
@@ -100,6 +100,7 @@ static void compare_fact(struct oracle *oracle, uint16_t partition, const struct
 			sim_fail(oracle->sim, "O1: partition %u offset %llu: the sequence does not rise", partition,
 				 (unsigned long long)new->base);
 		chronicle_add(chronicle, new);
+		oracle_versions_batch(oracle, partition, batch);
 		return;
 	}
 	fact = fact_at(chronicle, new->base);
@@ -166,26 +167,23 @@ static void compare_digest(struct oracle *oracle, uint32_t host, uint16_t partit
 	chronicle->digest_count++;
 }
 
-/* The batch's checksum if its bytes are on the disk or on their way; 0 when what stands there is an older life's, or
- * has rotted: the replica must find that by itself (rule 9). */
-static uint64_t checksum_on_disk(const struct sim_disk *disk, uint16_t partition, const struct log_entry *entry)
+/* The batch if its bytes are on the disk or on their way; false when what stands there is an older life's, or has
+ * rotted: the replica must find that by itself (rule 9). */
+static bool batch_on_disk(const struct sim_disk *disk, uint16_t partition, const struct log_entry *entry,
+			  struct batch *batch)
 {
 	struct span bytes = sim_disk_bytes(disk, entry->place.segment, 0, entry->place.place, entry->size);
-	struct batch batch;
 
-	if (bytes.data == NULL || batch_decode_stamped(bytes, &batch) != 0 || batch.partition != partition ||
-	    batch.base_offset != entry->base || batch.epoch != entry->epoch || batch.size != entry->size)
-		return 0;
-	return batch.checksum;
+	return bytes.data != NULL && batch_decode_stamped(bytes, batch) == 0 && batch->partition == partition &&
+	       batch->base_offset == entry->base && batch->epoch == entry->epoch && batch->size == entry->size;
 }
 
 /* What the journal's index says. */
-static struct fact fact_of_entry(const struct sim_disk *disk, uint32_t host, uint16_t partition,
-				 const struct log_entry *entry)
+static struct fact fact_of_entry(uint32_t host, const struct log_entry *entry, const struct batch *batch)
 {
 	return (struct fact){
 		.base = entry->base,
-		.checksum = checksum_on_disk(disk, partition, entry),
+		.checksum = batch == NULL ? 0 : batch->checksum,
 		.last_sequence = entry->last_sequence,
 		.epoch = entry->epoch,
 		.size = entry->size,
@@ -213,7 +211,7 @@ static bool compare_sealed(void *data, const struct batch *batch)
 		.host = (uint8_t)watch->host,
 	};
 
-	compare_fact(watch->oracle, watch->partition, &fact);
+	compare_fact(watch->oracle, watch->partition, &fact, batch);
 	return !watch->oracle->sim->failed;
 }
 
@@ -249,9 +247,11 @@ static void watch_log(struct oracle *oracle, uint32_t host, uint16_t partition, 
 		return;
 	for (const struct log_entry *entry = log_find(log, chronicle->seen[host]);
 	     entry != NULL && entry->base + entry->count <= log->commit; entry = log_next(log, entry)) {
-		struct fact fact = fact_of_entry(disk, host, partition, entry);
+		struct batch batch;
+		bool readable = batch_on_disk(disk, partition, entry, &batch);
+		struct fact fact = fact_of_entry(host, entry, readable ? &batch : NULL);
 
-		compare_fact(oracle, partition, &fact);
+		compare_fact(oracle, partition, &fact, readable ? &batch : NULL);
 		chronicle->seen[host] = entry->base + entry->count;
 	}
 }
@@ -499,6 +499,7 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map)
 			oracle->partitions[p].replicas |= node_bit(row->replicas[i]);
 		check_members(oracle, p);
 	}
+	oracle_versions_map(oracle, map);
 	oracle->map_version = map->version;
 }
 
@@ -531,11 +532,18 @@ uint64_t oracle_committed_events(const struct oracle *oracle)
 	return sum;
 }
 
+bool oracle_views_active(const struct oracle *oracle)
+{
+	return oracle->views_active;
+}
+
 bool oracle_settled(struct oracle *oracle)
 {
 	struct sim *sim = oracle->sim;
 	const struct cluster_map *map = host_map(sim->hosts[0]);
 
+	if (!oracle->views_active)
+		return false;
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
 		if (map == NULL || map->partitions[p].primary == 0)
 			return false;
@@ -543,7 +551,6 @@ bool oracle_settled(struct oracle *oracle)
 			struct shard *shard = host_shard(sim->hosts[i], p);
 			uint32_t id = host_node_id(sim->hosts[i]);
 			struct partition_status status;
-			struct state_activation activation;
 			uint64_t from;
 
 			if (shard == NULL || id == 0)
@@ -554,7 +561,7 @@ bool oracle_settled(struct oracle *oracle)
 				     shard_status(shard, p, &status) != 0 ||
 				     status.applied != oracle->partitions[p].committed ||
 				     status.end != status.applied || state_wants_fill(shard_state(shard, p), &from) ||
-				     state_wants_activation(shard_state(shard, p), &activation)))
+				     state_wants_activation(shard_state(shard, p))))
 					return false;
 		}
 	}

@@ -8,6 +8,8 @@
  *      nobody else is accused;
  *   O3 a partition has one active primary per epoch;
  *   O4 an acknowledgement names a batch that is committed.
+ *   O11 no log chooses a version of a view in place of an older one before metadata made it active, or passes over one
+ *      that is active.
  * Whenever something becomes committed, and after every metadata change
  *   O5 every live member of ISR and ELR holds everything committed.
  * At the end, when all is healed and quiet
@@ -52,8 +54,10 @@ uint64_t oracle_lost(const struct oracle *oracle);
 /* True when the node is in the ISR of every partition that it has a replica of, by the newest map seen. */
 bool oracle_in_sync_everywhere(const struct oracle *oracle, uint32_t node_id);
 
-/* True when every replica of every partition is up, in the ISR, and at the same applied offset. */
+/* True when every replica of every partition is up, in the ISR, and at the same applied offset, and the newest version
+ * of every view is active. */
 bool oracle_settled(struct oracle *oracle);
+bool oracle_views_active(const struct oracle *oracle); /* by the newest map seen */
 void oracle_final(struct oracle *oracle);
 
 #endif

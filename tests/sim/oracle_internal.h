@@ -1,9 +1,11 @@
-/* What the oracle remembers, for oracle.c and oracle_final.c. */
+/* What the oracle remembers, for the files oracle*.c. */
 #ifndef EVGRID_TESTS_SIM_ORACLE_INTERNAL_H
 #define EVGRID_TESTS_SIM_ORACLE_INTERNAL_H
 
 #include "proto/batch.h"
 #include "tests/sim/oracle.h"
+
+#define ORACLE_VIEWS 8u /* a run has fewer */
 
 struct sim_disk;
 
@@ -41,6 +43,9 @@ struct chronicle { /* of one partition */
 	uint32_t history_epoch; /* in which it was raised */
 	uint64_t lost_from;     /* what was acknowledged at or beyond this offset before then may be gone */
 	node_set replicas;
+	uint32_t chosen[ORACLE_VIEWS]; /* by view id: the newest version that the log has chosen; 0: none */
+	bool has_events;
+	bool unread; /* some batch could not be read when it became committed */
 };
 
 struct member { /* a node as the newest map seen has it */
@@ -53,8 +58,11 @@ struct oracle {
 	struct member members[NODES_MAX];
 	uint64_t map_version;
 	uint64_t turns;
-	uint64_t lost;       /* acknowledged events that an operator gave up */
-	uint32_t controller; /* host index + 1; 0: none yet */
+	uint64_t lost;                          /* acknowledged events that an operator gave up */
+	uint32_t controller;                    /* host index + 1; 0: none yet */
+	uint32_t active_versions[ORACLE_VIEWS]; /* by view id, of the newest map seen */
+	uint32_t newest_versions[ORACLE_VIEWS];
+	bool views_active; /* every view's newest version is */
 	struct chronicle partitions[PARTITION_COUNT];
 };
 
@@ -62,6 +70,10 @@ struct oracle {
  * *at is not there, or visit said so. */
 bool oracle_walk_sealed(const struct log *log, const struct sim_disk *disk, uint64_t from,
 			bool (*visit)(void *data, const struct batch *batch), void *data, uint64_t *at);
+
+/* O11: a batch that is committed, in the order of the log; NULL: it cannot be read. And a newer map. */
+void oracle_versions_batch(struct oracle *oracle, uint16_t partition, const struct batch *batch);
+void oracle_versions_map(struct oracle *oracle, const struct cluster_map *map);
 
 /* O9, for every journal of every host. */
 void oracle_verify_journals(struct oracle *oracle);

@@ -79,7 +79,7 @@ static int ask_view(struct question *question, struct sim *sim, struct core *cor
 
 	question->view = (uint32_t)random_between(&sim->random, SIM_VIEW_SUMS, SIM_VIEW_HASH);
 	question->point = tokens->seen[question->view][question->key];
-	question->swapped = question->view == SIM_VIEW_SUMS && tokens->swapped[question->partition];
+	question->version = question->view == SIM_VIEW_SUMS ? tokens->version[question->partition] : 0;
 	view = cluster_map_view_by_name(core_map(core), span_of_text(views_name((enum sim_view)question->view)));
 	if (view == NULL)
 		return ERROR_UNKNOWN_VIEW;
@@ -296,19 +296,21 @@ static bool may_be_deleted(struct sim *sim, uint32_t key, uint64_t seen)
 	return false;
 }
 
-/* The second version has a member that the first has not; once it has answered, the first never does again. */
+/* Once a version has answered, an earlier one never does again. */
 static void check_version(const struct question *question, struct sim *sim, struct tokens *tokens, struct span state)
 {
-	bool second = msgpack_member(state, span_of_text(VIEWS_SECOND_MEMBER)).data != NULL;
+	uint32_t version = views_version(state);
 
 	if (question->view != SIM_VIEW_SUMS)
 		return;
-	if (question->swapped && !second)
-		sim_fail(sim, "views: partition %u, key %u: an older version answers again", question->partition,
-			 question->key);
-	if (second && !tokens->swapped[question->partition])
+	if (version < question->version)
+		sim_fail(sim, "views: partition %u, key %u: version %u answers behind version %u", question->partition,
+			 question->key, version, question->version);
+	if (version <= tokens->version[question->partition])
+		return;
+	if (version > 1)
 		marks_reach(&sim->marks, MARK_VIEW_SWAPPED);
-	tokens->swapped[question->partition] |= second;
+	tokens->version[question->partition] = version;
 }
 
 /* Whatever version answers, and whichever primary: never older than what was seen before it was asked. */

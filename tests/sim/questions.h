@@ -32,7 +32,7 @@ struct question {
 	struct history history;
 	uint32_t view; /* VIEW, DECISION: enum sim_view */
 	bool skip;
-	bool swapped; /* VIEW: before it was asked */
+	uint32_t version; /* VIEW: that had answered before it was asked */
 };
 
 struct questions { /* of one client */
@@ -45,7 +45,7 @@ struct questions { /* of one client */
 struct tokens {
 	uint64_t offset[WORKLOAD_KEYS];
 	uint64_t seen[SIM_VIEW_COUNT][WORKLOAD_KEYS]; /* by a fresh read: behind the offset that changed the entry */
-	bool swapped[PARTITION_COUNT]; /* a fresh read was answered by the second version of SIM_VIEW_SUMS */
+	uint32_t version[PARTITION_COUNT]; /* of SIM_VIEW_SUMS that a fresh read was answered by; 0: by none */
 };
 
 /* Asks something of a key; tags are the list's places. view_id 0: not known yet. */

@@ -121,6 +121,8 @@ static void explain_unsettled(struct sim *sim)
 		sim_fail(sim, "liveness: operations of clients are still pending");
 	if (!subscribers_quiet(sim->subscribers))
 		sim_fail(sim, "liveness: a subscriber has not consumed everything");
+	if (!oracle_views_active(sim->oracle))
+		sim_fail(sim, "liveness: the newest version of a view is not active");
 	sim_fail(sim, "liveness: not settled");
 }
 

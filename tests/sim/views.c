@@ -60,20 +60,29 @@ static void write_map_of_one(struct buffer *out, const char *name, const char *m
 	views_write_pair(out, member, value);
 }
 
-/* Odd versions: the values' sum; even ones have one more member. */
+static const char *const version_members[VIEWS_VERSIONS + 1] = {[2] = "second", [3] = "third"};
+
+uint32_t views_version(struct span state)
+{
+	for (uint32_t version = 2; version <= VIEWS_VERSIONS; version++)
+		if (msgpack_member(state, span_of_text(version_members[version])).data != NULL)
+			return version;
+	return 1;
+}
+
+/* The values' sum; later versions have one more member, which names them. */
 static void write_sums(struct buffer *out, uint32_t version)
 {
-	bool even = version % 2 == 0;
-
+	assert(version > 0 && version <= VIEWS_VERSIONS);
 	write_head(out, 4, SIM_VIEW_SUMS, "summary");
 	msgpack_write_str(out, span_of_text("on"));
 	msgpack_write_map(out, 3);
 	msgpack_write_str(out, span_of_text("Put"));
-	msgpack_write_map(out, even ? 3 : 2);
+	msgpack_write_map(out, version > 1 ? 3 : 2);
 	views_write_pair(out, "count", "puts");
 	write_map_of_one(out, "sum", "s", "x");
-	if (even)
-		write_map_of_one(out, "last", VIEWS_SECOND_MEMBER, "n");
+	if (version > 1)
+		write_map_of_one(out, "last", version_members[version], "n");
 	msgpack_write_str(out, span_of_text("Merged"));
 	msgpack_write_map(out, 2);
 	views_write_pair(out, "count", "merges");

@@ -1,5 +1,5 @@
 /* The views of a run beside the first one: a summary over two streams, a Lua view over both, a summary with keys of its
- * own. Their definitions, each in two variants that take turns as versions, and what they must hold: a few lines of the
+ * own. Their definitions, each in variants that take turns as versions, and what they must hold: a few lines of the
  * simulator's own that fold the log's events and decisions on blocked keys. */
 #ifndef EVGRID_TESTS_SIM_VIEWS_H
 #define EVGRID_TESTS_SIM_VIEWS_H
@@ -9,14 +9,16 @@
 
 enum sim_view { SIM_VIEW_SUMS, SIM_VIEW_HASH, SIM_VIEW_GROUPS, SIM_VIEW_COUNT };
 
-#define VIEWS_SECOND_MEMBER "newest" /* of SIM_VIEW_SUMS, in even versions */
-#define SIM_VIEW_GROUPS_MAX 3u       /* keys of its own that SIM_VIEW_GROUPS has within each key */
+#define VIEWS_VERSIONS 3u      /* that a run defines, at most */
+#define SIM_VIEW_GROUPS_MAX 3u /* keys of its own that SIM_VIEW_GROUPS has within each key */
 
 const char *views_name(enum sim_view view);
 void views_definition(enum sim_view view, uint32_t version, struct buffer *out);
 void views_write_pair(struct buffer *out, const char *name, const char *value);
 
 struct span views_group(uint32_t group); /* static text */
+
+uint32_t views_version(struct span state); /* of SIM_VIEW_SUMS: which one made this */
 
 struct decision_made { /* a control record of the log */
 	uint64_t at;

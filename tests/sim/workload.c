@@ -16,7 +16,7 @@
 #define PENDING_MAX 200u
 #define READS_MAX 64u
 #define REDEFINE_EVENTS 700u
-#define REDEFINE_VERSIONS 2u
+#define OVERTAKE_PER_MILLE 20u /* whenever a client looks, while a version is not active yet */
 #define ENDPOINTS_MAX 256u
 #define TAG_STREAM (1ull << 62)
 #define TAG_VIEW (2ull << 62)
@@ -403,6 +403,18 @@ static void ask_view(struct client *client, uint32_t view, uint32_t version)
 	client->workload->view_asked[view] = true;
 }
 
+/* A later version is due after some more events, or, now and then, while the one before is not active yet. */
+static bool redefine(struct workload *workload, const struct map_view *row)
+{
+	struct random *random = &workload->sim->random;
+
+	if (row->version >= VIEWS_VERSIONS)
+		return false;
+	if (row->active_version != row->version)
+		return random_chance(random, OVERTAKE_PER_MILLE);
+	return workload->acknowledged > REDEFINE_EVENTS * row->version && random_chance(random, 100);
+}
+
 /* Late: they must be filled. Each gets other versions later on. */
 static void ask_views(struct client *client)
 {
@@ -412,14 +424,12 @@ static void ask_views(struct client *client)
 	for (uint32_t view = 0; view <= SIM_VIEW_COUNT && workload->acknowledged > 50; view++) {
 		const char *name = view == SIM_VIEW_COUNT ? WORKLOAD_VIEW : views_name((enum sim_view)view);
 		const struct map_view *row = cluster_map_view_by_name(map, span_of_text(name));
-		bool due = workload->acknowledged > REDEFINE_EVENTS * (row == NULL ? 0 : row->version);
 
 		if (view == SIM_VIEW_HASH && workload->sim->options.seed % 2 != 0)
 			continue; /* Lua in every partition costs time */
 		if (row == NULL && !workload->view_asked[view]) {
 			ask_view(client, view, 1);
-		} else if (row != NULL && view < SIM_VIEW_COUNT && due && row->version < REDEFINE_VERSIONS &&
-			   random_chance(&workload->sim->random, 100)) {
+		} else if (row != NULL && view < SIM_VIEW_COUNT && redefine(workload, row)) {
 			ask_view(client, view, row->version + 1);
 			marks_reach(&workload->sim->marks, MARK_VIEW_REDEFINED);
 		}

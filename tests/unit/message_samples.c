@@ -573,6 +573,7 @@ static void sample_map(struct buffer *body)
 {
 	struct cluster_map map;
 	const struct map_stream stream = {1, 40, "Customer", span_of("\x80", 1)};
+	struct map_view view = {.id = 1, .changed_at = 42, .version = 3, .active_version = 2, .name = "v"};
 
 	cluster_map_init(&map);
 	memcpy(map.cluster_id, hello_of_a_client.cluster_id, sizeof map.cluster_id);
@@ -601,7 +602,11 @@ static void sample_map(struct buffer *body)
 						   .replicas = {1, 2, 3},
 						   .isr = 7};
 	map.version = 42;
+	view.definition = span_of("\x81\xa4view\xa1v", 8);
+	partition_set_add(&view.filled, 5);
+	partition_set_add(&view.filled, PARTITION_COUNT - 1);
 	(void)cluster_map_add_stream(&map, &stream);
+	(void)cluster_map_put_view(&map, &view);
 	(void)cluster_map_encode(&map, 0, body);
 	cluster_map_deinit(&map);
 }

@@ -100,6 +100,10 @@ static void controller_takes(struct harness *harness, uint32_t node, const struc
 {
 	struct map_partition *row = harness_row(harness);
 
+	if (proposal->kind == PROPOSE_FILLED) {
+		harness_filled(harness, proposal);
+		return;
+	}
 	harness->proposal = *proposal;
 	if (!harness->apply_proposals || proposal->version != row->version ||
 	    proposal->partition != harness->partition || proposal->node_epoch != harness->map.nodes[node].epoch)
@@ -728,31 +732,6 @@ uint64_t harness_view_read(struct harness *harness, uint32_t node, enum read_mod
 			   uint64_t at_least, uint32_t wait_ms)
 {
 	return read_of(harness, node, HARNESS_VIEW, mode, key, at_least, wait_ms);
-}
-
-/* {"view": "v", "stream": "Customer", "kind": "entity", "on": {"Created": {"put": "all"}}} */
-void harness_define_view(struct harness *harness)
-{
-	static const uint8_t definition[] = "\x84"
-					    "\xa4view\xa1v"
-					    "\xa6stream\xa8"
-					    "Customer"
-					    "\xa4kind\xa6"
-					    "entity"
-					    "\xa2on\x81\xa7"
-					    "Created\x81\xa3put\xa3"
-					    "all";
-
-	harness_define(harness, 1, span_of(definition, sizeof definition - 1));
-}
-
-void harness_define(struct harness *harness, uint32_t version, struct span definition)
-{
-	struct map_view view = {.id = HARNESS_VIEW, .version = version, .name = "v", .definition = definition};
-
-	view.changed_at = ++harness->map.version;
-	assert(cluster_map_put_view(&harness->map, &view) == 0);
-	harness_publish(harness);
 }
 
 const struct harness_answer *harness_answer(struct harness *harness, uint64_t ticket)

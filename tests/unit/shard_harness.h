@@ -95,7 +95,10 @@ struct harness {
 	size_t packet_count;
 	struct harness_answer answers[HARNESS_ANSWERS];
 	size_t answer_count;
-	struct shard_proposal proposal; /* the newest */
+	struct shard_proposal proposal; /* the newest but for PROPOSE_FILLED */
+	struct shard_proposal filled;   /* the newest PROPOSE_FILLED; taken, it is as if all partitions had said so */
+	uint32_t filled_reports;
+	bool holds_entry; /* the controller waits for other partitions */
 	uint32_t proposals;
 	uint64_t producer;
 	uint32_t number;
@@ -152,6 +155,9 @@ uint64_t harness_view_read(struct harness *harness, uint32_t node, enum read_mod
 void harness_define_view(struct harness *harness);
 /* Any other definition of it. */
 void harness_define(struct harness *harness, uint32_t version, struct span definition);
+/* The entry that makes this version active; told to every node. */
+void harness_activate(struct harness *harness, uint32_t version);
+void harness_filled(struct harness *harness, const struct shard_proposal *proposal); /* a PROPOSE_FILLED comes */
 /* A message of one item, or none, as the client sends it. */
 void harness_send(struct harness *harness, uint32_t node, enum message_kind kind, struct span body);
 

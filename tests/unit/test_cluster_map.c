@@ -99,6 +99,9 @@ static void change_view(struct cluster_map *map, uint64_t *seed)
 	struct map_view view = {.id = 1 + (uint32_t)random_below(seed, 20), .changed_at = map->version};
 
 	view.version = (uint32_t)random_below(seed, 9);
+	view.active_version = (uint32_t)random_below(seed, view.version + 1);
+	for (uint64_t i = random_below(seed, 5); i > 0; i--)
+		partition_set_add(&view.filled, (uint16_t)random_below(seed, PARTITION_COUNT));
 	view.dropped = random_below(seed, 2) != 0;
 	name_write(view.name, view.id);
 	view.definition = span_of(letters, random_below(seed, 300));
@@ -344,6 +347,9 @@ static void entities_are_found_by_id_and_by_name(void **state)
 	assert_null(cluster_map_stream_by_name(map, span_of_text("Orde")));
 	assert_int_equal(cluster_map_view_by_name(map, span_of_text("customers"))->id, 4);
 	assert_null(cluster_map_view_by_name(map, span_of_text("customer")));
+	assert_string_equal(cluster_map_view(map, 4)->name, "customers");
+	assert_null(cluster_map_view(map, 3));
+	assert_null(cluster_map_view(map, 5));
 	map_free(map);
 }
 
@@ -361,6 +367,30 @@ static void view_put_again_replaces_the_first(void **state)
 	assert_int_equal(map->views[0].version, 2);
 	assert_true(span_equal(map->views[0].definition, span_of_text("two")));
 	map_free(map);
+}
+
+/* What a decoder must not believe: active before it was defined, filled in a partition that there is not. */
+static void an_impossible_view_is_malformed(void **state)
+{
+	struct map_view view = {.id = 4, .changed_at = 2, .version = 2, .active_version = 3};
+
+	(void)state;
+	for (int wrong = 0; wrong < 3; wrong++) {
+		struct cluster_map *from = map_new();
+		struct cluster_map *to = map_new();
+		struct buffer bytes = BUFFER_NULL;
+		bool changed;
+
+		view.active_version = wrong == 0 ? 3 : 1;
+		view.filled = (struct partition_set){{0}};
+		partition_set_add(&view.filled, wrong == 1 ? PARTITION_COUNT : PARTITION_COUNT - 1);
+		assert_int_equal(cluster_map_put_view(from, &view), 0);
+		assert_int_equal(cluster_map_encode(from, 0, &bytes), 0);
+		assert_int_equal(cluster_map_merge(to, buffer_span(&bytes), &changed), wrong < 2 ? ERROR_MALFORMED : 0);
+		buffer_deinit(&bytes);
+		map_free(from);
+		map_free(to);
+	}
 }
 
 static void streams_and_views_have_limits(void **state)
@@ -469,6 +499,7 @@ int main(void)
 		cmocka_unit_test(damaged_map_changes_nothing),
 		cmocka_unit_test(entities_are_found_by_id_and_by_name),
 		cmocka_unit_test(view_put_again_replaces_the_first),
+		cmocka_unit_test(an_impossible_view_is_malformed),
 		cmocka_unit_test(streams_and_views_have_limits),
 		cmocka_unit_test(live_nodes_are_registered_serving_and_not_fenced),
 		cmocka_unit_test(copying_without_memory_leaves_an_empty_map),

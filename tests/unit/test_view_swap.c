@@ -18,7 +18,7 @@ static const char *const versions[] = {
 
 static void define(struct views *v, uint32_t version)
 {
-	views_define(v, 1, version, versions[version % 2]);
+	views_define(v, 1, version, versions[(version + 1) % 2]);
 }
 
 static void event(struct views *v, const char *key)
@@ -33,42 +33,55 @@ static int get(struct state *state, const char *key)
 	return state_view_get(state, 1, span_of_text(key), SPAN_NULL, &entry);
 }
 
+/* The one that the log may choose. beside: an older one answers. */
+static void waits_for_choice(struct state *state, uint32_t version, bool beside)
+{
+	struct state_activation activation;
+	uint32_t place = 0;
+
+	assert_true(state_next_activation(state, &place, &activation));
+	assert_int_equal(activation.id, 1);
+	assert_int_equal(activation.version, version);
+	assert_int_equal(activation.waits, beside);
+	assert_false(state_next_activation(state, &place, &activation));
+	assert_false(state_has_chosen(state, 1, version));
+	assert_true(state_awaits_choice(state, 1, version));
+}
+
 /* --- cases -------------------------------------------------------------------------------------------------------- */
 
 static void test_the_old_version_answers_until_the_log_says_so(void **data)
 {
 	struct views *v = *data;
-	struct state_activation activation;
 
-	define(v, 2);
+	define(v, 1);
 	event(v, "a");
-	assert_false(state_wants_activation(v->state, &activation)); /* nothing was there to fill it with */
-	define(v, 3);
+	assert_false(state_wants_activation(v->state)); /* nothing was there to fill it with */
+	define(v, 2);
 	assert_true(state_is_filling(v->state));
-	assert_false(state_wants_activation(v->state, &activation));
+	assert_false(state_wants_activation(v->state));
 	views_state(v, 1, "a", "{'n': 1, 's': 1}");
 	sample_fill(v->log, v->state);
-	assert_true(state_wants_activation(v->state, &activation));
-	assert_int_equal(activation.version, 3);
+	waits_for_choice(v->state, 2, true);
 	assert_false(state_is_filling(v->state));
 	event(v, "a");
 	views_state(v, 1, "a", "{'n': 2, 's': 2}");
-	assert_int_equal(state_view_version(v->state, 1), 2);
-	views_apply(v, sample_activate_view(v->log, 1, 3));
-	assert_false(state_wants_activation(v->state, &activation));
+	assert_int_equal(state_view_version(v->state, 1), 1);
+	views_apply(v, sample_activate_view(v->log, 1, 2));
+	assert_false(state_wants_activation(v->state));
 	views_state(v, 1, "a", "{'n': 2, 's': 20}");
-	assert_int_equal(state_view_version(v->state, 1), 3);
+	assert_int_equal(state_view_version(v->state, 1), 2);
 }
 
 static void test_a_replica_that_fills_still_answers_nothing_old(void **data)
 {
 	struct views *v = *data;
 
+	define(v, 1);
+	event(v, "a");
 	define(v, 2);
 	event(v, "a");
-	define(v, 3);
-	event(v, "a");
-	views_apply(v, sample_activate_view(v->log, 1, 3));
+	views_apply(v, sample_activate_view(v->log, 1, 2));
 	assert_int_equal(get(v->state, "a"), ERROR_NOT_READY);
 	views_restore(v);
 	assert_int_equal(get(v->state, "a"), ERROR_NOT_READY);
@@ -82,31 +95,99 @@ static void test_versions_overtake(void **data)
 	struct views *v = *data;
 
 	event(v, "a");
+	define(v, 1);
+	views_apply(v, sample_activate_view(v->log, 1, 1));
 	define(v, 2);
-	views_apply(v, sample_activate_view(v->log, 1, 2));
-	define(v, 3);
 	views_apply(v, sample_activate_view(v->log, 1, 9));
 	sample_fill(v->log, v->state);
 	views_state(v, 1, "a", "{'n': 1, 's': 1}");
-	views_apply(v, sample_activate_view(v->log, 1, 3));
+	views_apply(v, sample_activate_view(v->log, 1, 2));
 	views_state(v, 1, "a", "{'n': 1, 's': 10}");
-	views_apply(v, sample_activate_view(v->log, 1, 3));
+	views_apply(v, sample_activate_view(v->log, 1, 2));
 	views_state(v, 1, "a", "{'n': 1, 's': 10}");
+}
+
+/* A later version waits for the log's word also where there is nothing to fill it with. */
+static void test_an_empty_partition_does_not_run_ahead(void **data)
+{
+	struct views *v = *data;
+
+	define(v, 1);
+	assert_true(state_has_chosen(v->state, 1, 1));
+	define(v, 2);
+	waits_for_choice(v->state, 2, true);
+	assert_int_equal(state_view_version(v->state, 1), 1);
+	event(v, "a");
+	views_state(v, 1, "a", "{'n': 1, 's': 1}");
+	views_restore(v);
+	assert_int_equal(state_view_version(v->state, 1), 1);
+	sample_fill(v->log, v->state);
+	waits_for_choice(v->state, 2, true);
+	views_apply(v, sample_activate_view(v->log, 1, 2));
+	assert_true(state_has_chosen(v->state, 1, 2));
+	views_state(v, 1, "a", "{'n': 1, 's': 10}");
+}
+
+/* Nothing older is there to answer: it does at once, and the log may choose it. */
+static void test_a_later_version_may_be_a_logs_first(void **data)
+{
+	struct views *v = *data;
+
+	define(v, 2);
+	event(v, "a");
+	views_state(v, 1, "a", "{'n': 1, 's': 10}");
+	waits_for_choice(v->state, 2, false);
+}
+
+static void test_views_wait_for_their_choice_one_by_one(void **data)
+{
+	struct views *v = *data;
+	struct state_activation activation;
+	uint32_t place = 0;
+
+	for (uint32_t version = 1; version <= 2; version++)
+		for (uint32_t id = 1; id <= 2; id++)
+			views_define(v, id, version, versions[version - 1]);
+	for (uint32_t id = 1; id <= 2; id++) {
+		assert_true(state_next_activation(v->state, &place, &activation));
+		assert_int_equal(activation.id, id);
+		assert_int_equal(activation.version, 2);
+	}
+	assert_false(state_next_activation(v->state, &place, &activation));
 }
 
 static void test_the_tail_decides(void **data)
 {
 	struct views *v = *data;
-	struct state_activation activation;
 
 	event(v, "a");
-	define(v, 2);
+	define(v, 1);
 	sample_fill(v->log, v->state);
-	assert_true(state_wants_activation(v->state, &activation));
-	assert_int_equal(state_overlay_add(v->state, sample_activate_view(v->log, 1, 2)), 0);
-	assert_false(state_wants_activation(v->state, &activation));
+	waits_for_choice(v->state, 1, false);
+	assert_int_equal(state_overlay_add(v->state, sample_activate_view(v->log, 1, 1)), 0);
+	assert_false(state_wants_activation(v->state));
+	assert_false(state_awaits_choice(v->state, 1, 1));
 	state_overlay_clear(v->state);
-	assert_true(state_wants_activation(v->state, &activation));
+	assert_true(state_wants_activation(v->state));
+}
+
+static void test_the_tails_versions_await_their_choice(void **data)
+{
+	struct views *v = *data;
+
+	define(v, 1);
+	assert_false(state_awaits_choice(v->state, 1, 0));
+	assert_false(state_awaits_choice(v->state, 1, 1)); /* chosen */
+	assert_int_equal(state_overlay_add(v->state, sample_view(v->log, 1, 2, "v", versions[1])), 0);
+	assert_true(state_awaits_choice(v->state, 1, 2));
+	assert_false(state_awaits_choice(v->state, 2, 2));
+	assert_int_equal(state_overlay_add(v->state, sample_activate_view(v->log, 1, 2)), 0);
+	assert_false(state_awaits_choice(v->state, 1, 2));
+	assert_int_equal(state_overlay_add(v->state, sample_view(v->log, 1, 3, "v", versions[0])), 0);
+	assert_true(state_awaits_choice(v->state, 1, 3));
+	assert_int_equal(state_overlay_add(v->state, sample_view(v->log, 1, 4, "v", versions[1])), 0);
+	assert_false(state_awaits_choice(v->state, 1, 3)); /* it never will be */
+	state_overlay_clear(v->state);
 }
 
 /* --- whatever the pace ------------------------------------------------------------------------------------------- */
@@ -141,7 +222,7 @@ static void test_replicas_swap_at_one_offset(void **data)
 	struct views *v = *data;
 	struct state *slow = state_new(7);
 	uint64_t random = 5;
-	uint32_t version = 2;
+	uint32_t version = 1;
 	uint32_t compared = 0;
 
 	for (uint32_t i = 0; i < v->log->count; i++)
@@ -179,7 +260,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_replica_that_fills_still_answers_nothing_old, views_setup,
 						views_teardown),
 		cmocka_unit_test_setup_teardown(test_versions_overtake, views_setup, views_teardown),
+		cmocka_unit_test_setup_teardown(test_an_empty_partition_does_not_run_ahead, views_setup,
+						views_teardown),
+		cmocka_unit_test_setup_teardown(test_a_later_version_may_be_a_logs_first, views_setup, views_teardown),
+		cmocka_unit_test_setup_teardown(test_views_wait_for_their_choice_one_by_one, views_setup,
+						views_teardown),
 		cmocka_unit_test_setup_teardown(test_the_tail_decides, views_setup, views_teardown),
+		cmocka_unit_test_setup_teardown(test_the_tails_versions_await_their_choice, views_setup,
+						views_teardown),
 		cmocka_unit_test_setup_teardown(test_replicas_swap_at_one_offset, views_setup, views_teardown),
 	};
 

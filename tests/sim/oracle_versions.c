@@ -1,0 +1,82 @@
+/* O11. Read from what is committed: the versions that a partition's log has chosen, by CONTROL_VIEW_ACTIVATED, or a
+ * first version where there were no events. One that takes an older one's place must have been made active by metadata;
+ * a log whose first choice it is (the older one was dropped before it was filled) waits for nobody. What metadata made
+ * active is chosen before a newer version is defined. */
+#include "proto/control.h"
+#include "tests/sim/oracle_internal.h"
+
+/* Where a version is active, every log has chosen it; else this log may have chosen one, and others not yet. */
+static void note_choice(struct oracle *oracle, uint16_t partition, const struct control *control)
+{
+	const struct chronicle *chronicle = &oracle->partitions[partition];
+	uint32_t active = oracle->active_versions[control->id % ORACLE_VIEWS];
+	uint32_t *chosen = &oracle->partitions[partition].chosen[control->id % ORACLE_VIEWS];
+	bool older_answers = *chosen != 0 || active != 0;
+
+	if (older_answers && control->version > *chosen && control->version > active && chronicle->history == 0)
+		sim_fail(oracle->sim,
+			 "O11: partition %u chooses version %u of view %u behind %u, metadata made %u active",
+			 partition, control->version, control->id, *chosen, active);
+	if (control->version > *chosen)
+		*chosen = control->version;
+}
+
+/* A version that is older than this one and active was active before this one was defined. Of a first version it is not
+ * always known that it was chosen. */
+static void note_definition(struct oracle *oracle, uint16_t partition, const struct control *control)
+{
+	const struct chronicle *chronicle = &oracle->partitions[partition];
+	uint32_t active = oracle->active_versions[control->id % ORACLE_VIEWS];
+	uint32_t chosen = chronicle->chosen[control->id % ORACLE_VIEWS];
+
+	if (active > 1 && active < control->version && chosen < active && !chronicle->unread && chronicle->history == 0)
+		sim_fail(oracle->sim, "O11: partition %u defines version %u of view %u, has chosen %u, active is %u",
+			 partition, control->version, control->id, chosen, active);
+}
+
+void oracle_versions_batch(struct oracle *oracle, uint16_t partition, const struct batch *batch)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	struct reader in;
+
+	chronicle->unread |= batch == NULL;
+	if (batch == NULL || (batch->flags & BATCH_CONTROL) == 0) {
+		chronicle->has_events = true;
+		return;
+	}
+	in = reader_of(batch->body);
+	for (uint32_t i = 0; i < batch->record_count; i++) {
+		struct control control;
+
+		if (control_decode(&in, &control) != 0) {
+			sim_fail(oracle->sim, "O11: a stored control record does not decode");
+			return;
+		}
+		if (control.kind == CONTROL_VIEW_DEFINED)
+			note_definition(oracle, partition, &control);
+		if (control.kind == CONTROL_VIEW_ACTIVATED ||
+		    (control.kind == CONTROL_VIEW_DEFINED && control.version == 1 && !chronicle->has_events))
+			note_choice(oracle, partition, &control);
+	}
+}
+
+void oracle_versions_map(struct oracle *oracle, const struct cluster_map *map)
+{
+	oracle->views_active = true;
+	for (uint32_t i = 0; i < map->view_count; i++) {
+		const struct map_view *view = &map->views[i];
+		uint32_t *active = &oracle->active_versions[view->id % ORACLE_VIEWS];
+		uint32_t *newest = &oracle->newest_versions[view->id % ORACLE_VIEWS];
+
+		if (view->active_version < *active)
+			sim_fail(oracle->sim, "O11: version %u of view %u was active, now %u is", *active, view->id,
+				 view->active_version);
+		if (view->active_version > *active && *active != 0)
+			marks_reach(&oracle->sim->marks, MARK_VIEW_MADE_ACTIVE);
+		if (view->version > *newest && view->active_version < *newest)
+			marks_reach(&oracle->sim->marks, MARK_VIEW_OVERTAKEN);
+		*active = view->active_version;
+		*newest = view->version;
+		oracle->views_active &= view->dropped || view->active_version == view->version;
+	}
+}
