@@ -142,6 +142,7 @@ static void request_read_fill(struct request *request, const struct core_read *r
 		.view_id = read->view_id,
 		.stream_id = read->stream_id,
 		.at_least = read->at_least,
+		.history = read->history,
 		.key = request_keep(request, read->key),
 		.partition_key = request_keep(request, partition_key),
 	};
@@ -178,7 +179,8 @@ int core_replay(struct core *core, const struct core_replay *replay, uint64_t ta
 	if (rv != 0)
 		return rv;
 	request->node_id = replay->node_id;
-	request->replay = (struct replay){request->ticket, replay->partition, replay->from, replay->max_bytes};
+	request->replay =
+		(struct replay){request->ticket, replay->partition, replay->from, replay->history, replay->max_bytes};
 	return 0;
 }
 

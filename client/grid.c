@@ -47,6 +47,8 @@ SAME(UNKNOWN_STREAM);
 SAME(UNKNOWN_VIEW);
 SAME(CHECK_FAILED);
 SAME(NOT_READY);
+SAME(BEYOND_END);
+SAME(HISTORY);
 SAME(NOT_YET);
 SAME(NOT_FOUND);
 SAME(NOT_ENOUGH_REPLICAS);
@@ -82,6 +84,24 @@ const char *evg_error_next(int error)
 const char *evg_version(void)
 {
 	return EVGRID_VERSION;
+}
+
+_Static_assert(EVG_POSITION_TEXT_BYTES == POSITION_TEXT_BYTES && EVG_ANY_HISTORY == HISTORY_ANY,
+	       "one text, one number");
+
+void evg_position_format(const evg_position *position, char text[EVG_POSITION_TEXT_BYTES])
+{
+	position_format((struct position){position->partition, position->history, position->offset}, text);
+}
+
+int evg_position_parse(const char *text, evg_position *position)
+{
+	struct position read;
+
+	if (position_parse(span_of_text(text), &read) != 0)
+		return EVG_USAGE;
+	*position = (evg_position){read.partition, read.history, read.offset};
+	return EVG_OK;
 }
 
 void evg_free(void *memory)

@@ -232,11 +232,22 @@ static struct core_read read_from(const evg_read *from)
 {
 	return (struct core_read){
 		.mode = (uint8_t)from->mode,
-		.at_least = from->at_least,
+		.at_least = from->mode == EVG_READ_AS_OF_TIME ? from->as_of_us : from->at_least.offset,
+		.history = from->at_least.history,
 		.key = span_of(from->key.data, from->key.size),
 		.partition_key = span_of(from->partition_key.data, from->partition_key.size),
 		.timeout_ms = from->timeout_ms,
 	};
+}
+
+/* A position of another partition says nothing of this key. */
+static bool read_fits(const evg_read *from)
+{
+	evg_bytes partition_key = from->partition_key.size == 0 ? from->key : from->partition_key;
+
+	if (from->mode != EVG_READ_AT_LEAST && from->mode != EVG_READ_AS_OF_OFFSET)
+		return true;
+	return from->at_least.partition == partition_of(span_of(partition_key.data, partition_key.size));
 }
 
 static void entry_from(const struct core_result *result, evg_entry *entry)
@@ -245,6 +256,7 @@ static void entry_from(const struct core_result *result, evg_entry *entry)
 		.error = result->error,
 		.state = {result->read.state.data, result->read.state.size},
 		.applied = result->read.applied,
+		.history = result->read.history,
 		.changed_at = result->read.changed_at,
 		.changed_us = result->read.changed_us,
 		.version = result->read.version,
@@ -367,8 +379,13 @@ int evg_view_get(evg *grid, const char *view, const evg_read *from_read, evg_ent
 {
 	struct core_read read = read_from(from_read);
 	struct named named = {.view = span_of_text(view), .node = from_read->node, .read = &read};
-	int rv = read_sync(grid, &named, entry);
+	int rv;
 
+	if (!read_fits(from_read)) {
+		*entry = (evg_entry){.error = ERROR_USAGE};
+		return ERROR_USAGE;
+	}
+	rv = read_sync(grid, &named, entry);
 	if (rv != ERROR_NOT_FOUND || read.partition_key.size > 0 || !may_search(read.mode))
 		return rv;
 	return search_sync(grid, read, entry);
@@ -378,8 +395,8 @@ int evg_key_version(evg *grid, const char *stream, const evg_read *from_read, ui
 {
 	struct core_read read = read_from(from_read);
 	struct named named = {.stream = span_of_text(stream), .node = from_read->node, .read = &read};
-	evg_entry entry;
-	int rv = read_sync(grid, &named, &entry);
+	evg_entry entry = {0};
+	int rv = read_fits(from_read) ? read_sync(grid, &named, &entry) : ERROR_USAGE;
 
 	if (rv == ERROR_NOT_FOUND)
 		rv = 0; /* no event yet: version 0 */
@@ -416,7 +433,7 @@ static void many_begin(evg *grid, const struct named *named, const evg_read *rea
 	for (size_t i = 0; i < count; i++) {
 		struct core_read read = read_from(&reads[i]);
 		uint64_t tag;
-		int rv = request_begin(grid, many_told, &ones[i], &tag);
+		int rv = read_fits(&reads[i]) ? request_begin(grid, many_told, &ones[i], &tag) : ERROR_USAGE;
 
 		read.view_id = named->read->view_id;
 		read.node_id = named->read->node_id;
@@ -497,8 +514,10 @@ int evg_view_get_async(evg *grid, const char *view, const evg_read *from_read, e
 	struct core_read read = read_from(from_read);
 	struct named named = {.view = span_of_text(view), .node = from_read->node, .read = &read};
 	struct got *got = malloc(sizeof *got);
-	int rv = got == NULL ? ERROR_MEMORY : read_resolve(grid, &named, !grid_is_own_thread(grid));
+	int rv = got == NULL ? ERROR_MEMORY : !read_fits(from_read) ? ERROR_USAGE : 0;
 
+	if (rv == 0)
+		rv = read_resolve(grid, &named, !grid_is_own_thread(grid));
 	if (rv == 0) {
 		*got = (struct got){got_callback, user};
 		rv = grid_read(grid, &read, got_told, got);

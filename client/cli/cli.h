@@ -219,10 +219,10 @@ void history_write(FILE *file, const struct history_event *event);
 
 /* --- points in a log and in time (history.c) ---------------------------------------------------------------------- */
 
-/* An offset, or a position that must be of this partition. 0, or EXIT_USAGE after saying why. */
-int cli_offset(const char *option, const char *text, uint16_t partition, uint64_t *offset);
+/* An offset (of whatever history), or a position that must be of this partition. 0, or EXIT_USAGE after saying why. */
+int cli_position(const char *option, const char *text, uint16_t partition, evg_position *position);
 /* The same, or a time: then *time_us is not 0. */
-int cli_point(const char *option, const char *text, uint16_t partition, uint64_t *offset, uint64_t *time_us);
+int cli_point(const char *option, const char *text, uint16_t partition, evg_position *position, uint64_t *time_us);
 uint16_t cli_partition(const char *key, const char *partition_key); /* partition key NULL: the key */
 
 /* --- entries of views (view_scan.c) ------------------------------------------------------------------------------- */

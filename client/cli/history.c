@@ -23,30 +23,29 @@ const struct cli_option history_options[] = {
 
 /* --- points ------------------------------------------------------------------------------------------------------- */
 
-int cli_offset(const char *option, const char *text, uint16_t partition, uint64_t *offset)
+int cli_position(const char *option, const char *text, uint16_t partition, evg_position *position)
 {
-	struct position position;
-
-	if (text_to_u64(text, offset))
+	*position = (evg_position){.partition = partition, .history = EVG_ANY_HISTORY};
+	if (text_to_u64(text, &position->offset))
 		return 0;
-	if (position_parse(span_of_text(text), &position) != 0)
-		return cli_usage("--%s '%s': an offset or a position such as 17:4711 is wanted", option, text);
-	*offset = position.offset;
-	if (position.partition == partition)
+	if (evg_position_parse(text, position) != EVG_OK)
+		return cli_usage("--%s '%s': an offset or a position such as 17:4711@0 is wanted", option, text);
+	if (position->partition == partition)
 		return 0;
-	return cli_usage("--%s %s: that is a position of partition %u; this key is in partition %u", option, text,
-			 position.partition, partition);
+	return cli_usage("--%s %s: that is a position of partition %u, partition %u is wanted", option, text,
+			 position->partition, partition);
 }
 
-int cli_point(const char *option, const char *text, uint16_t partition, uint64_t *offset, uint64_t *time_us)
+int cli_point(const char *option, const char *text, uint16_t partition, evg_position *position, uint64_t *time_us)
 {
+	*position = (evg_position){.partition = partition, .history = EVG_ANY_HISTORY};
 	*time_us = 0;
 	if (time_parse(span_of_text(text), time_us) == 0)
 		return 0;
 	if (strchr(text, 'T') == NULL && strchr(text, '-') == NULL)
-		return cli_offset(option, text, partition, offset);
+		return cli_position(option, text, partition, position);
 	return cli_usage(
-		"--%s '%s': an offset, a position such as 17:4711, or a time such as 2026-03-01T12:00:00Z is wanted",
+		"--%s '%s': an offset, a position such as 17:4711@0, or a time such as 2026-03-01T12:00:00Z is wanted",
 		option, text);
 }
 
@@ -63,6 +62,8 @@ static int history_setup(struct cli *cli, evg_history_options *options, uint64_t
 	uint16_t partition = cli_partition(cli->positionals[0], partition_key);
 	const char *until = cli_value(cli, "until");
 	const char *from = cli_value(cli, "from");
+	evg_position first = {.history = EVG_ANY_HISTORY};
+	evg_position last = {.history = EVG_ANY_HISTORY};
 	int rv = cli_number(cli, "limit", 1, UINT64_MAX - 1, UINT64_MAX, limit);
 
 	*options = cli_has(cli, "reverse") ? EVG_HISTORY_BACKWARDS : EVG_HISTORY_OPTIONS;
@@ -74,10 +75,19 @@ static int history_setup(struct cli *cli, evg_history_options *options, uint64_t
 	if (*limit < 1000)
 		options->page = (uint32_t)*limit;
 	if (rv == 0 && from != NULL)
-		rv = cli_offset("from", from, partition, &options->from);
+		rv = cli_position("from", from, partition, &first);
 	if (rv == 0 && until != NULL)
-		rv = cli_point("until", until, partition, &options->until, &options->until_us);
-	return rv;
+		rv = cli_point("until", until, partition, &last, &options->until_us);
+	if (rv != 0)
+		return rv;
+	if (from != NULL)
+		options->from = first.offset;
+	if (until != NULL && options->until_us == 0)
+		options->until = last.offset;
+	options->history = first.history == EVG_ANY_HISTORY ? last.history : first.history;
+	if (first.history != EVG_ANY_HISTORY && last.history != EVG_ANY_HISTORY && first.history != last.history)
+		return cli_usage("--from %s, --until %s: these are positions of two histories", from, until);
+	return 0;
 }
 
 /* An error is tried again until nothing has come for the whole time-out. */

@@ -13,7 +13,7 @@ const struct cli_option view_errors_options[] = {
 
 const struct cli_option view_decide_options[] = {
 	{"partition-key", "KEY", "the partition key; without it: the key"},
-	{"offset", "POSITION", "only if this is what blocks the key: an offset, or a position such as 17:4711"},
+	{"offset", "POSITION", "only if this is what blocks the key: an offset, or a position such as 17:4711@0"},
 	{NULL, NULL, NULL},
 };
 
@@ -106,8 +106,13 @@ static int decide(struct cli *cli, bool skip)
 	};
 	evg_entry entry = {0};
 	int error;
-	int rv = offset == NULL ? 0 : cli_offset("offset", offset, cli_partition(key, partition_key), &what.offset);
+	evg_position position;
+	int rv = offset == NULL ? 0 : cli_position("offset", offset, cli_partition(key, partition_key), &position);
 
+	if (rv == 0 && offset != NULL) {
+		what.offset = position.offset;
+		what.history = position.history;
+	}
 	if (rv == 0)
 		rv = cli_open(cli, NULL);
 	if (rv != 0)

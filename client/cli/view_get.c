@@ -14,7 +14,7 @@ const struct cli_option view_get_options[] = {
 	{"node", "NODE", "read this node's replica, whatever it has applied"},
 	{"local", NULL, "read the primary's replica without waiting for freshness"},
 	{"all", NULL, "read every live node's replica, one line each"},
-	{"at-least", "POSITION", "wait until this offset, or position such as 17:4711, is applied"},
+	{"at-least", "POSITION", "wait until this offset, or position such as 17:4711@0, is applied"},
 	{"as-of", "TIME|OFFSET", "the state at that time, or right after that offset"},
 	{"keys-from", "FILE", "read many: KEY or KEY<Tab>PARTITION-KEY a line; - is standard input"},
 	{NULL, NULL, NULL},
@@ -34,8 +34,8 @@ static int get_mode(const struct cli *cli, evg_read *read)
 	read->mode = EVG_READ_AT_LEAST;
 	if (cli->positional_count != 2)
 		return cli_usage("--at-least is a position of one partition: it goes with one KEY");
-	return cli_offset("at-least", at_least, cli_partition(cli->positionals[1], cli_value(cli, "partition-key")),
-			  &read->at_least);
+	return cli_position("at-least", at_least, cli_partition(cli->positionals[1], cli_value(cli, "partition-key")),
+			    &read->at_least);
 }
 
 static void get_columns(struct table *table)

@@ -12,7 +12,7 @@ const struct cli_option view_scan_options[] = {
 	{"limit", "N", "end after so many entries"},
 	{"node", "NODE", "read this node's replicas, whatever they have applied"},
 	{"local", NULL, "read the primaries' replicas without waiting for freshness"},
-	{"at-least", "OFFSET", "with --partition: wait until this offset is applied"},
+	{"at-least", "POSITION", "with --partition: wait until this offset, or position such as 17:4711@0, is applied"},
 	{NULL, NULL, NULL},
 };
 
@@ -61,7 +61,7 @@ static int scan_setup(struct cli *cli, evg_scan_options *options, uint64_t *limi
 	if (partition == EVG_ALL_PARTITIONS)
 		return cli_usage("--at-least is an offset of one partition: --partition is wanted, too");
 	options->mode = EVG_READ_AT_LEAST;
-	return cli_offset("at-least", at_least, options->partition, &options->at_least);
+	return cli_position("at-least", at_least, options->partition, &options->at_least);
 }
 
 static void scan_columns(struct table *table)
@@ -213,22 +213,19 @@ int cli_get_as_of(struct cli *cli, evg_read *read)
 	const char *key = cli->positionals[1];
 	uint16_t partition = cli_partition(key, cli_value(cli, "partition-key"));
 	evg_entry entry = {0};
-	uint64_t time_us;
-	uint64_t offset = 0;
 	int error;
-	int rv = cli_point("as-of", cli_value(cli, "as-of"), partition, &offset, &time_us);
+	int rv = cli_point("as-of", cli_value(cli, "as-of"), partition, &read->at_least, &read->as_of_us);
 
 	if (rv != 0)
 		return rv;
-	if (read->mode != EVG_READ_LINEARIZABLE && (time_us != 0 || read->node == NULL))
+	if (read->mode != EVG_READ_LINEARIZABLE && (read->as_of_us != 0 || read->node == NULL))
 		return cli_usage("--as-of goes with --node and an offset, or alone");
-	read->mode = time_us != 0 ? EVG_READ_AS_OF_TIME : EVG_READ_AS_OF_OFFSET;
-	read->at_least = time_us != 0 ? time_us : offset;
+	read->mode = read->as_of_us != 0 ? EVG_READ_AS_OF_TIME : EVG_READ_AS_OF_OFFSET;
 	error = evg_view_get(cli->grid, cli->positionals[0], read, &entry);
 	if (error == 0)
 		as_of_print(cli, key, &entry);
 	else
-		cli_say_why_not(key, partition, time_us != 0, &entry);
+		cli_say_why_not(key, partition, read->as_of_us != 0, &entry);
 	evg_entry_free(&entry);
 	return error == 0 ? 0 : cli_fail_view(cli, error, cli->positionals[0], key);
 }

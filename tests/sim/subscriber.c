@@ -385,8 +385,10 @@ static void subscriber_draw(struct subscriber *subscriber)
 		subscriber->type = span_of_text(types[random_between(random, 0, 2)]);
 	subscriber->slowness = random_chance(random, 500) ? 0 : (uint32_t)random_between(random, 1, 30);
 	subscriber->pace_us = (uint32_t)random_between(random, 10, subscriber->slowness > 0 ? 20000 : 500);
-	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		subscriber->heard[p].start = subscriber->cursor.next[p] = now ? SUBSCRIBE_FROM_NOW : 0;
+		subscriber->cursor.history[p] = HISTORY_ANY;
+	}
 }
 
 struct subscribers *subscribers_new(struct sim *sim)

@@ -95,6 +95,7 @@ struct harness {
 	size_t packet_count;
 	struct harness_answer answers[HARNESS_ANSWERS];
 	size_t answer_count;
+	uint32_t demanded;              /* history of the reads, replays and scans from now on; HISTORY_ANY at first */
 	struct shard_proposal proposal; /* the newest */
 	uint32_t proposals;
 	uint64_t producer;
