@@ -17,6 +17,7 @@ static int ask_history(struct question *question, struct sim *sim, struct core *
 	ask.node_id = random_chance(random, 300) ? (uint32_t)random_between(random, 1, sim->options.hosts) : 0;
 	question->history = (struct history){
 		.reverse = random_chance(random, 400),
+		.history = question->of_history,
 		.until = UINT64_MAX,
 		.limit = (uint16_t)random_between(random, 1, 200),
 		.max_bytes = (uint32_t)random_between(random, 1, 100000),
@@ -41,6 +42,7 @@ static int ask_read(const struct question *question, struct sim *sim, struct cor
 		.mode = modes[question->kind],
 		.view_id = view_id,
 		.at_least = question->point,
+		.history = question->of_history,
 		.key = workload_key(question->key),
 		.timeout_ms = (uint32_t)random_between(&sim->random, 100, 2000),
 	};
@@ -103,6 +105,19 @@ static int ask_decision(struct question *question, struct sim *sim, struct core 
 	return core_decide(core, &decide, tag, sim_now_ms(sim));
 }
 
+/* Now and then a position is asked for whose history was given up. */
+static void draw_history(struct question *question, struct sim *sim, const struct tokens *tokens)
+{
+	bool of_offset = question->kind == ASKED_AS_OF || question->kind == ASKED_AT_LEAST;
+
+	question->of_history = of_offset ? tokens->history[question->key] : HISTORY_ANY;
+	if (!of_offset || tokens->given_up[question->key] == 0 || random_chance(&sim->random, 500))
+		return;
+	question->given_up = true;
+	question->of_history = tokens->given_up_history[question->key];
+	question->point = tokens->given_up[question->key];
+}
+
 /* A point near what is acknowledged, sometimes before it, sometimes beyond it. */
 static uint64_t draw_point(const struct question *question, struct sim *sim, const struct tokens *tokens)
 {
@@ -113,6 +128,17 @@ static uint64_t draw_point(const struct question *question, struct sim *sim, con
 	if (question->kind == ASKED_AS_OF)
 		return random_between(&sim->random, 0, token + 3);
 	return question->kind == ASKED_AT_LEAST && random_chance(&sim->random, 100) ? token + 1000 : token;
+}
+
+/* Where something was given up, mostly one of those keys. */
+static uint32_t draw_key(struct sim *sim, const struct tokens *tokens)
+{
+	uint32_t drawn = (uint32_t)random_between(&sim->random, 0, WORKLOAD_KEYS - 1);
+	uint32_t key = drawn;
+
+	while (tokens->any_given_up && tokens->given_up[key] == 0)
+		key = (key + 1) % WORKLOAD_KEYS;
+	return tokens->any_given_up && random_chance(&sim->random, 700) ? key : drawn;
 }
 
 void questions_ask(struct questions *questions, struct sim *sim, struct core *core, const struct tokens *tokens,
@@ -127,9 +153,10 @@ void questions_ask(struct questions *questions, struct sim *sim, struct core *co
 	if (tag == QUESTIONS_MAX)
 		return;
 	question.kind = (enum question_kind)random_between(&sim->random, ASKED_HISTORY, ASKED_VIEW);
-	question.key = (uint32_t)random_between(&sim->random, 0, WORKLOAD_KEYS - 1);
+	question.key = draw_key(sim, tokens);
 	question.partition = partition_of(workload_key(question.key));
 	question.point = draw_point(&question, sim, tokens);
+	draw_history(&question, sim, tokens);
 	question.least = tokens->offset[question.key];
 	if (questions->blocked.kind == ASKED_DECISION) {
 		question = questions->blocked;
@@ -204,7 +231,7 @@ static void told_history(const struct question *question, struct sim *sim, struc
 			 const struct history_data *page)
 {
 	const struct history *asked = &question->history;
-	struct claim claim = {.kind = CLAIM_HISTORY, .key = question->key};
+	struct claim claim = {.kind = CLAIM_HISTORY, .key = question->key, .history = page->history};
 
 	take_page(question, sim, page, &claim);
 	if (asked->reverse) {
@@ -218,13 +245,32 @@ static void told_history(const struct question *question, struct sim *sim, struc
 	claims_add(claims, &claim);
 }
 
-static void told_read(const struct question *question, struct sim *sim, struct claims *claims,
+/* A position is answered by its history or not at all. One that is given up may still be, by a node that has not heard
+ * of that and has what the position names. */
+static void told_position(const struct question *question, struct sim *sim, struct tokens *tokens,
+			  const struct core_result *result)
+{
+	bool answered = result->error == ERROR_NONE || result->error == ERROR_NOT_FOUND ||
+			result->error == ERROR_BEFORE_FIRST || result->error == ERROR_BLOCKED;
+
+	if (answered && result->read.history != question->of_history)
+		sim_fail(sim, "token: key %u: %llu of history %u was demanded, history %u answered", question->key,
+			 (unsigned long long)question->point, question->of_history, result->read.history);
+	if (result->error == ERROR_HISTORY && !question->given_up)
+		sim_fail(sim, "token: key %u: %llu of history %u was refused, and nobody gave it up", question->key,
+			 (unsigned long long)question->point, question->of_history);
+	tokens->refused += result->error == ERROR_HISTORY;
+	tokens->answered += answered && question->of_history > 0;
+}
+
+static void told_read(const struct question *question, struct sim *sim, struct tokens *tokens, struct claims *claims,
 		      const struct core_result *result)
 {
 	const struct read_done *done = &result->read;
 	struct claim claim = {
 		.kind = question->kind == ASKED_AS_OF_TIME ? CLAIM_STATE_AT : CLAIM_STATE,
 		.key = question->key,
+		.history = done->history,
 		.to = question->kind == ASKED_AS_OF_TIME ? question->point : done->applied,
 		.changed_at = done->changed_at,
 		.from = done->applied,
@@ -233,6 +279,8 @@ static void told_read(const struct question *question, struct sim *sim, struct c
 
 	if (result->error == ERROR_NOT_YET)
 		marks_reach(&sim->marks, MARK_NOT_YET);
+	if (question->kind != ASKED_AS_OF_TIME)
+		told_position(question, sim, tokens, result);
 	if (result->error == ERROR_BEFORE_FIRST) {
 		marks_reach(&sim->marks, MARK_BEFORE_FIRST);
 		claim.kind = CLAIM_BEFORE_FIRST;
@@ -364,7 +412,7 @@ void questions_told(struct questions *questions, struct sim *sim, struct tokens 
 	else if (question->kind == ASKED_DECISION)
 		told_decision(question, sim, result);
 	else if (result->kind == CORE_READ)
-		told_read(question, sim, claims, result);
+		told_read(question, sim, tokens, claims, result);
 	question->kind = ASKED_NOTHING;
 	questions->open--;
 }

@@ -26,8 +26,10 @@ struct question {
 	enum question_kind kind;
 	uint32_t key;
 	uint16_t partition;
-	uint64_t point; /* offset or time */
-	uint64_t least; /* SCAN: what must be applied */
+	uint64_t point;      /* offset or time */
+	uint32_t of_history; /* that the offset counts in */
+	bool given_up;       /* it was, before it was asked */
+	uint64_t least;      /* SCAN: what must be applied */
 	bool linearizable;
 	struct history history;
 	uint32_t view; /* VIEW, DECISION: enum sim_view */
@@ -41,9 +43,15 @@ struct questions { /* of one client */
 	uint32_t open;
 };
 
-/* The newest acknowledged offset of each key, 0: none. */
+/* The newest acknowledged offset of each key, 0: none; and the newest in a history that was given up. */
 struct tokens {
 	uint64_t offset[WORKLOAD_KEYS];
+	uint32_t history[WORKLOAD_KEYS];
+	uint64_t given_up[WORKLOAD_KEYS]; /* 0: none */
+	bool any_given_up;
+	uint32_t given_up_history[WORKLOAD_KEYS];
+	uint64_t refused;                             /* questions for the latter */
+	uint64_t answered;                            /* for the former, when there was a latter */
 	uint64_t seen[SIM_VIEW_COUNT][WORKLOAD_KEYS]; /* by a fresh read: behind the offset that changed the entry */
 	bool swapped[PARTITION_COUNT]; /* a fresh read was answered by the second version of SIM_VIEW_SUMS */
 };
