@@ -185,7 +185,7 @@ struct append_done {
 	uint32_t retry_ms; /* BUSY and other LATER answers */
 	uint64_t base_offset;
 	uint64_t base_sequence;
-	uint32_t history;
+	uint32_t history;               /* done, and OUT_OF_ORDER: where it rose, earlier numbers may be gone */
 	uint32_t stage_us[STAGE_COUNT]; /* time spent in each */
 	uint16_t fault_count;
 	struct span faults; /* encoded; read by fault_decode */

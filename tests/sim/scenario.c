@@ -129,18 +129,21 @@ static bool third_knows(struct sim *sim)
 /* Others are published where what was given up stood, and positions of both histories are asked for. */
 static void go_on(struct sim *sim)
 {
-	uint64_t answered;
-	uint64_t refused;
+	struct workload_went_on went_on;
 
 	give_up(sim);
 	workload_resume(sim->workload);
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + 10 * SECOND_US);
 	workload_stop(sim->workload);
 	sim_settle(sim);
-	workload_positions(sim->workload, &refused, &answered);
-	if (!sim->failed && (refused == 0 || answered == 0))
-		sim_fail(sim, "scenario: %llu positions were refused and %llu answered, so nothing was shown",
-			 (unsigned long long)refused, (unsigned long long)answered);
+	went_on = workload_went_on(sim->workload);
+	if (!sim->failed && (went_on.refused == 0 || went_on.answered == 0 || went_on.published == 0))
+		sim_fail(sim,
+			 "scenario: %llu positions were refused, %llu answered, events of %llu keys acknowledged: so "
+			 "nothing "
+			 "was shown",
+			 (unsigned long long)went_on.refused, (unsigned long long)went_on.answered,
+			 (unsigned long long)went_on.published);
 }
 
 int scenario_forced_election(struct sim *sim, uint64_t seed)

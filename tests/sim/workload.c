@@ -563,10 +563,14 @@ void workload_resume(struct workload *workload)
 	workload_start(workload);
 }
 
-void workload_positions(const struct workload *workload, uint64_t *refused, uint64_t *answered)
+struct workload_went_on workload_went_on(const struct workload *workload)
 {
-	*refused = workload->tokens.refused;
-	*answered = workload->tokens.answered;
+	const struct tokens *tokens = &workload->tokens;
+	struct workload_went_on went_on = {.refused = tokens->refused, .answered = tokens->answered};
+
+	for (uint32_t key = 0; key < WORKLOAD_KEYS; key++)
+		went_on.published += tokens->given_up[key] != 0 && tokens->offset[key] != 0;
+	return went_on;
 }
 
 bool workload_quiet(const struct workload *workload)

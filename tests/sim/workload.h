@@ -55,8 +55,14 @@ void workload_stop(struct workload *workload);
  * to be asked for. Then the clients go on. */
 void workload_given_up(struct workload *workload, uint16_t partition);
 void workload_resume(struct workload *workload);
-/* How often a position of a history that was given up was refused, and one of the present one answered. */
-void workload_positions(const struct workload *workload, uint64_t *refused, uint64_t *answered);
+/* Where something was given up: how often a position in it was refused, and one of the present history answered; how many
+ * keys have acknowledged events in the present one. */
+struct workload_went_on {
+	uint64_t refused;
+	uint64_t answered;
+	uint64_t published;
+};
+struct workload_went_on workload_went_on(const struct workload *workload);
 bool workload_quiet(const struct workload *workload); /* nothing pending */
 
 /* `at`: the client's own endpoint, its port being the client core's number of the connection. */
