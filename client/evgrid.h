@@ -257,7 +257,8 @@ int evg_view_get_async(evg *grid, const char *view, const evg_read *read, evg_go
 
 /* Many keys of one view in one call: what belongs to one shard travels together. entries: one for each read, each to be
  * freed; `node` is the first one's. EVG_OK when each was found or is not there, else the first other error; every entry
- * has its own. */
+ * has its own. A read without a partition key asks the key's own partition only: EVG_NOT_FOUND may be found elsewhere, by
+ * evg_view_get. */
 int evg_view_get_many(evg *grid, const char *view, const evg_read *reads, size_t count, evg_entry *entries);
 
 /* The version of a key in a stream: the count of its events. */

@@ -104,23 +104,42 @@ static int next_record(struct cli *cli, evg_history *history, evg_record *record
 	return error;
 }
 
-static int history_print(struct cli *cli, evg_history *history, uint64_t limit)
+/* Nothing is no answer where the key may have another partition key; within bounds it may be one. */
+static int history_empty(const struct cli *cli)
+{
+	static const char *const bounds[] = {"from", "until", "stream"};
+	const char *key = cli->positionals[0];
+	bool bounded = false;
+
+	for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++)
+		bounded |= cli_has(cli, bounds[i]);
+	if (cli_has(cli, "partition-key"))
+		return 0;
+	if (!bounded)
+		return cli_refuse(ERROR_NOT_FOUND,
+				  "where its partition key is another, add --partition-key (evgrid view get tells it)",
+				  "no event of key %s with itself as partition key", key);
+	cli_say("no event of key %s with itself as partition key; where it is another, add --partition-key", key);
+	return 0;
+}
+
+static int history_print(struct cli *cli, evg_history *history, uint64_t limit, uint64_t *count)
 {
 	const char *output = cli_value(cli, "output");
 	bool columns = output != NULL && !cli->json;
 	struct buffer line = BUFFER_NULL;
-	uint64_t count = 0;
 	int error = 0;
 
-	while (count < limit && cli_interrupted == 0 && error == 0) {
+	*count = 0;
+	while (*count < limit && cli_interrupted == 0 && error == 0) {
 		evg_record record;
 		error = next_record(cli, history, &record);
 		if (error == 0)
 			error = record_print(&record, columns, &line);
-		count += error == 0;
+		*count += error == 0;
 	}
 	buffer_deinit(&line);
-	cli_say("%" PRIu64 " events of partition %u, of what is committed before offset %" PRIu64, count,
+	cli_say("%" PRIu64 " events of partition %u, of what is committed before offset %" PRIu64, *count,
 		evg_history_partition(history), evg_history_commit(history));
 	return error == EVG_NOT_FOUND ? 0 : error;
 }
@@ -129,6 +148,7 @@ int run_history(struct cli *cli)
 {
 	evg_history_options options;
 	evg_history *history = NULL;
+	uint64_t count = 0;
 	uint64_t limit;
 	int error;
 	int rv = history_setup(cli, &options, &limit);
@@ -144,9 +164,11 @@ int run_history(struct cli *cli)
 	if (error == EVG_UNKNOWN_STREAM && options.stream != NULL)
 		return cli_unknown_live(cli, error, "stream", options.stream);
 	if (error == 0)
-		error = history_print(cli, history, limit);
+		error = history_print(cli, history, limit, &count);
 	evg_history_close(history);
 	if (error != 0)
 		return cli_fail(error, "history of key %s", cli->positionals[0]);
-	return cli_interrupted != 0 ? EXIT_INTERRUPTED : 0;
+	if (cli_interrupted != 0)
+		return EXIT_INTERRUPTED;
+	return count == 0 ? history_empty(cli) : 0;
 }

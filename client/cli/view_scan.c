@@ -130,24 +130,54 @@ int run_view_scan(struct cli *cli)
 
 /* --- view get of several keys ------------------------------------------------------------------------------------- */
 
+/* One key's answer: a row, or why there is none. */
+static void many_one(struct cli *cli, const evg_read *read, evg_entry *entry, struct table *table)
+{
+	const char *key = read->key.data;
+
+	if (entry->error == EVG_NOT_FOUND && read->partition_key.size == 0) {
+		evg_entry_free(entry);
+		(void)evg_view_get(cli->grid, cli->positionals[0], read, entry); /* all shards are asked */
+		if (entry->searched != 0)
+			cli_say_searched(key, entry);
+	}
+	if (entry->error == 0 || entry->error == EVG_NOT_FOUND) {
+		cli_entry_row(table, read->node, key, entry);
+		return;
+	}
+	cli_say_why_not(key, cli_entry_partition(cli, key, entry), false, entry);
+	(void)cli_fail_view(cli, entry->error, cli->positionals[0], key);
+}
+
 int cli_get_many(struct cli *cli, const evg_read *read, struct table *table)
 {
 	size_t count = cli->positional_count - 1;
 	evg_entry entries[CLI_POSITIONALS_MAX];
 	evg_read reads[CLI_POSITIONALS_MAX] = {0};
-	int error;
+	size_t failed = 0;
+	int first = 0;
+	int rv;
 
 	for (size_t i = 0; i < count; i++) {
 		reads[i] = *read;
 		reads[i].key = evg_text(cli->positionals[1 + i]);
 	}
-	error = evg_view_get_many(cli->grid, cli->positionals[0], reads, count, entries);
+	first = evg_view_get_many(cli->grid, cli->positionals[0], reads, count, entries);
+	if (first == EVG_UNKNOWN_VIEW || first == EVG_USAGE)
+		return cli_fail_view(cli, first, cli->positionals[0], NULL);
+	first = 0;
 	for (size_t i = 0; i < count; i++) {
-		if (entries[i].error == 0 || entries[i].error == EVG_NOT_FOUND)
-			cli_entry_row(table, read->node, cli->positionals[1 + i], &entries[i]);
+		many_one(cli, &reads[i], &entries[i], table);
+		if (entries[i].error != 0 && entries[i].error != EVG_NOT_FOUND) {
+			first = first == 0 ? entries[i].error : first;
+			failed++;
+		}
 		evg_entry_free(&entries[i]);
 	}
-	return error;
+	if (failed == count)
+		return exit_code_of(first);
+	rv = table_print(table, cli->json);
+	return rv == 0 && failed > 0 ? EXIT_PARTIAL : rv;
 }
 
 void cli_entry_row(struct table *table, const char *node, const char *key, const evg_entry *entry)
@@ -208,6 +238,27 @@ void cli_say_why_not(const char *key, uint16_t partition, bool by_time, const ev
 			entry->version, key);
 }
 
+/* The key has no event of its own partition key: a time is one of every partition, so the entry is looked for. 0; or an
+ * exit code after saying why. */
+static int as_of_elsewhere(struct cli *cli, const char *key, evg_read *read, evg_entry *entry, uint16_t *partition)
+{
+	evg_entry present = {0};
+	int rv = read->as_of_us == 0 ? 0 : cli_find_entry(cli, key, &present);
+
+	if (rv == 0 && present.partition_key.size == 0)
+		rv = cli_refuse(ERROR_NOT_FOUND, "where its partition key is another, add --partition-key",
+				"view %s: no event of key %s with itself as partition key", cli->positionals[0], key);
+	if (rv == 0) {
+		read->partition_key = present.partition_key;
+		*partition = cli_entry_partition(cli, key, &present);
+		evg_entry_free(entry);
+		(void)evg_view_get(cli->grid, cli->positionals[0], read, entry);
+	}
+	evg_entry_free(&present);
+	read->partition_key = evg_text(NULL);
+	return rv;
+}
+
 int cli_get_as_of(struct cli *cli, evg_read *read)
 {
 	const char *key = cli->positionals[1];
@@ -222,6 +273,14 @@ int cli_get_as_of(struct cli *cli, evg_read *read)
 		return cli_usage("--as-of goes with --node and an offset, or alone");
 	read->mode = read->as_of_us != 0 ? EVG_READ_AS_OF_TIME : EVG_READ_AS_OF_OFFSET;
 	error = evg_view_get(cli->grid, cli->positionals[0], read, &entry);
+	if (error == EVG_NOT_FOUND && entry.version == 0 && read->partition_key.size == 0) {
+		rv = as_of_elsewhere(cli, key, read, &entry, &partition);
+		error = entry.error;
+	}
+	if (rv != 0) {
+		evg_entry_free(&entry);
+		return rv;
+	}
 	if (error == 0)
 		as_of_print(cli, key, &entry);
 	else
