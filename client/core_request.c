@@ -435,6 +435,15 @@ static int request_why_not(const struct core *core, const struct request *reques
 	return core->reached && request->again ? ERROR_TIMEOUT : ERROR_CONNECT;
 }
 
+static void request_late(struct core *core, struct request *request, int error)
+{
+	struct read_done not_ready = request->not_ready;
+	struct core_result *result = request_end(core, request, error);
+
+	if (result->kind == CORE_READ && error == ERROR_NOT_READY)
+		result->read = not_ready;
+}
+
 void requests_scan(struct core *core)
 {
 	for (struct request *r = core->requests.next; r != &core->requests;) {
@@ -445,7 +454,7 @@ void requests_scan(struct core *core)
 				error = ERROR_OUTCOME_UNKNOWN;
 			else if (error == ERROR_CONNECT && r->sent)
 				error = ERROR_TIMEOUT;
-			request_end(core, r, error);
+			request_late(core, r, error);
 		} else if (r->sent && core->now_ms >= r->due_ms) {
 			core->map_wanted = true;
 			request_again(core, r, 0);
@@ -498,6 +507,9 @@ static void request_read_answer(struct core *core, const struct read_done *done)
 	 * people. */
 	if ((request_retries(done->error) && done->error != ERROR_NOT_YET && done->error != ERROR_BLOCKED) ||
 	    done->error == ERROR_UNKNOWN_VIEW || done->error == ERROR_UNKNOWN_STREAM) {
+		if (done->error == ERROR_NOT_READY)
+			request->not_ready = (struct read_done){
+				.applied = done->applied, .history = done->history, .changed_at = done->changed_at};
 		request_refused(core, request, done->error);
 		return;
 	}

@@ -118,7 +118,8 @@ struct request {
 	uint32_t attempts;
 	uint16_t last_error;
 	uint32_t node_id;
-	struct read_item read; /* spans into bytes */
+	struct read_item read;      /* spans into bytes */
+	struct read_done not_ready; /* READ: the newest such answer, without its spans */
 	struct replay replay;
 	struct history history;
 	struct scan scan;

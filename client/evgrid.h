@@ -231,11 +231,12 @@ typedef struct evg_read {
 } evg_read;
 
 typedef struct evg_entry {
-	int error;        /* EVG_OK, EVG_NOT_FOUND, EVG_NOT_YET, EVG_BEFORE_FIRST, EVG_BLOCKED, ... */
+	int error;        /* EVG_OK, EVG_NOT_FOUND, EVG_NOT_YET, EVG_NOT_READY, EVG_BEFORE_FIRST, EVG_BLOCKED, ... */
 	evg_bytes state;  /* MessagePack; BLOCKED: text that says what is wrong */
 	uint64_t applied; /* everything before this offset of the partition is in it; NOT_YET: as far as it has come */
 	uint32_t history; /* that applied and changed_at count in */
 	uint64_t changed_at;     /* the offset that last changed this entry; BEFORE_FIRST: of the key's first event;
+				  * NOT_READY, with applied: the view is filled so far here, of applied;
 				  * BLOCKED: the first that could not be applied */
 	uint64_t changed_us;     /* as of a point: ingest time of that event */
 	uint64_t version;        /* the key's count of events; as of a point: of those that are in it */
@@ -257,8 +258,8 @@ int evg_view_get_async(evg *grid, const char *view, const evg_read *read, evg_go
 
 /* Many keys of one view in one call: what belongs to one shard travels together. entries: one for each read, each to be
  * freed; `node` is the first one's. EVG_OK when each was found or is not there, else the first other error; every entry
- * has its own. A read without a partition key asks the key's own partition only: EVG_NOT_FOUND may be found elsewhere, by
- * evg_view_get. */
+ * has its own. A read without a partition key asks the key's own partition only: what is EVG_NOT_FOUND may be
+ * found elsewhere, by evg_view_get. */
 int evg_view_get_many(evg *grid, const char *view, const evg_read *reads, size_t count, evg_entry *entries);
 
 /* The version of a key in a stream: the count of its events. */
@@ -281,8 +282,8 @@ typedef struct evg_decide {
 
 /* What to do about a key that is blocked in a view; waits until it shows. entry: the key's, to be freed. EVG_OK: the
  * key is free (entry->error EVG_NOT_FOUND: and nothing is stored). EVG_BLOCKED: another event, or the same one tried
- * again, cannot be applied; entry says which and why. EVG_REFUSED: the key is not blocked by that event. EVG_HISTORY: the
- * event's history was given up.
+ * again, cannot be applied; entry says which and why. EVG_REFUSED: the key is not blocked by that event. EVG_HISTORY:
+ * the event's history was given up.
  * EVG_CATCHING_UP: the waiting events are being read still. EVG_OUTCOME_UNKNOWN: safe to ask again. */
 int evg_view_decide(evg *grid, const char *view, const evg_decide *what, evg_entry *entry);
 
@@ -443,8 +444,8 @@ typedef struct evg_subscribe_options {
 int evg_subscribe(evg *grid, const evg_subscribe_options *options, evg_subscription **subscription);
 
 /* The next event; what the record points to is valid until the next call. EVG_OK; EVG_TIMEOUT: none came in time;
- * EVG_BEYOND_END, EVG_HISTORY: the cursor does not fit what is stored, nothing comes any more; EVG_CLOSED. By one thread
- * at a time. */
+ * EVG_BEYOND_END, EVG_HISTORY: the cursor does not fit what is stored, nothing comes any more; EVG_CLOSED. By one
+ * thread at a time. */
 int evg_subscription_next(evg_subscription *subscription, uint32_t timeout_ms, evg_record *record);
 
 /* Where to go on behind the last event handed out, as text; evg_free it. By the thread that takes the events. */

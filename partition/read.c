@@ -51,6 +51,18 @@ uint32_t read_age_ms(const struct partition *partition)
 	return partition->heard_ms == 0 || age_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)age_ms;
 }
 
+/* How far the view's newest version is that does not answer yet. */
+static uint64_t filled_to(const struct partition *partition, uint32_t view_id)
+{
+	struct view_status_entry newest = {0};
+	struct view_status_entry view;
+
+	for (uint32_t i = 0; state_view_status(partition->state, i, &view); i++)
+		if (view.id == view_id && !view.ready && !view.broken && view.version > newest.version)
+			newest = view;
+	return newest.filled_to;
+}
+
 static void answer(struct partition *partition, uint64_t client, const struct read_item *item)
 {
 	struct read_done done = {.ticket = item->ticket,
@@ -79,6 +91,8 @@ static void answer(struct partition *partition, uint64_t client, const struct re
 		done.changed_at = done.error == ERROR_BLOCKED ? entry.blocked_at : entry.changed_at;
 		if (entry.catching)
 			done.error = ERROR_CATCHING_UP;
+		if (done.error == ERROR_NOT_READY)
+			done.changed_at = filled_to(partition, item->view_id);
 		done.version = entry.key_version;
 	}
 	read_answer(partition->shard, client, &done);

@@ -3,8 +3,8 @@
  * 1. Only what is committed here is given, and only whole batches: the first may begin before the offset asked for.
  * 2. REPLAYS_MAX are under way at once, beyond it BUSY; REPLAY_TURN_BYTES are gathered in one turn, the rest later.
  * 3. An empty answer with next == from means: nothing more is committed at this moment.
- * 4. An offset that counts in a history is of that history's log: of one that was given up, HISTORY; from beyond the end
- *    BEYOND_END by who knows the end, else NOT_YET. One without a history begins wherever it may. */
+ * 4. An offset that counts in a history is of that history's log: of one that was given up, HISTORY; from beyond the
+ *    end BEYOND_END by who knows the end, else NOT_YET. One without a history begins wherever it may. */
 #include "partition/replay.h"
 
 #include <assert.h>

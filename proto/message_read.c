@@ -3,8 +3,8 @@
 
 #include "proto/message.h"
 
-/* --- read item: u64 ticket, u16 partition, u8 mode, u32 view id, u32 stream id, u64 at least, u32 history, u32 wait ms,
- *     string key, string partition key, u8 any */
+/* --- read item: u64 ticket, u16 partition, u8 mode, u32 view id, u32 stream id, u64 at least, u32 history,
+ *     u32 wait ms, string key, string partition key, u8 any */
 
 void read_item_encode(const struct read_item *item, struct buffer *out)
 {

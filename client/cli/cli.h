@@ -232,8 +232,8 @@ void cli_entry_row(struct table *table, const char *node, const char *key, const
 int cli_get_many(struct cli *cli, const evg_read *read, struct table *table);
 void cli_say_searched(const char *key, const evg_entry *entry); /* all shards were asked */
 uint16_t cli_entry_partition(const struct cli *cli, const char *key, const evg_entry *entry);
-/* The present entry of a key, whatever its partition key, for what goes on with that: entry->partition_key, empty where it
- * is the key. The entry is to be freed. 0, or an exit code after saying that several bear the key. */
+/* The present entry of a key, whatever its partition key, for what goes on with that: entry->partition_key, empty where
+ * it is the key. The entry is to be freed. 0, or an exit code after saying that several bear the key. */
 int cli_find_entry(struct cli *cli, const char *key, evg_entry *entry);
 int cli_get_as_of(struct cli *cli, evg_read *read); /* an exit code */
 /* What an answer without a state says beside its error. */

@@ -226,6 +226,11 @@ void cli_say_why_not(const char *key, uint16_t partition, bool by_time, const ev
 		cli_say("that time has not come yet");
 	else if (entry->error == EVG_NOT_YET)
 		cli_say("what answered has applied partition %u up to offset %" PRIu64, partition, entry->applied);
+	else if (entry->error == EVG_NOT_READY && entry->applied > 0)
+		cli_say("the view is being filled: partition %u is at offset %" PRIu64 " of %" PRIu64 " (%" PRIu64
+			" %%); evgrid view describe tells of all",
+			partition, entry->changed_at, entry->applied,
+			(uint64_t)(100.0 * (double)entry->changed_at / (double)entry->applied));
 	else if (entry->error == EVG_BLOCKED)
 		cli_say("key %s is blocked by %u:%" PRIu64 ": %.*s", key, partition, entry->changed_at,
 			(int)entry->state.size, (const char *)entry->state.data);

@@ -51,12 +51,12 @@ void workload_start(struct workload *workload);
 void workload_burst(struct workload *workload, uint32_t events);
 /* No new operations from now on; what is pending goes on. */
 void workload_stop(struct workload *workload);
-/* An operator elected by force: what was told of these partitions binds nobody any more, and the positions told are kept
- * to be asked for. Then the clients go on. */
+/* An operator elected by force: what was told of these partitions binds nobody any more, and the positions told are
+ * kept to be asked for. Then the clients go on. */
 void workload_given_up(struct workload *workload, uint16_t partition);
 void workload_resume(struct workload *workload);
-/* Where something was given up: how often a position in it was refused, and one of the present history answered; how many
- * keys have acknowledged events in the present one. */
+/* Where something was given up: how often a position in it was refused, and one of the present history answered; how
+ * many keys have acknowledged events in the present one. */
 struct workload_went_on {
 	uint64_t refused;
 	uint64_t answered;
