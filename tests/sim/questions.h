@@ -1,5 +1,5 @@
 /* What clients ask of the past and of replicas: histories, entries as of a point, at least as new as a token, scans.
- * What can be judged at once is (a token is never answered by older state, pages ascend, a linearizable page misses
+ * What can be judged at once is (a token is never answered by older state nor by another history, pages ascend, a linearizable page misses
  * nothing acknowledged, a view's fresh answers never go back, whatever version gives them); the rest becomes claims.
  * Keys that are told as blocked are skipped or tried again. */
 #ifndef EVGRID_TESTS_SIM_QUESTIONS_H
@@ -18,6 +18,9 @@ enum question_kind {
 	ASKED_AS_OF_TIME,
 	ASKED_AT_LEAST,
 	ASKED_SCAN,
+	ASKED_LOCAL,
+	ASKED_ANY,  /* under whatever partition key, of one partition */
+	ASKED_MANY, /* one of several, fresh */
 	ASKED_VIEW,
 	ASKED_DECISION
 };
@@ -29,8 +32,9 @@ struct question {
 	uint64_t point;      /* offset or time */
 	uint32_t of_history; /* that the offset counts in */
 	bool given_up;       /* it was, before it was asked */
-	uint64_t least;      /* SCAN: what must be applied */
-	bool linearizable;
+	uint64_t least;      /* what must be applied, */
+	bool linearizable;   /* if it is */
+	bool elsewhere;      /* ANY: in another partition than the key's */
 	struct history history;
 	uint32_t view; /* VIEW, DECISION: enum sim_view */
 	bool skip;
