@@ -1,8 +1,8 @@
 /* What clients ask of the past and of replicas: histories, entries as of a point, at least as new as a token, as some
  * replica has them, under whatever partition key, several at once; scans. What can be judged at once is (a token is
- * never answered by older state nor by another history, pages ascend, a linearizable answer misses nothing acknowledged, a
- * view's fresh answers never go back, whatever version gives them); the rest becomes claims. Keys that are told as
- * blocked are skipped or tried again. */
+ * never answered by older state nor by another history, pages ascend, a linearizable answer misses nothing
+ * acknowledged, a view's fresh answers never go back, whatever version gives them); the rest becomes claims. Keys
+ * that are told as blocked are skipped or tried again. */
 #ifndef EVGRID_TESTS_SIM_QUESTIONS_H
 #define EVGRID_TESTS_SIM_QUESTIONS_H
 
