@@ -116,6 +116,7 @@ struct core_read {
 	uint32_t view_id; /* 0: the key's version in stream_id */
 	uint32_t stream_id;
 	uint64_t at_least; /* READ_AS_OF_TIME: us since 1970 */
+	uint32_t history;  /* that the offset counts in, or HISTORY_ANY */
 	struct span key;
 	struct span partition_key; /* empty: the key */
 	bool any;                  /* the view's entry of this key in `partition`, under whatever partition key */
@@ -128,6 +129,7 @@ struct core_replay {
 	uint16_t partition;
 	uint32_t node_id; /* 0: the primary, another replica when it does not answer */
 	uint64_t from;
+	uint32_t history; /* that from counts in, or HISTORY_ANY */
 	uint32_t max_bytes;
 	uint32_t timeout_ms;
 };
@@ -225,7 +227,8 @@ struct core_delivery {
 	uint16_t error; /* enum error; not NONE: the subscription has ended: BEYOND_END (of `end`), HISTORY */
 	uint64_t from;
 	uint64_t next;
-	uint64_t end;          /* the partition's committed end when it was sent */
+	uint64_t end; /* the partition's committed end when it was sent */
+	uint32_t history;
 	struct buffer batches; /* the outbox owns it; the driver may take it (leave BUFFER_NULL) */
 };
 

@@ -15,6 +15,7 @@
  *                              they are numbered anew. Should answers fail to come, the producer retires here: the
  *                              number was never used, so under the old producer nothing behind it can ever be stored
  *   producer unknown           settled batches go on under a new producer, others end as unknown
+ *   numbers given up           a forced election took earlier batches away, and their numbers with them: the same
  *   unknown at the deadline    the producer retires here: what was sent behind it and is unsettled is unknown too,
  *                              the rest goes on under a new producer
  *
@@ -409,6 +410,7 @@ static void flow_done(struct core *core, struct flow *flow, uint32_t at, const s
 	flow->pause_ms = 0;
 	flow->refused = false;
 	flow->last_error = ERROR_NONE;
+	flow->history = done->history;
 	flow_pop_done(core, flow);
 }
 
@@ -573,11 +575,17 @@ static void flow_refused(struct core *core, struct flow *flow, uint32_t at, cons
 	}
 }
 
+/* The numbers before this one were answered in a history that was given up, so the log lacks them for good. */
+static bool numbers_given_up(const struct flow *flow, const struct append_done *done)
+{
+	return done->error == ERROR_OUT_OF_ORDER && done->history > flow->history;
+}
+
 static void flow_refusal(struct core *core, struct flow *flow, uint32_t at, const struct append_done *done)
 {
 	bool first = at == 0; /* what is done was popped, so the front is the first unanswered one */
 
-	if (done->error == ERROR_UNKNOWN_PRODUCER && first)
+	if (first && (done->error == ERROR_UNKNOWN_PRODUCER || numbers_given_up(flow, done)))
 		flow_unknown_producer(core, flow, at);
 	else if (done->error == ERROR_UNKNOWN_PRODUCER)
 		flow_later(core, flow, at, done);

@@ -142,6 +142,7 @@ static void request_read_fill(struct request *request, const struct core_read *r
 		.view_id = read->view_id,
 		.stream_id = read->stream_id,
 		.at_least = read->at_least,
+		.history = read->history,
 		.key = request_keep(request, read->key),
 		.partition_key = request_keep(request, partition_key),
 	};
@@ -178,7 +179,8 @@ int core_replay(struct core *core, const struct core_replay *replay, uint64_t ta
 	if (rv != 0)
 		return rv;
 	request->node_id = replay->node_id;
-	request->replay = (struct replay){request->ticket, replay->partition, replay->from, replay->max_bytes};
+	request->replay =
+		(struct replay){request->ticket, replay->partition, replay->from, replay->history, replay->max_bytes};
 	return 0;
 }
 
@@ -433,6 +435,15 @@ static int request_why_not(const struct core *core, const struct request *reques
 	return core->reached && request->again ? ERROR_TIMEOUT : ERROR_CONNECT;
 }
 
+static void request_late(struct core *core, struct request *request, int error)
+{
+	struct read_done not_ready = request->not_ready;
+	struct core_result *result = request_end(core, request, error);
+
+	if (result->kind == CORE_READ && error == ERROR_NOT_READY)
+		result->read = not_ready;
+}
+
 void requests_scan(struct core *core)
 {
 	for (struct request *r = core->requests.next; r != &core->requests;) {
@@ -443,7 +454,7 @@ void requests_scan(struct core *core)
 				error = ERROR_OUTCOME_UNKNOWN;
 			else if (error == ERROR_CONNECT && r->sent)
 				error = ERROR_TIMEOUT;
-			request_end(core, r, error);
+			request_late(core, r, error);
 		} else if (r->sent && core->now_ms >= r->due_ms) {
 			core->map_wanted = true;
 			request_again(core, r, 0);
@@ -496,6 +507,9 @@ static void request_read_answer(struct core *core, const struct read_done *done)
 	 * people. */
 	if ((request_retries(done->error) && done->error != ERROR_NOT_YET && done->error != ERROR_BLOCKED) ||
 	    done->error == ERROR_UNKNOWN_VIEW || done->error == ERROR_UNKNOWN_STREAM) {
+		if (done->error == ERROR_NOT_READY)
+			request->not_ready = (struct read_done){
+				.applied = done->applied, .history = done->history, .changed_at = done->changed_at};
 		request_refused(core, request, done->error);
 		return;
 	}

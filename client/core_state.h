@@ -83,6 +83,7 @@ struct flow {
 	uint32_t generation; /* of the producer it numbers under; 0: none yet */
 	uint64_t producer_id;
 	uint32_t next_number;
+	uint32_t history;                                /* of the partition, in the newest answer of something done */
 	struct outgoing *window[CORE_BATCHES_IN_FLIGHT]; /* numbered, not all answered, in order */
 	uint32_t window_count;
 	struct outgoing *queue_head; /* closed, not numbered */
@@ -117,7 +118,8 @@ struct request {
 	uint32_t attempts;
 	uint16_t last_error;
 	uint32_t node_id;
-	struct read_item read; /* spans into bytes */
+	struct read_item read;      /* spans into bytes */
+	struct read_done not_ready; /* READ: the newest such answer, without its spans */
 	struct replay replay;
 	struct history history;
 	struct scan scan;

@@ -410,6 +410,7 @@ static void subscription_ended(struct core *core, struct subscription *subscript
 	delivery->from = subscription->parts[item->partition].next;
 	delivery->next = delivery->from;
 	delivery->end = item->next;
+	delivery->history = item->history;
 	subscription->ended = true;
 	say_unsubscribe_all(core, subscription);
 }
@@ -448,6 +449,7 @@ static bool item_taken(struct core *core, struct subscription *subscription, uin
 		delivery->from = part->next;
 		delivery->next = item->next;
 		delivery->end = item->end;
+		delivery->history = item->history;
 		part->held_bytes += item->batches.size;
 		subscription->links[index].held_bytes += item->batches.size;
 	}

@@ -58,13 +58,18 @@ int evg_view_decide(evg *grid, const char *view, const evg_decide *what, evg_ent
 		return ERROR_REFUSED;
 	if (rv == ERROR_BLOCKED && what->offset != EVG_WHAT_BLOCKS && what->offset != entry->changed_at)
 		return ERROR_REFUSED;
+	if (rv == ERROR_BLOCKED && what->offset != EVG_WHAT_BLOCKS && what->history != EVG_ANY_HISTORY &&
+	    what->history != entry->history)
+		return ERROR_HISTORY;
 	decide.decide.view_id = names.view_id;
 	decide.decide.offset = entry->changed_at;
 	decide.decide.key = span_of(what->key.data, what->key.size);
 	decide.decide.partition_key = span_of(read.partition_key.data, read.partition_key.size);
 	read.mode = EVG_READ_AT_LEAST;
+	read.at_least.partition = partition_of(decide.decide.partition_key);
+	read.at_least.history = entry->history;
 	while (rv == ERROR_BLOCKED && entry->changed_at == decide.decide.offset) {
-		rv = send_decision(grid, &decide, deadline_ms, &read.at_least);
+		rv = send_decision(grid, &decide, deadline_ms, &read.at_least.offset);
 		if (rv != 0)
 			return rv;
 		rv = read_entry(grid, view, &read, deadline_ms, entry);

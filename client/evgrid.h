@@ -137,6 +137,25 @@ int evg_open(const char *addresses, const evg_options *options, evg **grid);
  * allowed. */
 void evg_close(evg *grid);
 
+/* --- positions ---------------------------------------------------------------------------------------------------- */
+
+/* The place of a record: what publishing tells, and what a read may demand. An operator's forced election gives a
+ * partition another history: from where it parts from the one before, the same offsets name other records. So a
+ * position is answered by its own history or with EVG_HISTORY. */
+typedef struct evg_position {
+	uint16_t partition;
+	uint32_t history; /* EVG_ANY_HISTORY: whatever record stands there now */
+	uint64_t offset;
+} evg_position;
+
+#define EVG_ANY_HISTORY UINT32_MAX
+
+/* As text, "17:4711@0" (with EVG_ANY_HISTORY: "17:4711"), for whoever keeps or hands on a position, and back: EVG_OK, or
+ * EVG_USAGE: it is none. */
+#define EVG_POSITION_TEXT_BYTES 37
+void evg_position_format(const evg_position *position, char text[EVG_POSITION_TEXT_BYTES]);
+int evg_position_parse(const char *text, evg_position *position);
+
 /* --- publishing --------------------------------------------------------------------------------------------------- */
 
 typedef struct evg_header {
@@ -184,11 +203,21 @@ typedef struct evg_completion {
 	uint64_t offset;               /* applied: its place in the partition */
 	uint64_t sequence;             /* applied: its place in the cluster's order */
 	uint64_t actual_version;       /* EVG_CHECK_FAILED: the key's version */
-	uint32_t history;              /* with partition and offset: the position that evg_read.at_least takes */
+	uint32_t history;              /* applied: see evg_completion_position */
 	uint32_t stage_us[EVG_STAGES]; /* time in each stage; applied: total_us in sum */
 	uint64_t total_us;             /* from evg_publish to here */
 	uint64_t told_us;              /* when: microseconds of CLOCK_MONOTONIC */
 } evg_completion;
+
+/* Of an event that was applied: a read at least as new as this shows it. */
+static inline evg_position evg_completion_position(const evg_completion *completion)
+{
+	evg_position position;
+	position.partition = completion->partition;
+	position.history = completion->history;
+	position.offset = completion->offset;
+	return position;
+}
 
 typedef void (*evg_done)(void *user, const evg_completion *completion);
 
@@ -225,26 +254,31 @@ int evg_flush(evg *grid, uint32_t timeout_ms);
 
 typedef enum evg_read_mode {
 	EVG_READ_LINEARIZABLE, /* from the primary: everything acknowledged before is in it */
-	EVG_READ_AT_LEAST,     /* from the primary (or `node`'s replica), once at_least is applied; else EVG_NOT_YET */
+	EVG_READ_AT_LEAST,     /* from the primary (or `node`'s replica), once at_least is applied; else EVG_NOT_YET.
+				* EVG_HISTORY: that history was given up */
 	EVG_READ_LOCAL,        /* from any replica (or `node`'s), whatever it has applied */
-	EVG_READ_AS_OF_OFFSET, /* as it was right after the record at offset at_least; views only */
-	EVG_READ_AS_OF_TIME    /* as it was at at_least, us since 1970, by the log's ingest times; views only */
+	EVG_READ_AS_OF_OFFSET, /* as it was right after the record at at_least; views only. NOT_YET, HISTORY as above */
+	EVG_READ_AS_OF_TIME    /* as it was at as_of_us, by the log's ingest times; views only */
 } evg_read_mode;
 
 typedef struct evg_read {
 	evg_bytes key;
 	evg_bytes partition_key; /* empty: the key; evg_view_get then asks all shards where there is no such entry */
 	evg_read_mode mode;
-	const char *node;    /* LOCAL, AT_LEAST, AS_OF_OFFSET: the replica's name; NULL: the primary's */
-	uint64_t at_least;   /* AT_LEAST: the offset that must be in it; AS_OF_OFFSET, AS_OF_TIME: the point */
-	uint32_t timeout_ms; /* 0: the deadline; AT_LEAST, AS_OF_OFFSET: EVG_NOT_YET comes shortly before it */
+	const char *node;      /* LOCAL, AT_LEAST, AS_OF_OFFSET: the replica's name; NULL: the primary's */
+	evg_position at_least; /* AT_LEAST: what must be in it; AS_OF_OFFSET: the point. EVG_USAGE: it is of another
+				* partition than the key's */
+	uint64_t as_of_us;     /* AS_OF_TIME: the point, us since 1970 */
+	uint32_t timeout_ms;   /* 0: the deadline; AT_LEAST, AS_OF_OFFSET: EVG_NOT_YET comes shortly before it */
 } evg_read;
 
 typedef struct evg_entry {
-	int error;        /* EVG_OK, EVG_NOT_FOUND, EVG_NOT_YET, EVG_BEFORE_FIRST, EVG_BLOCKED, ... */
+	int error;        /* EVG_OK, EVG_NOT_FOUND, EVG_NOT_YET, EVG_NOT_READY, EVG_BEFORE_FIRST, EVG_BLOCKED, ... */
 	evg_bytes state;  /* MessagePack; BLOCKED: text that says what is wrong */
 	uint64_t applied; /* everything before this offset of the partition is in it; NOT_YET: as far as it has come */
+	uint32_t history; /* that applied and changed_at count in */
 	uint64_t changed_at;     /* the offset that last changed this entry; BEFORE_FIRST: of the key's first event;
+				  * NOT_READY, with applied: the view is filled so far here, of applied;
 				  * BLOCKED: the first that could not be applied */
 	uint64_t changed_us;     /* as of a point: ingest time of that event */
 	uint64_t version;        /* the key's count of events; as of a point: of those that are in it */
@@ -275,8 +309,9 @@ int evg_view_get(evg *grid, const char *view, const evg_read *read, evg_entry *e
 int evg_view_get_async(evg *grid, const char *view, const evg_read *read, evg_got got, void *user);
 
 /* Many keys of one view in one call: what belongs to one shard travels together. entries: one for each read, each to be
- * freed; `node` is the first one's. Only each key's own partition is asked. EVG_OK when each was found or is not there,
- * else the first other error; every entry has its own, as evg_view_get returns them. */
+ * freed; `node` is the first one's. A read without a partition key asks the key's own partition only: what is
+ * EVG_NOT_FOUND may be found elsewhere, by evg_view_get. EVG_OK when each was found or is not there, else the first
+ * other error; every entry has its own, as evg_view_get returns them. */
 int evg_view_get_many(evg *grid, const char *view, const evg_read *reads, size_t count, evg_entry *entries);
 
 /* The version of a key in a stream: the count of its events; 0: it has none. EVG_OK; EVG_UNKNOWN_STREAM, EVG_NOT_YET
@@ -293,15 +328,16 @@ typedef struct evg_decide {
 	evg_bytes key;
 	evg_bytes partition_key; /* empty: the key */
 	uint64_t offset;         /* of the event that blocks the key; EVG_WHAT_BLOCKS: the one that does */
+	uint32_t history;        /* that offset counts in; EVG_ANY_HISTORY: whatever event stands there */
 	int skip;                /* 1: leave that event out; 0: try it again. The events behind it follow, in order */
 	uint32_t timeout_ms;     /* 0: the deadline */
 } evg_decide;
 
 /* What to do about a key that is blocked in a view; waits until it shows. entry: the key's, to be freed. EVG_OK: the
  * key is free (entry->error EVG_NOT_FOUND: and nothing is stored). EVG_BLOCKED: another event, or the same one tried
- * again, cannot be applied; entry says which and why. EVG_REFUSED: the key is not blocked by that event.
- * EVG_CATCHING_UP: the waiting events are being read still. EVG_OUTCOME_UNKNOWN: safe to ask again. EVG_UNKNOWN_VIEW,
- * EVG_EMPTY, EVG_LIMIT, EVG_NOT_ENOUGH_REPLICAS, EVG_DISK_FULL; and a request's. */
+ * again, cannot be applied; entry says which and why. EVG_REFUSED: the key is not blocked by that event. EVG_HISTORY:
+ * the event's history was given up. EVG_CATCHING_UP: the waiting events are being read still. EVG_OUTCOME_UNKNOWN: safe
+ * to ask again. EVG_UNKNOWN_VIEW, EVG_EMPTY, EVG_LIMIT, EVG_NOT_ENOUGH_REPLICAS, EVG_DISK_FULL; and a request's. */
 int evg_view_decide(evg *grid, const char *view, const evg_decide *what, evg_entry *entry);
 
 /* --- scanning a view by key --------------------------------------------------------------------------------------- */
@@ -313,10 +349,10 @@ typedef struct evg_scan_options {
 	evg_bytes prefix;   /* of the key; empty: all */
 	evg_bytes after;    /* one partition: begin behind this key (and partition key); empty: at the beginning */
 	evg_bytes after_partition_key;
-	evg_read_mode mode;  /* LINEARIZABLE, AT_LEAST or LOCAL */
-	int only_blocked;    /* 1: only keys that are blocked; costs next to nothing where there are none */
-	const char *node;    /* LOCAL, AT_LEAST: the replica's name; NULL: the primary's */
-	uint64_t at_least;   /* AT_LEAST, one partition: the offset that must be in every page */
+	evg_read_mode mode;    /* LINEARIZABLE, AT_LEAST or LOCAL */
+	int only_blocked;      /* 1: only keys that are blocked; costs next to nothing where there are none */
+	const char *node;      /* LOCAL, AT_LEAST: the replica's name; NULL: the primary's */
+	evg_position at_least; /* AT_LEAST, its partition only: what must be in every page */
 	uint32_t page;       /* entries asked for at a time, at most 4096; 0: 4096. A page costs a pass over all keys of
 			      * its partition, whatever its size */
 	uint32_t timeout_ms; /* of a page; 0: the deadline */
@@ -364,6 +400,7 @@ typedef struct evg_replay_options {
 
 typedef struct evg_record {
 	uint16_t partition;
+	uint32_t history; /* see evg_record_position */
 	uint64_t offset;
 	uint64_t sequence;
 	uint64_t ingest_us; /* when the primary took it */
@@ -371,13 +408,24 @@ typedef struct evg_record {
 	evg_bytes headers;  /* encoded as docs/reference/formats.md says; evg_record_header reads them */
 } evg_record;
 
+/* A read at least as new as this shows what the event did. */
+static inline evg_position evg_record_position(const evg_record *record)
+{
+	evg_position position;
+	position.partition = record->partition;
+	position.history = record->history;
+	position.offset = record->offset;
+	return position;
+}
+
 /* A replay runs over what is committed when it first looks at a partition, and ends there. NULL options: everything.
  * EVG_OK; EVG_UNKNOWN_STREAM; EVG_FOREIGN (a cursor of another cluster); EVG_USAGE (no cursor, node or partition of
  * that name, in a callback); EVG_MEMORY. */
 int evg_replay_open(evg *grid, const evg_replay_options *options, evg_replay **replay);
 
-/* The next event; what the record points to is valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; a request's:
- * may be called again, nothing is left out. */
+/* The next event; what the record points to is valid until the next call. EVG_OK; EVG_NOT_FOUND: the end;
+ * EVG_BEYOND_END, EVG_HISTORY: the cursor does not fit what is stored, or an operator gave up the history that is being
+ * read; a request's: may be called again, nothing is left out. */
 int evg_replay_next(evg_replay *replay, evg_record *record);
 
 /* Header number i of a record, from 0. EVG_OK or EVG_NOT_FOUND. */
@@ -399,20 +447,22 @@ typedef struct evg_history_options {
 	uint64_t from;           /* the first offset looked at; reverse: UINT64_MAX: the newest */
 	uint64_t until;          /* the last offset wanted; UINT64_MAX, or 0 when reverse: no bound */
 	uint64_t until_us;       /* ends before the first event ingested later (reverse: earlier); 0: no bound */
+	uint32_t history;        /* that from and until count in; EVG_ANY_HISTORY: whatever records stand there */
 	const char *node;        /* whose replica is read; NULL: the primary's first */
 	uint32_t page;           /* events asked for at a time, at most 4096; 0: 1000 */
 	uint32_t timeout_ms;     /* of a page; 0: the deadline */
 } evg_history_options;
 
-#define EVG_HISTORY_OPTIONS ((evg_history_options){.until = UINT64_MAX})
-#define EVG_HISTORY_BACKWARDS ((evg_history_options){.reverse = true, .from = UINT64_MAX})
+#define EVG_HISTORY_OPTIONS ((evg_history_options){.until = UINT64_MAX, .history = EVG_ANY_HISTORY})
+#define EVG_HISTORY_BACKWARDS ((evg_history_options){.reverse = true, .from = UINT64_MAX, .history = EVG_ANY_HISTORY})
 
 /* Exactly this key's committed events, in the order of their log or the other way round, to what is committed when the
  * last page is asked for. What it costs follows the key's events where the journal is sealed; what is not sealed yet of
  * its partition is read through. EVG_OK; EVG_UNKNOWN_STREAM; EVG_EMPTY (no key), EVG_LIMIT (a key or page too large),
  * EVG_USAGE (no such node, in a callback), EVG_MEMORY, EVG_CLOSED. */
 int evg_history_open(evg *grid, const evg_history_options *options, evg_history **history);
-/* Valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; a request's: may be called again. */
+/* Valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; EVG_HISTORY: as evg_replay_next; a request's: may be called
+ * again. */
 int evg_history_next(evg_history *history, evg_record *record);
 /* Everything before this offset of the partition was committed and looked at for the present page. */
 uint64_t evg_history_commit(const evg_history *history);

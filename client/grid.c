@@ -64,6 +64,24 @@ const char *evg_version(void)
 	return EVGRID_VERSION;
 }
 
+_Static_assert(EVG_POSITION_TEXT_BYTES == POSITION_TEXT_BYTES && EVG_ANY_HISTORY == HISTORY_ANY,
+	       "one text, one number");
+
+void evg_position_format(const evg_position *position, char text[EVG_POSITION_TEXT_BYTES])
+{
+	position_format((struct position){position->partition, position->history, position->offset}, text);
+}
+
+int evg_position_parse(const char *text, evg_position *position)
+{
+	struct position read;
+
+	if (position_parse(span_of_text(text), &read) != 0)
+		return EVG_USAGE;
+	*position = (evg_position){read.partition, read.history, read.offset};
+	return EVG_OK;
+}
+
 void evg_free(void *memory)
 {
 	free(memory);

@@ -223,11 +223,25 @@ static struct core_read read_from(const evg_read *from)
 {
 	return (struct core_read){
 		.mode = (uint8_t)from->mode,
-		.at_least = from->at_least,
+		.at_least = from->mode == EVG_READ_AS_OF_TIME ? from->as_of_us : from->at_least.offset,
+		.history = from->at_least.history,
 		.key = span_of(from->key.data, from->key.size),
 		.partition_key = span_of(from->partition_key.data, from->partition_key.size),
 		.timeout_ms = from->timeout_ms,
 	};
+}
+
+/* A node would take a mode that is none for garbage; what is no view has no past; a position of another partition says
+ * nothing of this key. */
+static bool read_fits(const evg_read *from, evg_read_mode most)
+{
+	evg_bytes partition_key = from->partition_key.size == 0 ? from->key : from->partition_key;
+
+	if ((unsigned)from->mode > (unsigned)most)
+		return false;
+	if (from->mode != EVG_READ_AT_LEAST && from->mode != EVG_READ_AS_OF_OFFSET)
+		return true;
+	return from->at_least.partition == partition_of(span_of(partition_key.data, partition_key.size));
 }
 
 static void entry_from(const struct core_result *result, evg_entry *entry)
@@ -236,6 +250,7 @@ static void entry_from(const struct core_result *result, evg_entry *entry)
 		.error = result->error,
 		.state = {result->read.state.data, result->read.state.size},
 		.applied = result->read.applied,
+		.history = result->read.history,
 		.changed_at = result->read.changed_at,
 		.changed_us = result->read.changed_us,
 		.version = result->read.version,
@@ -243,16 +258,10 @@ static void entry_from(const struct core_result *result, evg_entry *entry)
 	};
 }
 
-/* A node would take another mode for garbage; what is no view has no past. */
-static bool mode_fits(const evg_read *read, evg_read_mode most)
-{
-	return (unsigned)read->mode <= (unsigned)most;
-}
-
-static int read_sync(evg *grid, struct named *named, bool fits, evg_entry *entry)
+static int read_sync(evg *grid, struct named *named, evg_entry *entry)
 {
 	struct grid_answer answer = {.grid = grid};
-	int rv = grid_is_own_thread(grid) || !fits ? ERROR_USAGE : read_resolve(grid, named, true);
+	int rv = grid_is_own_thread(grid) ? ERROR_USAGE : read_resolve(grid, named, true);
 
 	*entry = (evg_entry){0};
 	if (rv == 0)
@@ -364,8 +373,13 @@ int evg_view_get(evg *grid, const char *view, const evg_read *from_read, evg_ent
 {
 	struct core_read read = read_from(from_read);
 	struct named named = {.view = span_of_text(view), .node = from_read->node, .read = &read};
-	int rv = read_sync(grid, &named, mode_fits(from_read, EVG_READ_AS_OF_TIME), entry);
+	int rv;
 
+	if (!read_fits(from_read, EVG_READ_AS_OF_TIME)) {
+		*entry = (evg_entry){.error = ERROR_USAGE};
+		return ERROR_USAGE;
+	}
+	rv = read_sync(grid, &named, entry);
 	if (rv != ERROR_NOT_FOUND || read.partition_key.size > 0 || !may_search(read.mode))
 		return rv;
 	return search_sync(grid, read, entry);
@@ -375,8 +389,8 @@ int evg_key_version(evg *grid, const char *stream, const evg_read *from_read, ui
 {
 	struct core_read read = read_from(from_read);
 	struct named named = {.stream = span_of_text(stream), .node = from_read->node, .read = &read};
-	evg_entry entry;
-	int rv = read_sync(grid, &named, mode_fits(from_read, EVG_READ_LOCAL), &entry);
+	evg_entry entry = {0};
+	int rv = read_fits(from_read, EVG_READ_LOCAL) ? read_sync(grid, &named, &entry) : ERROR_USAGE;
 
 	if (rv == ERROR_NOT_FOUND)
 		rv = 0; /* no event yet: version 0 */
@@ -413,8 +427,7 @@ static void many_begin(evg *grid, const struct named *named, const evg_read *rea
 	for (size_t i = 0; i < count; i++) {
 		struct core_read read = read_from(&reads[i]);
 		uint64_t tag;
-		int rv = mode_fits(&reads[i], EVG_READ_AS_OF_TIME) ? request_begin(grid, many_told, &ones[i], &tag)
-								   : ERROR_USAGE;
+		int rv = read_fits(&reads[i], EVG_READ_AS_OF_TIME) ? request_begin(grid, many_told, &ones[i], &tag) : ERROR_USAGE;
 
 		read.view_id = named->read->view_id;
 		read.node_id = named->read->node_id;
@@ -495,10 +508,10 @@ int evg_view_get_async(evg *grid, const char *view, const evg_read *from_read, e
 	struct core_read read = read_from(from_read);
 	struct named named = {.view = span_of_text(view), .node = from_read->node, .read = &read};
 	struct got *got = malloc(sizeof *got);
-	int rv = got == NULL                                  ? ERROR_MEMORY
-		 : !mode_fits(from_read, EVG_READ_AS_OF_TIME) ? ERROR_USAGE
-							      : read_resolve(grid, &named, !grid_is_own_thread(grid));
+	int rv = got == NULL ? ERROR_MEMORY : !read_fits(from_read, EVG_READ_AS_OF_TIME) ? ERROR_USAGE : 0;
 
+	if (rv == 0)
+		rv = read_resolve(grid, &named, !grid_is_own_thread(grid));
 	if (rv == 0) {
 		*got = (struct got){got_callback, user};
 		rv = grid_read(grid, &read, got_told, got);

@@ -49,6 +49,7 @@ static int history_fill(struct evg_history *history, const evg_history_options *
 	*ask = (struct history){
 		.stream_id = names.stream_id,
 		.reverse = options->reverse,
+		.history = options->history,
 		.until_us = options->until_us,
 		.limit = (uint16_t)(options->page == 0 ? HISTORY_PAGE : options->page),
 		.max_bytes = PAGE_BYTES,
@@ -114,6 +115,7 @@ static int history_page(struct evg_history *history)
 		history->commit = data->commit;
 		history->ended = data->done != 0;
 		history->ask.history.from = data->next;
+		history->ask.history.history = data->history;
 	}
 	grid_answer_deinit(&answer);
 	return rv;
@@ -143,6 +145,7 @@ int evg_history_next(evg_history *history, evg_record *record)
 	place = (struct record_place){
 		.stream = record_stream(history->grid, &history->map, history->event.stream_id),
 		.partition = evg_history_partition(history),
+		.history = history->ask.history.history,
 		.offset = next.offset,
 		.sequence = next.sequence,
 		.ingest_us = next.ingest_us,
@@ -193,7 +196,8 @@ static int scan_fill(struct evg_scan *scan, const char *view, const evg_scan_opt
 		.partition = all ? 0 : options->partition,
 		.mode = (uint8_t)options->mode,
 		.view_id = names.view_id,
-		.at_least = options->at_least,
+		.at_least = options->at_least.offset,
+		.history = options->at_least.history,
 		.limit = (uint16_t)options->page,
 		.blocked = options->only_blocked != 0,
 		.max_bytes = PAGE_BYTES,
@@ -209,7 +213,8 @@ static bool scan_options_fit(const evg_scan_options *options)
 	bool all = options->partition == EVG_ALL_PARTITIONS;
 
 	return (all || options->partition < PARTITION_COUNT) && options->mode <= EVG_READ_LOCAL &&
-	       !(all && (options->after.size > 0 || options->mode == EVG_READ_AT_LEAST));
+	       !(all && options->after.size > 0) &&
+	       (options->mode != EVG_READ_AT_LEAST || options->at_least.partition == options->partition);
 }
 
 int evg_view_scan_open(evg *grid, const char *view, const evg_scan_options *options, evg_scan **out_scan)

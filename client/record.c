@@ -21,6 +21,7 @@ void record_fill(evg_record *record, const struct event *event, const struct rec
 {
 	*record = (evg_record){
 		.partition = place->partition,
+		.history = place->history,
 		.offset = place->offset,
 		.sequence = place->sequence,
 		.ingest_us = place->ingest_us,

@@ -12,6 +12,7 @@ static inline evg_bytes bytes_of(struct span span)
 struct record_place {
 	const char *stream;
 	uint16_t partition;
+	uint32_t history;
 	uint64_t offset;
 	uint64_t sequence;
 	uint64_t ingest_us;

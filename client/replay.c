@@ -16,9 +16,10 @@
 struct part {
 	struct evg_replay *replay;
 	uint16_t partition;
-	uint64_t next;  /* offset to be handed out next, or passed over */
-	uint64_t fetch; /* offset to ask for next */
-	uint64_t end;   /* commit offset when it was first seen */
+	uint64_t next;    /* offset to be handed out next, or passed over */
+	uint64_t fetch;   /* offset to ask for next */
+	uint32_t history; /* that both count in; HISTORY_ANY: whatever is there, and the first answer tells */
+	uint64_t end;     /* commit offset when it was first seen */
 	bool end_known;
 	/* arrivals: under the handle's lock */
 	bool asked;
@@ -104,7 +105,7 @@ static int replay_places(struct evg_replay *replay, const evg_replay_options *op
 {
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		replay->cursor.next[p] = options->from;
-		replay->cursor.history[p] = replay->map.partitions[p].history;
+		replay->cursor.history[p] = HISTORY_ANY;
 	}
 	if (options->cursor != NULL && cursor_decode(span_of_text(options->cursor), &replay->cursor) != 0)
 		return ERROR_USAGE;
@@ -118,6 +119,7 @@ static int replay_places(struct evg_replay *replay, const evg_replay_options *op
 		part = &replay->parts[replay->part_count++];
 		*part = (struct part){.replay = replay, .partition = p, .chunk = BUFFER_NULL, .scratch = BUFFER_NULL};
 		part->next = part->fetch = replay->cursor.next[p];
+		part->history = replay->cursor.history[p];
 	}
 	return replay->part_count == 0 ? ERROR_USAGE : 0;
 }
@@ -198,6 +200,7 @@ static int part_ask(struct part *part)
 		.partition = part->partition,
 		.node_id = replay->node_id,
 		.from = part->fetch,
+		.history = part->history,
 		.max_bytes = replay->merge ? MERGE_CHUNK_BYTES : CHUNK_BYTES,
 		.timeout_ms = replay->timeout_ms,
 	};
@@ -234,6 +237,7 @@ static int part_take(struct part *part)
 		if (!part->end_known)
 			part->end = data->commit;
 		part->end_known = true;
+		part->history = data->history;
 		if (data->next <= part->fetch && part->fetch < part->end)
 			rv = ERROR_NOT_READY; /* no progress: a node that is behind; asked again by the next call */
 		part->fetch = data->next > part->fetch ? data->next : part->fetch;
@@ -469,6 +473,7 @@ int evg_replay_next(evg_replay *replay, evg_record *record)
 	place = (struct record_place){
 		.stream = record_stream(replay->grid, &replay->map, next->event.stream_id),
 		.partition = next->partition,
+		.history = next->history,
 		.offset = next->offset,
 		.sequence = next->sequence,
 		.ingest_us = next->batch.ingest_time_us,
@@ -487,6 +492,7 @@ int evg_replay_cursor(const evg_replay *replay, char **text)
 	for (uint32_t i = 0; i < replay->part_count; i++) {
 		const struct part *part = &replay->parts[i];
 		cursor.next[part->partition] = part->ready && part != replay->last ? part->offset : part->next;
+		cursor.history[part->partition] = part->history;
 	}
 	rv = cursor_encode(&cursor, &out);
 	if (rv == 0)

@@ -184,6 +184,7 @@ static int reading_next(struct evg_subscription *subscription, evg_record *recor
 		}
 		place = (struct record_place){
 			.partition = subscription->batch.partition,
+			.history = subscription->reading->delivery.history,
 			.offset = subscription->batch.base_offset + subscription->record,
 			.sequence = subscription->batch.base_sequence + subscription->record,
 			.ingest_us = subscription->batch.ingest_time_us,
@@ -344,8 +345,10 @@ static int set_cursor(struct evg_subscription *subscription, const evg_subscribe
 {
 	struct cursor *cursor = &subscription->cursor;
 
-	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		cursor->next[p] = options->from == EVG_FROM_NOW ? SUBSCRIBE_FROM_NOW : 0;
+		cursor->history[p] = HISTORY_ANY;
+	}
 	if (options->cursor != NULL && cursor_decode(span_of_text(options->cursor), cursor) != 0)
 		return ERROR_USAGE;
 	if (options->cursor != NULL && memcmp(cursor->cluster_id, subscription->map.cluster_id, 16) != 0)

@@ -30,6 +30,7 @@ static void answer(struct shard *shard, const struct history_job *job)
 {
 	struct read_done done = {
 		.ticket = job->read.ticket,
+		.history = partition_history(shard_partition(shard, job->request.partition)),
 		.applied = by_time(job) ? job->end : job->read.at_least + 1,
 		.changed_us = job->changed_us,
 	};

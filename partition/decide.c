@@ -17,7 +17,7 @@ static enum error judge(struct partition *partition, const struct decide *decide
 	struct view_entry entry;
 	int rv;
 
-	if (read_readiness(partition, READ_LINEARIZABLE, 0, &error) != READ_NOW)
+	if (read_readiness(partition, READ_LINEARIZABLE, 0, HISTORY_ANY, &error) != READ_NOW)
 		return error;
 	if (node_set_count(partition->row.isr) < partition->row.minimum_isr)
 		return ERROR_NOT_ENOUGH_REPLICAS; /* rule 8 */

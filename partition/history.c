@@ -68,6 +68,7 @@ static void send_page(struct shard *shard, const struct history_job *job, bool d
 		.ticket = job->request.ticket,
 		.partition = job->request.partition,
 		.done = done,
+		.history = partition_history(shard_partition(shard, job->request.partition)),
 		.next = job->cursor,
 		.commit = job->end,
 		.count = job->count,
@@ -304,14 +305,16 @@ void history_request(struct shard *shard, uint64_t client, const struct history 
 {
 	struct partition *partition = shard_partition(shard, request->partition);
 	struct history_job *job;
+	enum error error;
 
 	if (!available(partition)) {
 		send_error(shard, client, request, partition == NULL ? ERROR_WRONG_PARTITION : ERROR_NOT_PRIMARY);
 		return;
 	}
-	job = job_open(partition, HISTORY_PAGE, client, request);
+	error = partition_has_history(partition, request->history);
+	job = error == ERROR_NONE ? job_open(partition, HISTORY_PAGE, client, request) : NULL;
 	if (job == NULL) {
-		send_error(shard, client, request, ERROR_BUSY);
+		send_error(shard, client, request, error == ERROR_NONE ? ERROR_BUSY : error);
 		return;
 	}
 	if (job->request.limit == 0)

@@ -87,6 +87,35 @@ void partition_note_history(struct partition *partition, const struct batch *bat
 		partition->history = control.history;
 }
 
+static bool is_of_row_history(const struct partition *partition)
+{
+	return partition->row.history == partition->history || partition_is_primary(partition) ||
+	       partition->role == PARTITION_JOINED;
+}
+
+uint32_t partition_history(const struct partition *partition)
+{
+	return is_of_row_history(partition) ? partition->row.history : partition->history;
+}
+
+enum error partition_has_history(struct partition *partition, uint32_t wanted)
+{
+	if (wanted == HISTORY_ANY)
+		return ERROR_NONE;
+	if (wanted > partition->row.history)
+		partition->shard->outbox.out.map_wanted = true;
+	if (wanted > partition->row.history)
+		return ERROR_NOT_YET;
+	if (wanted < partition->row.history)
+		return ERROR_HISTORY;
+	return is_of_row_history(partition) ? ERROR_NONE : ERROR_NOT_YET;
+}
+
+bool partition_knows_end(struct partition *partition)
+{
+	return partition->role == PARTITION_ACTIVE && lease_wanted(partition);
+}
+
 int partition_append(struct partition *partition, const struct batch *batch)
 {
 	struct shard *shard = partition->shard;

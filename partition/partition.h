@@ -195,8 +195,17 @@ int partition_append(struct partition *partition, const struct batch *batch);
 void partition_cut(struct partition *partition, uint64_t offset);
 
 void partition_note_history(struct partition *partition, const struct batch *batch); /* of an epoch start */
-void partition_forget_state(struct partition *partition);                            /* empty again; no memory: fatal */
-void partition_forget(struct partition *partition); /* log and state: the partition left this node */
+
+/* The history that offsets of what is here count in. That is the row's as soon as the log has been held against that
+ * of a primary of it; before, it may hold what a forced election gave up (rule 10). */
+uint32_t partition_history(const struct partition *partition);
+/* Whether an offset that counts in `wanted` may be looked up here. ERROR_NONE; ERROR_HISTORY: it was given up;
+ * ERROR_NOT_YET: this replica has not come so far. */
+enum error partition_has_history(struct partition *partition, uint32_t wanted);
+/* What rests on the log's end is told only by who knows that it is the end (rule 6.7). */
+bool partition_knows_end(struct partition *partition);
+void partition_forget_state(struct partition *partition); /* empty again; no memory: fatal */
+void partition_forget(struct partition *partition);       /* log and state: the partition left this node */
 
 /* Advances the commit offset; wakes what follows it. */
 void partition_commit(struct partition *partition, uint64_t commit);

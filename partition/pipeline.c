@@ -50,8 +50,12 @@ static void answer(struct shard *shard, uint64_t client, const struct append_don
 static void refuse(struct shard *shard, uint64_t client, const struct append_item *item, uint16_t partition,
 		   enum error error, uint32_t retry_ms)
 {
-	struct append_done done = {
-		.ticket = item->ticket, .partition = partition, .error = (uint16_t)error, .retry_ms = retry_ms};
+	const struct partition *here = shard_partition(shard, partition);
+	struct append_done done = {.ticket = item->ticket,
+				   .partition = partition,
+				   .error = (uint16_t)error,
+				   .retry_ms = retry_ms,
+				   .history = here == NULL ? 0 : here->row.history};
 
 	answer(shard, client, &done);
 }

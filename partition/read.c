@@ -3,7 +3,7 @@
  * 1. Linearizable: only an active primary that holds the lease at the moment of answering, by the clock of this turn,
  *    which was read after the request arrived (L6). Without a lease it waits for a renewed contact until its deadline.
  * 2. At least as new as an offset: from any replica once it has applied that offset; else NOT_YET at the deadline,
- *    never a false "not found" (design.md 9).
+ *    never a false "not found" (design.md 9). An offset counts in a history: of one that was given up, HISTORY.
  * 3. Every answer bears what was applied when it was given, NOT_YET too, and how old that may be.
  * 4. As of an offset: from any replica that has committed it. As of a time: like 1, and not of a time to come.
  * 5. Waiting reads are bounded in number; beyond it BUSY.
@@ -35,6 +35,7 @@ static void answer_error(struct shard *shard, uint64_t client, const struct read
 	struct read_done done = {.ticket = item->ticket, .error = (uint16_t)error};
 
 	if (partition != NULL && error == ERROR_NOT_YET) {
+		done.history = partition_history(partition);
 		done.applied = state_applied(partition->state);
 		done.age_ms = read_age_ms(partition);
 	}
@@ -50,9 +51,23 @@ uint32_t read_age_ms(const struct partition *partition)
 	return partition->heard_ms == 0 || age_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)age_ms;
 }
 
+/* How far the view's newest version is that does not answer yet. */
+static uint64_t filled_to(const struct partition *partition, uint32_t view_id)
+{
+	struct view_status_entry newest = {0};
+	struct view_status_entry view;
+
+	for (uint32_t i = 0; state_view_status(partition->state, i, &view); i++)
+		if (view.id == view_id && !view.ready && !view.broken && view.version > newest.version)
+			newest = view;
+	return newest.filled_to;
+}
+
 static void answer(struct partition *partition, uint64_t client, const struct read_item *item)
 {
-	struct read_done done = {.ticket = item->ticket, .applied = state_applied(partition->state)};
+	struct read_done done = {.ticket = item->ticket,
+				 .applied = state_applied(partition->state),
+				 .history = partition_history(partition)};
 	struct view_entry entry = {0};
 
 	if (item->mode >= READ_AS_OF_OFFSET) {
@@ -76,12 +91,26 @@ static void answer(struct partition *partition, uint64_t client, const struct re
 		done.changed_at = done.error == ERROR_BLOCKED ? entry.blocked_at : entry.changed_at;
 		if (entry.catching)
 			done.error = ERROR_CATCHING_UP;
+		if (done.error == ERROR_NOT_READY)
+			done.changed_at = filled_to(partition, item->view_id);
 		done.version = entry.key_version;
 	}
 	read_answer(partition->shard, client, &done);
 }
 
-enum readiness read_readiness(struct partition *partition, uint8_t mode, uint64_t at_least, enum error *error)
+/* Of an offset in a history. */
+static enum readiness has_come_to(struct partition *partition, uint64_t offset, uint32_t history, enum error *error)
+{
+	enum error why_not = partition_has_history(partition, history);
+
+	*error = why_not == ERROR_NONE ? ERROR_NOT_YET : why_not;
+	if (why_not == ERROR_HISTORY)
+		return READ_REFUSED;
+	return why_not == ERROR_NONE && state_applied(partition->state) > offset ? READ_NOW : READ_WAIT;
+}
+
+enum readiness read_readiness(struct partition *partition, uint8_t mode, uint64_t at_least, uint32_t history,
+			      enum error *error)
 {
 	bool here = partition->role != PARTITION_NONE && partition->role != PARTITION_STOPPED;
 
@@ -90,9 +119,9 @@ enum readiness read_readiness(struct partition *partition, uint8_t mode, uint64_
 		return READ_REFUSED;
 	if (mode == READ_LOCAL)
 		return READ_NOW;
-	*error = ERROR_NOT_YET;
 	if (mode == READ_AT_LEAST || mode == READ_AS_OF_OFFSET)
-		return state_applied(partition->state) > at_least ? READ_NOW : READ_WAIT;
+		return has_come_to(partition, at_least, history, error);
+	*error = ERROR_NOT_YET;
 	if (mode == READ_AS_OF_TIME && at_least > partition->shard->time.unix_us)
 		return READ_REFUSED;
 	*error = ERROR_NOT_PRIMARY;
@@ -156,7 +185,7 @@ void read_request(struct shard *shard, uint64_t client, const struct read_item *
 		answer_error(shard, client, item, partition == NULL ? ERROR_WRONG_PARTITION : ERROR_MALFORMED);
 		return;
 	}
-	ready = read_readiness(partition, item->mode, item->at_least, &error);
+	ready = read_readiness(partition, item->mode, item->at_least, item->history, &error);
 	if (ready == READ_NOW && item->any)
 		wait(partition, client, item); /* until this turn, or a later one, has time */
 	else if (ready == READ_NOW)
@@ -186,7 +215,8 @@ void read_step(struct partition *partition)
 	while (*link != NULL) {
 		struct waiting_read *read = *link;
 		enum error error = ERROR_NONE;
-		enum readiness ready = read_readiness(partition, read->item.mode, read->item.at_least, &error);
+		enum readiness ready =
+			read_readiness(partition, read->item.mode, read->item.at_least, read->item.history, &error);
 
 		if (ready == READ_NOW && !has_time(partition, &read->item)) {
 			shard_touch_again(partition);

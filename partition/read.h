@@ -20,7 +20,8 @@ void read_drop_all(struct partition *partition);
 enum readiness { READ_NOW, READ_WAIT, READ_REFUSED };
 
 /* *error: what is said if it cannot wait, or must not. */
-enum readiness read_readiness(struct partition *partition, uint8_t mode, uint64_t at_least, enum error *error);
+enum readiness read_readiness(struct partition *partition, uint8_t mode, uint64_t at_least, uint32_t history,
+			      enum error *error);
 
 /* Since this replica last advanced or heard its primary; 0: it holds the lease; UINT32_MAX: never. */
 uint32_t read_age_ms(const struct partition *partition);

@@ -2,7 +2,9 @@
  *
  * 1. Only what is committed here is given, and only whole batches: the first may begin before the offset asked for.
  * 2. REPLAYS_MAX are under way at once, beyond it BUSY; REPLAY_TURN_BYTES are gathered in one turn, the rest later.
- * 3. An empty answer with next == from means: nothing more is committed at this moment. */
+ * 3. An empty answer with next == from means: nothing more is committed at this moment.
+ * 4. An offset that counts in a history is of that history's log: of one that was given up, HISTORY; from beyond the
+ *    end BEYOND_END by who knows the end, else NOT_YET. One without a history begins wherever it may. */
 #include "partition/replay.h"
 
 #include <assert.h>
@@ -18,6 +20,7 @@ static void send(struct shard *shard, uint64_t client, const struct replay *requ
 		.ticket = request->ticket,
 		.partition = request->partition,
 		.error = (uint16_t)error,
+		.history = partition == NULL ? 0 : partition_history(partition),
 		.from = from,
 		.next = next,
 		.commit = partition == NULL ? 0 : partition->log.commit,
@@ -41,6 +44,20 @@ static void close_job(struct shard *shard, struct replay_job *job)
 static bool available(const struct partition *partition)
 {
 	return partition != NULL && partition->role != PARTITION_NONE && partition->role != PARTITION_STOPPED;
+}
+
+/* Whether the place asked for is one of this log. BEYOND_END: *end is where that is. */
+static enum error admit(struct partition *partition, const struct replay *request, uint64_t *end)
+{
+	enum error error = partition_has_history(partition, request->history);
+
+	*end = request->from;
+	if (error != ERROR_NONE || request->history == HISTORY_ANY || request->from <= partition->log.commit)
+		return error;
+	if (request->from <= partition->log.end || !partition_knows_end(partition))
+		return ERROR_NOT_YET;
+	*end = partition->log.end;
+	return ERROR_BEYOND_END;
 }
 
 /* Gathers what can be had now. true: the answer is complete. */
@@ -79,8 +96,8 @@ static void step(struct shard *shard, struct replay_job *job)
 	struct partition *partition = shard_partition(shard, job->request.partition);
 	enum error error = ERROR_NONE;
 
-	if (!available(partition))
-		error = ERROR_NOT_PRIMARY;
+	if (!available(partition) || partition_history(partition) != job->history)
+		error = ERROR_NOT_PRIMARY; /* asked again, it is told what is so now */
 	else if (!gather(shard, job, partition, &error))
 		return;
 	if (job->batches.failed)
@@ -107,10 +124,17 @@ void replay_request(struct shard *shard, uint64_t client, const struct replay *r
 {
 	struct partition *partition = shard_partition(shard, request->partition);
 	struct replay_job *job;
+	enum error error;
+	uint64_t end;
 
 	if (!available(partition)) {
 		send(shard, client, request, partition == NULL ? ERROR_WRONG_PARTITION : ERROR_NOT_PRIMARY,
 		     request->from, request->from, SPAN_NULL);
+		return;
+	}
+	error = admit(partition, request, &end);
+	if (error != ERROR_NONE) {
+		send(shard, client, request, error, request->from, end, SPAN_NULL);
 		return;
 	}
 	job = open_job(shard);
@@ -118,7 +142,11 @@ void replay_request(struct shard *shard, uint64_t client, const struct replay *r
 		send(shard, client, request, ERROR_BUSY, request->from, request->from, SPAN_NULL);
 		return;
 	}
-	*job = (struct replay_job){.used = true, .client = client, .request = *request, .next = request->from};
+	*job = (struct replay_job){.used = true,
+				   .client = client,
+				   .request = *request,
+				   .history = partition_history(partition),
+				   .next = request->from};
 	if (job->request.max_bytes > CHUNK_MAX_BYTES)
 		job->request.max_bytes = CHUNK_MAX_BYTES;
 	shard->replays_open++;

@@ -99,7 +99,8 @@ static void send_page(struct partition *partition, const struct scan_job *job)
 static void finish(struct shard *shard, struct scan_job *job, struct partition *partition)
 {
 	enum error error = ERROR_NONE;
-	enum readiness ready = read_readiness(partition, job->request.mode, job->request.at_least, &error);
+	enum readiness ready =
+		read_readiness(partition, job->request.mode, job->request.at_least, job->request.history, &error);
 	int rv;
 
 	if (ready == READ_WAIT && shard->time.now_ms < job->deadline_ms)
@@ -177,7 +178,7 @@ void scan_request(struct shard *shard, uint64_t client, const struct scan *reque
 		send_error(shard, client, request, partition == NULL ? ERROR_WRONG_PARTITION : ERROR_BUSY);
 		return;
 	}
-	if (read_readiness(partition, request->mode, request->at_least, &error) == READ_REFUSED) {
+	if (read_readiness(partition, request->mode, request->at_least, request->history, &error) == READ_REFUSED) {
 		send_error(shard, client, request, error);
 		return;
 	}

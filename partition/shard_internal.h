@@ -77,6 +77,7 @@ struct replay_job {
 	bool used;
 	uint64_t client;
 	struct replay request;
+	uint32_t history; /* of the log when it began */
 	uint64_t next;
 	struct buffer batches;
 	struct fetch fetch;

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "partition/lease.h"
 #include "partition/subscribe_internal.h"
 
 _Static_assert(SUBSCRIBERS_MAX <= UINT16_MAX, "a subscriber's place stands in a ticket");
@@ -216,25 +215,19 @@ static void heard(struct shard *shard, struct subscriber *subscriber, uint64_t c
 
 /* --- what clients ask --------------------------------------------------------------------------------------------- */
 
-/* What rests on the log's end is told only by who knows that it is the end (rule 6.7). */
-static bool end_is_known(struct partition *partition)
-{
-	return partition->role == PARTITION_ACTIVE && lease_wanted(partition);
-}
-
 /* Whether this place can be followed; sets *from where it begins. */
 static enum error admit(struct partition *partition, const struct subscribe_place *place, uint64_t *from)
 {
 	*from = place->from;
 	if (!partition_is_primary(partition))
 		return ERROR_NOT_PRIMARY;
-	if (place->history > partition->row.history)
+	if (place->history != HISTORY_ANY && place->history > partition->row.history)
 		return ERROR_NOT_PRIMARY; /* the client has seen a newer row than this node has */
-	if (place->history != 0 && place->history < partition->row.history)
+	if (place->history < partition->row.history)
 		return ERROR_HISTORY;
 	if (place->from != SUBSCRIBE_FROM_NOW && place->from <= partition->log.end)
 		return ERROR_NONE;
-	if (!end_is_known(partition))
+	if (!partition_knows_end(partition))
 		return ERROR_NOT_READY;
 	*from = place->from == SUBSCRIBE_FROM_NOW ? partition->log.commit : partition->log.end;
 	return place->from == SUBSCRIBE_FROM_NOW ? ERROR_NONE : ERROR_BEYOND_END;

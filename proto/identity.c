@@ -85,6 +85,10 @@ void position_format(struct position p, char text[POSITION_TEXT_BYTES])
 
 	text[size++] = ':';
 	size += decimal_format(p.offset, text + size);
+	if (p.history != HISTORY_ANY) {
+		text[size++] = '@';
+		size += decimal_format(p.history, text + size);
+	}
 	assert(size < POSITION_TEXT_BYTES);
 	text[size] = '\0';
 }
@@ -109,18 +113,21 @@ static int decimal_parse(struct span text, uint64_t max, uint64_t *value)
 int position_parse(struct span text, struct position *position)
 {
 	const uint8_t *colon = text.size == 0 ? NULL : memchr(text.data, ':', text.size);
+	const uint8_t *at = text.size == 0 ? NULL : memchr(text.data, '@', text.size);
+	const uint8_t *end = text.data + text.size;
 	uint64_t partition = 0;
+	uint64_t history = HISTORY_ANY;
 	uint64_t offset = 0;
-	size_t before;
 
-	if (colon == NULL)
+	if (colon == NULL || (at != NULL && at < colon))
 		return 1;
-	before = (size_t)(colon - text.data);
-	if (decimal_parse(span_of(text.data, before), PARTITION_COUNT - 1, &partition) != 0 ||
-	    decimal_parse(span_of(colon + 1, text.size - before - 1), UINT64_MAX, &offset) != 0)
+	if (at != NULL && decimal_parse(span_of(at + 1, (size_t)(end - at - 1)), HISTORY_ANY - 1, &history) != 0)
 		return 1;
-	position->partition = (uint16_t)partition;
-	position->offset = offset;
+	end = at == NULL ? end : at;
+	if (decimal_parse(span_of(text.data, (size_t)(colon - text.data)), PARTITION_COUNT - 1, &partition) != 0 ||
+	    decimal_parse(span_of(colon + 1, (size_t)(end - colon - 1)), UINT64_MAX, &offset) != 0)
+		return 1;
+	*position = (struct position){(uint16_t)partition, (uint32_t)history, offset};
 	return 0;
 }
 

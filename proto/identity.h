@@ -22,14 +22,19 @@ uint16_t sequence_partition(uint64_t sequence);
  * `last` (0: none). Above last; base + i stays within one millisecond's counter (it borrows from the next one). */
 uint64_t sequence_next(uint64_t last, uint64_t unix_ms, uint16_t partition, uint16_t count);
 
-/* --- position: (partition, offset), printed "p:offset", e.g. "17:4711" -------------------------------------- */
+/* --- position: (partition, history, offset), printed "p:offset@history", e.g. "17:4711@0" ------------------- */
+
+/* Which of a partition's histories an offset counts in: 0 at first, one more with each forced election (6.10). Without
+ * it an offset names whatever record stands there. */
+#define HISTORY_ANY UINT32_MAX
 
 struct position {
 	uint16_t partition;
+	uint32_t history; /* HISTORY_ANY: printed without it, "17:4711" */
 	uint64_t offset;
 };
 
-#define POSITION_TEXT_BYTES 26u
+#define POSITION_TEXT_BYTES 37u
 void position_format(struct position p, char text[POSITION_TEXT_BYTES]);
 int position_parse(struct span text, struct position *position); /* 0, or 1: not a position */
 
@@ -38,7 +43,7 @@ int position_parse(struct span text, struct position *position); /* 0, or 1: not
 struct cursor {
 	uint8_t cluster_id[16];
 	uint64_t next[PARTITION_COUNT];
-	uint32_t history[PARTITION_COUNT]; /* of the partition's log that the offset counts in (6.10); 0: any */
+	uint32_t history[PARTITION_COUNT]; /* that the offset counts in, or HISTORY_ANY */
 };
 
 int cursor_encode(const struct cursor *cursor, struct buffer *text); /* "evc2." + base64url of a delta coding */

@@ -185,7 +185,7 @@ struct append_done {
 	uint32_t retry_ms; /* BUSY and other LATER answers */
 	uint64_t base_offset;
 	uint64_t base_sequence;
-	uint32_t history;
+	uint32_t history;               /* done, and OUT_OF_ORDER: where it rose, earlier numbers may be gone */
 	uint32_t stage_us[STAGE_COUNT]; /* time spent in each */
 	uint16_t fault_count;
 	struct span faults; /* encoded; read by fault_decode */
@@ -210,6 +210,7 @@ struct read_item {
 	uint32_t view_id; /* 0: the key's version in stream_id, no view */
 	uint32_t stream_id;
 	uint64_t at_least; /* READ_AT_LEAST, READ_AS_OF_OFFSET: an offset, waited for; READ_AS_OF_TIME: us since 1970 */
+	uint32_t history;  /* that the offset counts in, or HISTORY_ANY; not looked at in other modes */
 	uint32_t wait_ms;  /* how long to wait for it */
 	struct span key;
 	struct span partition_key;
@@ -220,10 +221,12 @@ int read_item_decode(struct reader *in, struct read_item *item);
 
 struct read_done {
 	uint64_t ticket;
-	uint16_t error;      /* ERROR_NONE, NOT_FOUND, NOT_YET, NOT_PRIMARY, STALE_LEASE, UNKNOWN_VIEW, NOT_READY,
+	uint16_t error;      /* ERROR_NONE, NOT_FOUND, NOT_YET, NOT_PRIMARY, STALE_LEASE, UNKNOWN_VIEW, HISTORY,
+			      * NOT_READY: changed_at is how far the view is filled here, applied how far it must be;
 			      * BEFORE_FIRST: changed_at and changed_us are those of the key's first event;
  			      * BLOCKED: changed_at is the first offset not applied, state says why, as text */
 	uint64_t applied;    /* everything before this offset is in the state that answered; NOT_YET: as far as it is */
+	uint32_t history;    /* that applied and changed_at count in */
 	uint64_t changed_at; /* offset that last changed the entry */
 	uint64_t version;    /* the key's version when view_id is 0; as of: how many of its events were folded */
 	uint64_t changed_us; /* as of: ingest time of the event at changed_at; else 0 */
@@ -239,6 +242,7 @@ struct replay {
 	uint64_t ticket;
 	uint16_t partition;
 	uint64_t from;      /* offset */
+	uint32_t history;   /* that it counts in: then it may not lie beyond the end; or HISTORY_ANY */
 	uint32_t max_bytes; /* at least one batch is sent, if there is one */
 };
 void replay_encode(const struct replay *replay, struct buffer *out);
@@ -247,7 +251,8 @@ int replay_decode(struct reader *in, struct replay *replay);
 struct replay_data {
 	uint64_t ticket;
 	uint16_t partition;
-	uint16_t error;
+	uint16_t error;      /* ERROR_NONE, NOT_PRIMARY, HISTORY, BEYOND_END: of `next`, NOT_YET, ... */
+	uint32_t history;    /* that all offsets here count in */
 	uint64_t from;       /* offset the batches begin at or before (a batch is never cut) */
 	uint64_t next;       /* offset to ask for next */
 	uint64_t commit;     /* everything before it is committed */
@@ -263,6 +268,7 @@ struct history { /* one key's events, forwards or backwards, a page at a time */
 	uint16_t partition;
 	uint32_t stream_id; /* 0: of every stream */
 	uint8_t reverse;
+	uint32_t history;   /* that offsets count in, or HISTORY_ANY */
 	uint64_t from;      /* forwards: the first offset looked at; backwards: the one behind the last looked at */
 	uint64_t until;     /* forwards: the offset behind the last one wanted; backwards: the least one wanted */
 	uint64_t until_us;  /* ends before the first event ingested later (backwards: earlier); 0: not by time */
@@ -278,9 +284,10 @@ struct history_data {
 	uint64_t ticket;
 	uint16_t partition;
 	uint16_t error;
-	uint8_t done;    /* 1: nothing more within the bounds as far as is committed here */
-	uint64_t next;   /* `from` of the next page */
-	uint64_t commit; /* everything before it is committed, and was looked at */
+	uint8_t done;     /* 1: nothing more within the bounds as far as is committed here */
+	uint32_t history; /* that all offsets here count in */
+	uint64_t next;    /* `from` of the next page */
+	uint64_t commit;  /* everything before it is committed, and was looked at */
 	uint16_t count;
 	struct span records; /* encoded; read by history_record_decode */
 };
@@ -305,6 +312,7 @@ struct scan { /* entries of a view in one partition, ascending by (key, partitio
 	uint8_t mode; /* READ_LINEARIZABLE, READ_AT_LEAST or READ_LOCAL */
 	uint32_t view_id;
 	uint64_t at_least;
+	uint32_t history; /* that at_least counts in, or HISTORY_ANY */
 	uint32_t wait_ms;
 	uint16_t limit;     /* most entries, 0: SCAN_PAGE_MAX */
 	uint8_t blocked;    /* 1: only keys that are blocked */
@@ -359,7 +367,7 @@ struct subscribe { /* begins a generation, or adds partitions to it */
 struct subscribe_place {
 	uint16_t partition;
 	uint64_t from;
-	uint32_t history; /* that `from` counts in; 0: any */
+	uint32_t history; /* that `from` counts in, or HISTORY_ANY */
 };
 void subscribe_encode(const struct subscribe *subscribe, struct buffer *out);
 int subscribe_decode(struct reader *in, struct subscribe *subscribe);

@@ -3,8 +3,8 @@
 
 #include "proto/message.h"
 
-/* --- history: u64 ticket, u16 partition, u32 stream id, u8 reverse, u64 from, u64 until, u64 until us, u16 limit,
- *     u32 max bytes, string key, string partition key */
+/* --- history: u64 ticket, u16 partition, u32 stream id, u8 reverse, u32 history, u64 from, u64 until, u64 until us,
+ *     u16 limit, u32 max bytes, string key, string partition key */
 
 void history_encode(const struct history *history, struct buffer *out)
 {
@@ -14,6 +14,7 @@ void history_encode(const struct history *history, struct buffer *out)
 	buffer_u16(out, history->partition);
 	buffer_u32(out, history->stream_id);
 	buffer_u8(out, history->reverse);
+	buffer_u32(out, history->history);
 	buffer_u64(out, history->from);
 	buffer_u64(out, history->until);
 	buffer_u64(out, history->until_us);
@@ -29,6 +30,7 @@ int history_decode(struct reader *in, struct history *history)
 	history->partition = reader_u16(in);
 	history->stream_id = reader_u32(in);
 	history->reverse = reader_u8(in);
+	history->history = reader_u32(in);
 	history->from = reader_u64(in);
 	history->until = reader_u64(in);
 	history->until_us = reader_u64(in);
@@ -42,8 +44,8 @@ int history_decode(struct reader *in, struct history *history)
 	return 0;
 }
 
-/* --- history data: u64 ticket, u16 partition, u16 error, u8 done, u64 next, u64 commit, u16 count, u32 size, records
- *  */
+/* --- history data: u64 ticket, u16 partition, u16 error, u8 done, u32 history, u64 next, u64 commit, u16 count,
+ *     u32 size, records */
 
 void history_data_encode(const struct history_data *data, struct buffer *out)
 {
@@ -51,6 +53,7 @@ void history_data_encode(const struct history_data *data, struct buffer *out)
 	buffer_u16(out, data->partition);
 	buffer_u16(out, data->error);
 	buffer_u8(out, data->done);
+	buffer_u32(out, data->history);
 	buffer_u64(out, data->next);
 	buffer_u64(out, data->commit);
 	buffer_u16(out, data->count);
@@ -63,6 +66,7 @@ int history_data_decode(struct reader *in, struct history_data *data)
 	data->partition = reader_u16(in);
 	data->error = reader_u16(in);
 	data->done = reader_u8(in);
+	data->history = reader_u32(in);
 	data->next = reader_u64(in);
 	data->commit = reader_u64(in);
 	data->count = reader_u16(in);
@@ -92,8 +96,8 @@ int history_record_decode(struct reader *in, struct history_record *record)
 	return in->failed ? ERROR_MALFORMED : 0;
 }
 
-/* --- scan: u64 ticket, u16 partition, u8 mode, u32 view id, u64 at least, u32 wait ms, u16 limit, u8 blocked,
- *     u32 max bytes, string prefix, string after, string after's partition key */
+/* --- scan: u64 ticket, u16 partition, u8 mode, u32 view id, u64 at least, u32 history, u32 wait ms, u16 limit,
+ *     u8 blocked, u32 max bytes, string prefix, string after, string after's partition key */
 
 void scan_encode(const struct scan *scan, struct buffer *out)
 {
@@ -105,6 +109,7 @@ void scan_encode(const struct scan *scan, struct buffer *out)
 	buffer_u8(out, scan->mode);
 	buffer_u32(out, scan->view_id);
 	buffer_u64(out, scan->at_least);
+	buffer_u32(out, scan->history);
 	buffer_u32(out, scan->wait_ms);
 	buffer_u16(out, scan->limit);
 	buffer_u8(out, scan->blocked);
@@ -121,6 +126,7 @@ int scan_decode(struct reader *in, struct scan *scan)
 	scan->mode = reader_u8(in);
 	scan->view_id = reader_u32(in);
 	scan->at_least = reader_u64(in);
+	scan->history = reader_u32(in);
 	scan->wait_ms = reader_u32(in);
 	scan->limit = reader_u16(in);
 	scan->blocked = reader_u8(in);

@@ -3,8 +3,8 @@
 
 #include "proto/message.h"
 
-/* --- read item: u64 ticket, u16 partition, u8 mode, u32 view id, u32 stream id, u64 at least, u32 wait ms, string key,
- *     string partition key, u8 any */
+/* --- read item: u64 ticket, u16 partition, u8 mode, u32 view id, u32 stream id, u64 at least, u32 history,
+ *     u32 wait ms, string key, string partition key, u8 any */
 
 void read_item_encode(const struct read_item *item, struct buffer *out)
 {
@@ -16,6 +16,7 @@ void read_item_encode(const struct read_item *item, struct buffer *out)
 	buffer_u32(out, item->view_id);
 	buffer_u32(out, item->stream_id);
 	buffer_u64(out, item->at_least);
+	buffer_u32(out, item->history);
 	buffer_u32(out, item->wait_ms);
 	buffer_string(out, item->key);
 	buffer_string(out, item->partition_key);
@@ -30,6 +31,7 @@ int read_item_decode(struct reader *in, struct read_item *item)
 	item->view_id = reader_u32(in);
 	item->stream_id = reader_u32(in);
 	item->at_least = reader_u64(in);
+	item->history = reader_u32(in);
 	item->wait_ms = reader_u32(in);
 	item->key = reader_string(in, KEY_MAX_BYTES);
 	item->partition_key = reader_string(in, KEY_MAX_BYTES);
@@ -39,14 +41,15 @@ int read_item_decode(struct reader *in, struct read_item *item)
 	return 0;
 }
 
-/* --- read done: u64 ticket, u16 error, u64 applied, u64 changed at, u64 version, u64 changed us,
- *     u32 age ms, u32 size, state, string partition key, u32 found */
+/* --- read done: u64 ticket, u16 error, u64 applied, u32 history, u64 changed at, u64 version,
+ *     u64 changed us, u32 age ms, u32 size, state, string partition key, u32 found */
 
 void read_done_encode(const struct read_done *done, struct buffer *out)
 {
 	buffer_u64(out, done->ticket);
 	buffer_u16(out, done->error);
 	buffer_u64(out, done->applied);
+	buffer_u32(out, done->history);
 	buffer_u64(out, done->changed_at);
 	buffer_u64(out, done->version);
 	buffer_u64(out, done->changed_us);
@@ -61,6 +64,7 @@ int read_done_decode(struct reader *in, struct read_done *done)
 	done->ticket = reader_u64(in);
 	done->error = reader_u16(in);
 	done->applied = reader_u64(in);
+	done->history = reader_u32(in);
 	done->changed_at = reader_u64(in);
 	done->version = reader_u64(in);
 	done->changed_us = reader_u64(in);
@@ -71,13 +75,14 @@ int read_done_decode(struct reader *in, struct read_done *done)
 	return in->failed ? ERROR_MALFORMED : 0;
 }
 
-/* --- replay: u64 ticket, u16 partition, u64 from, u32 max bytes --------------------------------------------- */
+/* --- replay: u64 ticket, u16 partition, u64 from, u32 history, u32 max bytes -------------------------------- */
 
 void replay_encode(const struct replay *replay, struct buffer *out)
 {
 	buffer_u64(out, replay->ticket);
 	buffer_u16(out, replay->partition);
 	buffer_u64(out, replay->from);
+	buffer_u32(out, replay->history);
 	buffer_u32(out, replay->max_bytes);
 }
 
@@ -86,17 +91,20 @@ int replay_decode(struct reader *in, struct replay *replay)
 	replay->ticket = reader_u64(in);
 	replay->partition = reader_u16(in);
 	replay->from = reader_u64(in);
+	replay->history = reader_u32(in);
 	replay->max_bytes = reader_u32(in);
 	return in->failed || replay->partition >= PARTITION_COUNT ? ERROR_MALFORMED : 0;
 }
 
-/* --- replay data: u64 ticket, u16 partition, u16 error, u64 from, u64 next, u64 commit, u32 size, batches --- */
+/* --- replay data: u64 ticket, u16 partition, u16 error, u32 history, u64 from, u64 next, u64 commit, u32 size,
+ *     batches ------------------------------------------------------------------------------------------------- */
 
 void replay_data_encode(const struct replay_data *data, struct buffer *out)
 {
 	buffer_u64(out, data->ticket);
 	buffer_u16(out, data->partition);
 	buffer_u16(out, data->error);
+	buffer_u32(out, data->history);
 	buffer_u64(out, data->from);
 	buffer_u64(out, data->next);
 	buffer_u64(out, data->commit);
@@ -108,6 +116,7 @@ int replay_data_decode(struct reader *in, struct replay_data *data)
 	data->ticket = reader_u64(in);
 	data->partition = reader_u16(in);
 	data->error = reader_u16(in);
+	data->history = reader_u32(in);
 	data->from = reader_u64(in);
 	data->next = reader_u64(in);
 	data->commit = reader_u64(in);

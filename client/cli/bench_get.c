@@ -70,7 +70,7 @@ static evg_read get_next(struct bench_get *bench, char text[BENCH_KEY_BYTES])
 		.key = bytes,
 		.partition_key = bytes,
 		.mode = bench->as_of_us != 0 ? EVG_READ_AS_OF_TIME : EVG_READ_LINEARIZABLE,
-		.at_least = bench->as_of_us,
+		.as_of_us = bench->as_of_us,
 		.timeout_ms = bench->cli->timeout_ms,
 	};
 }

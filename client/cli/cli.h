@@ -229,18 +229,25 @@ void history_write(FILE *file, const struct history_event *event);
 
 /* --- points in a log and in time (history.c) ---------------------------------------------------------------------- */
 
-/* An offset, or a position that must be of this partition. 0, or EXIT_USAGE after saying why. */
-int cli_offset(const struct cli *cli, const char *option, const char *text, uint16_t partition, uint64_t *offset);
+/* An offset (of whatever history), or a position that must be of this partition. 0, or EXIT_USAGE after saying why. */
+int cli_position(const struct cli *cli, const char *option, const char *text, uint16_t partition,
+		 evg_position *position);
 /* The same, or a time: then *time_us is not 0. */
-int cli_point(const struct cli *cli, const char *option, const char *text, uint16_t partition, uint64_t *offset,
+int cli_point(const struct cli *cli, const char *option, const char *text, uint16_t partition, evg_position *position,
 	      uint64_t *time_us);
 uint16_t cli_partition(const char *key, const char *partition_key); /* partition key NULL: the key */
 
 /* --- entries of views (view_scan.c) ------------------------------------------------------------------------------- */
 
 void cli_entry_row(struct table *table, const char *node, const char *key, const evg_entry *entry);
-int cli_get_many(struct cli *cli, const evg_read *read, struct table *table); /* an error code */
-int cli_get_as_of(struct cli *cli, evg_read *read);                           /* an exit code */
+/* Rows of those that are there, or not; a fault for each other one. An exit code: PARTIAL when there are both. */
+int cli_get_many(struct cli *cli, const evg_read *read, struct table *table);
+void cli_say_searched(const char *key, const evg_entry *entry); /* all shards were asked */
+uint16_t cli_entry_partition(const struct cli *cli, const char *key, const evg_entry *entry);
+/* The present entry of a key, whatever its partition key, for what goes on with that: entry->partition_key, empty where
+ * it is the key. The entry is to be freed. 0, or an exit code after saying that several bear the key. */
+int cli_find_entry(struct cli *cli, const char *key, evg_entry *entry);
+int cli_get_as_of(struct cli *cli, evg_read *read); /* an exit code */
 /* What an answer without a state says beside its error. */
 void cli_say_why_not(const char *key, uint16_t partition, bool by_time, const evg_entry *entry);
 

@@ -23,32 +23,32 @@ const struct cli_option history_options[] = {
 
 /* --- points ------------------------------------------------------------------------------------------------------- */
 
-int cli_offset(const struct cli *cli, const char *option, const char *text, uint16_t partition, uint64_t *offset)
+int cli_position(const struct cli *cli, const char *option, const char *text, uint16_t partition,
+		 evg_position *position)
 {
-	struct position position;
-
-	if (text_to_u64(text, offset))
+	*position = (evg_position){.partition = partition, .history = EVG_ANY_HISTORY};
+	if (text_to_u64(text, &position->offset))
 		return 0;
-	if (position_parse(span_of_text(text), &position) != 0)
-		return cli_usage(cli, "--%s '%s': an offset or a position such as 17:4711 is wanted", option, text);
-	*offset = position.offset;
-	if (position.partition == partition)
+	if (evg_position_parse(text, position) != EVG_OK)
+		return cli_usage(cli, "--%s '%s': an offset or a position such as 17:4711@0 is wanted", option, text);
+	if (position->partition == partition)
 		return 0;
-	return cli_usage(cli, "--%s %s: that is a position of partition %u; this key is in partition %u", option, text,
-			 position.partition, partition);
+	return cli_usage(cli, "--%s %s: that is a position of partition %u, partition %u is wanted", option, text,
+			 position->partition, partition);
 }
 
-int cli_point(const struct cli *cli, const char *option, const char *text, uint16_t partition, uint64_t *offset,
+int cli_point(const struct cli *cli, const char *option, const char *text, uint16_t partition, evg_position *position,
 	      uint64_t *time_us)
 {
+	*position = (evg_position){.partition = partition, .history = EVG_ANY_HISTORY};
 	*time_us = 0;
 	if (time_parse(span_of_text(text), time_us) == 0)
 		return 0;
 	if (strchr(text, 'T') == NULL && strchr(text, '-') == NULL)
-		return cli_offset(cli, option, text, partition, offset);
+		return cli_position(cli, option, text, partition, position);
 	return cli_usage(
 		cli,
-		"--%s '%s': an offset, a position such as 17:4711, or a time such as 2026-03-01T12:00:00Z is wanted",
+		"--%s '%s': an offset, a position such as 17:4711@0, or a time such as 2026-03-01T12:00:00Z is wanted",
 		option, text);
 }
 
@@ -65,6 +65,8 @@ static int history_setup(struct cli *cli, evg_history_options *options, uint64_t
 	uint16_t partition = cli_partition(cli->positionals[0], partition_key);
 	const char *until = cli_value(cli, "until");
 	const char *from = cli_value(cli, "from");
+	evg_position first = {.history = EVG_ANY_HISTORY};
+	evg_position last = {.history = EVG_ANY_HISTORY};
 	int rv = cli_number(cli, "limit", 1, UINT64_MAX - 1, UINT64_MAX, limit);
 
 	*options = cli_has(cli, "reverse") ? EVG_HISTORY_BACKWARDS : EVG_HISTORY_OPTIONS;
@@ -76,10 +78,19 @@ static int history_setup(struct cli *cli, evg_history_options *options, uint64_t
 	if (*limit < 1000)
 		options->page = (uint32_t)*limit;
 	if (rv == 0 && from != NULL)
-		rv = cli_offset(cli, "from", from, partition, &options->from);
+		rv = cli_position(cli, "from", from, partition, &first);
 	if (rv == 0 && until != NULL)
-		rv = cli_point(cli, "until", until, partition, &options->until, &options->until_us);
-	return rv;
+		rv = cli_point(cli, "until", until, partition, &last, &options->until_us);
+	if (rv != 0)
+		return rv;
+	if (from != NULL)
+		options->from = first.offset;
+	if (until != NULL && options->until_us == 0)
+		options->until = last.offset;
+	options->history = first.history == EVG_ANY_HISTORY ? last.history : first.history;
+	if (first.history != EVG_ANY_HISTORY && last.history != EVG_ANY_HISTORY && first.history != last.history)
+		return cli_usage(cli, "--from %s, --until %s: these are positions of two histories", from, until);
+	return 0;
 }
 
 /* An error is tried again until nothing has come for the whole time-out. */
@@ -96,23 +107,42 @@ static int next_record(struct cli *cli, evg_history *history, evg_record *record
 	return error;
 }
 
-static int history_print(struct cli *cli, evg_history *history, uint64_t limit)
+/* Nothing is no answer where the key may have another partition key; within bounds it may be one. */
+static int history_empty(const struct cli *cli)
+{
+	static const char *const bounds[] = {"from", "until", "stream"};
+	const char *key = cli->positionals[0];
+	bool bounded = false;
+
+	for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++)
+		bounded |= cli_has(cli, bounds[i]);
+	if (cli_has(cli, "partition-key"))
+		return 0;
+	if (!bounded)
+		return cli_refuse(ERROR_NOT_FOUND,
+				  "where its partition key is another, add --partition-key (evgrid view get tells it)",
+				  "no event of key %s with itself as partition key", key);
+	cli_say("no event of key %s with itself as partition key; where it is another, add --partition-key", key);
+	return 0;
+}
+
+static int history_print(struct cli *cli, evg_history *history, uint64_t limit, uint64_t *count)
 {
 	const char *output = cli_value(cli, "output");
 	bool columns = output != NULL && !cli->json;
 	struct buffer line = BUFFER_NULL;
-	uint64_t count = 0;
 	int error = 0;
 
-	while (count < limit && cli_interrupted == 0 && error == 0) {
+	*count = 0;
+	while (*count < limit && cli_interrupted == 0 && error == 0) {
 		evg_record record;
 		error = next_record(cli, history, &record);
 		if (error == 0)
 			error = record_print(&record, columns, &line);
-		count += error == 0;
+		*count += error == 0;
 	}
 	buffer_deinit(&line);
-	cli_say("%" PRIu64 " events of partition %u, of what is committed before offset %" PRIu64, count,
+	cli_say("%" PRIu64 " events of partition %u, of what is committed before offset %" PRIu64, *count,
 		evg_history_partition(history), evg_history_commit(history));
 	return error == EVG_NOT_FOUND ? 0 : error;
 }
@@ -121,6 +151,7 @@ int run_history(struct cli *cli)
 {
 	evg_history_options options;
 	evg_history *history = NULL;
+	uint64_t count = 0;
 	uint64_t limit;
 	int error;
 	int rv = history_setup(cli, &options, &limit);
@@ -136,9 +167,11 @@ int run_history(struct cli *cli)
 	if (error == EVG_UNKNOWN_STREAM && options.stream != NULL)
 		return cli_unknown_live(cli, error, "stream", options.stream);
 	if (error == 0)
-		error = history_print(cli, history, limit);
+		error = history_print(cli, history, limit, &count);
 	evg_history_close(history);
 	if (error != 0)
 		return cli_fail(error, "history of key %s", cli->positionals[0]);
-	return cli_interrupted != 0 ? EXIT_INTERRUPTED : 0;
+	if (cli_interrupted != 0)
+		return EXIT_INTERRUPTED;
+	return count == 0 ? history_empty(cli) : 0;
 }

@@ -207,12 +207,16 @@ static void put_format(struct buffer *line, const char *format, ...)
 
 static void put_completion(struct buffer *line, const evg_completion *completion)
 {
+	const evg_position place = evg_completion_position(completion);
+	char position[EVG_POSITION_TEXT_BYTES];
+
+	evg_position_format(&place, position);
 	put_format(line, ",\"outcome\":\"%s\",\"error\":\"%s\",\"duplicate\":%s,\"partition\":%u",
 		   outcome_name(completion->outcome), completion->error == 0 ? "" : evg_error_name(completion->error),
 		   completion->duplicate ? "true" : "false", completion->partition);
 	if (completion->outcome == EVG_APPLIED)
-		put_format(line, ",\"offset\":\"%" PRIu64 "\",\"sequence\":\"%" PRIu64 "\"", completion->offset,
-			   completion->sequence);
+		put_format(line, ",\"offset\":\"%" PRIu64 "\",\"sequence\":\"%" PRIu64 "\",\"position\":\"%s\"",
+			   completion->offset, completion->sequence, position);
 	put_format(line, ",\"stages_us\":[");
 	for (uint32_t i = 0; i < EVG_STAGES; i++)
 		put_format(line, "%s%u", i == 0 ? "" : ",", completion->stage_us[i]);

@@ -81,7 +81,7 @@ static int print_columns(const evg_record *record)
 {
 	char position[POSITION_TEXT_BYTES];
 
-	position_format((struct position){record->partition, record->offset}, position);
+	position_format((struct position){record->partition, record->history, record->offset}, position);
 	return printf("%-12s  %-16s  %-24.*s  %-24.*s  %.*s\n", position, record->event.stream,
 		      (int)record->event.type.size, (const char *)record->event.type.data, (int)record->event.key.size,
 		      (const char *)record->event.key.data, (int)record->event.id.size,

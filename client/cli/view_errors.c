@@ -12,8 +12,8 @@ const struct cli_option view_errors_options[] = {
 };
 
 const struct cli_option view_decide_options[] = {
-	{"partition-key", "KEY", "the partition key; without it: the key"},
-	{"offset", "POSITION", "only if this is what blocks the key: an offset, or a position such as 17:4711"},
+	{"partition-key", "KEY", "the partition key; without it all shards are asked where the key is none"},
+	{"offset", "POSITION", "only if this is what blocks the key: an offset, or a position such as 17:4711@0"},
 	{NULL, NULL, NULL},
 };
 
@@ -108,11 +108,35 @@ static int decide_failed(struct cli *cli, int error, const char *view, const cha
 				evg_error_text(error));
 }
 
+/* The decision, with a partition key. An exit code. */
+static int decide_entry(struct cli *cli, evg_decide *what)
+{
+	uint16_t partition = partition_of(span_of(what->partition_key.data, what->partition_key.size));
+	const char *offset = cli_value(cli, "offset");
+	const char *view = cli->positionals[0];
+	const char *key = cli->positionals[1];
+	evg_position position;
+	evg_entry entry = {0};
+	int error;
+	int rv = offset == NULL ? 0 : cli_position(cli, "offset", offset, partition, &position);
+
+	if (rv != 0)
+		return rv;
+	if (offset != NULL) {
+		what->offset = position.offset;
+		what->history = position.history;
+	}
+	error = evg_view_decide(cli->grid, view, what, &entry);
+	if (error == 0)
+		cli_say("key %s is free", key);
+	cli_say_why_not(key, partition, false, &entry);
+	evg_entry_free(&entry);
+	return error == 0 ? 0 : decide_failed(cli, error, view, key, offset != NULL);
+}
+
 static int decide(struct cli *cli, bool skip)
 {
 	const char *partition_key = cli_value(cli, "partition-key");
-	const char *offset = cli_value(cli, "offset");
-	const char *view = cli->positionals[0];
 	const char *key = cli->positionals[1];
 	evg_decide what = {
 		.key = evg_text(key),
@@ -122,20 +146,18 @@ static int decide(struct cli *cli, bool skip)
 		.timeout_ms = cli->timeout_ms,
 	};
 	evg_entry entry = {0};
-	int error;
-	int rv =
-		offset == NULL ? 0 : cli_offset(cli, "offset", offset, cli_partition(key, partition_key), &what.offset);
+	int rv = cli_open(cli, NULL);
 
+	if (rv == 0 && partition_key == NULL) {
+		rv = cli_find_entry(cli, key, &entry);
+		what.partition_key = entry.partition_key.size > 0 ? entry.partition_key : what.key;
+	}
+	if (rv == 0 && entry.error != 0 && entry.error != EVG_BLOCKED && entry.error != EVG_CATCHING_UP)
+		rv = cli_fail_view(cli, entry.error, cli->positionals[0], key);
 	if (rv == 0)
-		rv = cli_open(cli, NULL);
-	if (rv != 0)
-		return rv;
-	error = evg_view_decide(cli->grid, view, &what, &entry);
-	if (error == 0)
-		cli_say("key %s is free", key);
-	cli_say_why_not(key, cli_partition(key, partition_key), false, &entry);
+		rv = decide_entry(cli, &what);
 	evg_entry_free(&entry);
-	return error == 0 ? 0 : decide_failed(cli, error, view, key, offset != NULL);
+	return rv;
 }
 
 int run_view_retry(struct cli *cli)

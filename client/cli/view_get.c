@@ -7,6 +7,7 @@
 #include "client/json.h"
 
 #define READS_AT_A_TIME 4096u
+#define FAILURES_NAMED 100u
 
 const struct cli_option view_get_options[] = {
 	{"partition-key", "KEY",
@@ -14,11 +15,38 @@ const struct cli_option view_get_options[] = {
 	{"node", "NODE", "read this node's replica, whatever it has applied"},
 	{"local", NULL, "read the primary's replica without waiting for freshness"},
 	{"all", NULL, "read every live node's replica, one line each"},
-	{"at-least", "POSITION", "wait until this offset, or position such as 17:4711, is applied"},
+	{"at-least", "POSITION", "wait until this offset, or position such as 17:4711@0, is applied"},
 	{"as-of", "TIME|OFFSET", "the state at that time, or right after that offset"},
 	{"keys-from", "FILE", "read many: KEY or KEY<Tab>PARTITION-KEY a line; - is standard input"},
 	{NULL, NULL, NULL},
 };
+
+/* --- what goes together ------------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *one;
+	const char *other;
+} apart[] = {
+	{"keys-from", "as-of"}, {"keys-from", "all"}, {"keys-from", "at-least"}, {"keys-from", "partition-key"},
+	{"all", "at-least"},    {"all", "as-of"},     {"all", "node"},           {"as-of", "at-least"},
+	{"as-of", "local"},
+};
+
+static const char *const of_one_key[] = {"all", "as-of", "at-least"};
+
+/* Nothing that was asked for is left out silently. 0, or EXIT_USAGE after saying what does not fit. */
+static int get_fits(const struct cli *cli)
+{
+	if (cli_has(cli, "keys-from") == (cli->positional_count > 1))
+		return cli_usage(cli, "either a KEY or --keys-from FILE is wanted");
+	for (size_t i = 0; i < sizeof apart / sizeof apart[0]; i++)
+		if (cli_has(cli, apart[i].one) && cli_has(cli, apart[i].other))
+			return cli_usage(cli, "--%s and --%s do not go together", apart[i].one, apart[i].other);
+	for (size_t i = 0; i < sizeof of_one_key / sizeof of_one_key[0]; i++)
+		if (cli->positional_count > 2 && cli_has(cli, of_one_key[i]))
+			return cli_usage(cli, "--%s goes with one KEY", of_one_key[i]);
+	return 0;
+}
 
 /* --- one key ------------------------------------------------------------------------------------------------------ */
 
@@ -32,10 +60,8 @@ static int get_mode(const struct cli *cli, evg_read *read)
 	if (at_least == NULL)
 		return 0;
 	read->mode = EVG_READ_AT_LEAST;
-	if (cli->positional_count != 2)
-		return cli_usage(cli, "--at-least is a position of one partition: it goes with one KEY");
-	return cli_offset(cli, "at-least", at_least,
-			  cli_partition(cli->positionals[1], cli_value(cli, "partition-key")), &read->at_least);
+	return cli_position(cli, "at-least", at_least,
+			    cli_partition(cli->positionals[1], cli_value(cli, "partition-key")), &read->at_least);
 }
 
 static void get_columns(struct table *table)
@@ -48,9 +74,9 @@ static void get_columns(struct table *table)
 	table_column(table, "age_ms", CELL_NUMBER);
 }
 
-static void say_searched(const char *key, const evg_entry *entry)
+void cli_say_searched(const char *key, const evg_entry *entry)
 {
-	if (entry->error != 0)
+	if (entry->found == 0)
 		cli_say("all shards were asked for key %s; with --partition-key one is", key);
 	else if (entry->found == 1)
 		cli_say("all shards were asked for key %s; --partition-key %.*s avoids that", key,
@@ -58,6 +84,26 @@ static void say_searched(const char *key, const evg_entry *entry)
 	else
 		cli_say("all shards were asked: %u entries have key %s, this one has --partition-key %.*s",
 			entry->found, key, (int)entry->partition_key.size, (const char *)entry->partition_key.data);
+}
+
+uint16_t cli_entry_partition(const struct cli *cli, const char *key, const evg_entry *entry)
+{
+	if (entry->partition_key.size > 0)
+		return partition_of(span_of(entry->partition_key.data, entry->partition_key.size));
+	return cli_partition(key, cli_value(cli, "partition-key"));
+}
+
+int cli_find_entry(struct cli *cli, const char *key, evg_entry *entry)
+{
+	const evg_read read = {.key = evg_text(key), .timeout_ms = cli->timeout_ms};
+
+	(void)evg_view_get(cli->grid, cli->positionals[0], &read, entry);
+	if (entry->found > 1)
+		return cli_usage(cli, "%u entries have key %s: --partition-key says which one is meant", entry->found,
+				 key);
+	if (entry->searched != 0)
+		cli_say_searched(key, entry);
+	return 0;
 }
 
 /* Of one replica, or of the primary. */
@@ -69,8 +115,8 @@ static int get_one(struct cli *cli, const char *view, const char *key, const evg
 	if (error == 0 || (error == EVG_NOT_FOUND && cli_has(cli, "all")))
 		cli_entry_row(table, read->node, key, &entry);
 	if (entry.searched != 0)
-		say_searched(key, &entry);
-	cli_say_why_not(key, cli_partition(key, cli_value(cli, "partition-key")), false, &entry);
+		cli_say_searched(key, &entry);
+	cli_say_why_not(key, cli_entry_partition(cli, key, &entry), false, &entry);
 	evg_entry_free(&entry);
 	return error;
 }
@@ -103,27 +149,26 @@ static int get_key(struct cli *cli)
 	const char *key = cli->positionals[1];
 	evg_read read = {.key = evg_text(key), .partition_key = evg_text(partition_key)};
 	struct table table = {0};
-	bool many = cli->positional_count > 2;
 	int rv = get_mode(cli, &read);
 	int error;
 
-	if (rv == 0 && many && (cli_has(cli, "all") || cli_has(cli, "as-of"))) {
-		rv = cli_usage(cli, "--all and --as-of go with one KEY");
-	}
 	if (rv == 0 && cli_has(cli, "as-of"))
 		return cli_get_as_of(cli, &read);
 	if (rv != 0)
 		return rv;
 	get_columns(&table);
-	if (many)
-		error = cli_get_many(cli, &read, &table);
-	else if (cli_has(cli, "all"))
+	if (cli->positional_count > 2) {
+		rv = cli_get_many(cli, &read, &table);
+		table_deinit(&table);
+		return rv;
+	}
+	if (cli_has(cli, "all"))
 		error = get_all(cli, view, key, &read, &table);
 	else
 		error = get_one(cli, view, key, &read, &table);
 	if (error != 0)
 		rv = cli_fail_view(cli, error, view, key);
-	else if (many || cli_has(cli, "all"))
+	else if (cli_has(cli, "all"))
 		rv = table_print(&table, cli->json);
 	else
 		rv = table_print_one(&table, cli->json);
@@ -140,14 +185,17 @@ struct bulk {
 	uint32_t open;
 	uint64_t found;
 	uint64_t missing;
+	uint64_t bare; /* of the missing: no partition key was named */
 	uint64_t failed;
 	int error; /* the first */
 };
 
 struct bulk_key {
 	struct bulk *bulk;
+	uint16_t partition;
+	bool bare;
 	size_t size;
-	char key[];
+	char key[]; /* NUL behind it */
 };
 
 static void print_state(const struct bulk_key *key, const evg_entry *entry)
@@ -164,6 +212,17 @@ static void print_state(const struct bulk_key *key, const evg_entry *entry)
 	buffer_deinit(&line);
 }
 
+/* Each by its name, as far as a screen may hold them. */
+static void say_failed(const struct bulk_key *key, const evg_entry *entry)
+{
+	struct bulk *bulk = key->bulk;
+
+	if (bulk->failed >= FAILURES_NAMED)
+		return;
+	cli_say_why_not(key->key, key->partition, false, entry);
+	(void)cli_fail_view(bulk->cli, entry->error, bulk->cli->positionals[0], key->key);
+}
+
 static void bulk_got(void *user, const evg_entry *entry)
 {
 	struct bulk_key *key = user;
@@ -174,7 +233,9 @@ static void bulk_got(void *user, const evg_entry *entry)
 		print_state(key, entry);
 	bulk->found += entry->error == 0;
 	bulk->missing += entry->error == EVG_NOT_FOUND;
+	bulk->bare += entry->error == EVG_NOT_FOUND && key->bare;
 	if (entry->error != 0 && entry->error != EVG_NOT_FOUND) {
+		say_failed(key, entry);
 		bulk->failed++;
 		bulk->error = bulk->error == 0 ? entry->error : bulk->error;
 	}
@@ -195,16 +256,19 @@ static void bulk_wait(struct bulk *bulk, uint32_t most)
 static int bulk_ask(struct bulk *bulk, const char *view, evg_read *read, char *line, size_t size)
 {
 	char *tab = memchr(line, '\t', size);
-	struct bulk_key *key = malloc(sizeof *key + size);
+	struct bulk_key *key = malloc(sizeof *key + size + 1);
 	int error;
 
 	if (key == NULL)
 		return EVG_MEMORY;
 	key->bulk = bulk;
 	key->size = tab == NULL ? size : (size_t)(tab - line);
+	key->bare = tab == NULL;
 	memcpy(key->key, line, key->size);
+	key->key[key->size] = '\0';
 	read->key = evg_bytes_of(line, key->size);
 	read->partition_key = tab == NULL ? read->key : evg_bytes_of(tab + 1, size - key->size - 1);
+	key->partition = partition_of(span_of(read->partition_key.data, read->partition_key.size));
 	bulk_wait(bulk, READS_AT_A_TIME - 1);
 	pthread_mutex_lock(&bulk->lock);
 	bulk->open++;
@@ -253,20 +317,27 @@ static int get_keys(struct cli *cli, const char *path)
 	if (rv == 0)
 		cli_say("%" PRIu64 " found, %" PRIu64 " not there, %" PRIu64 " not answered", bulk.found, bulk.missing,
 			bulk.failed);
+	if (bulk.bare > 0)
+		cli_say("%" PRIu64
+			" of them were asked for under themselves as partition key; where it is another, write "
+			"KEY<Tab>PARTITION-KEY",
+			bulk.bare);
 	if (error == 0)
 		return rv;
-	rv = cli_fail_view(cli, error, cli->positionals[0], NULL);
+	if (bulk.error == 0)
+		rv = cli_fail_view(cli, error, cli->positionals[0], NULL);
+	else
+		rv = exit_code_of(error);
 	return bulk.found + bulk.missing > 0 ? EXIT_PARTIAL : rv;
 }
 
 int run_view_get(struct cli *cli)
 {
 	const char *keys = cli_value(cli, "keys-from");
-	int rv;
+	int rv = get_fits(cli);
 
-	if ((keys == NULL) == (cli->positional_count == 1))
-		return cli_usage(cli, "either a KEY or --keys-from FILE is wanted");
-	rv = cli_open(cli, NULL);
+	if (rv == 0)
+		rv = cli_open(cli, NULL);
 	if (rv != 0)
 		return rv;
 	return keys == NULL ? get_key(cli) : get_keys(cli, keys);

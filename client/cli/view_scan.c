@@ -12,7 +12,7 @@ const struct cli_option view_scan_options[] = {
 	{"limit", "N", "end after so many entries"},
 	{"node", "NODE", "read this node's replicas, whatever they have applied"},
 	{"local", NULL, "read the primaries' replicas without waiting for freshness"},
-	{"at-least", "OFFSET", "with --partition: wait until this offset is applied"},
+	{"at-least", "POSITION", "with --partition: wait until this offset, or position such as 17:4711@0, is applied"},
 	{NULL, NULL, NULL},
 };
 
@@ -61,7 +61,7 @@ static int scan_setup(struct cli *cli, evg_scan_options *options, uint64_t *limi
 	if (partition == EVG_ALL_PARTITIONS)
 		return cli_usage(cli, "--at-least is an offset of one partition: --partition is wanted, too");
 	options->mode = EVG_READ_AT_LEAST;
-	return cli_offset(cli, "at-least", at_least, options->partition, &options->at_least);
+	return cli_position(cli, "at-least", at_least, options->partition, &options->at_least);
 }
 
 static void scan_columns(struct table *table)
@@ -130,24 +130,54 @@ int run_view_scan(struct cli *cli)
 
 /* --- view get of several keys ------------------------------------------------------------------------------------- */
 
+/* One key's answer: a row, or why there is none. */
+static void many_one(struct cli *cli, const evg_read *read, evg_entry *entry, struct table *table)
+{
+	const char *key = read->key.data;
+
+	if (entry->error == EVG_NOT_FOUND && read->partition_key.size == 0) {
+		evg_entry_free(entry);
+		(void)evg_view_get(cli->grid, cli->positionals[0], read, entry); /* all shards are asked */
+		if (entry->searched != 0)
+			cli_say_searched(key, entry);
+	}
+	if (entry->error == 0 || entry->error == EVG_NOT_FOUND) {
+		cli_entry_row(table, read->node, key, entry);
+		return;
+	}
+	cli_say_why_not(key, cli_entry_partition(cli, key, entry), false, entry);
+	(void)cli_fail_view(cli, entry->error, cli->positionals[0], key);
+}
+
 int cli_get_many(struct cli *cli, const evg_read *read, struct table *table)
 {
 	size_t count = cli->positional_count - 1;
 	evg_entry entries[CLI_POSITIONALS_MAX];
 	evg_read reads[CLI_POSITIONALS_MAX] = {0};
-	int error;
+	size_t failed = 0;
+	int first = 0;
+	int rv;
 
 	for (size_t i = 0; i < count; i++) {
 		reads[i] = *read;
 		reads[i].key = evg_text(cli->positionals[1 + i]);
 	}
-	error = evg_view_get_many(cli->grid, cli->positionals[0], reads, count, entries);
+	first = evg_view_get_many(cli->grid, cli->positionals[0], reads, count, entries);
+	if (first == EVG_UNKNOWN_VIEW || first == EVG_USAGE)
+		return cli_fail_view(cli, first, cli->positionals[0], NULL);
+	first = 0;
 	for (size_t i = 0; i < count; i++) {
-		if (entries[i].error == 0 || entries[i].error == EVG_NOT_FOUND)
-			cli_entry_row(table, read->node, cli->positionals[1 + i], &entries[i]);
+		many_one(cli, &reads[i], &entries[i], table);
+		if (entries[i].error != 0 && entries[i].error != EVG_NOT_FOUND) {
+			first = first == 0 ? entries[i].error : first;
+			failed++;
+		}
 		evg_entry_free(&entries[i]);
 	}
-	return error;
+	if (failed == count)
+		return exit_code_of(first);
+	rv = table_print(table, cli->json);
+	return rv == 0 && failed > 0 ? EXIT_PARTIAL : rv;
 }
 
 void cli_entry_row(struct table *table, const char *node, const char *key, const evg_entry *entry)
@@ -196,6 +226,11 @@ void cli_say_why_not(const char *key, uint16_t partition, bool by_time, const ev
 		cli_say("that time has not come yet");
 	else if (entry->error == EVG_NOT_YET)
 		cli_say("what answered has applied partition %u up to offset %" PRIu64, partition, entry->applied);
+	else if (entry->error == EVG_NOT_READY && entry->applied > 0)
+		cli_say("the view is being filled: partition %u is at offset %" PRIu64 " of %" PRIu64 " (%" PRIu64
+			" %%); evgrid view describe tells of all",
+			partition, entry->changed_at, entry->applied,
+			(uint64_t)(100.0 * (double)entry->changed_at / (double)entry->applied));
 	else if (entry->error == EVG_BLOCKED)
 		cli_say("key %s is blocked by %u:%" PRIu64 ": %.*s", key, partition, entry->changed_at,
 			(int)entry->state.size, (const char *)entry->state.data);
@@ -208,27 +243,53 @@ void cli_say_why_not(const char *key, uint16_t partition, bool by_time, const ev
 			entry->version, key);
 }
 
+/* The key has no event of its own partition key: a time is one of every partition, so the entry is looked for. 0; or an
+ * exit code after saying why. */
+static int as_of_elsewhere(struct cli *cli, const char *key, evg_read *read, evg_entry *entry, uint16_t *partition)
+{
+	evg_entry present = {0};
+	int rv = read->as_of_us == 0 ? 0 : cli_find_entry(cli, key, &present);
+
+	if (rv == 0 && present.partition_key.size == 0)
+		rv = cli_refuse(ERROR_NOT_FOUND, "where its partition key is another, add --partition-key",
+				"view %s: no event of key %s with itself as partition key", cli->positionals[0], key);
+	if (rv == 0) {
+		read->partition_key = present.partition_key;
+		*partition = cli_entry_partition(cli, key, &present);
+		evg_entry_free(entry);
+		(void)evg_view_get(cli->grid, cli->positionals[0], read, entry);
+	}
+	evg_entry_free(&present);
+	read->partition_key = evg_text(NULL);
+	return rv;
+}
+
 int cli_get_as_of(struct cli *cli, evg_read *read)
 {
 	const char *key = cli->positionals[1];
 	uint16_t partition = cli_partition(key, cli_value(cli, "partition-key"));
 	evg_entry entry = {0};
-	uint64_t time_us;
-	uint64_t offset = 0;
 	int error;
-	int rv = cli_point(cli, "as-of", cli_value(cli, "as-of"), partition, &offset, &time_us);
+	int rv = cli_point(cli, "as-of", cli_value(cli, "as-of"), partition, &read->at_least, &read->as_of_us);
 
 	if (rv != 0)
 		return rv;
-	if (read->mode != EVG_READ_LINEARIZABLE && (time_us != 0 || read->node == NULL))
+	if (read->mode != EVG_READ_LINEARIZABLE && (read->as_of_us != 0 || read->node == NULL))
 		return cli_usage(cli, "--as-of goes with --node and an offset, or alone");
-	read->mode = time_us != 0 ? EVG_READ_AS_OF_TIME : EVG_READ_AS_OF_OFFSET;
-	read->at_least = time_us != 0 ? time_us : offset;
+	read->mode = read->as_of_us != 0 ? EVG_READ_AS_OF_TIME : EVG_READ_AS_OF_OFFSET;
 	error = evg_view_get(cli->grid, cli->positionals[0], read, &entry);
+	if (error == EVG_NOT_FOUND && entry.version == 0 && read->partition_key.size == 0) {
+		rv = as_of_elsewhere(cli, key, read, &entry, &partition);
+		error = entry.error;
+	}
+	if (rv != 0) {
+		evg_entry_free(&entry);
+		return rv;
+	}
 	if (error == 0)
 		as_of_print(cli, key, &entry);
 	else
-		cli_say_why_not(key, partition, time_us != 0, &entry);
+		cli_say_why_not(key, partition, read->as_of_us != 0, &entry);
 	evg_entry_free(&entry);
 	return error == 0 ? 0 : cli_fail_view(cli, error, cli->positionals[0], key);
 }

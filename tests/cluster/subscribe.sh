@@ -142,6 +142,7 @@ for node in 1 2 3; do cluster kill "$node" >/dev/null; done
 rm -rf "$work/cluster"
 start_cluster 3
 expect 3 FOREIGN "$program" subscribe --from "$cursor"
+expect 3 FOREIGN "$program" replay --from "$cursor"
 # The same cursor, made to be this cluster's: its positions lie beyond what is stored here.
 id=$(evgrid cluster status -o json | sed -n 's/.*"cluster_id": *"\([0-9a-f]*\)".*/\1/p')
 renamed=$(python3 - "$id" "$cursor" <<'EOF'
@@ -156,6 +157,8 @@ print("evc2." + base64.urlsafe_b64encode(body + check).decode().rstrip("="))
 EOF
 )
 expect 6 BEYOND_END "$program" subscribe --from "$renamed"
+expect 6 BEYOND_END "$program" replay --from "$renamed"
+expect 6 BEYOND_END "$program" replay --merge --from "$renamed"
 
 say "the how-to's program ends there, too, and prints what is stored"
 mkdir "$work/docs"

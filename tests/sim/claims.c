@@ -121,7 +121,7 @@ static bool is_given_up(const struct claims_key *key, const struct claim *claim)
 {
 	bool by_from = claim->kind == CLAIM_STATE_AT || claim->kind == CLAIM_BEFORE_FIRST;
 
-	return (by_from ? claim->from : claim->to) > key->lost_from;
+	return claim->history < key->history && (by_from ? claim->from : claim->to) > key->lost_from;
 }
 
 void claims_check(const struct claims *claims, struct sim *sim, const struct operation *operations)

@@ -15,6 +15,7 @@ enum claim_kind {
 struct claim {
 	enum claim_kind kind;
 	uint32_t key;
+	uint32_t history; /* of its partition, as the answer has it; 0: perhaps not told */
 	uint64_t from;
 	uint64_t to;
 	uint64_t *offsets; /* HISTORY: `count` of them, ascending; taken over */
@@ -31,7 +32,8 @@ struct claims {
 	size_t count;
 	size_t capacity;
 	struct claims_key {         /* its events, as the oracle reads them from the log in the end */
-		uint64_t lost_from; /* an operator gave up what was there; UINT64_MAX: nothing */
+		uint64_t lost_from; /* an operator gave up what was there in histories */
+		uint32_t history;   /* below this one, 0: nothing */
 		struct claims_event {
 			uint64_t offset;
 			uint64_t ingest_us;

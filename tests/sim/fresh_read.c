@@ -53,7 +53,8 @@ static uint64_t state_number(struct span state, const char *name)
 	return msgpack_read_uint(&in);
 }
 
-/* The event that the state is of was published; if it is acknowledged, it is where the entry was last changed. */
+/* The event that the state is of was published; if it is acknowledged, it is where the entry was last changed: in this
+ * history, since one that was given up there may stand elsewhere in this one. */
 static void check_source(const struct answer *answer)
 {
 	const struct core_result *result = answer->result;
@@ -68,7 +69,8 @@ static void check_source(const struct answer *answer)
 			continue;
 		if (operation->outcome == OUTCOME_REFUSED || operation->kind == OPERATION_DELETE)
 			stale(answer, "its state is of an event that cannot be in it");
-		if (operation->outcome == OUTCOME_ACKNOWLEDGED && operation->offset != result->read.changed_at)
+		if (operation->outcome == OUTCOME_ACKNOWLEDGED && operation->history == result->read.history &&
+		    operation->offset != result->read.changed_at)
 			stale(answer, "its state is of an event at another offset");
 		return;
 	}

@@ -42,6 +42,7 @@ enum mark {
 	MARK_VIEW_READ,           /* a linearizable read of the view was checked */
 	MARK_SUBSCRIBER_FAILOVER, /* a subscriber went on at another primary */
 	MARK_SUBSCRIBER_LIVE,     /* it read the past from the disk, and caught up */
+	MARK_SUBSCRIBER_STREAM,   /* one of one stream passed over another's event */
 	MARK_SUBSCRIBER_RESUMED,  /* it died and went on from its cursor */
 	MARK_CREDIT_OUT,          /* it was sent nothing for want of credit */
 	MARK_HISTORY,             /* a key's history was told to its end */
@@ -51,11 +52,14 @@ enum mark {
 	MARK_AT_LEAST,            /* an entry at least as new as a token */
 	MARK_NOT_YET,             /* a position that was not reached in time */
 	MARK_SCAN,
-	MARK_LATE_ACK,   /* one of an earlier epoch reached a primary again, and names what its sender has no more */
-	MARK_LATE_BATCH, /* the same for a batch, which would fit its receiver's log */
-	MARK_GREY,       /* a node whose heartbeats pass and whose data do not */
-	MARK_BLOCKED,    /* a key was told as blocked */
-	MARK_SKIPPED,    /* what blocked a key was left out */
+	MARK_LOCAL_READ,   /* an entry as some replica has it */
+	MARK_SHARDS_ASKED, /* an entry whatever its partition key */
+	MARK_MANY_READ,    /* one of several that were asked for together */
+	MARK_LATE_ACK,     /* one of an earlier epoch reached a primary again, and names what its sender has no more */
+	MARK_LATE_BATCH,   /* the same for a batch, which would fit its receiver's log */
+	MARK_GREY,         /* a node whose heartbeats pass and whose data do not */
+	MARK_BLOCKED,      /* a key was told as blocked */
+	MARK_SKIPPED,      /* what blocked a key was left out */
 	MARK_RETRIED,
 	MARK_STILL_BLOCKED,    /* at the end */
 	MARK_VIEW_REDEFINED,   /* a view got another version */

@@ -36,7 +36,7 @@ static bool given_up(const struct oracle *oracle, const struct operation *operat
 {
 	const struct chronicle *chronicle = &oracle->partitions[operation->partition];
 
-	return chronicle->history > 0 && operation->offset >= chronicle->lost_from;
+	return operation->history < chronicle->history && operation->offset >= chronicle->lost_from;
 }
 
 static void inspect_operation(struct inspection *inspection, struct operation *operation, const struct batch *batch,
@@ -269,7 +269,8 @@ void oracle_final(struct oracle *oracle)
 	for (uint32_t key = 0; key < WORKLOAD_KEYS; key++) {
 		const struct chronicle *chronicle = &oracle->partitions[partition_of(workload_key(key))];
 
-		inspection.claims->keys[key].lost_from = chronicle->history > 0 ? chronicle->lost_from : UINT64_MAX;
+		inspection.claims->keys[key].lost_from = chronicle->lost_from;
+		inspection.claims->keys[key].history = chronicle->history;
 	}
 	if (!sim->failed)
 		claims_check(inspection.claims, sim, inspection.operations);

@@ -17,6 +17,7 @@ static int ask_history(struct question *question, struct sim *sim, struct core *
 	ask.node_id = random_chance(random, 300) ? (uint32_t)random_between(random, 1, sim->options.hosts) : 0;
 	question->history = (struct history){
 		.reverse = random_chance(random, 400),
+		.history = question->of_history,
 		.until = UINT64_MAX,
 		.limit = (uint16_t)random_between(random, 1, 200),
 		.max_bytes = (uint32_t)random_between(random, 1, 100000),
@@ -32,20 +33,29 @@ static int ask_history(struct question *question, struct sim *sim, struct core *
 	return core_history(core, &ask, tag, sim_now_ms(sim));
 }
 
-static int ask_read(const struct question *question, struct sim *sim, struct core *core, uint32_t view_id, uint64_t tag)
+static int ask_read(struct question *question, struct sim *sim, struct core *core, uint32_t view_id, uint64_t tag)
 {
-	static const uint8_t modes[] = {[ASKED_AS_OF] = READ_AS_OF_OFFSET,
-					[ASKED_AS_OF_TIME] = READ_AS_OF_TIME,
-					[ASKED_AT_LEAST] = READ_AT_LEAST};
+	static const uint8_t modes[] = {[ASKED_AS_OF] = READ_AS_OF_OFFSET, [ASKED_AS_OF_TIME] = READ_AS_OF_TIME,
+					[ASKED_AT_LEAST] = READ_AT_LEAST,  [ASKED_LOCAL] = READ_LOCAL,
+					[ASKED_ANY] = READ_LOCAL,          [ASKED_MANY] = READ_LINEARIZABLE};
 	struct core_read read = {
 		.mode = modes[question->kind],
 		.view_id = view_id,
 		.at_least = question->point,
+		.history = question->of_history,
 		.key = workload_key(question->key),
 		.timeout_ms = (uint32_t)random_between(&sim->random, 100, 2000),
 	};
 
-	if (random_chance(&sim->random, 500))
+	question->linearizable = question->kind == ASKED_MANY || question->kind == ASKED_AS_OF_TIME;
+	if (question->kind == ASKED_ANY) {
+		read.any = true;
+		question->linearizable = random_chance(&sim->random, 500);
+		read.mode = question->linearizable ? READ_LINEARIZABLE : READ_LOCAL;
+		question->elsewhere = random_chance(&sim->random, 300);
+		read.partition = (uint16_t)((question->partition + question->elsewhere) % PARTITION_COUNT);
+	}
+	if (!question->linearizable && random_chance(&sim->random, 500))
 		read.node_id = (uint32_t)random_between(&sim->random, 1, sim->options.hosts);
 	return core_read(core, &read, tag, sim_now_ms(sim));
 }
@@ -103,6 +113,19 @@ static int ask_decision(struct question *question, struct sim *sim, struct core 
 	return core_decide(core, &decide, tag, sim_now_ms(sim));
 }
 
+/* Now and then a position is asked for whose history was given up. */
+static void draw_history(struct question *question, struct sim *sim, const struct tokens *tokens)
+{
+	bool of_offset = question->kind == ASKED_AS_OF || question->kind == ASKED_AT_LEAST;
+
+	question->of_history = of_offset ? tokens->history[question->key] : HISTORY_ANY;
+	if (!of_offset || tokens->given_up[question->key] == 0 || random_chance(&sim->random, 500))
+		return;
+	question->given_up = true;
+	question->of_history = tokens->given_up_history[question->key];
+	question->point = tokens->given_up[question->key];
+}
+
 /* A point near what is acknowledged, sometimes before it, sometimes beyond it. */
 static uint64_t draw_point(const struct question *question, struct sim *sim, const struct tokens *tokens)
 {
@@ -115,40 +138,66 @@ static uint64_t draw_point(const struct question *question, struct sim *sim, con
 	return question->kind == ASKED_AT_LEAST && random_chance(&sim->random, 100) ? token + 1000 : token;
 }
 
-void questions_ask(struct questions *questions, struct sim *sim, struct core *core, const struct tokens *tokens,
-		   uint32_t view_id)
+/* Where something was given up, mostly one of those keys. */
+static uint32_t draw_key(struct sim *sim, const struct tokens *tokens)
 {
-	struct question question = {0};
+	uint32_t drawn = (uint32_t)random_between(&sim->random, 0, WORKLOAD_KEYS - 1);
+	uint32_t key = drawn;
+
+	while (tokens->any_given_up && tokens->given_up[key] == 0)
+		key = (key + 1) % WORKLOAD_KEYS;
+	return tokens->any_given_up && random_chance(&sim->random, 700) ? key : drawn;
+}
+
+static int ask(struct questions *questions, struct question *question, struct sim *sim, struct core *core,
+	       const struct tokens *tokens, uint32_t view_id, uint64_t tag)
+{
+	if (questions->blocked.kind == ASKED_DECISION) {
+		*question = questions->blocked;
+		questions->blocked.kind = ASKED_NOTHING;
+		return ask_decision(question, sim, core, tag);
+	}
+	if (question->kind == ASKED_VIEW)
+		return ask_view(question, sim, core, tokens, tag);
+	if (question->kind == ASKED_HISTORY)
+		return ask_history(question, sim, core, tag);
+	if (view_id == 0)
+		return ERROR_UNKNOWN_VIEW;
+	if (question->kind == ASKED_SCAN)
+		return ask_scan(question, sim, core, tokens, view_id, tag);
+	return ask_read(question, sim, core, view_id, tag);
+}
+
+/* False: there is no room, or it cannot be asked now. */
+static bool ask_one(struct questions *questions, struct sim *sim, struct core *core, const struct tokens *tokens,
+		    uint32_t view_id, enum question_kind kind, uint32_t key)
+{
+	struct question question = {.kind = kind, .key = key, .partition = partition_of(workload_key(key))};
 	uint64_t tag = 0;
-	int rv;
 
 	while (tag < QUESTIONS_MAX && questions->list[tag].kind != ASKED_NOTHING)
 		tag++;
 	if (tag == QUESTIONS_MAX)
-		return;
-	question.kind = (enum question_kind)random_between(&sim->random, ASKED_HISTORY, ASKED_VIEW);
-	question.key = (uint32_t)random_between(&sim->random, 0, WORKLOAD_KEYS - 1);
-	question.partition = partition_of(workload_key(question.key));
+		return false;
 	question.point = draw_point(&question, sim, tokens);
-	question.least = tokens->offset[question.key];
-	if (questions->blocked.kind == ASKED_DECISION) {
-		question = questions->blocked;
-		questions->blocked.kind = ASKED_NOTHING;
-		rv = ask_decision(&question, sim, core, tag);
-	} else if (question.kind == ASKED_VIEW) {
-		rv = ask_view(&question, sim, core, tokens, tag);
-	} else if (question.kind == ASKED_HISTORY)
-		rv = ask_history(&question, sim, core, tag);
-	else if (view_id == 0)
-		return;
-	else if (question.kind == ASKED_SCAN)
-		rv = ask_scan(&question, sim, core, tokens, view_id, tag);
-	else
-		rv = ask_read(&question, sim, core, view_id, tag);
-	if (rv != 0)
-		return;
+	draw_history(&question, sim, tokens);
+	question.least = tokens->offset[key];
+	if (ask(questions, &question, sim, core, tokens, view_id, tag) != 0)
+		return false;
 	questions->list[tag] = question;
 	questions->open++;
+	return true;
+}
+
+void questions_ask(struct questions *questions, struct sim *sim, struct core *core, const struct tokens *tokens,
+		   uint32_t view_id)
+{
+	enum question_kind kind = (enum question_kind)random_between(&sim->random, ASKED_HISTORY, ASKED_VIEW);
+	uint32_t key = draw_key(sim, tokens);
+	uint64_t more = kind == ASKED_MANY ? random_between(&sim->random, 1, 7) : 0;
+
+	while (ask_one(questions, sim, core, tokens, view_id, kind, key) && more-- > 0)
+		key = (key + 1) % WORKLOAD_KEYS;
 }
 
 /* --- answers ------------------------------------------------------------------------------------------------------ */
@@ -204,7 +253,7 @@ static void told_history(const struct question *question, struct sim *sim, struc
 			 const struct history_data *page)
 {
 	const struct history *asked = &question->history;
-	struct claim claim = {.kind = CLAIM_HISTORY, .key = question->key};
+	struct claim claim = {.kind = CLAIM_HISTORY, .key = question->key, .history = page->history};
 
 	take_page(question, sim, page, &claim);
 	if (asked->reverse) {
@@ -218,21 +267,61 @@ static void told_history(const struct question *question, struct sim *sim, struc
 	claims_add(claims, &claim);
 }
 
-static void told_read(const struct question *question, struct sim *sim, struct claims *claims,
+/* A position is answered by its history or not at all. One that is given up may still be, by a node that has not heard
+ * of that and has what the position names. */
+static void told_position(const struct question *question, struct sim *sim, struct tokens *tokens,
+			  const struct core_result *result)
+{
+	bool answered = result->error == ERROR_NONE || result->error == ERROR_NOT_FOUND ||
+			result->error == ERROR_BEFORE_FIRST || result->error == ERROR_BLOCKED;
+
+	if (answered && result->read.history != question->of_history)
+		sim_fail(sim, "token: key %u: %llu of history %u was demanded, history %u answered", question->key,
+			 (unsigned long long)question->point, question->of_history, result->read.history);
+	if (result->error == ERROR_HISTORY && !question->given_up)
+		sim_fail(sim, "token: key %u: %llu of history %u was refused, and nobody gave it up", question->key,
+			 (unsigned long long)question->point, question->of_history);
+	tokens->refused += result->error == ERROR_HISTORY;
+	tokens->answered += answered && question->of_history > 0;
+}
+
+/* The clients' keys are their own partition keys. False: it was asked elsewhere, rightly in vain. */
+static bool told_any(const struct question *question, struct sim *sim, const struct core_result *result)
+{
+	const struct read_done *done = &result->read;
+
+	if (result->error == ERROR_NONE &&
+	    (question->elsewhere || done->found != 1 || !span_equal(done->partition_key, workload_key(question->key))))
+		sim_fail(sim, "any: key %u: %u entries found in partition %u%s, partition key '%.*s'", question->key,
+			 done->found, question->partition, question->elsewhere ? " + 1" : "",
+			 (int)done->partition_key.size, (const char *)done->partition_key.data);
+	return !question->elsewhere;
+}
+
+static const enum mark read_marks[] = {
+	[ASKED_AS_OF] = MARK_AS_OF,      [ASKED_AS_OF_TIME] = MARK_AS_OF, [ASKED_AT_LEAST] = MARK_AT_LEAST,
+	[ASKED_LOCAL] = MARK_LOCAL_READ, [ASKED_ANY] = MARK_SHARDS_ASKED, [ASKED_MANY] = MARK_MANY_READ,
+};
+
+static void told_read(const struct question *question, struct sim *sim, struct tokens *tokens, struct claims *claims,
 		      const struct core_result *result)
 {
 	const struct read_done *done = &result->read;
 	struct claim claim = {
 		.kind = question->kind == ASKED_AS_OF_TIME ? CLAIM_STATE_AT : CLAIM_STATE,
 		.key = question->key,
+		.history = done->history,
 		.to = question->kind == ASKED_AS_OF_TIME ? question->point : done->applied,
 		.changed_at = done->changed_at,
 		.from = done->applied,
-		.version = question->kind == ASKED_AT_LEAST ? UINT64_MAX : done->version,
+		.version = question->kind == ASKED_AS_OF || question->kind == ASKED_AS_OF_TIME ? done->version
+											       : UINT64_MAX,
 	};
 
 	if (result->error == ERROR_NOT_YET)
 		marks_reach(&sim->marks, MARK_NOT_YET);
+	if (question->kind == ASKED_AS_OF || question->kind == ASKED_AT_LEAST)
+		told_position(question, sim, tokens, result);
 	if (result->error == ERROR_BEFORE_FIRST) {
 		marks_reach(&sim->marks, MARK_BEFORE_FIRST);
 		claim.kind = CLAIM_BEFORE_FIRST;
@@ -245,10 +334,12 @@ static void told_read(const struct question *question, struct sim *sim, struct c
 	if (question->kind == ASKED_AT_LEAST && done->applied <= question->point)
 		sim_fail(sim, "token: key %u: offset %llu was demanded, applied %llu answered", question->key,
 			 (unsigned long long)question->point, (unsigned long long)done->applied);
-	if (question->kind == ASKED_AS_OF_TIME && question->least > 0 && done->applied <= question->least)
-		sim_fail(sim, "linearizability: key %u as of a time misses offset %llu", question->key,
+	if (question->linearizable && !question->elsewhere && question->least > 0 && done->applied <= question->least)
+		sim_fail(sim, "linearizability: key %u, asked as %u, misses offset %llu", question->key, question->kind,
 			 (unsigned long long)question->least);
-	marks_reach(&sim->marks, question->kind == ASKED_AT_LEAST ? MARK_AT_LEAST : MARK_AS_OF);
+	marks_reach(&sim->marks, read_marks[question->kind]);
+	if (question->kind == ASKED_ANY && !told_any(question, sim, result))
+		return;
 	claim_state(claims, sim, claim, done->state);
 }
 
@@ -366,7 +457,7 @@ void questions_told(struct questions *questions, struct sim *sim, struct tokens 
 	else if (question->kind == ASKED_DECISION)
 		told_decision(question, sim, result);
 	else if (result->kind == CORE_READ)
-		told_read(question, sim, claims, result);
+		told_read(question, sim, tokens, claims, result);
 	question->kind = ASKED_NOTHING;
 	questions->open--;
 }

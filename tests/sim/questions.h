@@ -1,7 +1,8 @@
-/* What clients ask of the past and of replicas: histories, entries as of a point, at least as new as a token, scans.
- * What can be judged at once is (a token is never answered by older state, pages ascend, a linearizable page misses
- * nothing acknowledged, a view's fresh answers never go back, whatever version gives them); the rest becomes claims.
- * Keys that are told as blocked are skipped or tried again. */
+/* What clients ask of the past and of replicas: histories, entries as of a point, at least as new as a token, as some
+ * replica has them, under whatever partition key, several at once; scans. What can be judged at once is (a token is
+ * never answered by older state nor by another history, pages ascend, a linearizable answer misses nothing
+ * acknowledged, a view's fresh answers never go back, whatever version gives them); the rest becomes claims. Keys
+ * that are told as blocked are skipped or tried again. */
 #ifndef EVGRID_TESTS_SIM_QUESTIONS_H
 #define EVGRID_TESTS_SIM_QUESTIONS_H
 
@@ -18,6 +19,9 @@ enum question_kind {
 	ASKED_AS_OF_TIME,
 	ASKED_AT_LEAST,
 	ASKED_SCAN,
+	ASKED_LOCAL,
+	ASKED_ANY,  /* under whatever partition key, of one partition */
+	ASKED_MANY, /* one of several, fresh */
 	ASKED_VIEW,
 	ASKED_DECISION
 };
@@ -26,9 +30,12 @@ struct question {
 	enum question_kind kind;
 	uint32_t key;
 	uint16_t partition;
-	uint64_t point; /* offset or time */
-	uint64_t least; /* SCAN: what must be applied */
-	bool linearizable;
+	uint64_t point;      /* offset or time */
+	uint32_t of_history; /* that the offset counts in */
+	bool given_up;       /* it was, before it was asked */
+	uint64_t least;      /* what must be applied, */
+	bool linearizable;   /* if it is */
+	bool elsewhere;      /* ANY: in another partition than the key's */
 	struct history history;
 	uint32_t view; /* VIEW, DECISION: enum sim_view */
 	bool skip;
@@ -41,9 +48,15 @@ struct questions { /* of one client */
 	uint32_t open;
 };
 
-/* The newest acknowledged offset of each key, 0: none. */
+/* The newest acknowledged offset of each key, 0: none; and the newest in a history that was given up. */
 struct tokens {
 	uint64_t offset[WORKLOAD_KEYS];
+	uint32_t history[WORKLOAD_KEYS];
+	uint64_t given_up[WORKLOAD_KEYS]; /* 0: none */
+	bool any_given_up;
+	uint32_t given_up_history[WORKLOAD_KEYS];
+	uint64_t refused;                             /* questions for the latter */
+	uint64_t answered;                            /* for the former, when there was a latter */
 	uint64_t seen[SIM_VIEW_COUNT][WORKLOAD_KEYS]; /* by a fresh read: behind the offset that changed the entry */
 	uint32_t version[PARTITION_COUNT]; /* of SIM_VIEW_SUMS that a fresh read was answered by; 0: by none */
 };

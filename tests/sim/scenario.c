@@ -109,6 +109,43 @@ static bool step(struct sim *sim, bool (*done)(struct sim *sim), const char *wha
 	return !sim->failed;
 }
 
+/* The clients know of what was given up, and hold positions in it. */
+static void give_up(struct sim *sim)
+{
+	const struct cluster_map *map = host_map(sim->hosts[script.third]);
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		if (map->partitions[p].history > 0)
+			workload_given_up(sim->workload, p);
+}
+
+static bool third_knows(struct sim *sim)
+{
+	const struct cluster_map *map = host_map(sim->hosts[script.third]);
+
+	return map != NULL && map->partitions[script.partition].history > 0;
+}
+
+/* Others are published where what was given up stood, and positions of both histories are asked for. */
+static void go_on(struct sim *sim)
+{
+	struct workload_went_on went_on;
+
+	give_up(sim);
+	workload_resume(sim->workload);
+	clockwork_run(&sim->clockwork, sim->clockwork.now_us + 10 * SECOND_US);
+	workload_stop(sim->workload);
+	sim_settle(sim);
+	went_on = workload_went_on(sim->workload);
+	if (!sim->failed && (went_on.refused == 0 || went_on.answered == 0 || went_on.published == 0))
+		sim_fail(sim,
+			 "scenario: %llu positions were refused, %llu answered, events of %llu keys acknowledged: so "
+			 "nothing "
+			 "was shown",
+			 (unsigned long long)went_on.refused, (unsigned long long)went_on.answered,
+			 (unsigned long long)went_on.published);
+}
+
 int scenario_forced_election(struct sim *sim, uint64_t seed)
 {
 	const struct sim_options options = {.seed = seed, .hosts = 5, .shards = 1, .clients = 2};
@@ -129,13 +166,14 @@ int scenario_forced_election(struct sim *sim, uint64_t seed)
 	host_kill(sim->hosts[script.second], true);
 	cut_third(sim, false);
 	if (!step(sim, has_no_primary, "the loss of the primary") ||
-	    !step(sim, all_have_primaries, "the election by force"))
+	    !step(sim, all_have_primaries, "the election by force") ||
+	    !step(sim, third_knows, "word of it to the one elected"))
 		return 1;
 	oracle_restarted(sim->oracle, script.first);
 	oracle_restarted(sim->oracle, script.second);
 	host_start(sim->hosts[script.first]);
 	host_start(sim->hosts[script.second]);
-	sim_settle(sim);
+	go_on(sim);
 	if (!sim->failed && (oracle_lost(sim->oracle) == 0 || sim->marks.count[MARK_TRUNCATED] == 0))
 		sim_fail(sim, "scenario: nothing was lost, so nothing was shown");
 	return sim->failed ? 1 : 0;

@@ -7,6 +7,7 @@
 #include "client/core.h"
 #include "tests/sim/host.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/workload.h"
 
 #define LIVES_MAX 4u  /* a new process is another connection: its ports are its own */
 #define PORTS_MAX 64u /* of one life */
@@ -36,8 +37,10 @@ struct subscriber {
 	bool consuming; /* an appointment is made */
 	uint64_t timer_ms;
 	uint64_t id;
-	struct span type;  /* empty: all */
-	uint32_t slowness; /* per mille of deliveries before which it rests for long */
+	struct span type;   /* empty: all */
+	bool by_stream;     /* of the other stream only, once there is one */
+	uint32_t stream_id; /* 0: of all */
+	uint32_t slowness;  /* per mille of deliveries before which it rests for long */
 	uint32_t pace_us;
 	struct cursor cursor; /* consumed up to */
 	struct queued *head;
@@ -85,6 +88,13 @@ static void remember(struct heard *heard, uint64_t offset)
 	heard->offsets[heard->count++] = offset;
 }
 
+static bool wants(const struct subscriber *subscriber, const struct event *event)
+{
+	if (subscriber->stream_id != 0 && event->stream_id != subscriber->stream_id)
+		return false;
+	return subscriber->type.size == 0 || span_equal(subscriber->type, event->type);
+}
+
 static void consume_batch(struct subscriber *subscriber, const struct core_delivery *delivery,
 			  const struct batch *batch)
 {
@@ -105,8 +115,7 @@ static void consume_batch(struct subscriber *subscriber, const struct core_deliv
 
 		if (event_decode(&in, &event) != 0)
 			sim_fail(sim, "O10: subscriber %u: an event does not decode", subscriber->index);
-		else if (offset >= delivery->from &&
-			 (subscriber->type.size == 0 || span_equal(subscriber->type, event.type)))
+		else if (offset >= delivery->from && wants(subscriber, &event))
 			remember(heard, offset);
 	}
 }
@@ -289,6 +298,18 @@ static void wake(struct subscriber *subscriber, uint64_t delay_us)
 
 static void die_later(struct subscriber *subscriber);
 
+/* 0: nobody knows it. */
+static uint32_t other_stream(const struct sim *sim)
+{
+	const struct map_stream *stream = NULL;
+
+	for (uint32_t i = 0; i < sim->options.hosts && stream == NULL; i++)
+		if (host_map(sim->hosts[i]) != NULL)
+			stream = cluster_map_stream_by_name(host_map(sim->hosts[i]),
+							    span_of_text(WORKLOAD_OTHER_STREAM));
+	return stream == NULL ? 0 : stream->id;
+}
+
 static void be_born(struct subscriber *subscriber)
 {
 	struct sim *sim = subscriber->all->sim;
@@ -296,13 +317,17 @@ static void be_born(struct subscriber *subscriber)
 	struct core_config config = {.incarnation = random_next(&sim->random) | 1,
 				     .addresses = members,
 				     .address_count = sim->options.hosts};
-	struct core_subscribe wanted = {.types = &subscriber->type,
+	struct core_subscribe wanted = {.stream_ids = &subscriber->stream_id,
+					.types = &subscriber->type,
 					.type_count = subscriber->type.size > 0,
 					.cursor = subscriber->cursor,
 					.window_bytes = 1};
 
 	for (uint32_t i = 0; i < sim->options.hosts; i++)
 		members[i] = host_address(i);
+	if (subscriber->by_stream && subscriber->life == 0)
+		subscriber->stream_id = other_stream(sim);
+	wanted.stream_count = subscriber->stream_id != 0;
 	subscriber->core = core_new(&config);
 	assert(subscriber->core != NULL);
 	subscriber->outbox = CORE_OUTBOX_NULL;
@@ -383,10 +408,13 @@ static void subscriber_draw(struct subscriber *subscriber)
 
 	if (random_chance(random, 300))
 		subscriber->type = span_of_text(types[random_between(random, 0, 2)]);
+	subscriber->by_stream = random_chance(random, 600);
 	subscriber->slowness = random_chance(random, 500) ? 0 : (uint32_t)random_between(random, 1, 30);
 	subscriber->pace_us = (uint32_t)random_between(random, 10, subscriber->slowness > 0 ? 20000 : 500);
-	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		subscriber->heard[p].start = subscriber->cursor.next[p] = now ? SUBSCRIBE_FROM_NOW : 0;
+		subscriber->cursor.history[p] = HISTORY_ANY;
+	}
 }
 
 struct subscribers *subscribers_new(struct sim *sim)
@@ -470,7 +498,9 @@ void subscribers_expect(struct subscribers *all, uint16_t partition, uint64_t of
 		struct subscriber *subscriber = &all->list[i];
 		struct heard *heard = &subscriber->heard[partition];
 
-		if (offset < heard->start || (subscriber->type.size > 0 && !span_equal(subscriber->type, event->type)))
+		if (subscriber->stream_id != 0 && event->stream_id != subscriber->stream_id)
+			marks_reach(&all->sim->marks, MARK_SUBSCRIBER_STREAM);
+		if (offset < heard->start || !wants(subscriber, event))
 			continue;
 		if (heard->checked == heard->count || heard->offsets[heard->checked] != offset)
 			sim_fail(all->sim, "O10: subscriber %u: partition %u: consumed %lld where %llu was to come", i,

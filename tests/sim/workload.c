@@ -150,10 +150,13 @@ static void operation_done(struct client *client, const struct core_completion *
 		operation->outcome = OUTCOME_ACKNOWLEDGED;
 		operation->partition = completion->partition;
 		operation->offset = completion->offset;
+		operation->history = completion->history;
 		workload->acknowledged++;
 		acknowledged_add(&workload->acknowledged_of[operation->key], operation);
-		if (operation->offset > workload->tokens.offset[operation->key])
+		if (operation->offset > workload->tokens.offset[operation->key]) {
 			workload->tokens.offset[operation->key] = operation->offset;
+			workload->tokens.history[operation->key] = operation->history;
+		}
 	} else if (completion->outcome == CORE_NOT_APPLIED) {
 		operation->outcome = OUTCOME_REFUSED;
 	} else {
@@ -541,6 +544,43 @@ void workload_burst(struct workload *workload, uint32_t events)
 void workload_stop(struct workload *workload)
 {
 	workload->stopped = true;
+}
+
+void workload_given_up(struct workload *workload, uint16_t partition)
+{
+	struct tokens *tokens = &workload->tokens;
+
+	tokens->version[partition] = 0;
+	for (uint32_t key = 0; key < WORKLOAD_KEYS; key++) {
+		if (partition_of(workload_key(key)) != partition)
+			continue;
+		tokens->given_up[key] = tokens->offset[key];
+		tokens->any_given_up |= tokens->given_up[key] != 0;
+		tokens->given_up_history[key] = tokens->history[key];
+		tokens->offset[key] = 0;
+		tokens->history[key]++;
+		for (uint32_t view = 0; view < SIM_VIEW_COUNT; view++)
+			tokens->seen[view][key] = 0;
+		workload->acknowledged_of[key] = (struct acknowledged){0};
+		for (uint32_t i = 0; i < workload->sim->options.clients; i++)
+			workload->clients[i].known_versions[key] = 0;
+	}
+}
+
+void workload_resume(struct workload *workload)
+{
+	workload->stopped = false;
+	workload_start(workload);
+}
+
+struct workload_went_on workload_went_on(const struct workload *workload)
+{
+	const struct tokens *tokens = &workload->tokens;
+	struct workload_went_on went_on = {.refused = tokens->refused, .answered = tokens->answered};
+
+	for (uint32_t key = 0; key < WORKLOAD_KEYS; key++)
+		went_on.published += tokens->given_up[key] != 0 && tokens->offset[key] != 0;
+	return went_on;
 }
 
 bool workload_quiet(const struct workload *workload)

@@ -25,7 +25,8 @@ struct operation { /* one event */
 	uint64_t serial; /* of this client and key: 1, 2, 3 ... in the order of publishing */
 	enum operation_outcome outcome;
 	uint16_t partition;
-	uint64_t offset;              /* acknowledged */
+	uint64_t offset;              /* acknowledged, */
+	uint32_t history;             /* in this one */
 	uint64_t acknowledged_before; /* it was published, of its key */
 	uint64_t invoked_us;
 	uint64_t answered_us;
@@ -50,6 +51,18 @@ void workload_start(struct workload *workload);
 void workload_burst(struct workload *workload, uint32_t events);
 /* No new operations from now on; what is pending goes on. */
 void workload_stop(struct workload *workload);
+/* An operator elected by force: what was told of these partitions binds nobody any more, and the positions told are
+ * kept to be asked for. Then the clients go on. */
+void workload_given_up(struct workload *workload, uint16_t partition);
+void workload_resume(struct workload *workload);
+/* Where something was given up: how often a position in it was refused, and one of the present history answered; how
+ * many keys have acknowledged events in the present one. */
+struct workload_went_on {
+	uint64_t refused;
+	uint64_t answered;
+	uint64_t published;
+};
+struct workload_went_on workload_went_on(const struct workload *workload);
 bool workload_quiet(const struct workload *workload); /* nothing pending */
 
 /* `at`: the client's own endpoint, its port being the client core's number of the connection. */

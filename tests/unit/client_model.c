@@ -464,6 +464,12 @@ static void model_reads(struct model *model, uint32_t node, uint32_t endpoint, c
 			done.error = ERROR_NOT_YET;
 			done.applied = 7;
 		}
+		if (model->filled_to > 0)
+			done = (struct read_done){.ticket = item.ticket,
+						  .error = ERROR_NOT_READY,
+						  .applied = 20,
+						  .history = 3,
+						  .changed_at = model->filled_to++};
 		read_done_encode(&done, &frame);
 	}
 	model_answer(model, node, endpoint, MESSAGE_READ_DONE, message->items, &frame);

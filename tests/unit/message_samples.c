@@ -399,7 +399,7 @@ static void sample_batches(enum message_kind kind, struct buffer *body)
 	else if (kind == MESSAGE_REPLICATE)
 		replicate_item_encode(&(struct replicate_item){builder.partition, 4, 1, 9, 100, 3, 100, batches}, body);
 	else
-		replay_data_encode(&(struct replay_data){78, builder.partition, 0, 100, 101, 101, batches}, body);
+		replay_data_encode(&(struct replay_data){78, builder.partition, 0, 1, 100, 101, 101, batches}, body);
 	batch_builder_deinit(&builder);
 }
 
@@ -418,7 +418,7 @@ static void sample_subscribe(struct buffer *body)
 
 	buffer_string(&types, span_of_text("CustomerCreated"));
 	subscribe_place_encode(&(struct subscribe_place){5, 100, 1}, &places);
-	subscribe_place_encode(&(struct subscribe_place){7, SUBSCRIBE_FROM_NOW, 0}, &places);
+	subscribe_place_encode(&(struct subscribe_place){7, SUBSCRIBE_FROM_NOW, HISTORY_ANY}, &places);
 	subscribe.types = buffer_span(&types);
 	subscribe.places = buffer_span(&places);
 	subscribe_encode(&subscribe, body);
@@ -431,10 +431,12 @@ static const struct hello hello_of_a_client = {
 
 static void sample_read(enum message_kind kind, struct buffer *body)
 {
-	const struct read_item item = {79, 5, READ_AT_LEAST, 2, 1, 101, 250, span_of_text("customer-17"), SPAN_NULL, 1};
+	const struct read_item item = {79,        5, READ_AT_LEAST, 2, 1, 101, 3, 250, span_of_text("customer-17"),
+				       SPAN_NULL, 1};
 	const struct read_done done = {79,
 				       0,
 				       120,
+				       3,
 				       100,
 				       0,
 				       0,
@@ -461,6 +463,7 @@ static void sample_history(enum message_kind kind, struct buffer *body)
 		.partition = 5,
 		.stream_id = 1,
 		.reverse = 1,
+		.history = HISTORY_ANY,
 		.from = UINT64_MAX,
 		.until = 7,
 		.until_us = 1790000000000000u,
@@ -469,7 +472,8 @@ static void sample_history(enum message_kind kind, struct buffer *body)
 		.key = span_of_text("customer-17"),
 	};
 	struct history_record record = {100, sequence_make(1790000000000u, 5, 0), 1790000000000123u, 4, SPAN_NULL};
-	struct history_data data = {.ticket = 82, .partition = 5, .done = 1, .next = 100, .commit = 101, .count = 1};
+	struct history_data data = {
+		.ticket = 82, .partition = 5, .done = 1, .history = 1, .next = 100, .commit = 101, .count = 1};
 	struct buffer records = BUFFER_NULL;
 	struct batch_builder builder;
 
@@ -493,6 +497,7 @@ static void sample_scan(enum message_kind kind, struct buffer *body)
 		.partition = 5,
 		.mode = READ_LOCAL,
 		.view_id = 2,
+		.history = HISTORY_ANY,
 		.limit = 100,
 		.max_bytes = 65536,
 		.prefix = span_of_text("customer-"),
@@ -643,7 +648,7 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 	case MESSAGE_READ:
 	case MESSAGE_READ_DONE:
 	case MESSAGE_STATUS_DONE: sample_read(kind, body); break;
-	case MESSAGE_REPLAY: replay_encode(&(struct replay){78, 5, 100, 1024 * 1024}, body); break;
+	case MESSAGE_REPLAY: replay_encode(&(struct replay){78, 5, 100, 1, 1024 * 1024}, body); break;
 	case MESSAGE_REPLAY_DATA:
 	case MESSAGE_EVENTS:
 	case MESSAGE_REPLICATE: sample_batches(kind, body); break;

@@ -544,6 +544,7 @@ struct harness *harness_new_sized(uint32_t nodes, uint32_t segment_bytes)
 	harness->pending_limit_bytes = 16 * 1024 * 1024;
 	harness->segment_bytes = segment_bytes;
 	harness->apply_proposals = true;
+	harness->demanded = HISTORY_ANY;
 	harness->partition = partition_of(span_of_text("k"));
 	harness->producer = producer_id_make(1700000000000ull, 1, 1);
 	cluster_map_init(&harness->map);
@@ -656,6 +657,7 @@ static uint64_t read_of(struct harness *harness, uint32_t node, uint32_t view_id
 		.view_id = view_id,
 		.stream_id = view_id == 0 ? HARNESS_STREAM : 0,
 		.at_least = at_least,
+		.history = harness->demanded,
 		.wait_ms = wait_ms,
 		.key = span_of_text(key),
 		.partition_key = span_of_text("k"),
@@ -676,7 +678,7 @@ uint64_t harness_read(struct harness *harness, uint32_t node, enum read_mode mod
 
 uint64_t harness_replay(struct harness *harness, uint32_t node, uint64_t from, uint32_t max_bytes)
 {
-	struct replay item = {next_ticket(harness), harness->partition, from, max_bytes};
+	struct replay item = {next_ticket(harness), harness->partition, from, harness->demanded, max_bytes};
 	struct buffer body = BUFFER_NULL;
 
 	replay_encode(&item, &body);
@@ -692,6 +694,7 @@ uint64_t harness_history(struct harness *harness, uint32_t node, const struct hi
 
 	item.ticket = next_ticket(harness);
 	item.partition = harness->partition;
+	item.history = harness->demanded;
 	item.partition_key = span_of_text("k");
 	history_encode(&item, &body);
 	client_sends(harness, node, MESSAGE_HISTORY, &body);
@@ -706,6 +709,7 @@ uint64_t harness_scan(struct harness *harness, uint32_t node, const struct scan 
 
 	item.ticket = next_ticket(harness);
 	item.partition = harness->partition;
+	item.history = harness->demanded;
 	item.view_id = HARNESS_VIEW;
 	scan_encode(&item, &body);
 	client_sends(harness, node, MESSAGE_SCAN, &body);

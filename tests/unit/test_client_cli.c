@@ -41,6 +41,36 @@ static void options_stand_anywhere(void **state)
 	assert_int_equal(cli.timeout_ms, 250);
 }
 
+/* What would be left out silently is refused before anybody is asked. */
+static void reads_that_say_two_things_are_refused(void **state)
+{
+	static const char *const lines[] = {
+		"view get v --keys-from f --as-of 4",
+		"view get v --keys-from f --all",
+		"view get v --keys-from f --at-least 4",
+		"view get v --keys-from f --partition-key p",
+		"view get v k --all --at-least 4",
+		"view get v k --all --as-of 4",
+		"view get v k --all --node n1",
+		"view get v k --as-of 4 --at-least 4",
+		"view get v k --as-of 4 --local",
+		"view get v k l --as-of 4",
+		"view get v k l --all",
+		"view get v k l --at-least 4",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+		struct cli cli;
+		char line[120];
+
+		(void)snprintf(line, sizeof line, "%s --server 127.0.0.1:1 --timeout 1ms", lines[i]);
+		assert_int_equal(parse(&cli, line), 0);
+		if (cli.verb->run(&cli) != EXIT_USAGE)
+			fail_msg("%s: it was not refused", lines[i]);
+	}
+}
+
 static void words_behind_two_dashes_are_no_options(void **state)
 {
 	struct cli cli;
@@ -461,6 +491,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options_stand_anywhere),
+		cmocka_unit_test(reads_that_say_two_things_are_refused),
 		cmocka_unit_test(words_behind_two_dashes_are_no_options),
 		cmocka_unit_test(benches_take_a_view_and_numbers),
 		cmocka_unit_test(benches_refuse_numbers_out_of_bounds),

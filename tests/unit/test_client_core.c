@@ -513,6 +513,24 @@ static void a_token_to_come_ends_with_the_present_position(void **state)
 	fixture_free(fixture);
 }
 
+static void a_view_that_is_filled_still_tells_how_far_it_is(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+	struct core_read read = {.view_id = 1, .key = span_of_text("k"), .timeout_ms = 400};
+
+	(void)state;
+	step_for(fixture, 20);
+	fixture->model->filled_to = 5;
+	assert_int_equal(core_read(fixture->core, &read, 9, fixture->model->now_ms), 0);
+	step_for(fixture, 450);
+	assert_int_equal(fixture->results, 1);
+	assert_int_equal(fixture->last.error, ERROR_NOT_READY);
+	assert_int_equal(fixture->last.read.applied, 20);
+	assert_int_equal(fixture->last.read.history, 3);
+	assert_in_range(fixture->last.read.changed_at, 6, fixture->model->filled_to - 1); /* the newest answer's */
+	fixture_free(fixture);
+}
+
 static void histories_and_scans_are_asked_again_until_answered(void **state)
 {
 	struct fixture *fixture = fixture_new(3, &quiet, &plain);
@@ -625,6 +643,7 @@ int main(void)
 		cmocka_unit_test(read_of_any_partition_key_asks_the_named_partition),
 		cmocka_unit_test(request_without_an_answer_ends_at_its_time),
 		cmocka_unit_test(a_token_to_come_ends_with_the_present_position),
+		cmocka_unit_test(a_view_that_is_filled_still_tells_how_far_it_is),
 		cmocka_unit_test(histories_and_scans_are_asked_again_until_answered),
 		cmocka_unit_test(decisions_are_asked_again_until_answered),
 		cmocka_unit_test(a_shard_is_asked_how_far_a_view_is),

@@ -96,18 +96,21 @@ static void sequences_rise_without_overlap_when_the_clock_jumps(void **state)
 
 static void position_is_printed_and_read_back(void **state)
 {
-	const struct position samples[] = {{0, 0}, {17, 4711}, {270, UINT64_MAX}};
+	const struct position samples[] = {
+		{0, 0, 0}, {17, HISTORY_ANY, 4711}, {17, 2, 4711}, {270, HISTORY_ANY - 1, UINT64_MAX}};
+	static const char *const texts[] = {"0:0@0", "17:4711", "17:4711@2", "270:18446744073709551615@4294967294"};
 	char text[POSITION_TEXT_BYTES];
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
-		struct position read = {9, 9};
+	for (size_t i = 0; i < 4; i++) {
+		struct position read = {9, 9, 9};
 		position_format(samples[i], text);
+		assert_string_equal(text, texts[i]);
 		assert_int_equal(position_parse(span_of_text(text), &read), 0);
 		assert_int_equal(read.partition, samples[i].partition);
 		assert_true(read.offset == samples[i].offset);
+		assert_int_equal(read.history, samples[i].history);
 	}
-	assert_string_equal(text, "270:18446744073709551615");
 }
 
 static void position_has_one_form(void **state)
@@ -130,8 +133,15 @@ static void position_has_one_form(void **state)
 		"0x1:1",
 		"1:18446744073709551616",
 		"99999999999999999999:0",
+		"1:1@",
+		"1:@1",
+		"1@1:1",
+		"1:1@00",
+		"1:1@1@1",
+		"1:1@4294967295",
+		"@1:1",
 	};
-	struct position position = {3, 4};
+	struct position position = {3, 5, 4};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
@@ -139,6 +149,7 @@ static void position_has_one_form(void **state)
 	assert_int_equal(position_parse(SPAN_NULL, &position), 1);
 	assert_int_equal(position.partition, 3); /* untouched */
 	assert_int_equal(position.offset, 4);
+	assert_int_equal(position.history, 5);
 }
 
 /* --- cursor ------------------------------------------------------------------------------------------------- */

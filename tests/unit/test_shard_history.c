@@ -160,6 +160,148 @@ static void answers_bear_the_history(void **state)
 	assert_int_equal(harness_answer(harness, ticket)->append.history, 1);
 }
 
+/* --- positions ---------------------------------------------------------------------------------------------------- */
+
+/* What a read at least as new as this offset is answered with. */
+static uint16_t demand(struct harness *harness, uint32_t node, uint32_t history, uint64_t offset, uint32_t wait_ms)
+{
+	uint64_t ticket;
+
+	harness->demanded = history;
+	ticket = harness_read(harness, node, READ_AT_LEAST, "k", offset, wait_ms);
+	harness_run(harness, wait_ms + 5);
+	return harness_answer(harness, ticket)->read.error;
+}
+
+/* The first and second acknowledged events at offsets where the third, elected by force, has others now. The last such
+ * offset. */
+static uint64_t give_up(struct harness *harness)
+{
+	uint64_t given_up;
+
+	lose_the_first(harness);
+	given_up = harness_status(harness, 1).commit - 1;
+	harness_kill(harness, 1);
+	elect_third(harness, true);
+	harness_start(harness, 1);
+	harness_settle(harness, 2);
+	harness_run(harness, 1000);
+	harness->number = 0; /* the numbers went with the tail */
+	for (uint32_t i = 0; i < 20; i++)
+		(void)harness_append_next(harness, 2, "k");
+	harness_run(harness, 100);
+	assert_true(harness_status(harness, 1).applied > given_up + 1);
+	return given_up;
+}
+
+static void a_position_is_answered_by_its_own_history_only(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t given_up = give_up(harness);
+
+	for (uint32_t node = 1; node <= 2; node++) {
+		assert_int_equal(demand(harness, node, 0, given_up, 50), ERROR_HISTORY);
+		assert_int_equal(demand(harness, node, 0, 0, 0), ERROR_HISTORY);
+		assert_int_equal(demand(harness, node, 1, given_up, 0), ERROR_NONE);
+		assert_int_equal(demand(harness, node, HISTORY_ANY, given_up, 0), ERROR_NONE);
+		assert_int_equal(demand(harness, node, 2, given_up, 50), ERROR_NOT_YET); /* it may hear of that one */
+	}
+}
+
+static void every_question_of_an_offset_has_its_history(void **state)
+{
+	const struct history page = {.until = UINT64_MAX, .key = span_of_text("k")};
+	struct harness *harness = *state;
+	uint64_t given_up = give_up(harness);
+	struct scan scan = {.mode = READ_AT_LEAST, .at_least = given_up};
+	uint64_t tickets[4];
+
+	harness->demanded = 0;
+	tickets[0] = harness_view_read(harness, 2, READ_AS_OF_OFFSET, "k", given_up, 0);
+	tickets[1] = harness_scan(harness, 2, &scan);
+	tickets[2] = harness_replay(harness, 2, given_up, 1000);
+	tickets[3] = harness_history(harness, 2, &page);
+	harness_run(harness, 5);
+	for (uint32_t i = 0; i < 4; i++)
+		harness_expect(harness, tickets[i], ERROR_HISTORY);
+	for (harness->demanded = 1; harness->demanded != 0;
+	     harness->demanded = harness->demanded == 1 ? HISTORY_ANY : 0) {
+		tickets[0] = harness_read(harness, 1, READ_LOCAL, "k", 0, 0);
+		tickets[2] = harness_replay(harness, 1, given_up, 1000);
+		tickets[3] = harness_history(harness, 1, &page);
+		harness_run(harness, 5);
+		assert_int_equal(harness_answer(harness, tickets[0])->read.history, 1);
+		assert_int_equal(harness_answer(harness, tickets[2])->replay.error, ERROR_NONE);
+		assert_int_equal(harness_answer(harness, tickets[2])->replay.history, 1);
+		assert_int_equal(harness_answer(harness, tickets[3])->history.error, ERROR_NONE);
+		assert_int_equal(harness_answer(harness, tickets[3])->history.history, 1);
+	}
+}
+
+static void one_that_waits_is_told_when_its_history_ends(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t ticket;
+
+	lose_the_complete(harness);
+	harness->demanded = 0;
+	ticket = harness_read(harness, 2, READ_AT_LEAST, "k", 1000000, 60000);
+	harness_run(harness, 50);
+	assert_null(harness_answer(harness, ticket));
+	elect_third(harness, true);
+	harness_run(harness, 50);
+	harness_expect(harness, ticket, ERROR_HISTORY);
+}
+
+static bool drop_around_third(struct harness *harness, const struct harness_packet *packet)
+{
+	(void)harness;
+	return packet->to == 3 || packet->from == 3;
+}
+
+/* It knows the row of the new history, and holds what was given up. */
+static void a_replica_that_has_not_cut_yet_keeps_it_to_itself(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t given_up;
+
+	lose_the_first(harness);
+	given_up = harness_status(harness, 1).commit - 1;
+	harness->drop = drop_around_third;
+	elect_third(harness, true);
+	harness_run(harness, 50);
+	assert_true(harness_status(harness, 1).applied > given_up);
+	assert_int_equal(demand(harness, 1, 1, given_up, 50), ERROR_NOT_YET);
+	assert_int_equal(demand(harness, 1, 0, given_up, 50), ERROR_HISTORY);
+	harness->drop = NULL;
+	harness_settle(harness, 2);
+	harness_run(harness, 1000);
+	assert_int_equal(demand(harness, 1, 1, 0, 0), ERROR_NONE);
+}
+
+static void a_replay_from_beyond_the_end_is_refused_by_who_knows_the_end(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t end = harness_status(harness, 0).end;
+	uint64_t ticket;
+
+	harness->demanded = 0;
+	ticket = harness_replay(harness, 0, end + 1, 1000);
+	harness_run(harness, 5);
+	assert_int_equal(harness_answer(harness, ticket)->replay.error, ERROR_BEYOND_END);
+	assert_int_equal(harness_answer(harness, ticket)->replay.next, end);
+	ticket = harness_replay(harness, 1, end + 1, 1000);
+	harness_run(harness, 5);
+	assert_int_equal(harness_answer(harness, ticket)->replay.error, ERROR_NOT_YET);
+	ticket = harness_replay(harness, 0, end, 1000);
+	harness_run(harness, 5);
+	assert_int_equal(harness_answer(harness, ticket)->replay.error, ERROR_NONE);
+	harness->demanded = HISTORY_ANY;
+	ticket = harness_replay(harness, 1, end + 1, 1000);
+	harness_run(harness, 5);
+	assert_int_equal(harness_answer(harness, ticket)->replay.error, ERROR_NONE);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, three_nodes, free_harness)
 
 int main(void)
@@ -170,6 +312,11 @@ int main(void)
 		CASE(a_stopped_one_goes_on_when_it_is_raised),
 		CASE(a_restart_keeps_the_new_history),
 		CASE(answers_bear_the_history),
+		CASE(a_position_is_answered_by_its_own_history_only),
+		CASE(every_question_of_an_offset_has_its_history),
+		CASE(one_that_waits_is_told_when_its_history_ends),
+		CASE(a_replica_that_has_not_cut_yet_keeps_it_to_itself),
+		CASE(a_replay_from_beyond_the_end_is_refused_by_who_knows_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

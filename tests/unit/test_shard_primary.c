@@ -466,6 +466,33 @@ static void a_planned_hand_over_is_short(void **state)
 	harness_expect(harness, ticket, ERROR_NONE);
 }
 
+static void a_view_that_is_filled_tells_how_far_it_is(void **state)
+{
+	struct harness *harness = *state;
+	const struct read_done *done;
+	uint64_t ticket = 0;
+
+	for (uint32_t i = 0; i < 20; i++)
+		ticket = harness_append(harness, 0, ++harness->number, "k", 1000, NULL);
+	harness_run(harness, 100);
+	harness_expect(harness, ticket, ERROR_NONE);
+	harness_define_view(harness);
+	while (harness_status(harness, 0).applied == harness_answer(harness, ticket)->append.base_offset + 1000)
+		harness_run(harness, 1);
+	harness_turn(harness, 0);
+	ticket = harness_view_read(harness, 0, READ_LOCAL, "k", 0, 0);
+	harness_turn(harness, 0);
+	harness_run(harness, 1);
+	done = &harness_answer(harness, ticket)->read;
+	assert_int_equal(done->error, ERROR_NOT_READY);
+	assert_true(done->changed_at > 0);
+	assert_true(done->changed_at < done->applied);
+	harness_run(harness, 100);
+	ticket = harness_view_read(harness, 0, READ_LOCAL, "k", 0, 0);
+	harness_run(harness, 1);
+	assert_int_not_equal(harness_answer(harness, ticket)->read.error, ERROR_NOT_READY);
+}
+
 static void a_sealed_primary_stays_sealed_until_the_version_changes(void **state)
 {
 	struct harness *harness = *state;
@@ -546,6 +573,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(foreign_acknowledgements_do_not_count),
+		CASE(a_view_that_is_filled_tells_how_far_it_is),
 		CASE(an_end_told_when_joining_is_no_acknowledgement),
 		CASE(a_restarted_replica_counts_for_nothing_yet),
 		CASE(the_maximal_isr_commits),

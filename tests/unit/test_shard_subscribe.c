@@ -318,7 +318,13 @@ static void refusals_say_why(void **state)
 	seen = subscribe(harness, 0, &(struct wish){.generation = 2, .credit = PLENTY, .history = 1});
 	harness_run(harness, 2);
 	assert_int_equal(seen->error, ERROR_HISTORY);
-	seen = subscribe(harness, 0, &(struct wish){.generation = 3, .credit = PLENTY, .history = 3});
+	seen = subscribe(harness, 0, &(struct wish){.generation = 3, .credit = PLENTY, .history = 0});
+	harness_run(harness, 2);
+	assert_int_equal(seen->error, ERROR_HISTORY); /* the first one is one, too */
+	seen = subscribe(harness, 0, &(struct wish){.generation = 4, .credit = PLENTY, .history = HISTORY_ANY});
+	harness_run(harness, 2);
+	assert_int_equal(seen->error, ERROR_NONE);
+	seen = subscribe(harness, 0, &(struct wish){.generation = 5, .credit = PLENTY, .history = 3});
 	harness_run(harness, 2);
 	assert_int_equal(seen->error, ERROR_NOT_PRIMARY); /* somebody else must know more */
 	give_credit(harness, 0, 9, PLENTY);

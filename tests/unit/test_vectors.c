@@ -113,6 +113,7 @@ static void cursors_and_positions_are_read(void **state)
 		struct position position;
 		assert_int_equal(position_parse(vector_text(vector, "text"), &position), 0);
 		assert_true(position.offset == number_of(vector, "offset"));
+		assert_true(position.history == number_of(vector, "history"));
 	}
 	json_array_foreach(section_of(state, "cursor"), i, vector)
 	{
@@ -123,7 +124,7 @@ static void cursors_and_positions_are_read(void **state)
 		assert_int_equal(json_array_size(next), PARTITION_COUNT);
 		for (size_t p = 0; p < PARTITION_COUNT; p++) {
 			char text[POSITION_TEXT_BYTES];
-			position_format((struct position){0, cursor.next[p]}, text);
+			position_format((struct position){0, HISTORY_ANY, cursor.next[p]}, text);
 			assert_string_equal(text + 2, json_string_value(json_array_get(next, p)));
 			assert_int_equal(cursor.history[p], json_integer_value(json_array_get(history, p)));
 		}

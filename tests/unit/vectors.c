@@ -128,14 +128,16 @@ static json_t *vectors_sequence(void)
 
 static json_t *vectors_position(void)
 {
-	static const struct position samples[] = {{0, 0}, {17, 4711}, {270, UINT64_MAX}};
+	static const struct position samples[] = {
+		{0, 0, 0}, {17, 2, 4711}, {17, HISTORY_ANY, 4711}, {270, HISTORY_ANY - 1, UINT64_MAX}};
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
 		char text[POSITION_TEXT_BYTES];
 		position_format(samples[i], text);
-		json_array_append_new(list, json_pack("{s:i, s:o, s:s}", "partition", (int)samples[i].partition,
-						      "offset", json_u64(samples[i].offset), "text", text));
+		json_array_append_new(list, json_pack("{s:i, s:o, s:o, s:s}", "partition", (int)samples[i].partition,
+						      "history", json_u64(samples[i].history), "offset",
+						      json_u64(samples[i].offset), "text", text));
 	}
 	return list;
 }
@@ -185,7 +187,7 @@ static json_t *vectors_cursor(void)
 	for (size_t p = 0; p < PARTITION_COUNT; p++)
 		cursor.next[p] = 1000 + p * p % 100;
 	for (size_t p = 0; p < PARTITION_COUNT; p++)
-		cursor.history[p] = p == 17 ? 300 : 1;
+		cursor.history[p] = p == 17 ? 300 : p == 18 ? HISTORY_ANY : 1;
 	cursor.next[0] = 0;
 	cursor.next[270] = UINT64_MAX;
 	add_cursor(list, &cursor);

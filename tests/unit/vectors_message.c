@@ -120,6 +120,7 @@ static void set_read(json_t *fields, struct reader *in)
 	set_int(fields, "view_id", item.view_id);
 	set_int(fields, "stream_id", item.stream_id);
 	set_u64(fields, "at_least", item.at_least);
+	set_u64(fields, "history", item.history);
 	set_int(fields, "wait_ms", item.wait_ms);
 	set_hex(fields, "key", item.key);
 	set_hex(fields, "partition_key", item.partition_key);
@@ -135,6 +136,7 @@ static void set_read_done(json_t *fields, struct reader *in)
 	set_u64(fields, "ticket", done.ticket);
 	set_int(fields, "error", done.error);
 	set_u64(fields, "applied", done.applied);
+	set_u64(fields, "history", done.history);
 	set_u64(fields, "changed_at", done.changed_at);
 	set_u64(fields, "version", done.version);
 	set_u64(fields, "changed_us", done.changed_us);
@@ -153,6 +155,7 @@ static void set_replay(json_t *fields, struct reader *in)
 	set_u64(fields, "ticket", replay.ticket);
 	set_int(fields, "partition", replay.partition);
 	set_u64(fields, "from", replay.from);
+	set_u64(fields, "history", replay.history);
 	set_int(fields, "max_bytes", replay.max_bytes);
 }
 
@@ -165,6 +168,7 @@ static void set_replay_data(json_t *fields, struct reader *in)
 	set_u64(fields, "ticket", data.ticket);
 	set_int(fields, "partition", data.partition);
 	set_int(fields, "error", data.error);
+	set_u64(fields, "history", data.history);
 	set_u64(fields, "from", data.from);
 	set_u64(fields, "next", data.next);
 	set_u64(fields, "commit", data.commit);
@@ -181,6 +185,7 @@ static void set_history(json_t *fields, struct reader *in)
 	set_int(fields, "partition", history.partition);
 	set_int(fields, "stream_id", history.stream_id);
 	set_int(fields, "reverse", history.reverse);
+	set_u64(fields, "history", history.history);
 	set_u64(fields, "from", history.from);
 	set_u64(fields, "until", history.until);
 	set_u64(fields, "until_us", history.until_us);
@@ -204,6 +209,7 @@ static void set_history_data(json_t *fields, struct reader *in)
 	set_int(fields, "partition", data.partition);
 	set_int(fields, "error", data.error);
 	set_int(fields, "done", data.done);
+	set_u64(fields, "history", data.history);
 	set_u64(fields, "next", data.next);
 	set_u64(fields, "commit", data.commit);
 	set_int(fields, "count", data.count);
@@ -225,6 +231,7 @@ static void set_scan(json_t *fields, struct reader *in)
 	set_int(fields, "mode", scan.mode);
 	set_int(fields, "view_id", scan.view_id);
 	set_u64(fields, "at_least", scan.at_least);
+	set_u64(fields, "history", scan.history);
 	set_int(fields, "wait_ms", scan.wait_ms);
 	set_int(fields, "limit", scan.limit);
 	set_int(fields, "blocked", scan.blocked);
