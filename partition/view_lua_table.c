@@ -112,7 +112,7 @@ static bool top_is_less(lua_State *L)
 {
 	bool less;
 
-	lua_charge_steps(L, 4);
+	lua_charge_comparisons(L, 4);
 	if (lua_isnil(L, 2))
 		return lua_compare(L, -1, -2, LUA_OPLT) != 0;
 	lua_pushvalue(L, 2);
