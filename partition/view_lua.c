@@ -510,6 +510,7 @@ int view_lua_apply(struct view *view, struct key_entry *entry, const struct view
 	self->old = old == NULL ? SPAN_NULL : view_cell_state(old);
 	lua_pushcfunction(self->state, call_apply);
 	rv = run(self, 1, view->why);
+	view->work += LUA_WORK_OF_CALL + self->steps / LUA_STEPS_PER_WORK;
 	if (rv == 0) {
 		keep = lua_toboolean(self->state, -1) != 0;
 		lua_pop(self->state, 1);

@@ -32,6 +32,8 @@
 #define LUA_HELD_MAX_BYTES (32u * 1024 * 1024)         /* in tables made during one call */
 #define LUA_HARD_MAX_BYTES ((size_t)512 * 1024 * 1024) /* 200,000 steps can make no more */
 #define LUA_STACK_SLOTS 2000                           /* arguments, results and locals of all calls under way */
+#define LUA_STEPS_PER_WORK 25u                         /* in the time in which a rule takes an event: view.work */
+#define LUA_WORK_OF_CALL 20u                           /* before the first step: the text is run anew */
 #define LUA_KEPT_MAX_BYTES (64u * 1024)                /* garbage kept from call to call */
 #define LUA_DEPTH_MAX 32u                              /* tables inside each other in a state */
 
