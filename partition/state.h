@@ -37,7 +37,7 @@ struct state_step {
 int state_apply_group(struct state_step *steps, size_t count);
 
 /* As many of the first steps as *left events are worth, one at least; *left falls by what they took. An event counts as
- * one, and by the steps of the functions that took it (state_work). Gives how many were applied; each has its result. */
+ * one, and by the steps of the functions that took it (state_work). Gives how many were applied; those have results. */
 size_t state_apply_some(struct state_step *steps, size_t count, int64_t *left);
 
 /* What functions have taken so far, beside what any event takes: in events. */

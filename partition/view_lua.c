@@ -78,15 +78,13 @@ static bool count_new(struct view_lua *self, size_t kind, size_t size)
 	return true;
 }
 
-/* Lua's stack has the size that it was given. Where a call wants more, Lua makes another one, by growing the block or by
- * giving it up for the last one made, as the release has it. */
-static void note_stack(struct view_lua *self, const void *block, void *moved)
+/* Lua's stack has the size that it was given. Where a call wants more, Lua makes another one: it has the block grown or
+ * gives it up for the last one made, as the release has it. */
+static void note_stack(struct view_lua *self, void *stack)
 {
-	if (self->sizing && moved != NULL)
-		self->stack = moved;
-	if (!self->counting || block == NULL || block != self->stack)
+	self->stack = stack;
+	if (!self->counting)
 		return;
-	self->stack = moved != NULL ? moved : self->newest;
 	self->stack_moved = true;
 	go_over(self, LUA_OVER_DEPTH);
 }
@@ -98,7 +96,8 @@ static void release(struct view_lua *self, void *block, size_t size)
 	self->used -= size;
 	if (self->counting && size > SMALL_PART_BYTES)
 		self->held -= (int64_t)size;
-	note_stack(self, block, NULL);
+	if (block == self->stack)
+		note_stack(self, self->newest);
 	free(block);
 }
 
@@ -106,6 +105,7 @@ static void *allocate(void *data, void *block, size_t old_size, size_t size)
 {
 	struct view_lua *self = data;
 	size_t held = block == NULL ? 0 : old_size;
+	bool is_stack = self->sizing || (block != NULL && block == self->stack);
 	void *moved;
 
 	if (size == 0) {
@@ -124,7 +124,8 @@ static void *allocate(void *data, void *block, size_t old_size, size_t size)
 	self->used += size - held;
 	if (block == NULL)
 		self->newest = moved;
-	note_stack(self, block, moved);
+	if (is_stack)
+		note_stack(self, moved);
 	return moved;
 }
 
