@@ -360,6 +360,9 @@ struct view_progress {
 	uint32_t unanswered;     /* shards that did not answer */
 	uint64_t entries;        /* of what answers */
 	uint64_t blocked;        /* keys of what answers */
+	uint64_t missing;        /* events that changed nothing, by why; of what answers */
+	uint64_t unreadable;
+	uint64_t refused;
 };
 int view_progress_get(struct cli *cli, const struct cluster_map *map, const struct map_view *view,
 		      struct view_progress *progress);

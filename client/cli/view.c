@@ -140,19 +140,25 @@ static void view_columns(struct table *table, bool whole)
 	table_column(table, "answering_older", CELL_NUMBER);
 	table_column(table, "entries", CELL_WIDE);
 	table_column(table, "blocked", CELL_WIDE);
-	if (whole)
-		table_column(table, "definition", CELL_JSON);
+	if (!whole) {
+		table_column(table, "not_applied", CELL_WIDE);
+		return;
+	}
+	table_column(table, "missing", CELL_WIDE);
+	table_column(table, "unreadable", CELL_WIDE);
+	table_column(table, "refused", CELL_WIDE);
+	table_column(table, "definition", CELL_JSON);
 }
 
 static void progress_cells(struct cli *cli, struct table *table, const struct cluster_map *map,
-			   const struct map_view *view)
+			   const struct map_view *view, bool whole)
 {
 	struct view_progress progress;
 
 	if (view_progress_get(cli, map, view, &progress) != 0 || progress.unanswered > 0) {
 		(void)cli_refuse(ERROR_TIMEOUT, "see evgrid node ls", "not every shard said how far view %s is",
 				 view->name);
-		for (int i = 0; i < 5; i++)
+		for (int i = 0; i < (whole ? 8 : 6); i++)
 			table_cell_none(table);
 		return;
 	}
@@ -161,6 +167,13 @@ static void progress_cells(struct cli *cli, struct table *table, const struct cl
 	table_cell(table, "%u", progress.older);
 	table_cell(table, "%" PRIu64, progress.entries);
 	table_cell(table, "%" PRIu64, progress.blocked);
+	if (!whole) {
+		table_cell(table, "%" PRIu64, progress.missing + progress.unreadable + progress.refused);
+		return;
+	}
+	table_cell(table, "%" PRIu64, progress.missing);
+	table_cell(table, "%" PRIu64, progress.unreadable);
+	table_cell(table, "%" PRIu64, progress.refused);
 }
 
 static void view_row(struct cli *cli, struct table *table, const struct cluster_map *map, uint32_t index, bool whole)
@@ -172,7 +185,7 @@ static void view_row(struct cli *cli, struct table *table, const struct cluster_
 	table_cell(table, "%u", view->id);
 	table_cell(table, "%u", view->version);
 	table_cell(table, "%" PRIu64, view->changed_at);
-	progress_cells(cli, table, map, view);
+	progress_cells(cli, table, map, view, whole);
 	if (whole && json_from_msgpack(view->definition, &definition) == 0)
 		table_cell(table, "%.*s", (int)definition.size, (const char *)definition.data);
 	else if (whole)
