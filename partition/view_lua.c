@@ -15,6 +15,8 @@
 #define LONG_STRING_BYTES 128u /* a string object of this size is never shared, and so is made anew each time */
 #define SMALL_PART_BYTES 64u   /* of a table: four values; Lua keeps notes of calls in blocks like these */
 #define STEP_TEXT_BYTES 4096u  /* that a step's price lets it look at */
+#define NAME_BYTES 24u         /* of a table, with its value */
+#define STEP_NAMES 256u        /* of one table, which may be laid out anew, or be all in one place */
 #define STEP_ZEROS 32u         /* the same of zero bytes: texts are compared from one to the next */
 #define BUFFER_KEPT_BYTES 65536u
 
@@ -35,10 +37,10 @@ static bool within(struct view_lua *self, uint64_t bytes)
 	return self->over == LUA_WITHIN;
 }
 
-/* What an instruction may cost where texts as long as those of this call are at hand. */
+/* What an instruction may cost where texts as long and tables as large as those of this call are at hand. */
 static uint64_t step_price(const struct view_lua *self)
 {
-	return 1 + self->longest / STEP_TEXT_BYTES + self->zeros / STEP_ZEROS;
+	return 1 + self->longest / STEP_TEXT_BYTES + self->zeros / STEP_ZEROS + self->names / STEP_NAMES;
 }
 
 static void count_steps(lua_State *L, lua_Debug *debug)
@@ -47,16 +49,33 @@ static void count_steps(lua_State *L, lua_Debug *debug)
 	lua_charge_steps(L, lua_self(L)->hook_steps * step_price(lua_self(L)));
 }
 
+/* Dear steps are looked at more often. */
+static void note_price(struct view_lua *self)
+{
+	if (self->counting && self->hook_steps == HOOK_STEPS && step_price(self) > HOOK_STEPS / HOOK_STEPS_DEAR) {
+		self->hook_steps = HOOK_STEPS_DEAR;
+		lua_sethook(self->state, count_steps, LUA_MASKCOUNT, HOOK_STEPS_DEAR);
+	}
+}
+
 static void note_text(struct view_lua *self, uint64_t size, uint64_t zeros)
 {
 	if (size > LONG_STRING_BYTES && size > self->longest)
 		self->longest = size;
 	if (zeros > self->zeros)
 		self->zeros = zeros;
-	if (self->counting && self->hook_steps == HOOK_STEPS && step_price(self) > HOOK_STEPS / HOOK_STEPS_DEAR) {
-		self->hook_steps = HOOK_STEPS_DEAR;
-		lua_sethook(self->state, count_steps, LUA_MASKCOUNT, HOOK_STEPS_DEAR);
-	}
+	note_price(self);
+}
+
+static bool count_part(struct view_lua *self, size_t size)
+{
+	self->held += (int64_t)size;
+	if (self->held > LUA_HELD_MAX_BYTES)
+		go_over(self, LUA_OVER_HELD);
+	if (!self->listing && size / NAME_BYTES > self->names)
+		self->names = size / NAME_BYTES;
+	note_price(self);
+	return self->over == LUA_WITHIN;
 }
 
 /* A new block, of an object whose kind stands in place of an old size, or of no kind: a part of a table. Tables and
@@ -69,13 +88,7 @@ static bool count_new(struct view_lua *self, size_t kind, size_t size)
 		return true;
 	if (kind == LUA_TTABLE || kind == LUA_TFUNCTION || (kind == LUA_TSTRING && size > LONG_STRING_BYTES))
 		return within(self, size);
-	if (kind == 0 && size > SMALL_PART_BYTES) {
-		self->held += (int64_t)size;
-		if (self->held > LUA_HELD_MAX_BYTES)
-			go_over(self, LUA_OVER_HELD);
-		return self->over == LUA_WITHIN;
-	}
-	return true;
+	return kind != 0 || size <= SMALL_PART_BYTES || count_part(self, size);
 }
 
 /* Lua's stack has the size that it was given. Where a call wants more, Lua makes another one: it has the block grown or
@@ -187,6 +200,16 @@ int lua_fail_memory(lua_State *L)
 	return luaL_error(L, "out of memory");
 }
 
+void lua_push_list(lua_State *L, lua_Integer count)
+{
+	struct view_lua *self = lua_self(L);
+
+	lua_charge_memory(L, (uint64_t)count * LUA_VALUE_BYTES);
+	self->listing = true;
+	lua_createtable(L, (int)count, 0);
+	self->listing = false;
+}
+
 static uint64_t count_zeros(struct span text)
 {
 	const uint8_t *at = text.data;
@@ -220,6 +243,8 @@ static void begin_budget(struct view_lua *self)
 	self->steps = 0;
 	self->made = 0;
 	self->held = 0;
+	self->names = 0;
+	self->listing = false;
 	self->over = LUA_WITHIN;
 	self->key_count = 0;
 	self->hook_steps = HOOK_STEPS;

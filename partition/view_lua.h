@@ -11,13 +11,15 @@
  *    the sizes of the values made during the call: never what the allocator gave, which depends on what went before.
  *    Beyond either the call ends and the key is blocked; nothing a script can call catches that.
  * 5. A step is bounded. One instruction moves no more values than the stack has, LUA_STACK_SLOTS from the first call
- *    to the last. One comparison goes through two texts: so where long ones are at hand each step counts for more, by
- *    the longest one, and by the zero bytes of one, since `<` begins anew behind each of them.
+ *    to the last. One comparison goes through two texts, and one access may go through a table, whose keys may all lie
+ *    in one place or be laid out anew: so where long texts or large tables are at hand each step counts for more, by
+ *    the longest one, by the zero bytes of one (`<` begins anew behind each of them), and by the room for keys of one.
  * 6. What tables hold is made a value or two by a step, which is far below LUA_HELD_MAX_BYTES; or by many at once
- *    ({...}, {f()}, {nil, nil, ...}), which that bounds. It counts what new parts of tables take. How large those are
- *    follows from what was put into a table, but where keys were taken out meanwhile: then from hashes too, whose seed
- *    is each process's own. Hence a limit that nothing else can come near.
- * 7. LUA_HARD_MAX_BYTES is beyond all of it. Memory that the system does not give is no error of a view.
+ *    ({...}, {f()}, {nil, nil, ...}), which that bounds. It counts what new parts of tables take.
+ * 7. How much room the parts of a table have at most follows from how many keys it has held at once. One that mixes a
+ *    list with other keys, and loses some and gets others in the same call, is an exception: when its list is laid out
+ *    anew may depend on hashes, whose seed is each process's own, and so may be a doubling sooner or later.
+ * 8. LUA_HARD_MAX_BYTES is beyond all of it. Memory that the system does not give is no error of a view.
  *
  * Values: nil is `null` inside arrays and maps, binaries are strings, a string that is no UTF-8 becomes a binary; an
  * integer above 2^63 - 1 and extension types cannot be read. A table whose keys are exactly 1 to n is an array; an

@@ -39,6 +39,8 @@ struct view_lua {
 	uint64_t steps;
 	uint64_t made;
 	int64_t held;        /* in parts of tables */
+	bool listing;        /* a list is being made, of values without names */
+	uint64_t names;      /* that the largest table of this call has room for */
 	uint32_t hook_steps; /* instructions from look to look at the budget */
 	bool zeros_seen;     /* in some text of this call */
 	uint64_t longest;    /* text of this call, without short ones */
@@ -62,6 +64,8 @@ static inline struct view_lua *lua_self(lua_State *L)
 void lua_charge_steps(lua_State *L, uint64_t steps);
 void lua_charge_comparisons(lua_State *L, uint64_t count); /* of values that may be texts */
 void lua_charge_memory(lua_State *L, uint64_t bytes);
+/* Pushes a table with room for a list. Charged. */
+void lua_push_list(lua_State *L, lua_Integer count);
 /* For a buffer that could not grow; does not return. */
 int lua_fail_memory(lua_State *L);
 

@@ -197,8 +197,7 @@ static int library_pairs(lua_State *L)
 	self->key_count += count;
 	lua_sort_keys(self, self->key_count - count);
 	self->key_count -= count;
-	lua_charge_memory(L, (uint64_t)count * LUA_VALUE_BYTES);
-	lua_createtable(L, (int)count, 0);
+	lua_push_list(L, count);
 	for (uint32_t i = 0; i < count; i++) {
 		lua_key_push(L, &self->keys[self->key_count + i]);
 		lua_rawseti(L, -2, (lua_Integer)i + 1);

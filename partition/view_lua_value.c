@@ -14,8 +14,7 @@ static void decode_array(lua_State *L, struct reader *in)
 {
 	uint32_t count = msgpack_read_array(in);
 
-	lua_charge_memory(L, (uint64_t)count * LUA_VALUE_BYTES);
-	lua_createtable(L, (int)count, 0);
+	lua_push_list(L, count);
 	for (uint32_t i = 0; i < count && !in->failed; i++) {
 		lua_decode(L, in);
 		lua_rawseti(L, -2, (lua_Integer)i + 1);

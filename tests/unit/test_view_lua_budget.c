@@ -58,10 +58,10 @@ static void test_what_tables_hold_is_bounded(void **data)
 	      NULL, DEPTH);
 	snprintf(body, sizeof body,
 		 "local function many(n) if n > 0 then return %s, many(n - 1) end end\n"
-		 "local k = {}; for i = 1, 1e9 do k[i] = {many(5)} end",
+		 "local k = {}; for i = 1, 1e9 do k[i] = {many(1)} end",
 		 nils);
 	fails(body, NULL, HELD);
-	gives("local t = {}; for i = 1, 30000 do t[i] = i end; for i = 1, 5000 do t['k' .. i] = i end;"
+	gives("local t = {}; for i = 1, 30000 do t[i] = i end; for i = 1, 500 do t['k' .. i] = i end;"
 	      "return {n = #t}",
 	      NULL, "{'n': 30000}");
 }
@@ -117,6 +117,21 @@ static void test_zero_bytes_that_were_read_count_too(void **data)
 	buffer_deinit(&payload);
 	views_event(v, ORDER, "T", "l", NULL, "{'s': 'x'}");
 	views_state(v, 1, "l", "{}");
+}
+
+/* Keys that all fall into one place, and a full table that loses one key and gets another: each access goes through
+ * all of it. */
+static void test_large_tables_make_steps_dear(void **data)
+{
+	(void)data;
+	gives("local t = {}; for i = 1, 1000 do t['k' .. i] = i end; local n = 0; for k in pairs(t) do n = n + 1 end;"
+	      "return {n = n}",
+	      NULL, "{'n': 1000}");
+	gives("local t = {}; for i = 1, 30000 do t[i] = i end; return {n = t[30000]}", NULL, "{'n': 30000}");
+	fails("local t = {}; for i = 1, 20000 do t[i * 65535] = i end; return {}", NULL, STEPS);
+	fails("local t = {}; for i = 1, 4096 do t['k' .. i] = i end;"
+	      "for i = 1, 10000 do t.k1 = nil; t.a = 1; t.a = nil; t.k1 = 1 end; return {}",
+	      NULL, STEPS);
 }
 
 static void put_map_of_numbers(struct buffer *payload, uint32_t count, uint64_t factor)
@@ -190,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_what_tables_hold_is_bounded),
 		cmocka_unit_test(test_long_texts_make_steps_dear),
 		cmocka_unit_test_setup_teardown(test_zero_bytes_that_were_read_count_too, views_setup, views_teardown),
+		cmocka_unit_test(test_large_tables_make_steps_dear),
 		cmocka_unit_test(test_numbers_as_names_cost_the_more_the_more_there_are),
 		cmocka_unit_test(test_recursion_is_bounded),
 		cmocka_unit_test_setup_teardown(test_a_budget_is_each_calls_own, views_setup, views_teardown),
