@@ -178,6 +178,32 @@ static void test_recursion_is_bounded(void **data)
 	fails("return {x = table.unpack({}, 1, 1000)}", NULL, "line:2: more than 200 values to unpack");
 }
 
+/* A stack that grew is not kept: the next call finds the one that every process has. */
+static void test_the_depth_does_not_depend_on_calls_before(void **data)
+{
+	static const struct {
+		const char *key;
+		unsigned n;
+		bool blocked;
+	} calls[] = {{"a", 992, false}, {"b", 5000, true}, {"c", 992, false}, {"d", 993, true}, {"e", 992, false}};
+	struct views *v = *data;
+
+	define_text(v, 1,
+		    "function apply(event, state)\n"
+		    "local function f(n) return n == 0 and 0 or 1 + f(n - 1) end\n"
+		    "return {n = f(event.data.n)} end");
+	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+		char json[32];
+
+		snprintf(json, sizeof json, "{'n': %u}", calls[i].n);
+		views_event(v, ORDER, "T", calls[i].key, NULL, json);
+		if (calls[i].blocked)
+			views_blocked(v, 1, calls[i].key, DEPTH);
+		else
+			views_state(v, 1, calls[i].key, json);
+	}
+}
+
 /* What went before does not count: the same call ends in the same way after many others. */
 static void test_a_budget_is_each_calls_own(void **data)
 {
@@ -208,6 +234,8 @@ int main(void)
 		cmocka_unit_test(test_large_tables_make_steps_dear),
 		cmocka_unit_test(test_numbers_as_names_cost_the_more_the_more_there_are),
 		cmocka_unit_test(test_recursion_is_bounded),
+		cmocka_unit_test_setup_teardown(test_the_depth_does_not_depend_on_calls_before, views_setup,
+						views_teardown),
 		cmocka_unit_test_setup_teardown(test_a_budget_is_each_calls_own, views_setup, views_teardown),
 	};
 
