@@ -97,6 +97,9 @@ static void take_item(struct inquiry *inquiry, const struct progress_item *item)
 		return;
 	progress->entries += item->entries;
 	progress->blocked += item->blocked;
+	progress->missing += item->missing;
+	progress->unreadable += item->unreadable;
+	progress->refused += item->refused;
 	progress->answering += item->version == inquiry->version;
 	progress->answering_older += item->version != inquiry->version;
 }

@@ -578,6 +578,9 @@ typedef struct evg_view_progress {
 	uint32_t answering_older; /* with the version before */
 	uint64_t entries;         /* of what answers */
 	uint64_t blocked;         /* keys of what answers */
+	uint64_t missing;         /* events that changed nothing for want of an entry, of what answers */
+	uint64_t unreadable;      /* the same: the payload cannot be read */
+	uint64_t refused;         /* the same: no number, out of range, or the state too large */
 	uint32_t shards_silent;   /* that did not answer in time: the figures lack theirs */
 } evg_view_progress;
 

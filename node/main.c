@@ -1,6 +1,8 @@
 /* evgridd: the command line. Main thread. */
 #include "node/node.h"
 #include "node/options.h"
+#include "partition/view_engine.h"
+#include "partition/view_plan.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -42,6 +44,13 @@ static int run(const struct config *config, const struct node_options *options)
 	if (options->action == ACTION_PRINT) {
 		config_print(config, stdout);
 		return NODE_EXIT_DONE;
+	}
+	if (view_engine_check() != 0) {
+		fprintf(stderr,
+			"evgridd: this machine's Lua gives other results than views' engine %u does [BAD_CONFIG]; "
+			"install Lua 5.4 of Debian 12 or 13\n",
+			VIEW_ENGINE);
+		return NODE_EXIT_FAULT;
 	}
 	return (int)node_run(&config->values, options->ports_file);
 }

@@ -6,13 +6,14 @@
  * 2. As of a time: the key's events before its first one with a later ingest time: a prefix, whatever the clocks did.
  * 3. A point before the key's first event is BEFORE_FIRST, with that event's offset and time: never a false "not
  *    found".
- * 4. It costs the key's events, a slice in each turn. */
+ * 4. It costs the key's events, and what a function takes for them, a slice in each turn. */
 #include <assert.h>
 
 #include "partition/history_job.h"
 #include "partition/read.h"
 
 #define FOLD_COST 256u /* bytes that one more event counts beside what was read for it */
+#define WORK_COST 128u /* the same of a function's work (state_work) */
 
 void as_of_fail(struct shard *shard, const struct history_job *job, enum error error)
 {
@@ -59,6 +60,7 @@ static bool take(struct shard *shard, struct history_job *job, const struct stat
 		 int *error)
 {
 	bool later = by_time(job) ? event->ingest_us > job->read.at_least : event->offset > job->read.at_least;
+	uint64_t work = state_fold_work(job->fold);
 	struct view_entry entry;
 
 	if (!state_fold_takes(job->fold, &event->event))
@@ -72,6 +74,7 @@ static bool take(struct shard *shard, struct history_job *job, const struct stat
 	}
 	job->folded++;
 	*error = state_fold_apply(job->fold, state, &event->event, event->offset, event->ingest_us);
+	shard->history_left -= (int64_t)(WORK_COST * (state_fold_work(job->fold) - work));
 	if (*error == ERROR_BLOCKED) {
 		job->changed_us = event->ingest_us;
 		*error = 0;

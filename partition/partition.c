@@ -279,11 +279,16 @@ void partition_advance(struct partition *partition)
 		gather(partition);
 }
 
+/* What is left of the group waits in its logs. */
 void partition_apply_group(struct shard *shard)
 {
+	size_t done = 0;
+
+	for (uint32_t i = 0; i < shard->step_count; i++)
+		shard->apply_left += shard->steps[i].batch->record_count;
 	if (shard->step_count > 0)
-		(void)state_apply_group(shard->steps, shard->step_count);
-	for (uint32_t i = 0; i < shard->step_count; i++) {
+		done = state_apply_some(shard->steps, shard->step_count, &shard->apply_left);
+	for (uint32_t i = 0; i < done; i++) {
 		const struct batch *batch = shard->steps[i].batch;
 
 		if (shard->steps[i].result != 0)
@@ -302,6 +307,7 @@ static void apply_committed(struct partition *partition)
 	uint32_t owner = ticket_owner(TICKET_APPLY, partition->id, 0);
 	enum fetch_result result = FETCH_READY;
 	struct batch batch;
+	uint64_t work;
 
 	while (state_applied(partition->state) < partition->log.commit && shard->apply_left > 0) {
 		result = fetch_batch(shard, &partition->apply, owner, &partition->log, state_applied(partition->state),
@@ -309,11 +315,12 @@ static void apply_committed(struct partition *partition)
 		if (result != FETCH_READY)
 			break;
 		assert(batch.base_offset == state_applied(partition->state));
-		shard->apply_left -= batch.record_count;
+		work = state_work(partition->state);
 		if (state_apply(partition->state, &batch) != 0) {
 			partition_stop(partition, SHARD_EVENT_STATE_FAILED, batch.base_offset, SHARD_READER_APPLY);
 			return;
 		}
+		shard->apply_left -= (int64_t)(batch.record_count + state_work(partition->state) - work);
 		digest_note(partition, batch.base_offset);
 	}
 	if (result == FETCH_BROKEN)
@@ -329,6 +336,7 @@ static void fill_views(struct partition *partition)
 	enum fetch_result result = FETCH_READY;
 	struct batch batch;
 	uint64_t from = 0;
+	uint64_t work;
 
 	while (partition->role != PARTITION_STARTING && state_wants_fill(partition->state, &from) &&
 	       from < state_applied(partition->state)) {
@@ -339,11 +347,12 @@ static void fill_views(struct partition *partition)
 		result = fetch_batch(shard, &partition->fill, owner, &partition->log, from, &batch);
 		if (result != FETCH_READY)
 			break;
-		shard->fill_left -= batch.record_count;
+		work = state_work(partition->state);
 		if (state_fill(partition->state, &batch) != 0) {
 			partition_stop(partition, SHARD_EVENT_STATE_FAILED, batch.base_offset, SHARD_READER_FILL);
 			return;
 		}
+		shard->fill_left -= (int64_t)(batch.record_count + state_work(partition->state) - work);
 	}
 	if (result == FETCH_BROKEN)
 		partition_stop(partition, SHARD_EVENT_QUARANTINED, from, SHARD_READER_FILL);

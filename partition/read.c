@@ -315,6 +315,9 @@ static uint16_t add_progress(struct partition *partition, uint32_t view_id, stru
 			.applied = state_applied(partition->state),
 			.entries = view.entries,
 			.blocked = view.blocked,
+			.missing = view.missing,
+			.unreadable = view.unreadable,
+			.refused = view.refused,
 		};
 
 		if (view.id != view_id)

@@ -15,7 +15,7 @@
 #define REPLAYS_MAX 64u          /* replays that wait for the disk */
 #define INBOX_MAX_BYTES (8u * TURN_MAX_BYTES)
 #define INBOX_MAX_MESSAGES 65536u
-#define APPLY_TURN_RECORDS 4096u /* applied in one turn: about a millisecond */
+#define APPLY_TURN_RECORDS 4096u /* applied in one turn, functions' work included: about a millisecond */
 #define APPLY_STEPS_MAX 4096u    /* batches in one group */
 #define FILL_TURN_RECORDS 2048u
 #define AUDIT_TURN_RECORDS 1024u

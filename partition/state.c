@@ -98,21 +98,41 @@ static void group_add(struct window *window, struct state *state, const struct b
 	state->failure = -rv;
 }
 
-int state_apply_group(struct state_step *steps, size_t count)
+/* Where events take long, the work of each batch is known before the next one begins. */
+size_t state_apply_some(struct state_step *steps, size_t count, int64_t *left)
 {
 	struct window window;
-	int rv = 0;
+	int64_t records = 0;
+	size_t done = 0;
 
 	window_begin(&window, WINDOW_VIEWS, take_committed);
-	for (size_t i = 0; i < count; i++)
-		group_add(&window, steps[i].state, steps[i].batch);
-	window_flush(&window);
-	for (size_t i = 0; i < count; i++) {
-		steps[i].result = steps[i].state->failure;
-		if (rv == 0)
-			rv = steps[i].result;
+	while (done < count && (done == 0 || *left > records + (int64_t)window.work)) {
+		group_add(&window, steps[done].state, steps[done].batch);
+		if (steps[done].state->dear)
+			window_flush(&window);
+		records += steps[done++].batch->record_count;
 	}
+	window_flush(&window);
+	*left -= records + (int64_t)window.work;
+	for (size_t i = 0; i < done; i++)
+		steps[i].result = steps[i].state->failure;
+	return done;
+}
+
+int state_apply_group(struct state_step *steps, size_t count)
+{
+	int64_t left = INT64_MAX;
+	int rv = 0;
+
+	(void)state_apply_some(steps, count, &left);
+	for (size_t i = 0; i < count && rv == 0; i++)
+		rv = steps[i].result;
 	return rv;
+}
+
+uint64_t state_work(const struct state *state)
+{
+	return state->work;
 }
 
 int state_apply(struct state *state, const struct batch *batch)

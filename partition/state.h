@@ -36,6 +36,13 @@ struct state_step {
 };
 int state_apply_group(struct state_step *steps, size_t count);
 
+/* As many of the first steps as *left events are worth, one at least; *left falls by what they took. An event counts as
+ * one, and by the steps of the functions that took it (state_work). Gives how many were applied; those have results. */
+size_t state_apply_some(struct state_step *steps, size_t count, int64_t *left);
+
+/* What functions have taken so far, beside what any event takes: in events. */
+uint64_t state_work(const struct state *state);
+
 uint64_t state_applied(const struct state *state);
 
 /* The sum of XXH3-64 over all entries of active views (key, MessagePack state), producers and key versions. Depends

@@ -137,6 +137,11 @@ int state_fold_apply(struct state_fold *fold, const struct state *state, const s
 	return rv == VIEW_FAULT ? 0 : rv;
 }
 
+uint64_t state_fold_work(const struct state_fold *fold)
+{
+	return fold->view->work;
+}
+
 int state_fold_get(const struct state_fold *fold, struct view_entry *entry)
 {
 	const struct view_cell *cell = view_cell_find(fold->entry, fold->view->generation);

@@ -26,6 +26,8 @@ bool state_fold_takes(const struct state_fold *fold, const struct event *event);
 int state_fold_apply(struct state_fold *fold, const struct state *state, const struct event *event, uint64_t offset,
 		     uint64_t ingest_time_us);
 
+uint64_t state_fold_work(const struct state_fold *fold); /* as state_work */
+
 /* The entry as it is now; key_version counts what was folded. 0, ERROR_NOT_FOUND: there is none, or ERROR_BLOCKED. */
 int state_fold_get(const struct state_fold *fold, struct view_entry *entry);
 

@@ -11,6 +11,7 @@
 
 #define WINDOW_LAG 4u /* events between asking for memory and reading it: their work hides what a miss takes */
 #define WINDOW_EVENTS 16u
+#define DEAR_WORK 64u        /* of one event: more than a look ahead is worth */
 #define WINDOW_OWN_MAX 4u    /* views with keys of their own that are looked ahead for */
 #define STATE_SWEEP_KEYS 16u /* keys rid of dead cells with each batch */
 #define STATE_SCRATCH_KEPT_BYTES 65536u
@@ -36,6 +37,8 @@ struct tail_definition { /* a control record of the tail */
 struct state {
 	uint16_t partition;
 	int failure;       /* 0, or negative and final */
+	bool dear;         /* the last event took a function long */
+	uint64_t work;     /* of functions so far (state_work) */
 	uint64_t applied;  /* everything before it */
 	uint64_t queued;   /* applied, and what the running group has in its window */
 	uint64_t controls; /* control records applied */
@@ -92,6 +95,7 @@ struct window {
 	uint32_t entries_asked;
 	uint32_t cells_asked;
 	uint32_t taken;
+	uint64_t work; /* of functions, by what was taken */
 	struct window_event events[WINDOW_EVENTS];
 };
 

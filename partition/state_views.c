@@ -72,13 +72,22 @@ void state_release_entry(struct state *state, struct key_entry *entry)
 
 /* --- taking ------------------------------------------------------------------------------------------------------- */
 
+static int apply(struct state *state, struct view *view, struct key_entry *entry, const struct view_event *event)
+{
+	uint64_t before = view->work;
+	int rv = view_apply(view, entry, event, &state->scratch);
+
+	state->work += view->work - before;
+	return rv;
+}
+
 static int take(struct state *state, struct view *view, struct key_entry *entry, const struct view_event *event)
 {
 	int rv;
 
 	if (view_block_find(view, entry) != NULL)
 		return 0; /* it waits */
-	rv = view_apply(view, entry, event, &state->scratch);
+	rv = apply(state, view, entry, event);
 	if (rv != VIEW_FAULT)
 		return rv;
 	return view_block_add(view, entry, event->offset, span_of_text(view->why)) == NULL ? ERROR_MEMORY : 0;
@@ -153,7 +162,7 @@ int state_view_catch_up(struct view *view, struct window_event *e)
 	block = find_block(e->state, view, address);
 	if (block == NULL || !block->catching || block->next > event->offset || block->first != VIEW_BLOCK_NONE)
 		return 0;
-	rv = view_apply(view, block->entry, event, &e->state->scratch);
+	rv = apply(e->state, view, block->entry, event);
 	if (rv != VIEW_FAULT)
 		return rv;
 	view_block_stop(view, block, event->offset, span_of_text(view->why));

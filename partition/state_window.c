@@ -23,6 +23,7 @@ void window_begin(struct window *window, enum window_reach reach, int (*take)(st
 	window->entries_asked = 0;
 	window->cells_asked = 0;
 	window->taken = 0;
+	window->work = 0;
 }
 
 static struct window_event *window_at(struct window *window, uint32_t number)
@@ -75,8 +76,12 @@ static void ask_for_all_cells(struct window_event *e)
 
 static void window_take(struct window *window, struct window_event *e)
 {
+	uint64_t before = e->state->work;
+
 	if (e->state->failure == 0)
 		e->state->failure = -window->take(e);
+	e->state->dear = e->state->work - before > DEAR_WORK;
+	window->work += e->state->work - before;
 }
 
 /* Moves events on until `lag` of them stand in each wait. */

@@ -71,6 +71,7 @@ struct view {
 	struct buffer definition;
 	struct view_plan *plan; /* NULL: BROKEN */
 	uint64_t fill_next;     /* FILLING: offset of the next batch wanted */
+	uint64_t work;          /* of its function so far, in events that a rule takes */
 	uint64_t entries;
 	uint64_t digest; /* of its cells */
 	struct view_counts counts;

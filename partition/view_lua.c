@@ -11,49 +11,165 @@
 #include "proto/identity.h"
 
 #define HOOK_STEPS 100         /* instructions of Lua's machine between two looks at the budget */
+#define HOOK_STEPS_DEAR 10     /* the same where steps are dear */
 #define LONG_STRING_BYTES 128u /* a string object of this size is never shared, and so is made anew each time */
+#define SMALL_PART_BYTES 64u   /* of a table: four values; Lua keeps notes of calls in blocks like these */
+#define STEP_TEXT_BYTES 4096u  /* that a step's price lets it look at */
+#define NAME_BYTES 24u         /* of a table, with its value */
+#define STEP_NAMES 256u        /* of one table, which may be laid out anew, or be all in one place */
+#define STEP_ZEROS 32u         /* the same of zero bytes: texts are compared from one to the next */
 #define BUFFER_KEPT_BYTES 65536u
 
 /* --- memory and budget -------------------------------------------------------------------------------------------- */
 
-/* What kind of object is being made stands in place of an old size. Tables and functions are always made anew; short
- * strings may be there already, so they do not count here but by the step. */
-static bool counts(size_t kind, size_t size)
+static bool go_over(struct view_lua *self, enum lua_over over)
 {
-	return kind == LUA_TTABLE || kind == LUA_TFUNCTION || (kind == LUA_TSTRING && size > LONG_STRING_BYTES);
+	if (self->over == LUA_WITHIN)
+		self->over = over;
+	return false;
 }
 
 static bool within(struct view_lua *self, uint64_t bytes)
 {
 	self->made += bytes;
-	if (self->made > LUA_MADE_MAX_BYTES && self->over == LUA_WITHIN)
-		self->over = LUA_OVER_MEMORY;
+	if (self->made > LUA_MADE_MAX_BYTES)
+		go_over(self, LUA_OVER_MEMORY);
 	return self->over == LUA_WITHIN;
+}
+
+/* What an instruction may cost where texts as long and tables as large as those of this call are at hand. */
+static uint64_t step_price(const struct view_lua *self)
+{
+	return 1 + self->longest / STEP_TEXT_BYTES + self->zeros / STEP_ZEROS + self->names / STEP_NAMES;
+}
+
+static void count_steps(lua_State *L, lua_Debug *debug)
+{
+	(void)debug;
+	lua_charge_steps(L, lua_self(L)->hook_steps * step_price(lua_self(L)));
+}
+
+/* Dear steps are looked at more often. */
+static void note_price(struct view_lua *self)
+{
+	if (self->counting && self->hook_steps == HOOK_STEPS && step_price(self) > HOOK_STEPS / HOOK_STEPS_DEAR) {
+		self->hook_steps = HOOK_STEPS_DEAR;
+		lua_sethook(self->state, count_steps, LUA_MASKCOUNT, HOOK_STEPS_DEAR);
+	}
+}
+
+static void note_text(struct view_lua *self, uint64_t size, uint64_t zeros)
+{
+	if (size > LONG_STRING_BYTES && size > self->longest)
+		self->longest = size;
+	if (zeros > self->zeros)
+		self->zeros = zeros;
+	note_price(self);
+}
+
+static bool count_part(struct view_lua *self, size_t size)
+{
+	self->held += (int64_t)size;
+	if (self->held > LUA_HELD_MAX_BYTES)
+		go_over(self, LUA_OVER_HELD);
+	if (!self->listing && size / NAME_BYTES > self->names)
+		self->names = size / NAME_BYTES;
+	note_price(self);
+	return self->over == LUA_WITHIN;
+}
+
+/* A new block, of an object whose kind stands in place of an old size, or of no kind: a part of a table. Tables and
+ * functions are always made anew; short strings may be there already, so they do not count here but by the step. */
+static bool count_new(struct view_lua *self, size_t kind, size_t size)
+{
+	if (kind == LUA_TSTRING && size > LONG_STRING_BYTES)
+		note_text(self, size, self->zeros_seen ? size : 0);
+	if (!self->counting)
+		return true;
+	if (kind == LUA_TTABLE || kind == LUA_TFUNCTION || (kind == LUA_TSTRING && size > LONG_STRING_BYTES))
+		return within(self, size);
+	return kind != 0 || size <= SMALL_PART_BYTES || count_part(self, size);
+}
+
+/* Lua's stack has the size that it was given. Where a call wants more, Lua makes another one: it has the block grown or
+ * gives it up for the last one made, as the release has it. */
+static void note_stack(struct view_lua *self, void *stack)
+{
+	self->stack = stack;
+	if (!self->counting)
+		return;
+	self->stack_moved = true;
+	go_over(self, LUA_OVER_DEPTH);
+}
+
+static void release(struct view_lua *self, void *block, size_t size)
+{
+	if (block == NULL)
+		return;
+	self->used -= size;
+	if (self->counting && size > SMALL_PART_BYTES)
+		self->held -= (int64_t)size;
+	if (block == self->stack)
+		note_stack(self, self->newest);
+	free(block);
 }
 
 static void *allocate(void *data, void *block, size_t old_size, size_t size)
 {
 	struct view_lua *self = data;
 	size_t held = block == NULL ? 0 : old_size;
+	bool is_stack = self->sizing || (block != NULL && block == self->stack);
 	void *moved;
 
 	if (size == 0) {
-		self->used -= held;
-		free(block);
+		release(self, block, held);
 		return NULL;
 	}
-	if (block == NULL && self->counting && counts(old_size, size) && !within(self, size))
+	if (block == NULL && !count_new(self, old_size, size))
 		return NULL;
-	moved = self->used - held + size > LUA_HARD_MAX_BYTES ? NULL : realloc(block, size);
+	if (self->used - held + size > LUA_HARD_MAX_BYTES) {
+		go_over(self, LUA_OVER_HELD);
+		return NULL;
+	}
+	moved = realloc(block, size);
 	if (moved == NULL)
 		return NULL;
 	self->used += size - held;
+	if (block == NULL)
+		self->newest = moved;
+	if (is_stack)
+		note_stack(self, moved);
 	return moved;
+}
+
+/* Calls run in a thread whose stack is new, and so has the same size in every process. */
+static int push_thread(lua_State *L)
+{
+	struct view_lua *self = lua_self(L);
+
+	self->state = lua_newthread(L);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &lua_key_thread);
+	self->sizing = true;
+	if (!lua_checkstack(self->state, LUA_STACK_SLOTS))
+		return lua_fail_memory(L);
+	self->sizing = false;
+	assert(self->stack != NULL);
+	return 0;
+}
+
+static bool renew_thread(struct view_lua *self)
+{
+	self->stack_moved = false;
+	lua_pushcfunction(self->main, push_thread);
+	if (lua_pcall(self->main, 0, 0, 0) == LUA_OK)
+		return true;
+	lua_settop(self->main, 0);
+	return false;
 }
 
 static int fail_over(lua_State *L)
 {
-	return luaL_error(L, lua_self(L)->over == LUA_OVER_STEPS ? "too many steps" : "too much memory");
+	return luaL_error(L, "beyond the budget"); /* run() says which */
 }
 
 void lua_charge_steps(lua_State *L, uint64_t steps)
@@ -61,10 +177,15 @@ void lua_charge_steps(lua_State *L, uint64_t steps)
 	struct view_lua *self = lua_self(L);
 
 	self->steps += steps;
-	if (self->steps > LUA_STEPS_MAX && self->over == LUA_WITHIN)
-		self->over = LUA_OVER_STEPS;
+	if (self->steps > LUA_STEPS_MAX)
+		go_over(self, LUA_OVER_STEPS);
 	if (self->over != LUA_WITHIN)
 		fail_over(L);
+}
+
+void lua_charge_comparisons(lua_State *L, uint64_t count)
+{
+	lua_charge_steps(L, count * step_price(lua_self(L)));
 }
 
 void lua_charge_memory(lua_State *L, uint64_t bytes)
@@ -79,10 +200,76 @@ int lua_fail_memory(lua_State *L)
 	return luaL_error(L, "out of memory");
 }
 
-static void count_steps(lua_State *L, lua_Debug *debug)
+void lua_push_list(lua_State *L, lua_Integer count)
 {
-	(void)debug;
-	lua_charge_steps(L, HOOK_STEPS);
+	struct view_lua *self = lua_self(L);
+
+	lua_charge_memory(L, (uint64_t)count * LUA_VALUE_BYTES);
+	self->listing = true;
+	lua_createtable(L, (int)count, 0);
+	self->listing = false;
+}
+
+static uint64_t count_zeros(struct span text)
+{
+	const uint8_t *at = text.data;
+	const uint8_t *end = text.data + text.size;
+	uint64_t zeros = 0;
+
+	while (at < end && (at = memchr(at, 0, (size_t)(end - at))) != NULL) {
+		zeros++;
+		at++;
+	}
+	return zeros;
+}
+
+/* Its zero bytes are counted; a text that is made of others may be all of them. */
+void lua_push_text(lua_State *L, struct span text)
+{
+	struct view_lua *self = lua_self(L);
+	uint64_t zeros = text.size == 0 ? 0 : count_zeros(text);
+	bool seen = self->zeros_seen || zeros > 0;
+
+	lua_charge_memory(L, text.size);
+	lua_charge_steps(L, text.size / 64);
+	self->zeros_seen = false;
+	lua_pushlstring(L, text.size == 0 ? "" : (const char *)text.data, text.size);
+	self->zeros_seen = seen;
+	note_text(self, text.size, zeros);
+}
+
+static void begin_budget(struct view_lua *self)
+{
+	self->steps = 0;
+	self->made = 0;
+	self->held = 0;
+	self->names = 0;
+	self->listing = false;
+	self->over = LUA_WITHIN;
+	self->key_count = 0;
+	self->hook_steps = HOOK_STEPS;
+	self->zeros_seen = self->text_zeros;
+	self->longest = self->text_longest;
+	self->zeros = self->text_zeros ? self->text_longest : 0;
+}
+
+static void say_over(const struct view_lua *self, char why[VIEW_WHY_BYTES])
+{
+	switch (self->over) {
+	case LUA_WITHIN: break;
+	case LUA_OVER_STEPS:
+		snprintf(why, VIEW_WHY_BYTES, "the function takes more than %u steps", LUA_STEPS_MAX);
+		break;
+	case LUA_OVER_MEMORY:
+		snprintf(why, VIEW_WHY_BYTES, "the function makes more than %u bytes of values", LUA_MADE_MAX_BYTES);
+		break;
+	case LUA_OVER_HELD:
+		snprintf(why, VIEW_WHY_BYTES, "the function's tables hold more than %u bytes", LUA_HELD_MAX_BYTES);
+		break;
+	case LUA_OVER_DEPTH:
+		snprintf(why, VIEW_WHY_BYTES, "the function calls too deep, or has too many values in hand");
+		break;
+	}
 }
 
 /* Runs the function on top without arguments under the budget. 0 with `results` values on the stack; ERROR_BLOCKED with
@@ -90,30 +277,27 @@ static void count_steps(lua_State *L, lua_Debug *debug)
 static int run(struct view_lua *self, int results, char why[VIEW_WHY_BYTES])
 {
 	lua_State *L = self->state;
+	bool failed;
 	int status;
 
-	self->steps = 0;
-	self->made = 0;
-	self->over = LUA_WITHIN;
-	self->key_count = 0;
+	begin_budget(self);
 	self->counting = true;
 	lua_sethook(L, count_steps, LUA_MASKCOUNT, HOOK_STEPS);
 	status = lua_pcall(L, 0, results, 0);
 	self->counting = false;
 	lua_sethook(L, NULL, 0, 0);
-	if (status == LUA_OK)
+	if (status == LUA_OK && self->over == LUA_WITHIN)
 		return 0;
 	if (self->over != LUA_WITHIN)
-		snprintf(why, VIEW_WHY_BYTES,
-			 self->over == LUA_OVER_STEPS ? "the function takes more than %u steps"
-						      : "the function makes more than %u bytes of values",
-			 self->over == LUA_OVER_STEPS ? LUA_STEPS_MAX : LUA_MADE_MAX_BYTES);
+		say_over(self, why);
 	else if (status != LUA_ERRMEM && !self->out_of_memory)
 		snprintf(why, VIEW_WHY_BYTES, "%s",
 			 lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "the function failed");
-	status = self->over == LUA_WITHIN && (status == LUA_ERRMEM || self->out_of_memory);
-	lua_pop(L, 1);
-	return status ? ERROR_MEMORY : ERROR_BLOCKED;
+	failed = self->over == LUA_WITHIN && (status == LUA_ERRMEM || self->out_of_memory);
+	lua_settop(L, 0);
+	if (self->stack_moved && !renew_thread(self))
+		failed = true;
+	return failed ? ERROR_MEMORY : ERROR_BLOCKED;
 }
 
 /* Garbage goes when there is much of it: when that is cannot be seen from a script. */
@@ -188,13 +372,14 @@ static int keep_text(lua_State *L)
 static int load(struct view_lua *self, struct span text, char why[VIEW_WHY_BYTES])
 {
 	lua_State *L = self->state;
-	int rv = lua_prepare_text(text, &self->text, why);
+	int rv = lua_prepare_text(text, &self->text, &self->text_zeros, why);
 	int status;
 
 	if (rv != 0)
 		return rv;
 	status = luaL_loadbufferx(L, self->text.size == 0 ? "" : (const char *)self->text.data, self->text.size,
 				  "=line", "t");
+	self->text_longest = self->longest;
 	if (status == LUA_ERRMEM)
 		return ERROR_MEMORY;
 	if (status != LUA_OK) {
@@ -219,13 +404,13 @@ int view_lua_new(struct span text, struct view_lua **lua, char why[VIEW_WHY_BYTE
 	*lua = NULL;
 	if (self == NULL)
 		return ERROR_MEMORY;
-	self->state = lua_newstate(allocate, self);
-	if (self->state == NULL)
+	self->main = lua_newstate(allocate, self);
+	if (self->main == NULL)
 		goto done;
-	*(struct view_lua **)lua_getextraspace(self->state) = self;
-	lua_gc(self->state, LUA_GCSTOP);
-	lua_pushcfunction(self->state, open_library);
-	if (lua_pcall(self->state, 0, 0, 0) != LUA_OK)
+	*(struct view_lua **)lua_getextraspace(self->main) = self;
+	lua_gc(self->main, LUA_GCSTOP);
+	lua_pushcfunction(self->main, open_library);
+	if (lua_pcall(self->main, 0, 0, 0) != LUA_OK || !renew_thread(self))
 		goto done;
 	rv = load(self, text, why);
 	if (rv != 0)
@@ -244,8 +429,8 @@ struct view_lua *view_lua_free(struct view_lua *lua)
 {
 	if (lua == NULL)
 		return NULL;
-	if (lua->state != NULL)
-		lua_close(lua->state);
+	if (lua->main != NULL)
+		lua_close(lua->main);
 	buffer_deinit(&lua->text);
 	buffer_deinit(&lua->output);
 	free(lua->keys);
@@ -257,7 +442,7 @@ struct view_lua *view_lua_free(struct view_lua *lua)
 
 static void set_text(lua_State *L, const char *name, struct span text)
 {
-	lua_pushlstring(L, text.size == 0 ? "" : (const char *)text.data, text.size);
+	lua_push_text(L, text);
 	lua_setfield(L, -2, name);
 }
 
@@ -351,6 +536,7 @@ int view_lua_apply(struct view *view, struct key_entry *entry, const struct view
 	self->old = old == NULL ? SPAN_NULL : view_cell_state(old);
 	lua_pushcfunction(self->state, call_apply);
 	rv = run(self, 1, view->why);
+	view->work += LUA_WORK_OF_CALL + self->steps / LUA_STEPS_PER_WORK;
 	if (rv == 0) {
 		keep = lua_toboolean(self->state, -1) != 0;
 		lua_pop(self->state, 1);

@@ -10,6 +10,7 @@
 const char lua_key_environment;
 const char lua_key_array;
 const char lua_key_main;
+const char lua_key_thread;
 
 /* --- text and length ---------------------------------------------------------------------------------------------- */
 
@@ -72,7 +73,7 @@ lua_Integer lua_length(lua_State *L, int index)
 	return n;
 }
 
-/* __pow of __length: what `#` calls. */
+/* __pow of nil: what `#` calls (view_lua_text.c). */
 static int length_of(lua_State *L)
 {
 	if (lua_type(L, 2) == LUA_TSTRING)
@@ -130,7 +131,7 @@ static uint32_t collect(lua_State *L, int index)
 		luaL_error(L, "a table with keys that are neither numbers, strings nor booleans has no order");
 	if (rv != 0)
 		lua_fail_memory(L);
-	lua_charge_steps(L, 1 + count);
+	lua_charge_comparisons(L, 1 + count);
 	return count;
 }
 
@@ -196,8 +197,7 @@ static int library_pairs(lua_State *L)
 	self->key_count += count;
 	lua_sort_keys(self, self->key_count - count);
 	self->key_count -= count;
-	lua_charge_memory(L, (uint64_t)count * LUA_VALUE_BYTES);
-	lua_createtable(L, (int)count, 0);
+	lua_push_list(L, count);
 	for (uint32_t i = 0; i < count; i++) {
 		lua_key_push(L, &self->keys[self->key_count + i]);
 		lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -429,14 +429,12 @@ static void open_math(lua_State *L)
 
 static void open_length(lua_State *L)
 {
-	lua_newtable(L);
+	lua_pushnil(L);
 	lua_newtable(L);
 	lua_pushcfunction(L, length_of);
 	lua_setfield(L, -2, "__pow");
-	lua_pushcfunction(L, refuse_change);
-	lua_setfield(L, -2, "__newindex");
 	lua_setmetatable(L, -2);
-	lua_setfield(L, -2, LUA_LENGTH_NAME);
+	lua_pop(L, 1);
 }
 
 /* Text by which every string finds its functions: s:upper(). */

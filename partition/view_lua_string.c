@@ -93,6 +93,7 @@ static int string_char(lua_State *L)
 		lua_Integer c = luaL_checkinteger(L, i);
 
 		luaL_argcheck(L, c >= 0 && c <= 255, i, "value out of range");
+		lua_self(L)->zeros_seen |= c == 0;
 		buffer_u8(out, (uint8_t)c);
 	}
 	return finish(L);

@@ -112,7 +112,7 @@ static bool top_is_less(lua_State *L)
 {
 	bool less;
 
-	lua_charge_steps(L, 4);
+	lua_charge_comparisons(L, 4);
 	if (lua_isnil(L, 2))
 		return lua_compare(L, -1, -2, LUA_OPLT) != 0;
 	lua_pushvalue(L, 2);
@@ -162,9 +162,8 @@ static int table_sort(lua_State *L)
 		luaL_checktype(L, 2, LUA_TFUNCTION);
 	luaL_checkstack(L, 10, "sort");
 	length = lua_length(L, 1);
-	lua_charge_memory(L, (uint64_t)length * 2 * LUA_VALUE_BYTES);
-	lua_createtable(L, (int)length, 0);
-	lua_createtable(L, (int)length, 0);
+	lua_push_list(L, length);
+	lua_push_list(L, length);
 	for (lua_Integer i = 1; i <= length; i++) {
 		lua_rawgeti(L, 1, i);
 		lua_rawseti(L, from, i);

@@ -1,9 +1,13 @@
 /* A script's text before it is compiled. Strings and comments aside, two characters matter:
  *
  * `^`  is refused: it would call pow, whose last bits differ between machines.
- * `#`  becomes `__length^`, which asks the library for the length (view_lua_library.c). Lua's own gives any border of a
+ * `#`  becomes `nil^`, which asks the library for the length (view_lua_library.c). Lua's own gives any border of a
  *      table with holes, and which one can depend on the seed of its hashes. `^` binds tighter than the unary
- *      operators, so that any operand of `#` is as well one of `__length^`. Lines stay where they are. */
+ *      operators, so that any operand of `#` is as well one of `nil^`; and nil can be nothing else. Lines stay where
+ *      they are.
+ *
+ * What is a string and what a comment must be read as Lua does. Two things are refused since they are easy to read
+ * otherwise: carriage returns, which Lua takes for line ends too, and `\z`, which lets a string go on behind one. */
 #include <stdio.h>
 
 #include "partition/view_lua_internal.h"
@@ -12,6 +16,8 @@ struct scan {
 	const uint8_t *at;
 	const uint8_t *end;
 	uint32_t line;
+	bool zeros; /* a string may have zero bytes */
+	bool skips; /* one has a `\z` */
 };
 
 static bool scan_is(const struct scan *scan, size_t ahead, char c)
@@ -55,13 +61,24 @@ static void skip_bracket(struct scan *scan, size_t level)
 		scan->at += level + 2;
 }
 
+/* At a backslash. */
+static void note_escape(struct scan *scan)
+{
+	scan->skips |= scan_is(scan, 1, 'z');
+	scan->zeros |= scan_is(scan, 1, '0') || (scan_is(scan, 1, 'x') && scan_is(scan, 2, '0')) ||
+		       (scan_is(scan, 1, 'u') && scan_is(scan, 3, '0'));
+}
+
 static void skip_string(struct scan *scan)
 {
 	uint8_t quote = *scan->at++;
 
-	while (scan->at < scan->end && *scan->at != quote && *scan->at != '\n') {
-		if (*scan->at == '\\' && scan->end - scan->at > 1)
-			scan_step(scan);
+	while (scan->at < scan->end && *scan->at != quote && *scan->at != '\n' && !scan->skips) {
+		if (*scan->at == '\\') {
+			note_escape(scan);
+			if (scan->end - scan->at > 1)
+				scan_step(scan);
+		}
 		scan_step(scan);
 	}
 	if (scan->at < scan->end)
@@ -97,24 +114,43 @@ static void skip_token(struct scan *scan)
 		scan_step(scan);
 }
 
-int lua_prepare_text(struct span text, struct buffer *out, char why[VIEW_WHY_BYTES])
+static int refuse(const struct scan *scan, const char *what, char why[VIEW_WHY_BYTES])
 {
-	static const char length[] = " " LUA_LENGTH_NAME "^";
-	struct scan scan = {text.data, text.data + text.size, 1};
+	snprintf(why, VIEW_WHY_BYTES, "line:%u: %s", scan->line, what);
+	return ERROR_BAD_VIEW;
+}
 
+static int refuse_carriage_returns(struct span text, char why[VIEW_WHY_BYTES])
+{
+	struct scan scan = {.at = text.data, .end = text.data + text.size, .line = 1};
+
+	while (scan.at < scan.end && *scan.at != '\r')
+		scan_step(&scan);
+	return scan.at == scan.end ? 0 : refuse(&scan, "a carriage return is not there: lines end in a line feed", why);
+}
+
+int lua_prepare_text(struct span text, struct buffer *out, bool *zeros, char why[VIEW_WHY_BYTES])
+{
+	static const char length[] = " nil^";
+	struct scan scan = {.at = text.data, .end = text.data + text.size, .line = 1};
+
+	if (refuse_carriage_returns(text, why) != 0)
+		return ERROR_BAD_VIEW;
+	scan.zeros = text.size > 0 && memchr(text.data, 0, text.size) != NULL;
 	while (scan.at < scan.end) {
+		struct scan before = scan;
 		const uint8_t *from = scan.at;
 
-		if (*from == '^') {
-			snprintf(why, VIEW_WHY_BYTES, "line:%u: '^' is not there: powers differ between machines",
-				 scan.line);
-			return ERROR_BAD_VIEW;
-		}
+		if (*from == '^')
+			return refuse(&scan, "'^' is not there: powers differ between machines", why);
 		skip_token(&scan);
+		if (scan.skips)
+			return refuse(&before, "'\\z' is not there", why);
 		if (*from == '#')
 			buffer_bytes(out, length, sizeof length - 1);
 		else
 			buffer_bytes(out, from, (size_t)(scan.at - from));
 	}
+	*zeros = scan.zeros;
 	return out->failed ? ERROR_MEMORY : 0;
 }

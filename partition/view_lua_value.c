@@ -6,14 +6,15 @@
 #include "partition/view_lua_internal.h"
 #include "partition/view_members.h"
 
+#define STEP_NUMBERS 64u /* names that are numbers, gone through in one step */
+
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
 static void decode_array(lua_State *L, struct reader *in)
 {
 	uint32_t count = msgpack_read_array(in);
 
-	lua_charge_memory(L, (uint64_t)count * LUA_VALUE_BYTES);
-	lua_createtable(L, (int)count, 0);
+	lua_push_list(L, count);
 	for (uint32_t i = 0; i < count && !in->failed; i++) {
 		lua_decode(L, in);
 		lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -22,9 +23,12 @@ static void decode_array(lua_State *L, struct reader *in)
 	lua_setmetatable(L, -2);
 }
 
+/* Numbers can be chosen such that they fall into one place of a table, texts cannot: each is looked for among those
+ * before it. */
 static void decode_map(lua_State *L, struct reader *in)
 {
 	uint32_t count = msgpack_read_map(in);
+	uint32_t numbers = 0;
 	struct lua_key key;
 
 	lua_charge_memory(L, (uint64_t)count * 2 * LUA_VALUE_BYTES);
@@ -33,6 +37,8 @@ static void decode_map(lua_State *L, struct reader *in)
 		lua_decode(L, in);
 		if (!lua_key_read(L, -1, &key))
 			luaL_error(L, "the payload has a member whose name is neither text, number nor truth value");
+		if (key.rank == LUA_KEY_NUMBER)
+			lua_charge_steps(L, numbers++ / STEP_NUMBERS);
 		lua_decode(L, in);
 		lua_rawset(L, -3);
 	}
@@ -45,13 +51,6 @@ static void decode_double(lua_State *L, double value)
 	if (value != value)
 		memcpy(&value, &nan_bits, sizeof value);
 	lua_pushnumber(L, value);
-}
-
-static void decode_text(lua_State *L, struct span text)
-{
-	lua_charge_memory(L, text.size);
-	lua_charge_steps(L, text.size / 64);
-	lua_pushlstring(L, (const char *)text.data, text.size);
 }
 
 static void decode_unsigned(lua_State *L, uint64_t value)
@@ -75,8 +74,8 @@ void lua_decode(lua_State *L, struct reader *in)
 	case MSGPACK_UINT: decode_unsigned(L, msgpack_read_uint(in)); return;
 	case MSGPACK_INT: lua_pushinteger(L, msgpack_read_int(in)); return;
 	case MSGPACK_DOUBLE: decode_double(L, msgpack_read_double(in)); return;
-	case MSGPACK_STR: decode_text(L, msgpack_read_str(in)); return;
-	case MSGPACK_BIN: decode_text(L, msgpack_read_bin(in)); return;
+	case MSGPACK_STR: lua_push_text(L, msgpack_read_str(in)); return;
+	case MSGPACK_BIN: lua_push_text(L, msgpack_read_bin(in)); return;
 	case MSGPACK_ARRAY: decode_array(L, in); return;
 	case MSGPACK_MAP: decode_map(L, in); return;
 	case MSGPACK_EXT: luaL_error(L, "a MessagePack extension type cannot be read"); return;

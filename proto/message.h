@@ -468,6 +468,9 @@ struct progress_item { /* one version in one partition */
 	uint64_t applied;
 	uint64_t entries;
 	uint64_t blocked; /* keys */
+	uint64_t missing; /* events that changed nothing (partition/view.h), of an entity view, so far */
+	uint64_t unreadable;
+	uint64_t refused;
 };
 void progress_item_encode(const struct progress_item *item, struct buffer *out);
 int progress_item_decode(struct reader *in, struct progress_item *item);

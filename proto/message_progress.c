@@ -35,7 +35,7 @@ int progress_done_decode(struct reader *in, struct progress_done *done)
 }
 
 /* --- progress item: u16 partition, u8 status, u8 primary, u32 version, u64 filled to, u64 applied, u64 entries,
- *     u64 blocked */
+ *     u64 blocked, u64 missing, u64 unreadable, u64 refused */
 
 void progress_item_encode(const struct progress_item *item, struct buffer *out)
 {
@@ -47,6 +47,9 @@ void progress_item_encode(const struct progress_item *item, struct buffer *out)
 	buffer_u64(out, item->applied);
 	buffer_u64(out, item->entries);
 	buffer_u64(out, item->blocked);
+	buffer_u64(out, item->missing);
+	buffer_u64(out, item->unreadable);
+	buffer_u64(out, item->refused);
 }
 
 int progress_item_decode(struct reader *in, struct progress_item *item)
@@ -59,6 +62,9 @@ int progress_item_decode(struct reader *in, struct progress_item *item)
 	item->applied = reader_u64(in);
 	item->entries = reader_u64(in);
 	item->blocked = reader_u64(in);
+	item->missing = reader_u64(in);
+	item->unreadable = reader_u64(in);
+	item->refused = reader_u64(in);
 	if (in->failed || item->partition >= PARTITION_COUNT || item->status > PROGRESS_ANSWERS || item->primary > 1)
 		return ERROR_MALFORMED;
 	return 0;

@@ -144,17 +144,23 @@ static void view_columns(struct table *table, bool whole)
 	table_column(table, "answering_older", CELL_NUMBER);
 	table_column(table, "entries", CELL_WIDE);
 	table_column(table, "blocked", CELL_WIDE);
-	if (whole)
-		table_column(table, "definition", CELL_JSON);
+	if (!whole) {
+		table_column(table, "not_applied", CELL_WIDE);
+		return;
+	}
+	table_column(table, "missing", CELL_WIDE);
+	table_column(table, "unreadable", CELL_WIDE);
+	table_column(table, "refused", CELL_WIDE);
+	table_column(table, "definition", CELL_JSON);
 }
 
-static void progress_cells(struct cli *cli, struct table *table, const char *view)
+static void progress_cells(struct cli *cli, struct table *table, const char *view, bool whole)
 {
 	evg_view_progress progress;
 
 	if (evg_view_progress_get(cli->grid, view, cli->timeout_ms, &progress) != 0 || progress.shards_silent > 0) {
 		(void)cli_refuse(ERROR_TIMEOUT, "see evgrid node ls", "not every shard said how far view %s is", view);
-		for (int i = 0; i < 6; i++)
+		for (int i = 0; i < (whole ? 9 : 7); i++)
 			table_cell_none(table);
 		return;
 	}
@@ -164,6 +170,13 @@ static void progress_cells(struct cli *cli, struct table *table, const char *vie
 	table_cell(table, "%u", progress.answering_older);
 	table_cell(table, "%" PRIu64, progress.entries);
 	table_cell(table, "%" PRIu64, progress.blocked);
+	if (!whole) {
+		table_cell(table, "%" PRIu64, progress.missing + progress.unreadable + progress.refused);
+		return;
+	}
+	table_cell(table, "%" PRIu64, progress.missing);
+	table_cell(table, "%" PRIu64, progress.unreadable);
+	table_cell(table, "%" PRIu64, progress.refused);
 }
 
 static void view_row(struct cli *cli, struct table *table, const evg_catalogue *catalogue, size_t index, bool whole)
@@ -177,7 +190,7 @@ static void view_row(struct cli *cli, struct table *table, const evg_catalogue *
 	table_cell(table, "%u", view.id);
 	table_cell(table, "%u", view.version);
 	table_cell(table, "%" PRIu64, view.changed_at);
-	progress_cells(cli, table, view.name);
+	progress_cells(cli, table, view.name, whole);
 	if (whole && json_from_msgpack(span_of(view.definition.data, view.definition.size), &definition) == 0)
 		table_cell(table, "%.*s", (int)definition.size, (const char *)definition.data);
 	else if (whole)

@@ -137,6 +137,12 @@ apply: |
     return 1 + deep(n + 1)
   end
 
+  local function many(n, ...)
+    if n > 0 then return many(n - 1, 1, ...) end
+    local kept, i = {}, 0
+    while true do i = i + 1; kept[i] = {...} end
+  end
+
   function apply(event, state)
     local amount = event.data.amount
     if amount == 1 then
@@ -151,6 +157,8 @@ apply: |
     elseif amount == 5 then
       local s = ("x"):rep(100000)
       while s:find("y") == nil do end
+    elseif amount == 6 then
+      return many(500)
     end
     return {x = amount}
   end
@@ -162,12 +170,14 @@ order wild-2 2
 order wild-3 3
 order wild-4 4
 order wild-5 5
+order wild-6 6
 order tame 7
 expect 0 evgrid view get wild tame -o json
 grep -q '"x": *7\b' "$work/out" || fail "tame: $(cat "$work/out")"
 sum tame 7
 steps='more than 200000 steps'
-for wild in 1:'index a nil value' 2:"$steps" 3:'more than 8388608 bytes' 4:"$steps" 5:"$steps"; do
+for wild in 1:'index a nil value' 2:"$steps" 3:'more than 8388608 bytes' 4:'calls too deep' 5:"$steps" \
+    6:'hold more than'; do
     expect 6 evgrid view get wild "wild-${wild%%:*}"
     said "${wild#*:}"
     sum "wild-${wild%%:*}" "${wild%%:*}"
@@ -184,3 +194,36 @@ refused() { # WHAT APPLY-TEXT
 refused 'none.yaml:[0-9]*:[0-9]*: ' 'function apply(event, state'
 refused 'none.yaml:[0-9]*:[0-9]*: ' 'local x = 1'
 expect 4 evgrid view get none k
+
+say 'what an entity view leaves alone is counted where an operator looks'
+quietly evgrid stream create Entry
+cat >"$work/entries.yaml" <<'END'
+view: entries
+stream: Entry
+kind: entity
+on:
+  Opened: {put: all}
+  Added: {add: {total: by}}
+END
+quietly evgrid view apply "$work/entries.yaml" --wait
+entry() { # ID TYPE KEY DATA
+    printf '{"specversion":"1.0","source":"test","stream":"Entry",'
+    printf '"id":"%s","type":"%s","subject":"%s","data":%s}\n' "$@"
+}
+{
+    entry 1 Added a '{"by":1}'
+    entry 2 Opened b '{"total":0}'
+    entry 3 Added b '{"by":"x"}'
+    entry 4 Added b '[1]'
+    entry 5 Added c '{"by":1}'
+} >"$work/events"
+quietly evgrid publish "$work/events"
+expect 0 evgrid view describe entries -o json
+python3 -c 'import json, sys
+row = json.load(sys.stdin)
+assert [int(row[why]) for why in ("missing", "unreadable", "refused")] == [2, 1, 1], row' <"$work/out" ||
+    fail 'the counts'
+expect 0 evgrid view ls -o json
+python3 -c 'import json, sys
+rows = {row["name"]: int(row["not_applied"]) for row in json.load(sys.stdin)}
+assert rows["entries"] == 4 and rows["wild"] == 0, rows' <"$work/out" || fail 'the counts in the list'

@@ -540,7 +540,7 @@ static void sample_decide(enum message_kind kind, struct buffer *body)
 
 static void sample_progress(enum message_kind kind, struct buffer *body)
 {
-	const struct progress_item item = {5, PROGRESS_FILLING, 1, 3, 60, 120, 33, 2};
+	const struct progress_item item = {5, PROGRESS_FILLING, 1, 3, 60, 120, 33, 2, 9, 8, 7};
 	struct progress_done done = {.ticket = 85, .count = 1};
 	struct buffer items = BUFFER_NULL;
 

@@ -1,4 +1,4 @@
-/* Lua views: what a function does to its entry, what it cannot reach, and what its budget ends. */
+/* Lua views: what a function does to its entry, and what it cannot reach. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,62 +9,10 @@
 
 #include "partition/view_lua.h"
 #include "tests/unit/memory_fault.h"
+#include "tests/unit/lua_samples.h"
 #include "tests/unit/random.h"
-#include "tests/unit/view_samples.h"
 
 /* --- helpers ------------------------------------------------------------------------------------------------ */
-
-static void define_text(struct views *v, uint32_t version, const char *text)
-{
-	struct buffer definition = BUFFER_NULL;
-	static const char *const members[][2] = {{"view", "v"}, {"stream", "Order"}, {"kind", "lua"}};
-
-	msgpack_write_map(&definition, 4);
-	for (size_t i = 0; i < 3; i++) {
-		msgpack_write_str(&definition, span_of_text(members[i][0]));
-		msgpack_write_str(&definition, span_of_text(members[i][1]));
-	}
-	msgpack_write_str(&definition, span_of_text("apply"));
-	msgpack_write_str(&definition, span_of_text(text));
-	views_apply(v, sample_control(v->log, &(struct control){.kind = CONTROL_VIEW_DEFINED,
-								.id = 1,
-								.version = version,
-								.name = span_of_text("v"),
-								.definition = buffer_span(&definition)}));
-	buffer_deinit(&definition);
-	assert_true(state_view_status(v->state, 0, &(struct view_status_entry){0}));
-}
-
-/* One event to a view whose function has this body. */
-static struct views *run(const char *body, const char *payload)
-{
-	struct views *v = views_new();
-	char text[2048];
-
-	snprintf(text, sizeof text, "function apply(event, state)\n%s\nend", body);
-	define_text(v, 1, text);
-	views_event(v, ORDER, "T", "k", "k", payload);
-	return v;
-}
-
-static void gives(const char *body, const char *payload, const char *state)
-{
-	struct views *v = run(body, payload);
-
-	views_state(v, 1, "k", state);
-	views_restore(v);
-	views_state(v, 1, "k", state);
-	views_free(v);
-}
-
-/* why: NULL where the words are Lua's, and another release's may differ. */
-static void fails(const char *body, const char *payload, const char *why)
-{
-	struct views *v = run(body, payload);
-
-	views_blocked(v, 1, "k", why);
-	views_free(v);
-}
 
 static void refused(const char *text, const char *expected)
 {
@@ -261,7 +209,6 @@ static void test_nothing_outlives_a_call(void **data)
 	fails("table.x = 1; return {}", NULL, "line:2: the libraries cannot be changed");
 	fails("math.huge = 1; return {}", NULL, "line:2: the libraries cannot be changed");
 	fails("('x').y = 1; return {}", NULL, NULL);
-	fails("__length.x = 1; return {}", NULL, "line:2: the libraries cannot be changed");
 	gives("local n = 0; for _ in pairs(string) do n = n + 1 end; return {n = n, f = next(table) == nil}", NULL,
 	      "{'f': true, 'n': 0}");
 }
@@ -300,6 +247,7 @@ static void test_the_length_is_the_least_border(void **data)
 	      "8}, "
 	      "g = ('#^--' .. [[#^]]) --[==[ #^ ]==] -- ^#\n}",
 	      NULL, "{'a': 2, 'b': 4, 'c': -2, 'd': 5, 'e': '2', 'f': 2, 'g': '#^--#^'}");
+	gives("__length = 2.0; local __length = 2.0; return {a = #'abc'}", NULL, "{'a': 3}");
 	fails("return {a = #5}", NULL, "line:2: attempt to get length of a number value");
 	gives("return {a = select('#', 1, nil, nil), b = select(-1, 1, 2, 3), c = (select(2, 4, 5))}", NULL,
 	      "{'a': 3, 'b': 3, 'c': 5}");
@@ -404,71 +352,6 @@ static void test_machines_agree(void **data)
 	}
 }
 
-/* --- the budget --------------------------------------------------------------------------------------------- */
-
-#define STEPS "the function takes more than 200000 steps"
-#define MADE "the function makes more than 8388608 bytes of values"
-
-static void test_a_function_that_does_not_end_is_ended(void **data)
-{
-	(void)data;
-	fails("while true do end", NULL, STEPS);
-	fails("local function f() return f() end; f()", NULL, STEPS);
-	fails("for i = 1, 1e9 do local s = ('x'):rep(1000):upper() end", NULL, STEPS);
-	fails("local t = {}; for i = 1, 1e9 do t[i] = i; local n = #t end", NULL, STEPS);
-	fails("local t = {}; for i = 1, 1000 do t[i] = i end; while true do for k in pairs(t) do break end end", NULL,
-	      STEPS);
-	fails("local t = {}; for i = 1, 1000 do t['k' .. i] = i end; while true do next(t, 'k5') end", NULL, STEPS);
-	fails("while true do ('x'):find('y') end", NULL, STEPS);
-	fails("table.sort({3, 2, 1}, function() while true do end end)", NULL, STEPS);
-	fails("local s = ('x'):rep(100000); while true do local n = s:find('y') end", NULL, STEPS);
-}
-
-static void test_a_function_that_makes_too_much_is_ended(void **data)
-{
-	(void)data;
-	fails("local s = 'x'; for i = 1, 60 do s = s .. s end", NULL, MADE);
-	fails("return {s = string.rep('x', 1 << 40)}", NULL, STEPS);
-	fails("return {s = string.rep(string.rep('x', 100000), 100000)}", NULL, MADE);
-	fails("local t = {}; for i = 1, 60 do t[i] = ('x'):rep(100000); t[i] = table.concat(t) end", NULL, MADE);
-	fails("local t; while true do t = {t} end", NULL, STEPS);
-	fails("local f; while true do local g = f; f = function() return g end end", NULL, STEPS);
-	fails("local s = ('%99d'):format(1); while true do s = ('%s%s'):format(s, s) end", NULL, MADE);
-}
-
-static void test_recursion_is_bounded(void **data)
-{
-	struct views *v = run("local function f(n) return 1 + f(n + 1) end; f(1)", NULL);
-	struct view_entry entry;
-
-	(void)data;
-	assert_int_equal(state_view_get(v->state, 1, span_of_text("k"), SPAN_NULL, &entry), ERROR_BLOCKED);
-	views_free(v);
-	v = run("local function f() table.sort({2, 1}, f) end; f()", NULL);
-	assert_int_equal(state_view_get(v->state, 1, span_of_text("k"), SPAN_NULL, &entry), ERROR_BLOCKED);
-	views_free(v);
-	fails("return {x = table.unpack({}, 1, 1000)}", NULL, "line:2: more than 200 values to unpack");
-}
-
-/* What went before does not count: the same call ends in the same way after many others. */
-static void test_a_budget_is_each_calls_own(void **data)
-{
-	struct views *v = *data;
-
-	define_text(v, 1,
-		    "function apply(event, state)\n"
-		    "local t = {}; for i = 1, event.data.n do t[i] = {tostring(i) .. 'some longer text to make it long "
-		    "enough'} end\n"
-		    "return {n = event.data.n} end");
-	for (int i = 0; i < 40; i++)
-		views_event(v, ORDER, "T", "k", NULL, "{'n': 2000}");
-	views_state(v, 1, "k", "{'n': 2000}");
-	views_event(v, ORDER, "T", "k", NULL, "{'n': 100000}");
-	views_blocked(v, 1, "k", STEPS);
-	views_event(v, ORDER, "T", "l", NULL, "{'n': 2000}");
-	views_state(v, 1, "l", "{'n': 2000}");
-}
-
 /* --- texts -------------------------------------------------------------------------------------------------- */
 
 static void test_wrong_texts_are_refused(void **data)
@@ -552,10 +435,6 @@ int main(void)
 		cmocka_unit_test(test_texts_are_bytes),
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_machines_agree),
-		cmocka_unit_test(test_a_function_that_does_not_end_is_ended),
-		cmocka_unit_test(test_a_function_that_makes_too_much_is_ended),
-		cmocka_unit_test(test_recursion_is_bounded),
-		cmocka_unit_test_setup_teardown(test_a_budget_is_each_calls_own, views_setup, views_teardown),
 		cmocka_unit_test(test_wrong_texts_are_refused),
 		cmocka_unit_test(test_failing_memory_is_no_view_error),
 	};

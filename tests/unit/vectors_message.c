@@ -310,6 +310,9 @@ static void set_progress_done(json_t *fields, struct reader *in)
 	set_u64(fields, "item_applied", item.applied);
 	set_u64(fields, "item_entries", item.entries);
 	set_u64(fields, "item_blocked", item.blocked);
+	set_u64(fields, "item_missing", item.missing);
+	set_u64(fields, "item_unreadable", item.unreadable);
+	set_u64(fields, "item_refused", item.refused);
 }
 
 static void set_decided(json_t *fields, struct reader *in)
