@@ -150,8 +150,8 @@ typedef struct evg_position {
 
 #define EVG_ANY_HISTORY UINT32_MAX
 
-/* As text, "17:4711@0" (with EVG_ANY_HISTORY: "17:4711"), for whoever keeps or hands on a position, and back: EVG_OK, or
- * EVG_USAGE: it is none. */
+/* As text, "17:4711@0" (with EVG_ANY_HISTORY: "17:4711"), for whoever keeps or hands on a position, and back: EVG_OK,
+ * or EVG_USAGE: it is none. */
 #define EVG_POSITION_TEXT_BYTES 37
 void evg_position_format(const evg_position *position, char text[EVG_POSITION_TEXT_BYTES]);
 int evg_position_parse(const char *text, evg_position *position);
@@ -461,8 +461,8 @@ typedef struct evg_history_options {
  * its partition is read through. EVG_OK; EVG_UNKNOWN_STREAM; EVG_EMPTY (no key), EVG_LIMIT (a key or page too large),
  * EVG_USAGE (no such node, in a callback), EVG_MEMORY, EVG_CLOSED. */
 int evg_history_open(evg *grid, const evg_history_options *options, evg_history **history);
-/* Valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; EVG_HISTORY: as evg_replay_next; a request's: may be called
- * again. */
+/* Valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; EVG_HISTORY: as evg_replay_next; a request's: may be
+ * called again. */
 int evg_history_next(evg_history *history, evg_record *record);
 /* Everything before this offset of the partition was committed and looked at for the present page. */
 uint64_t evg_history_commit(const evg_history *history);

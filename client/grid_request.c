@@ -427,7 +427,8 @@ static void many_begin(evg *grid, const struct named *named, const evg_read *rea
 	for (size_t i = 0; i < count; i++) {
 		struct core_read read = read_from(&reads[i]);
 		uint64_t tag;
-		int rv = read_fits(&reads[i], EVG_READ_AS_OF_TIME) ? request_begin(grid, many_told, &ones[i], &tag) : ERROR_USAGE;
+		int rv = read_fits(&reads[i], EVG_READ_AS_OF_TIME) ? request_begin(grid, many_told, &ones[i], &tag)
+								   : ERROR_USAGE;
 
 		read.view_id = named->read->view_id;
 		read.node_id = named->read->node_id;
