@@ -133,9 +133,13 @@ static void public_header_numbers_codes_alike(void **state)
 	(void)state;
 	for (const char *at = header; (at = strstr(at, "\n\tEVG_")) != NULL; at++) {
 		char name[64] = "";
-		int number = -1;
+		int value = 0; /* where it begins */
+		int number;
 
-		if (sscanf(at, "\n\tEVG_%63[A-Z_] = %d", name, &number) != 2 || number == 0)
+		if (sscanf(at, "\n\tEVG_%63[A-Z_] = %n", name, &value) != 1 || value == 0)
+			continue;
+		number = (int)strtol(at + value, NULL, 10);
+		if (number == 0)
 			continue;
 		found++;
 		if (strcmp(error_name(number), name) != 0)

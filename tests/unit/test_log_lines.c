@@ -172,18 +172,22 @@ static void a_replica_that_asks_to_be_left_out_is_told(void **state)
 
 /* --- the cluster -------------------------------------------------------------------------------------------------- */
 
+static const char suspect_elected[] = "level=error|event=cluster.suspect_elected|code=POSSIBLE_LOSS|"
+				      "observed_elections=2|expected_elections=0|total=7";
+static const char forced_election[] = "level=error|event=cluster.forced_election|code=POSSIBLE_LOSS|reason=what|"
+				      "observed_elections=2|expected_elections=0|total=7";
+static const char clock_off[] = "level=warn|event=cluster.clock_off|name=what|direction=behind|observed_ms=1500|"
+				"expected_ms=1000";
+
 static const char *const notices[NOTICE_COUNT] = {
 	[NOTICE_FORMED] = "level=info|event=cluster.formed|founders=2",
 	[NOTICE_TWO_NODES] = "level=warn|event=cluster.two_nodes|observed_nodes=2|expected_nodes=3",
 	[NOTICE_FOUNDERS_DIFFER] = "level=error|event=cluster.founders_differ|code=BAD_CONFIG",
 	[NOTICE_OUTSIDER] = "level=error|event=cluster.outsider|code=FOREIGN|name=n1",
 	[NOTICE_REGISTRATION_REFUSED] = "level=warn|event=cluster.registration_refused|observed=what",
-	[NOTICE_SUSPECT_ELECTED] = "level=error|event=cluster.suspect_elected|code=POSSIBLE_LOSS|observed_elections=2|"
-				   "expected_elections=0|total=7",
-	[NOTICE_FORCED_ELECTION] = "level=error|event=cluster.forced_election|code=POSSIBLE_LOSS|reason=what|"
-				   "observed_elections=2|expected_elections=0|total=7",
-	[NOTICE_CLOCK_OFF] = "level=warn|event=cluster.clock_off|name=what|direction=behind|observed_ms=1500|"
-			     "expected_ms=1000",
+	[NOTICE_SUSPECT_ELECTED] = suspect_elected,
+	[NOTICE_FORCED_ELECTION] = forced_election,
+	[NOTICE_CLOCK_OFF] = clock_off,
 	[NOTICE_CLOCK_RIGHT] = "level=info|event=cluster.clock_right|name=what",
 	[NOTICE_OWN_CLOCK_OFF] = "level=warn|event=cluster.own_clock_off",
 	[NOTICE_OWN_CLOCK_RIGHT] = "level=info|event=cluster.own_clock_right",
