@@ -114,13 +114,14 @@ int position_parse(struct span text, struct position *position)
 {
 	const uint8_t *colon = text.size == 0 ? NULL : memchr(text.data, ':', text.size);
 	const uint8_t *at = text.size == 0 ? NULL : memchr(text.data, '@', text.size);
-	const uint8_t *end = text.data + text.size;
+	const uint8_t *end;
 	uint64_t partition = 0;
 	uint64_t history = HISTORY_ANY;
 	uint64_t offset = 0;
 
 	if (colon == NULL || (at != NULL && at < colon))
 		return 1;
+	end = text.data + text.size;
 	if (at != NULL && decimal_parse(span_of(at + 1, (size_t)(end - at - 1)), HISTORY_ANY - 1, &history) != 0)
 		return 1;
 	end = at == NULL ? end : at;
