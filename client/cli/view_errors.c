@@ -108,6 +108,14 @@ static int decide_failed(struct cli *cli, int error, const char *view, const cha
 				evg_error_text(error));
 }
 
+/* Before anything was decided. */
+static int not_decided(struct cli *cli, int error, const char *view, const char *key)
+{
+	if (error == EVG_UNKNOWN_VIEW)
+		return cli_fail_view(cli, error, view, key);
+	return cli_fail_outcome(error, EVG_NOT_APPLIED, NULL, "view %s, key %s: %s", view, key, evg_error_text(error));
+}
+
 /* The decision, with a partition key. An exit code. */
 static int decide_entry(struct cli *cli, evg_decide *what)
 {
@@ -153,7 +161,7 @@ static int decide(struct cli *cli, bool skip)
 		what.partition_key = entry.partition_key.size > 0 ? entry.partition_key : what.key;
 	}
 	if (rv == 0 && entry.error != 0 && entry.error != EVG_BLOCKED && entry.error != EVG_CATCHING_UP)
-		rv = cli_fail_view(cli, entry.error, cli->positionals[0], key);
+		rv = not_decided(cli, entry.error, cli->positionals[0], key);
 	if (rv == 0)
 		rv = decide_entry(cli, &what);
 	evg_entry_free(&entry);
