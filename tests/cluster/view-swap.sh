@@ -65,8 +65,8 @@ for key in {1..30}; do
 done
 [ "$(wc -w <<<"$keys")" -gt 3 ] || fail 'hardly a key is left'
 expect 7 define second --wait --timeout 3s
-grep -Eq 'counts is filled on 1[0-9][0-9] of 271 partitions \(to [0-9]+ %\) and answers on 0 \(outcome: applied\) \[TIMEOUT\]' \
-    "$work/err" || fail "said: $(cat "$work/err")"
+said='is filled on 1[0-9][0-9] of 271 partitions \(to [0-9]+ %\) and answers on 0 \(outcome: applied\) \[TIMEOUT\]'
+grep -Eq "$said" "$work/err" || fail "said: $(cat "$work/err")"
 describes 'version == 2 and 100 < filled < 271 and answering == 0 and answering_older == filled'
 still_has first
 
