@@ -102,10 +102,10 @@ enum error partition_has_history(struct partition *partition, uint32_t wanted)
 {
 	if (wanted == HISTORY_ANY)
 		return ERROR_NONE;
-	if (wanted > partition->row.history)
+	if (wanted > partition->row.history) {
 		partition->shard->outbox.out.map_wanted = true;
-	if (wanted > partition->row.history)
 		return ERROR_NOT_YET;
+	}
 	if (wanted < partition->row.history)
 		return ERROR_HISTORY;
 	return is_of_row_history(partition) ? ERROR_NONE : ERROR_NOT_YET;
