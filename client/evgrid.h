@@ -81,7 +81,6 @@ enum {
 	EVG_BLOCKED = 37,
 	EVG_STALE_LEASE = 38,
 	EVG_BEFORE_FIRST = 45,
-	EVG_NO_PAST = 46,
 	EVG_CATCHING_UP = 47,
 	EVG_BEYOND_END = 50,
 	EVG_HISTORY = 51
@@ -258,7 +257,8 @@ typedef enum evg_read_mode {
 				* EVG_HISTORY: that history was given up */
 	EVG_READ_LOCAL,        /* from any replica (or `node`'s), whatever it has applied */
 	EVG_READ_AS_OF_OFFSET, /* as it was right after the record at at_least; views only. NOT_YET, HISTORY as above */
-	EVG_READ_AS_OF_TIME    /* as it was at as_of_us, by the log's ingest times; views only */
+	EVG_READ_AS_OF_TIME    /* as it was at as_of_us, by the log's ingest times; views only. Where a view keeps its
+				* entries by another key than the events', both cost a look through the partition */
 } evg_read_mode;
 
 typedef struct evg_read {
@@ -277,7 +277,7 @@ typedef struct evg_entry {
 	evg_bytes state;  /* MessagePack; BLOCKED: text that says what is wrong */
 	uint64_t applied; /* everything before this offset of the partition is in it; NOT_YET: as far as it has come */
 	uint32_t history; /* that applied and changed_at count in */
-	uint64_t changed_at;     /* the offset that last changed this entry; BEFORE_FIRST: of the key's first event;
+	uint64_t changed_at;     /* the offset that last changed this entry; BEFORE_FIRST: of the entry's first event;
 				  * NOT_READY, with applied: the view is filled so far here, of applied;
 				  * BLOCKED: the first that could not be applied */
 	uint64_t changed_us;     /* as of a point: ingest time of that event */
@@ -298,7 +298,7 @@ typedef void (*evg_got)(void *user, const evg_entry *entry); /* the entry is val
  *
  * EVG_OK; EVG_NOT_FOUND (nothing is stored under the key); EVG_UNKNOWN_VIEW; EVG_BLOCKED, EVG_CATCHING_UP (the key
  * waits in this view, or is on its way back); EVG_NOT_READY (a new view is being filled; and before its first answer);
- * EVG_NOT_YET (AT_LEAST, AS_OF: not applied in time); EVG_BEFORE_FIRST, EVG_NO_PAST (AS_OF); EVG_BAD_VIEW (the nodes
+ * EVG_NOT_YET (AT_LEAST, AS_OF: not applied in time); EVG_BEFORE_FIRST (AS_OF); EVG_BAD_VIEW (the nodes
  * cannot use its definition); EVG_EMPTY (no key), EVG_LIMIT (a key too long, a state too large to send), EVG_USAGE (no
  * such node or mode); and a request's. */
 int evg_view_get(evg *grid, const char *view, const evg_read *read, evg_entry *entry);

@@ -1,12 +1,18 @@
-/* One entry of a view as of an offset or a time: the fold of its key's events up to there, under the definition that is
- * active now (design.md 9).
+/* One entry of a view as of an offset or a time: the fold of its events up to there, under the definition that is
+ * active now (design.md 9). Which events are an entry's: state_fold.h. They all lie in its partition.
  *
- * 1. As of an offset: the key's events up to and with that offset. It is committed, so the answer never changes while
+ * 1. As of an offset: the entry's events up to and with that offset. It is committed, so the answer never changes while
  *    the definition stays, save that an operator lets a blocked key go on; any replica may give it.
- * 2. As of a time: the key's events before its first one with a later ingest time: a prefix, whatever the clocks did.
- * 3. A point before the key's first event is BEFORE_FIRST, with that event's offset and time: never a false "not
+ * 2. As of a time: the entry's events before its first one with a later ingest time: a prefix of the entry's events,
+ *    whatever the clocks did. Other entries' events say nothing: ingest times may fall from one primary to the next, so
+ *    no time of another event bounds those behind it.
+ * 3. A point before the entry's first event is BEFORE_FIRST, with that event's offset and time: never a false "not
  *    found".
- * 4. It costs the key's events, and what a function takes for them, a slice in each turn. */
+ * 4. Where entries bear their events' keys it costs that key's events (key_walk.h). Any other view's entry costs the
+ *    partition's events up to the point; as of a time, or where there is none up to the point, up to the entry's first
+ *    one beyond it, or else all. And what a function takes for them. A slice in each turn, out of what all jobs have.
+ * 5. Who asked asks again, under the same ticket, before so much is read: one job for it, and none for longer than he
+ *    waits: then TIMEOUT. */
 #include <assert.h>
 
 #include "partition/history_job.h"
@@ -55,7 +61,7 @@ static void answer(struct shard *shard, const struct history_job *job)
 	read_answer(shard, job->client, &done);
 }
 
-/* The key's next event. True: it lies beyond the point, or cannot be applied. */
+/* The walk's next event. True: it is the entry's, and lies beyond the point or cannot be applied. */
 static bool take(struct shard *shard, struct history_job *job, const struct state *state, const struct key_event *event,
 		 int *error)
 {
@@ -87,7 +93,7 @@ static bool take(struct shard *shard, struct history_job *job, const struct stat
 }
 
 /* Opens the next window. False: there is none. Where nothing came before the point, it is looked beyond it, for the
- * key's first event. */
+ * entry's first event. */
 static bool open_window(struct history_job *job, const struct log *log)
 {
 	uint64_t high = job->end;
@@ -103,7 +109,7 @@ static bool open_window(struct history_job *job, const struct log *log)
 
 enum history_step as_of_step(struct shard *shard, struct history_job *job, struct partition *partition)
 {
-	int error = 0;
+	int error = shard->time.now_ms < job->deadline_ms ? 0 : ERROR_TIMEOUT;
 	bool done = false;
 
 	while (!done && error == 0) {

@@ -326,6 +326,18 @@ void history_request(struct shard *shard, uint64_t client, const struct history 
 		job->cursor = job->end;
 }
 
+/* It is under way: who asks repeats it before it can be answered. */
+static bool is_under_way(const struct shard *shard, uint64_t client, const struct read_item *item)
+{
+	for (uint32_t i = 0; shard->histories_open > 0 && i < HISTORIES_MAX; i++) {
+		const struct history_job *job = &shard->histories[i];
+
+		if (job->kind == HISTORY_AS_OF && job->client == client && job->read.ticket == item->ticket)
+			return true;
+	}
+	return false;
+}
+
 void history_as_of(struct partition *partition, uint64_t client, const struct read_item *item)
 {
 	const struct history request = {
@@ -334,15 +346,19 @@ void history_as_of(struct partition *partition, uint64_t client, const struct re
 		.key = item->key,
 		.partition_key = item->partition_key,
 	};
-	struct history_job *job = job_open(partition, HISTORY_AS_OF, client, &request);
-	struct history_job none = {.client = client, .read = *item};
+	const struct history_job none = {.client = client, .read = *item};
+	struct history_job *job;
 	int rv;
 
+	if (is_under_way(partition->shard, client, item))
+		return;
+	job = job_open(partition, HISTORY_AS_OF, client, &request);
 	if (job == NULL) {
 		as_of_fail(partition->shard, &none, ERROR_BUSY);
 		return;
 	}
 	job->read = *item;
+	job->deadline_ms = item->wait_ms == 0 ? UINT64_MAX : partition->shard->time.now_ms + item->wait_ms;
 	job->read.key = job->request.key;
 	job->read.partition_key = job->request.partition_key;
 	rv = state_fold_new(partition->state, item->view_id, job->request.key, job->request.partition_key, &job->fold);
@@ -351,6 +367,7 @@ void history_as_of(struct partition *partition, uint64_t client, const struct re
 		return;
 	}
 	job->walk.stream_id = state_fold_stream(job->fold);
+	job->walk.every_key = state_fold_every_key(job->fold);
 }
 
 void history_turn(struct shard *shard)

@@ -1,5 +1,6 @@
 /* One key's history, a page at a time (HISTORY), and one entry of a view as of an offset or a time (READ with
- * READ_AS_OF_OFFSET, READ_AS_OF_TIME). Any replica answers; what it costs follows that key's events. */
+ * READ_AS_OF_OFFSET, READ_AS_OF_TIME). Any replica answers; what it costs follows that key's events, or, of an entry of
+ * a view with keys of its own, the partition's. */
 #ifndef EVGRID_PARTITION_HISTORY_H
 #define EVGRID_PARTITION_HISTORY_H
 

@@ -1,4 +1,5 @@
-/* A job of history.c: a walk over one key's events that collects a page (history.c) or folds them (as_of.c). */
+/* A job of history.c: a walk over one key's events that collects a page (history.c), or over one entry's that folds them
+ * (as_of.c). */
 #ifndef EVGRID_PARTITION_HISTORY_JOB_H
 #define EVGRID_PARTITION_HISTORY_JOB_H
 
@@ -31,10 +32,11 @@ struct history_job {
 	bool full;
 	/* as of */
 	struct read_item read;
+	uint64_t deadline_ms; /* who asked waits until then */
 	struct state_fold *fold;
 	uint64_t folded;
-	uint64_t changed_us;   /* of the event that changed the entry last; beyond: of the key's first */
-	bool beyond;           /* the key's first event lies beyond the point */
+	uint64_t changed_us;   /* of the event that changed the entry last; beyond: of its first */
+	bool beyond;           /* the entry's first event lies beyond the point */
 	uint64_t first_offset; /* then: its offset */
 };
 

@@ -50,6 +50,7 @@ void key_walk_window(struct key_walk *walk, const struct log *log, uint64_t low,
 
 	assert(low <= high && high <= log->commit);
 	assert(!key_walk_reading(walk));
+	assert(!walk->every_key || !reverse);
 	walk->from = low;
 	walk->to = high;
 	walk->reverse = reverse;
@@ -63,7 +64,7 @@ void key_walk_window(struct key_walk *walk, const struct log *log, uint64_t low,
 	if (low == high)
 		return;
 	edge = reverse ? high - 1 : low;
-	if (edge < log->sealed) {
+	if (edge < log->sealed && !walk->every_key) {
 		window_indexed(walk, log_extent_of(log, edge));
 	} else if (reverse) {
 		uint64_t begin = high > KEY_WALK_TAIL_OFFSETS ? high - KEY_WALK_TAIL_OFFSETS : 0;
@@ -227,7 +228,8 @@ static enum key_walk_result take_record(struct key_walk *walk, struct key_event 
 	if (hit && sealed_key_hash(event->key, event->partition_key) != walk->hash)
 		return KEY_WALK_BROKEN; /* the index says what is not so */
 	if (offset < walk->from || offset >= walk->to ||
-	    (walk->stream_id != 0 && event->stream_id != walk->stream_id) || !span_equal(event->key, walk->key) ||
+	    (walk->stream_id != 0 && event->stream_id != walk->stream_id) ||
+	    (!walk->every_key && !span_equal(event->key, walk->key)) ||
 	    !span_equal(event->partition_key, walk->partition_key))
 		return KEY_WALK_END;
 	found->offset = offset;

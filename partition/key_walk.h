@@ -1,6 +1,7 @@
 /* The events of one key in a range of one partition's log, ascending, in slices: where the log is sealed, the segments'
  * key indexes say which batches to read (key_probe.h); the unsealed tail is read through. A walk goes window by window:
- * whoever walks says from where, the walk says how far this window reaches.
+ * whoever walks says from where, the walk says how far this window reaches. A walk over every key of a partition key
+ * reads through all of the range: the indexes know keys only.
  *
  * 1. Only what is committed is looked at: a window never reaches beyond the log's commit offset.
  * 2. A record is the key's when its key and partition key are equal: a hash is only a hint.
@@ -20,6 +21,7 @@ struct key_walk {
 	struct span key;           /* the caller's memory */
 	struct span partition_key; /* never empty */
 	uint32_t stream_id;        /* 0: any */
+	bool every_key;            /* of the partition key; forwards only */
 	uint64_t hash;             /* sealed_key_hash */
 	uint64_t from;             /* the window: [from, to) */
 	uint64_t to;

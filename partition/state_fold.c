@@ -76,8 +76,6 @@ int state_fold_new(const struct state *state, uint32_t view_id, struct span key,
 		return ERROR_UNKNOWN_VIEW;
 	if (from->status != VIEW_ACTIVE)
 		return from->status == VIEW_BROKEN ? ERROR_BAD_VIEW : ERROR_NOT_READY;
-	if (from->plan->key != VIEW_KEY_OF_EVENT)
-		return ERROR_NO_PAST;
 	fold = calloc(1, sizeof *fold);
 	if (fold == NULL)
 		return ERROR_MEMORY;
@@ -109,9 +107,24 @@ uint32_t state_fold_stream(const struct state_fold *fold)
 	return fold->view->plan->source_count == 1 ? fold->view->plan->sources[0].id : 0;
 }
 
+bool state_fold_every_key(const struct state_fold *fold)
+{
+	return fold->view->plan->key != VIEW_KEY_OF_EVENT;
+}
+
 bool state_fold_takes(const struct state_fold *fold, const struct event *event)
 {
-	return view_plan_takes(fold->view->plan, event->stream_id);
+	const struct view_plan *plan = fold->view->plan;
+	const struct view_event given = view_event_of(event, SPAN_NULL, 0, 0);
+	char digits[NUMBER_TEXT_BYTES];
+	struct key_address address;
+
+	if (!view_plan_takes(plan, event->stream_id))
+		return false;
+	if (!state_fold_every_key(fold))
+		return true;
+	return view_plan_wants(plan, event->type) && state_own_address(fold->view, &given, digits, &address) &&
+	       key_entry_is(fold->entry, &address);
 }
 
 int state_fold_apply(struct state_fold *fold, const struct state *state, const struct event *event, uint64_t offset,

@@ -199,8 +199,8 @@ enum read_mode {
 	READ_LINEARIZABLE = 0,
 	READ_AT_LEAST = 1,
 	READ_LOCAL = 2,
-	READ_AS_OF_OFFSET = 3, /* the state right after the record at this offset, from the key's history */
-	READ_AS_OF_TIME = 4,   /* the state of the key's events up to the first with a later ingest time */
+	READ_AS_OF_OFFSET = 3, /* the state right after the record at this offset, from the entry's events */
+	READ_AS_OF_TIME = 4,   /* the state of the entry's events before the first with a later ingest time */
 };
 
 struct read_item {
@@ -211,7 +211,7 @@ struct read_item {
 	uint32_t stream_id;
 	uint64_t at_least; /* READ_AT_LEAST, READ_AS_OF_OFFSET: an offset, waited for; READ_AS_OF_TIME: us since 1970 */
 	uint32_t history;  /* that the offset counts in, or HISTORY_ANY; not looked at in other modes */
-	uint32_t wait_ms;  /* how long to wait for it */
+	uint32_t wait_ms;  /* how long to wait for it; as of a point, 0: as long as the answer takes */
 	struct span key;
 	struct span partition_key;
 	uint8_t any; /* 1: the view's entry of this key under whatever partition key; partition_key is empty */

@@ -346,7 +346,6 @@ int exit_code_of(int error)
 	case ERROR_LIMIT:
 	case ERROR_EMPTY:
 	case ERROR_BAD_VIEW:
-	case ERROR_NO_PAST:
 	case ERROR_BAD_EVENT: return EXIT_USAGE;
 	case ERROR_CONNECT:
 	case ERROR_FOREIGN: return EXIT_CONNECT;

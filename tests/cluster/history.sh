@@ -26,6 +26,15 @@ compare() {
 start_cluster 3 --journal.segment_bytes=8MiB --shards=1
 define_shop
 quietly evgrid stream create Blob
+cat >"$work/payments-by-order.yaml" <<'END'
+view: payments-by-order
+stream: Payment
+kind: summary
+key: {payload: orderId}
+on:
+  PaymentProcessed: {count: payments, sum: {paid: amount}}
+END
+quietly evgrid view apply "$work/payments-by-order.yaml"
 for part in 0 1 2; do
     deploy/shop/generate.py --events "$SHOP" --skip $((SHOP * part)) >"$work/shop"
     tests/cluster/sealing.py blobs $((BLOBS * part)) "$BLOBS" >"$work/blobs"

@@ -612,11 +612,7 @@ void harness_send(struct harness *harness, uint32_t node, enum message_kind kind
 uint64_t harness_append(struct harness *harness, uint32_t node, uint32_t number, const char *key, uint32_t count,
 			const struct check *check)
 {
-	struct batch_builder builder;
-	struct buffer checks = BUFFER_NULL;
-	struct buffer body = BUFFER_NULL;
-	struct append_item item = {.ticket = next_ticket(harness)};
-	struct event event = {
+	const struct event event = {
 		.stream_id = HARNESS_STREAM,
 		.type = span_of_text("Created"),
 		.key = span_of_text(key),
@@ -625,9 +621,20 @@ uint64_t harness_append(struct harness *harness, uint32_t node, uint32_t number,
 		.payload = span_of("\x80", 1),
 	};
 
+	return harness_append_event(harness, node, number, &event, count, check);
+}
+
+uint64_t harness_append_event(struct harness *harness, uint32_t node, uint32_t number, const struct event *event,
+			      uint32_t count, const struct check *check)
+{
+	struct batch_builder builder;
+	struct buffer checks = BUFFER_NULL;
+	struct buffer body = BUFFER_NULL;
+	struct append_item item = {.ticket = next_ticket(harness)};
+
 	batch_builder_init(&builder, harness->partition);
 	for (uint32_t i = 0; i < count; i++)
-		assert(batch_builder_add(&builder, &event) == 0);
+		assert(batch_builder_add(&builder, event) == 0);
 	assert(batch_builder_finish(&builder, harness->producer, 1, number, 0, false) == 0);
 	if (check != NULL)
 		check_encode(check, &checks);

@@ -140,6 +140,9 @@ void harness_inject(struct harness *harness, uint32_t from, uint32_t to, enum me
 /* A batch of `count` events of one key, numbered as given; check NULL: none. Returns the ticket. */
 uint64_t harness_append(struct harness *harness, uint32_t node, uint32_t number, const char *key, uint32_t count,
 			const struct check *check);
+/* The same of any event, `count` times. */
+uint64_t harness_append_event(struct harness *harness, uint32_t node, uint32_t number, const struct event *event,
+			      uint32_t count, const struct check *check);
 uint64_t harness_append_next(struct harness *harness, uint32_t node, const char *key); /* one event, next number */
 uint64_t harness_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key, uint64_t at_least,
 		      uint32_t wait_ms);

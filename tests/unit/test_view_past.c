@@ -18,6 +18,9 @@ static const char by_key[] = "{'view': 'v', 'stream': 'Order', 'kind': 'summary'
 			     "'T': {'count': 'n', 'sum': {'s': 'x'}}, 'Gone': 'delete'}}";
 static const char by_member[] = "{'view': 'm', 'stream': 'Order', 'kind': 'summary', 'key': {'payload': 'who'}, 'on': {"
 				"'T': {'count': 'n', 'sum': {'s': 'x'}}, 'Gone': 'delete'}}";
+static const char by_partition[] = "{'view': 'm', 'streams': ['Order', 'Payment'], 'kind': 'summary', "
+				   "'key': 'partitionkey', 'on': {"
+				   "'T': {'count': 'n', 'sum': {'s': 'x'}}, 'Gone': 'delete'}}";
 static const char of_two[] = "{'view': 'u', 'streams': ['Order', 'Payment'], 'kind': 'summary', 'on': {"
 			     "'T': {'count': 'n', 'sum': {'s': 'x'}}, 'Gone': 'delete'}}";
 
@@ -129,12 +132,13 @@ static void test_a_swap_ends_a_scan(void **data)
 
 /* --- folds -------------------------------------------------------------------------------------------------------- */
 
-/* Folds the key's events of the log up to this offset. What state_fold_get says of it. */
-static int fold(struct views *v, const char *key, uint64_t until, struct view_entry *entry, char *text)
+/* The entry's events of the log up to this offset, folded. */
+static struct state_fold *folded(struct views *v, struct span key, struct span partition_key, uint64_t until)
 {
 	struct state_fold *fold = NULL;
-	int rv = state_fold_new(v->state, 1, span_of_text(key), span_of_text("p"), &fold);
+	int rv = state_fold_new(v->state, 1, key, partition_key, &fold);
 
+	assert_int_equal(rv, 0);
 	for (size_t i = 0; i < v->log->count && rv == 0; i++) {
 		const struct batch *batch = &v->log->batches[i];
 		struct reader records = reader_of(batch->body);
@@ -143,28 +147,140 @@ static int fold(struct views *v, const char *key, uint64_t until, struct view_en
 		if ((batch->flags & BATCH_CONTROL) != 0 || batch->base_offset > until)
 			continue;
 		assert_int_equal(event_decode(&records, &one), 0);
-		if (span_equal(one.key, span_of_text(key)) && state_fold_takes(fold, &one))
+		if (span_equal(one.partition_key, partition_key) &&
+		    (state_fold_every_key(fold) || span_equal(one.key, key)) && state_fold_takes(fold, &one))
 			rv = state_fold_apply(fold, v->state, &one, batch->base_offset, batch->ingest_time_us);
 	}
-	if (fold == NULL)
-		return rv;
 	assert_true(rv == 0 || rv == ERROR_BLOCKED);
-	rv = state_fold_get(fold, entry);
+	return fold;
+}
+
+/* What state_fold_get says of the key's entry as of this offset. */
+static int fold(struct views *v, const char *key, uint64_t until, struct view_entry *entry, char *text)
+{
+	struct state_fold *fold = folded(v, span_of_text(key), span_of_text("p"), until);
+	int rv = state_fold_get(fold, entry);
+
 	(void)snprintf(text, 200, "%s", entry->why == NULL ? "" : entry->why);
 	entry->state = SPAN_NULL;
 	state_fold_free(fold);
 	return rv;
 }
 
-static void test_a_view_with_other_keys_has_no_past(void **data)
+/* Those that the view gives to it: of any key of the partition key, with the key in the payload, of a type that
+ * matters. */
+static void test_a_fold_takes_the_events_that_the_view_gives_to_the_entry(void **data)
 {
 	struct views *v = *data;
 	struct view_entry entry;
+	uint64_t last;
 	char text[200];
 
 	views_define(v, 1, 1, by_member);
 	event(v, ORDER, "T", "k", "{'x': 1, 'who': 'm'}");
-	assert_int_equal(fold(v, "m", UINT64_MAX, &entry, text), ERROR_NO_PAST);
+	event(v, ORDER, "T", "k", "{'x': 2, 'who': 'n'}");
+	event(v, ORDER, "T", "j", "{'x': 4, 'who': 'm'}");
+	last = v->log->end - 1;
+	event(v, ORDER, "T", "m", "{'x': 8}");
+	event(v, ORDER, "Other", "m", "{'x': 16, 'who': 'm'}");
+	event(v, PAYMENT, "T", "m", "{'x': 32, 'who': 'm'}");
+	views_event(v, ORDER, "T", "m", "q", "{'x': 64, 'who': 'm'}");
+	event(v, ORDER, "T", "k", "{'x': 128, 'who': 77}");
+	assert_int_equal(fold(v, "m", UINT64_MAX, &entry, text), 0);
+	assert_int_equal(entry.key_version, 2);
+	assert_int_equal(entry.changed_at, last);
+	assert_int_equal(fold(v, "n", UINT64_MAX, &entry, text), 0);
+	assert_int_equal(entry.key_version, 1);
+	assert_int_equal(fold(v, "77", UINT64_MAX, &entry, text), 0);
+	assert_int_equal(entry.key_version, 1);
+	assert_int_equal(fold(v, "k", UINT64_MAX, &entry, text), ERROR_NOT_FOUND);
+	assert_int_equal(entry.key_version, 0);
+}
+
+#define POINTS 120u
+
+struct point { /* what the view held behind an event */
+	int error;
+	uint64_t changed_at;
+	struct buffer state;
+};
+
+/* Every point's fold is what the view held then. */
+static void check_points(struct views *v, const char *definition, struct span key)
+{
+	static const char *const types[] = {"T", "T", "T", "T", "Gone", "Other"};
+	struct point points[POINTS] = {{0}};
+	uint64_t first;
+	uint64_t seed = 5;
+
+	views_define(v, 1, 1, definition);
+	first = v->log->end;
+	for (uint32_t i = 0; i < POINTS; i++) {
+		struct view_entry entry;
+		char json[60];
+		char of[2] = {(char)('a' + random_below(&seed, 3)), '\0'};
+
+		(void)snprintf(json, sizeof json, "{'x': %u, 'who': 'm%u'}", i, (unsigned)random_below(&seed, 2));
+		views_event(v, random_below(&seed, 3) > 0 ? ORDER : PAYMENT, types[random_below(&seed, 6)], of,
+			    random_below(&seed, 4) > 0 ? "p" : "q", json);
+		points[i].error = state_view_get(v->state, 1, key, span_of_text("p"), &entry);
+		points[i].changed_at = entry.changed_at;
+		if (points[i].error == 0)
+			buffer_bytes(&points[i].state, entry.state.data, entry.state.size);
+	}
+	for (uint32_t i = 0; i < POINTS; i++) {
+		struct state_fold *fold = folded(v, key, span_of_text("p"), first + i);
+		struct view_entry entry;
+
+		assert_int_equal(state_fold_get(fold, &entry), points[i].error);
+		if (points[i].error == 0) {
+			assert_int_equal(entry.changed_at, points[i].changed_at);
+			assert_true(span_equal(entry.state, buffer_span(&points[i].state)));
+		}
+		state_fold_free(fold);
+		buffer_deinit(&points[i].state);
+	}
+}
+
+static void test_every_point_of_an_entry_by_payload_member(void **data)
+{
+	check_points(*data, by_member, span_of_text("m1"));
+}
+
+static void test_every_point_of_an_entry_by_partition_key(void **data)
+{
+	check_points(*data, by_partition, span_of_text("p"));
+}
+
+static void test_an_entry_of_another_key_that_is_blocked(void **data)
+{
+	struct views *v = *data;
+	struct control skip = {.kind = CONTROL_VIEW_SKIP, .id = 1, .version = 1};
+	struct view_entry entry;
+	uint64_t bad;
+	char text[200];
+
+	views_define(v, 1, 1, by_member);
+	event(v, ORDER, "T", "k", "{'x': 1, 'who': 'm'}");
+	bad = v->log->end;
+	event(v, ORDER, "T", "j", "{'x': 'bad', 'who': 'm'}");
+	event(v, ORDER, "T", "k", "{'x': 2, 'who': 'm'}");
+	event(v, ORDER, "T", "j", "{'x': 4, 'who': 'n'}");
+	assert_int_equal(fold(v, "m", bad - 1, &entry, text), 0);
+	assert_int_equal(fold(v, "m", bad + 1, &entry, text), ERROR_BLOCKED);
+	assert_int_equal(entry.blocked_at, bad);
+	assert_string_equal(text, NOT_A_NUMBER);
+	assert_int_equal(fold(v, "n", UINT64_MAX, &entry, text), 0);
+	skip.key = span_of_text("m");
+	skip.partition_key = span_of_text("p");
+	skip.offset = bad;
+	views_apply(v, sample_control(v->log, &skip));
+	sample_fill(v->log, v->state);
+	assert_int_equal(fold(v, "m", bad, &entry, text), 0);
+	assert_int_equal(entry.changed_at, bad - 1);
+	assert_int_equal(fold(v, "m", bad + 1, &entry, text), 0);
+	assert_int_equal(entry.changed_at, bad + 1);
+	assert_int_equal(entry.key_version, 3);
 }
 
 static void test_a_fold_takes_several_streams(void **data)
@@ -229,7 +345,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_scan_tells_blocked_keys, views_setup, views_teardown),
 		cmocka_unit_test_setup_teardown(test_keys_that_go_during_a_scan, views_setup, views_teardown),
 		cmocka_unit_test_setup_teardown(test_a_swap_ends_a_scan, views_setup, views_teardown),
-		cmocka_unit_test_setup_teardown(test_a_view_with_other_keys_has_no_past, views_setup, views_teardown),
+		cmocka_unit_test_setup_teardown(test_a_fold_takes_the_events_that_the_view_gives_to_the_entry,
+						views_setup, views_teardown),
+		cmocka_unit_test_setup_teardown(test_every_point_of_an_entry_by_payload_member, views_setup,
+						views_teardown),
+		cmocka_unit_test_setup_teardown(test_every_point_of_an_entry_by_partition_key, views_setup,
+						views_teardown),
+		cmocka_unit_test_setup_teardown(test_an_entry_of_another_key_that_is_blocked, views_setup,
+						views_teardown),
 		cmocka_unit_test_setup_teardown(test_a_fold_takes_several_streams, views_setup, views_teardown),
 		cmocka_unit_test_setup_teardown(test_a_fold_stops_where_the_key_is_blocked, views_setup,
 						views_teardown),
