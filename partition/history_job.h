@@ -1,5 +1,5 @@
-/* A job of history.c: a walk over one key's events that collects a page (history.c), or over one entry's that folds them
- * (as_of.c). */
+/* A job of history.c: a walk over one key's events that collects a page (history.c), or over one entry's that folds
+ * them (as_of.c). */
 #ifndef EVGRID_PARTITION_HISTORY_JOB_H
 #define EVGRID_PARTITION_HISTORY_JOB_H
 

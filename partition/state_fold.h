@@ -1,6 +1,6 @@
-/* One entry of a view as of a point in the past: a scratch state of one key, fed with the entry's events in order by the
- * very code that applies views (view_apply), under the definition that is active now. It shares nothing with the state
- * it was made from.
+/* One entry of a view as of a point in the past: a scratch state of one key, fed with the entry's events in order by
+ * the very code that applies views (view_apply), under the definition that is active now. It shares nothing with the
+ * state it was made from.
  *
  * The entry's events are, where entries bear their events' keys, that key's events in the view's streams, whether they
  * matter or not. Of any other view they are those that the view gives to this entry (state_own_address), of the types
@@ -25,8 +25,8 @@ bool state_fold_every_key(const struct state_fold *fold);  /* its events bear an
 /* Is this one of the entry's events? It bears the entry's partition key, and its key unless any may. */
 bool state_fold_takes(const struct state_fold *fold, const struct event *event);
 
-/* The entry's next event. state: the partition's. 0, ERROR_MEMORY, or ERROR_BLOCKED: as of this event and later ones the
- * key is blocked; state_fold_get says so. */
+/* The entry's next event. state: the partition's. 0, ERROR_MEMORY, or ERROR_BLOCKED: as of this event and later ones
+ * the key is blocked; state_fold_get says so. */
 int state_fold_apply(struct state_fold *fold, const struct state *state, const struct event *event, uint64_t offset,
 		     uint64_t ingest_time_us);
 

@@ -61,6 +61,14 @@ static void check_history(const struct claims_key *key, struct sim *sim, const s
 			 (unsigned long long)claim->to);
 }
 
+/* Of a group: what views.c says of SIM_VIEW_GROUPS. */
+static bool is_the_entrys(const struct operation *operation, const struct claim *claim)
+{
+	if (operation->other)
+		return false;
+	return claim->group == 0 || (operation->kind != OPERATION_MERGE && operation->group + 1u == claim->group);
+}
+
 static bool counts(const struct claims_event *event, const struct claim *claim)
 {
 	if (claim->kind == CLAIM_STATE)
@@ -74,13 +82,17 @@ static void check_state(const struct claims_key *key, struct sim *sim, const str
 	const struct operation *last = NULL; /* that left an entry */
 	uint64_t changed_at = 0;
 	uint64_t version = 0;
+	uint64_t puts = 0; /* since it was made */
 
-	for (size_t i = 0; i < key->count && counts(&key->events[i], claim); i++) {
+	for (size_t i = 0; i < key->count; i++) {
 		const struct operation *operation = &operations[key->events[i].operation];
 
-		if (operation->other)
+		if (!is_the_entrys(operation, claim))
 			continue;
+		if (!counts(&key->events[i], claim))
+			break;
 		version++;
+		puts = operation->kind == OPERATION_DELETE ? 0 : puts + 1;
 		if (operation->kind == OPERATION_DELETE)
 			last = NULL;
 		else if (operation->kind == OPERATION_PUT || last != NULL)
@@ -89,17 +101,20 @@ static void check_state(const struct claims_key *key, struct sim *sim, const str
 			changed_at = key->events[i].offset;
 	}
 	if (claim->present != (last != NULL))
-		sim_fail(sim, "past: key %u at %llu was told as %s, the log says it was not", claim->key,
-			 (unsigned long long)claim->to, claim->present ? "there" : "not there");
+		sim_fail(sim, "past: key %u, group %u, at %llu was told as %s, the log says it was not", claim->key,
+			 claim->group, (unsigned long long)claim->to, claim->present ? "there" : "not there");
 	else if (last != NULL &&
-		 (claim->serial != last->serial || claim->client != last->client || claim->changed_at != changed_at))
-		sim_fail(sim, "past: key %u at %llu was told as n = %llu of offset %llu, the log says %llu of %llu",
-			 claim->key, (unsigned long long)claim->to, (unsigned long long)claim->serial,
+		 (claim->serial != last->serial || claim->client != (claim->group == 0 ? last->client : puts) ||
+		  claim->changed_at != changed_at))
+		sim_fail(sim,
+			 "past: key %u, group %u, at %llu was told as n = %llu of offset %llu, the log says %llu of "
+			 "%llu",
+			 claim->key, claim->group, (unsigned long long)claim->to, (unsigned long long)claim->serial,
 			 (unsigned long long)claim->changed_at, (unsigned long long)last->serial,
 			 (unsigned long long)changed_at);
 	if (claim->version != UINT64_MAX && claim->version != version)
-		sim_fail(sim, "past: key %u at %llu was told to be of %llu events, the log says %llu", claim->key,
-			 (unsigned long long)claim->to, (unsigned long long)claim->version,
+		sim_fail(sim, "past: key %u, group %u, at %llu was told to be of %llu events, the log says %llu",
+			 claim->key, claim->group, (unsigned long long)claim->to, (unsigned long long)claim->version,
 			 (unsigned long long)version);
 }
 
@@ -108,11 +123,13 @@ static void check_before_first(const struct claims_key *key, struct sim *sim, co
 {
 	size_t first = 0;
 
-	while (first < key->count && operations[key->events[first].operation].other)
+	while (first < key->count && !is_the_entrys(&operations[key->events[first].operation], claim))
 		first++;
 	if (first == key->count || key->events[first].offset != claim->from || claim->from < claim->to)
-		sim_fail(sim, "past: the first event of key %u was told as %llu, not before %llu; the log says %llu",
-			 claim->key, (unsigned long long)claim->from, (unsigned long long)claim->to,
+		sim_fail(sim,
+			 "past: the first event of key %u, group %u was told as %llu, not before %llu; the log says "
+			 "%llu",
+			 claim->key, claim->group, (unsigned long long)claim->from, (unsigned long long)claim->to,
 			 first == key->count ? 0ull : (unsigned long long)key->events[first].offset);
 }
 

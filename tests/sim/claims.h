@@ -7,14 +7,16 @@
 
 enum claim_kind {
 	CLAIM_HISTORY,      /* the key's events in [from, to) are these */
-	CLAIM_STATE,        /* its entry after all its events before `to` */
-	CLAIM_STATE_AT,     /* its entry before its first event ingested after the time `to`, looked at before `from` */
-	CLAIM_BEFORE_FIRST, /* its first event is at `from`, and not before `to` */
+	CLAIM_STATE,        /* its entry after all the entry's events before `to` */
+	CLAIM_STATE_AT,     /* its entry before the entry's first event ingested after the time `to`, looked at before
+			     * `from` */
+	CLAIM_BEFORE_FIRST, /* the entry's first event is at `from`, and not before `to` */
 };
 
 struct claim {
 	enum claim_kind kind;
 	uint32_t key;
+	uint32_t group;   /* 0: the entry is the key's in the first view; else in SIM_VIEW_GROUPS, of this one less 1 */
 	uint32_t history; /* of its partition, as the answer has it; 0: perhaps not told */
 	uint64_t from;
 	uint64_t to;
@@ -22,7 +24,7 @@ struct claim {
 	uint32_t count;
 	bool present; /* STATE */
 	uint64_t serial;
-	uint64_t client;
+	uint64_t client; /* of a group: how many puts */
 	uint64_t changed_at;
 	uint64_t version; /* events folded; UINT64_MAX: not told */
 };

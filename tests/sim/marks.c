@@ -43,6 +43,7 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_HISTORY] = "history to its end",
 	[MARK_HISTORY_PAGE] = "page of a history",
 	[MARK_AS_OF] = "entry as of a point",
+	[MARK_OTHER_KEY_AS_OF] = "entry of another key as of a point",
 	[MARK_BEFORE_FIRST] = "point before the first event",
 	[MARK_AT_LEAST] = "read at least as new as a token",
 	[MARK_NOT_YET] = "position not reached in time",

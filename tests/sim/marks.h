@@ -48,6 +48,7 @@ enum mark {
 	MARK_HISTORY,             /* a key's history was told to its end */
 	MARK_HISTORY_PAGE,        /* and a page of one */
 	MARK_AS_OF,               /* an entry as of an offset or a time */
+	MARK_OTHER_KEY_AS_OF,     /* one that is not kept by its events' key */
 	MARK_BEFORE_FIRST,        /* a point before the key's first event */
 	MARK_AT_LEAST,            /* an entry at least as new as a token */
 	MARK_NOT_YET,             /* a position that was not reached in time */

@@ -33,6 +33,24 @@ static int ask_history(struct question *question, struct sim *sim, struct core *
 	return core_history(core, &ask, tag, sim_now_ms(sim));
 }
 
+/* Every other point of the past is one of an entry that is not kept by the events' key. */
+static int draw_group(struct question *question, struct sim *sim, struct core *core, struct core_read *read)
+{
+	bool of_the_past = question->kind == ASKED_AS_OF || question->kind == ASKED_AS_OF_TIME;
+	const struct map_view *view;
+
+	if (!of_the_past || random_chance(&sim->random, 500))
+		return 0;
+	view = cluster_map_view_by_name(core_map(core), span_of_text(views_name(SIM_VIEW_GROUPS)));
+	if (view == NULL)
+		return ERROR_UNKNOWN_VIEW;
+	question->group = (uint32_t)random_between(&sim->random, 1, SIM_VIEW_GROUPS_MAX);
+	read->view_id = view->id;
+	read->partition_key = read->key;
+	read->key = views_group(question->group - 1);
+	return 0;
+}
+
 static int ask_read(struct question *question, struct sim *sim, struct core *core, uint32_t view_id, uint64_t tag)
 {
 	static const uint8_t modes[] = {[ASKED_AS_OF] = READ_AS_OF_OFFSET, [ASKED_AS_OF_TIME] = READ_AS_OF_TIME,
@@ -57,6 +75,8 @@ static int ask_read(struct question *question, struct sim *sim, struct core *cor
 	}
 	if (!question->linearizable && random_chance(&sim->random, 500))
 		read.node_id = (uint32_t)random_between(&sim->random, 1, sim->options.hosts);
+	if (draw_group(question, sim, core, &read) != 0)
+		return ERROR_UNKNOWN_VIEW;
 	return core_read(core, &read, tag, sim_now_ms(sim));
 }
 
@@ -215,8 +235,11 @@ static bool map_number(struct span map, const char *name, uint64_t *value)
 
 static void claim_state(struct claims *claims, struct sim *sim, struct claim claim, struct span state)
 {
+	const char *serial = claim.group == 0 ? "n" : "last";
+	const char *client = claim.group == 0 ? "client" : "count";
+
 	claim.present = state.size > 0;
-	if (claim.present && (!map_number(state, "n", &claim.serial) || !map_number(state, "client", &claim.client)))
+	if (claim.present && (!map_number(state, serial, &claim.serial) || !map_number(state, client, &claim.client)))
 		sim_fail(sim, "past: key %u: a state that no view made", claim.key);
 	claims_add(claims, &claim);
 }
@@ -310,6 +333,7 @@ static void told_read(const struct question *question, struct sim *sim, struct t
 	struct claim claim = {
 		.kind = question->kind == ASKED_AS_OF_TIME ? CLAIM_STATE_AT : CLAIM_STATE,
 		.key = question->key,
+		.group = question->group,
 		.history = done->history,
 		.to = question->kind == ASKED_AS_OF_TIME ? question->point : done->applied,
 		.changed_at = done->changed_at,
@@ -337,7 +361,7 @@ static void told_read(const struct question *question, struct sim *sim, struct t
 	if (question->linearizable && !question->elsewhere && question->least > 0 && done->applied <= question->least)
 		sim_fail(sim, "linearizability: key %u, asked as %u, misses offset %llu", question->key, question->kind,
 			 (unsigned long long)question->least);
-	marks_reach(&sim->marks, read_marks[question->kind]);
+	marks_reach(&sim->marks, question->group > 0 ? MARK_OTHER_KEY_AS_OF : read_marks[question->kind]);
 	if (question->kind == ASKED_ANY && !told_any(question, sim, result))
 		return;
 	claim_state(claims, sim, claim, done->state);

@@ -29,6 +29,7 @@ enum question_kind {
 struct question {
 	enum question_kind kind;
 	uint32_t key;
+	uint32_t group; /* AS_OF, AS_OF_TIME: of which view and group, as in claims.h */
 	uint16_t partition;
 	uint64_t point;      /* offset or time */
 	uint32_t of_history; /* that the offset counts in */
