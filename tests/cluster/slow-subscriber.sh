@@ -22,8 +22,8 @@ while [ $# -gt 0 ]; do
 done
 helper=tests/cluster/slow-subscriber.py
 
-# subscriber NAME start|now: prints into NAME.out what helper keeps of it; its process in $subscriber, that which reads it in
-# $reader.
+# subscriber NAME start|now: prints into NAME.out what helper keeps of it; its process in $subscriber, the one that reads
+# it in $reader.
 subscriber() {
     mkfifo "$work/$1.fifo"
     in_background keep "$1"
