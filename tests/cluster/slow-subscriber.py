@@ -25,12 +25,12 @@ BLOB_BYTES = 48 * 1024
 KEYS = 500
 KIB = 1024
 
-# The formula of docs/how-to/subscribe.md, by the constants of client/core.h, proto/limits.h and partition/fetch.h.
+# The formula of docs/how-to/subscribe.md, by the constants of client/core.h, proto/limits.h and partition/fetch.h. What
+# of a buffer is not filled is not in VmRSS.
 WINDOW_KIB = 16 * KIB
 SHARE_LEAST_KIB = 64
 BATCH_MOST_KIB = 2 * KIB  # the one that passes the credit
 READ_KIB = 256
-MEMORY_OF_BYTES = 2  # a buffer grows by doubling
 NOISE_KIB = 12 * KIB  # by which peaks of two runs may differ without: a segment of 8 MiB that is sealed, and some
 
 
@@ -104,11 +104,11 @@ def share_kib(shards):
 
 
 def node_bound_kib(slow, shards):
-    return slow * (MEMORY_OF_BYTES * (share_kib(shards) + BATCH_MOST_KIB) + READ_KIB)
+    return slow * (share_kib(shards) + BATCH_MOST_KIB + READ_KIB)
 
 
 def client_bound_kib(shards):
-    return MEMORY_OF_BYTES * shards * (share_kib(shards) + BATCH_MOST_KIB)
+    return shards * (share_kib(shards) + BATCH_MOST_KIB)
 
 
 def of_nodes(slow, count, alone, beside):
@@ -116,7 +116,7 @@ def of_nodes(slow, count, alone, beside):
     beside them: text that says what is wrong, or None."""
     bound = node_bound_kib(slow, len(alone)) + NOISE_KIB
     queued = slow * count * BLOB_BYTES // KIB // len(alone)
-    if queued < 2 * bound:
+    if queued < 3 * bound:
         return f"the load ({queued} KiB a node, in queues) is too small to be told from the bound ({bound} KiB)"
     for node, (one, other) in enumerate(zip(alone, beside), 1):
         if other - max(one, 0) > bound:

@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=/dev/null
 . tests/cluster/common.sh
 
-events=4000 # of each load; 48 KiB each
+events=3000 # of each load; 48 KiB each
 while [ $# -gt 0 ]; do
     case $1 in
     --events) events=$2 ;;
@@ -22,8 +22,8 @@ while [ $# -gt 0 ]; do
 done
 helper=tests/cluster/slow-subscriber.py
 
-# subscriber NAME start|now: prints into NAME.out what helper keeps of it; its process in $subscriber, the one that reads
-# it in $reader.
+# subscriber NAME start|now: into NAME.out goes what helper keeps of it; its process in $subscriber, the reader's in
+# $reader.
 subscriber() {
     mkfifo "$work/$1.fifo"
     in_background keep "$1"
@@ -52,6 +52,7 @@ memory() { "$helper" "$1" "$(node_pid 1)" "$(node_pid 2)" "$(node_pid 3)" >"$wor
 
 "$helper" self-test || fail 'the checks do not find what is wrong'
 
+export MALLOC_MMAP_THRESHOLD_=16384 # what is freed leaves VmRSS, so that nothing hides in what was held before
 start_cluster 3 --shards=1 --journal.segment_bytes=8MiB # one at a time lies in memory while it is sealed
 quietly evgrid stream create Blob
 subscriber quick start
