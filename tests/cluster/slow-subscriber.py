@@ -31,7 +31,7 @@ WINDOW_KIB = 16 * KIB
 SHARE_LEAST_KIB = 64
 BATCH_MOST_KIB = 2 * KIB  # the one that passes the credit
 READ_KIB = 256
-NOISE_KIB = 12 * KIB  # by which peaks of two runs may differ without: a segment of 8 MiB that is sealed, and some
+NOISE_KIB = 8 * KIB  # by which peaks of two runs may differ without: a segment is sealed, or not
 
 
 def blob(number):

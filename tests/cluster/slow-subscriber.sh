@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=/dev/null
 . tests/cluster/common.sh
 
-events=3000 # of each load; 48 KiB each
+events=4000 # of each load; 48 KiB each
 while [ $# -gt 0 ]; do
     case $1 in
     --events) events=$2 ;;
