@@ -58,12 +58,12 @@ quietly evgrid stream create Blob
 subscriber quick start
 say "$events events of 48 KiB: the nodes' caches are full from then on"
 load 0
-wait_until 60 'the quick one has all' lines_are quick "$events"
+wait_until 120 'the quick one has all' lines_are quick "$events"
 
 say 'the same load again, without a slow subscriber'
 memory begin alone
 load 1
-wait_until 60 'the quick one has all' lines_are quick $((events * 2))
+wait_until 120 'the quick one has all' lines_are quick $((events * 2))
 memory peak alone
 
 say 'and again, with one that stands still and one that nobody reads'
@@ -76,7 +76,7 @@ stop_process "$unread"
 memory begin beside
 "$helper" begin "$full" >"$work/client-begin"
 load 2
-wait_until 60 'the quick one has all' lines_are quick $((events * 3))
+wait_until 120 'the quick one has all' lines_are quick $((events * 3))
 memory peak beside
 "$helper" peak "$full" >"$work/client-peak"
 for name in stopped unread; do lines_are "$name" 0 || fail "$name was not slow: it has $(lines "$name") events"; done
@@ -87,6 +87,6 @@ for name in stopped unread; do lines_are "$name" 0 || fail "$name was not slow: 
 say 'they go on'
 kill -CONT "$stopped" "$unread"
 for name in stopped unread; do
-    wait_until 60 "$name has all" lines_are "$name" "$events"
+    wait_until 120 "$name has all" lines_are "$name" "$events"
     "$helper" compare "$work/told-2" "$work/$name.out"
 done
