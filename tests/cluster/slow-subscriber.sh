@@ -38,9 +38,14 @@ lines_are() { [ "$(lines "$1")" -eq "$2" ]; }
 is_live() { grep -q 'live after' "$work/$1.err"; }
 stands_still() { [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat")" = T ]; }
 stop_process() {
+    still+=("$1")
     kill -STOP "$1"
     wait_until 10 "$1 stands still" stands_still "$1"
 }
+
+# What stands still ends by nothing else.
+clean_up() { [ ${#still[@]} -eq 0 ] || kill -KILL "${still[@]}" 2>/dev/null; }
+still=()
 
 # load NUMBER: all of it must be acknowledged.
 load() {
@@ -85,7 +90,7 @@ for name in stopped unread; do lines_are "$name" 0 || fail "$name was not slow: 
 "$helper" client 3 "$events" "$work"/client-{begin,peak} || fail 'a slow subscriber takes in too much'
 
 say 'they go on'
-kill -CONT "$stopped" "$unread"
+kill -CONT "${still[@]}"
 for name in stopped unread; do
     wait_until 120 "$name has all" lines_are "$name" "$events"
     "$helper" compare "$work/told-2" "$work/$name.out"
