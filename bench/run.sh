@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Holds Evgrid's speed against the floor (bench/floor.h) in one run: alternating rounds, medians, ratios.
 #
-#   bench/run.sh [--rounds N] [--seconds N] [--events N] [--single-events N] [--reads N] [--in-flight N]
-#                [--dir DIR]
+#   bench/run.sh [--rounds N] [--seconds N] [--events N] [--single-events N] [--reads N] [--live-events N]
+#                [--in-flight N] [--dir DIR]
 #
 # A round is evgrid-floor (throughput, then single events), then, against a local cluster of three nodes with W = 1,
 # `evgrid bench publish` (--events with --in-flight events in flight, then --single-events one at a time), `evgrid bench
 # replay` (--events of what is stored), and five times in turn: a second of evgrid-floor's bare round trips, `evgrid
-# bench get` (--reads, one blocking call after the other) and the same by call-backs. Of the five the median counts,
-# since a run of so few microseconds follows where the scheduler happens to place it. 160-byte payloads, 100,000 keys.
+# bench get` (--reads, one blocking call after the other), the same by call-backs, and bench-subscribe_bench
+# (--live-events, one after the other, without and beside a live subscriber). Of the five the median counts, since a run
+# of so few microseconds follows where the scheduler happens to place it. 160-byte payloads, 100,000 keys.
 # Once 10,000 events more go to one key, which is then read as of their end.
 # Replay is held against 1,000,000 events/s, a read as of a time against 10 ms, views (bench-view_bench, one core)
 # against 4,000,000 applications/s, Lua 150,000; every other goal is a ratio to the floor.
@@ -19,7 +20,7 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=${EVGRID_BUILD:-build}
-rounds=3 seconds=5 events=3000000 single_events=5000 reads=10000 in_flight=6544 directory=
+rounds=3 seconds=5 events=3000000 single_events=5000 reads=10000 live_events=1000 in_flight=6544 directory=
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || { sed -n '2,/^set -/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
     case $1 in
@@ -28,13 +29,14 @@ while [ $# -gt 0 ]; do
         --events) events=$2 ;;
         --single-events) single_events=$2 ;;
         --reads) reads=$2 ;;
+        --live-events) live_events=$2 ;;
         --in-flight) in_flight=$2 ;;
         --dir) directory=$2 ;;
         *) sed -n '2,/^set -/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
     shift 2
 done
-for program in evgrid-floor evgridd evgrid bench/bench-view_bench; do
+for program in evgrid-floor evgridd evgrid bench/bench-view_bench bench/bench-subscribe_bench; do
     [ -x "$build/$program" ] || { echo "bench/run.sh: $build/$program is not built" >&2; exit 77; }
 done
 
@@ -71,6 +73,7 @@ for ((round = 1; round <= rounds; round++)); do
         floor rtt 1 >"$work/floor-rtt-$round-$pair.json"
         evgrid bench get bench --keys 100000 --reads "$reads" -o json >"$work/get-$round-$pair.json"
         evgrid bench get bench --keys 100000 --reads "$reads" --callback -o json >"$work/callback-$round-$pair.json"
+        "$build/bench/bench-subscribe_bench" "$server" "$live_events" >"$work/live-$round-$pair.json"
     done
 done
 evgrid bench publish --events 10000 --keys 1 --payload 160 -o json >"$work/one-key.json"
@@ -119,7 +122,7 @@ def row(title, kind, mode, name):
 
 
 def show(title, values):
-    print(f'{title:34}' + ''.join(f'{value:14,.0f}' for value in values) + f'{statistics.median(values):14,.0f}')
+    print(f'{title:40}' + ''.join(f'{value:14,.0f}' for value in values) + f'{statistics.median(values):14,.0f}')
     return values
 
 
@@ -138,11 +141,11 @@ def views(title, start):
 def ratio(title, ours, floors, good, bar):
     ratios = [one / floor for one, floor in zip(ours, floors)]
     median = statistics.median(ratios)
-    print(f'{title:34}' + ''.join(f'{value:14.2f}' for value in ratios) + f'{median:14.2f}'
+    print(f'{title:40}' + ''.join(f'{value:14.2f}' for value in ratios) + f'{median:14.2f}'
           f'   {bar}: {"met" if good(median) else "MISSED"}')
 
 
-print(f'{"":34}' + ''.join(f'{f"round {number}":>14}' for number in range(1, rounds + 1)) + f'{"median":>14}')
+print(f'{"":40}' + ''.join(f'{f"round {number}":>14}' for number in range(1, rounds + 1)) + f'{"median":>14}')
 floor = row(f'floor, events/s, {in_flight} in flight', 'floor-throughput', 'throughput', 'events_per_second')
 ours = row(f'evgrid, events/s, {in_flight} in flight', 'throughput', None, 'events_per_second')
 floor_single = row('floor, single event p50, us', 'floor-single', 'single', 'p50_us')
@@ -150,6 +153,9 @@ ours_single = row('evgrid, single event p50, us', 'single', 'completion_us', 'p5
 floor_rtt = row('floor, bare round trip p50, us', 'floor-rtt', 'rtt', 'p50_us')
 ours_get = row('evgrid, view get p50, us', 'get', 'read_us', 'p50')
 ours_callback = row('evgrid, view get by call-back p50', 'callback', 'read_us', 'p50')
+alone = row('evgrid, single event, nobody follows', 'live', 'alone_us', 'p50')
+beside = row('the same beside a live subscriber', 'live', 'beside_us', 'p50')
+arrival = row('from its completion to it, p50, us', 'live', 'arrival_us', 'p50')
 replay = row('evgrid, replay, events/s', 'replay', None, 'events_per_second')
 as_of = row('read as of a time, 10,000 events, us', 'as-of', 'read_us', 'p50')
 entity = views('entity view, events/s', 'entity Put 8 of 8 members, 10 events a batch, 64')
@@ -162,6 +168,8 @@ ratio('throughput, of the floor', ours, floor, lambda value: value >= 0.1, '>= 0
 ratio('single event p50, of the floor', ours_single, floor_single, lambda value: value <= 2, '<= 2')
 ratio('view get p50, of the floor', ours_get, floor_rtt, lambda value: value <= 1.3, '<= 1.3')
 ratio('the same by call-back', ours_callback, floor_rtt, lambda value: value <= 1.3, '<= 1.3')
+ratio('completion to subscriber, of the floor', arrival, floor_rtt, lambda value: value <= 1, '<= 1')
+ratio('single event, followed, of not', beside, alone, lambda value: value <= 1.1, '<= 1.1')
 for title, ours, goal in (('replay, of 1,000,000 events/s', replay, 1e6), ('entity view, of 4,000,000', entity, 4e6),
                           ('summary, of 4,000,000', summary, 4e6), ('the same, payload of 2', small, 4e6),
                           ('Lua view, of 150,000', lua, 150e3)):

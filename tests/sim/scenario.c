@@ -2,6 +2,7 @@
 #include "tests/sim/host.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/subscriber.h"
 #include "tests/sim/workload.h"
 
 #include "raft/command.h"
@@ -34,9 +35,10 @@ static bool third_is_out(struct sim *sim)
 	return row != NULL && id != 0 && node_set_count(row->isr) == 2 && !node_set_has(row->isr | row->elr, id);
 }
 
+/* Nothing is open, and the subscribers stand behind all that will be given up. */
 static bool is_quiet(struct sim *sim)
 {
-	return workload_quiet(sim->workload);
+	return workload_quiet(sim->workload) && subscribers_quiet(sim->subscribers);
 }
 
 static bool has_no_primary(struct sim *sim)
@@ -144,6 +146,8 @@ static void go_on(struct sim *sim)
 			 "was shown",
 			 (unsigned long long)went_on.refused, (unsigned long long)went_on.answered,
 			 (unsigned long long)went_on.published);
+	if (!sim->failed && !subscribers_refused(sim->subscribers))
+		sim_fail(sim, "scenario: a subscriber of a history that was given up was not refused");
 }
 
 int scenario_forced_election(struct sim *sim, uint64_t seed)
@@ -155,13 +159,15 @@ int scenario_forced_election(struct sim *sim, uint64_t seed)
 		return 1;
 	workload_start(sim->workload);
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + 5 * SECOND_US);
+	subscribers_calm(sim->subscribers);
 	cut_third(sim, true);
 	if (!step(sim, third_is_out, "an in-sync set without the third"))
 		return 1;
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + 5 * SECOND_US);
 	workload_stop(sim->workload);
-	if (!step(sim, is_quiet, "an end of the clients' work"))
+	if (!step(sim, is_quiet, "an end of the clients' and subscribers' work"))
 		return 1;
+	subscribers_given_up(sim->subscribers);
 	host_kill(sim->hosts[script.first], true);
 	host_kill(sim->hosts[script.second], true);
 	cut_third(sim, false);

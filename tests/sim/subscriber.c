@@ -35,6 +35,8 @@ struct subscriber {
 	struct core_outbox outbox;
 	bool awake;
 	bool consuming; /* an appointment is made */
+	bool outlived;  /* its history is given up: it must be refused, */
+	bool refused;   /* and was */
 	uint64_t timer_ms;
 	uint64_t id;
 	struct span type;   /* empty: all */
@@ -58,6 +60,7 @@ struct subscribers {
 
 static void wake(struct subscriber *subscriber, uint64_t delay_us);
 static void consume_later(struct subscriber *subscriber);
+static void begin_anew(struct subscriber *subscriber);
 
 static void later(struct subscriber *subscriber, uint64_t delay_us, void (*run)(void *, struct appointment *),
 		  uint64_t a)
@@ -173,6 +176,10 @@ static void consume_now(void *owner, struct appointment *appointment)
 	subscriber->consuming = false;
 	if (subscriber->head == NULL)
 		return;
+	if (subscriber->outlived && subscriber->head->delivery.error == ERROR_HISTORY) {
+		begin_anew(subscriber);
+		return;
+	}
 	consume(subscriber, &subscriber->head->delivery);
 	queue_drop(subscriber);
 	wake(subscriber, 5);
@@ -368,26 +375,36 @@ static void end_life(struct subscriber *subscriber)
 	subscriber->core = core_free(subscriber->core);
 }
 
-static void die(void *owner, struct appointment *appointment)
+/* It ends, and what is left of it is its cursor's text. false: a place is not known yet, and a cursor has one in every
+ * partition. */
+static bool leave_cursor(struct subscriber *subscriber)
 {
-	struct subscriber *subscriber = owner;
-	struct sim *sim = subscriber->all->sim;
 	struct core_subscription_state state;
 	struct buffer text = BUFFER_NULL;
 
-	if (is_void(subscriber, appointment) || subscriber->all->calm)
-		return;
 	move_cursor(subscriber, &state);
-	if (state.unknown > 0) { /* a cursor has an offset in every partition */
-		die_later(subscriber);
-		return;
-	}
+	if (state.unknown > 0)
+		return false;
 	assert(cursor_encode(&subscriber->cursor, &text) == 0);
 	memset(&subscriber->cursor, 0xff, sizeof subscriber->cursor);
 	assert(cursor_decode(buffer_span(&text), &subscriber->cursor) == 0);
 	buffer_deinit(&text);
 	end_life(subscriber);
 	subscriber->life++;
+	return true;
+}
+
+static void die(void *owner, struct appointment *appointment)
+{
+	struct subscriber *subscriber = owner;
+	struct sim *sim = subscriber->all->sim;
+
+	if (is_void(subscriber, appointment) || subscriber->all->calm)
+		return;
+	if (!leave_cursor(subscriber)) {
+		die_later(subscriber);
+		return;
+	}
 	marks_reach(&sim->marks, MARK_SUBSCRIBER_RESUMED);
 	later(subscriber, random_between(&sim->random, 1000, 3000000), be_born_again, 0);
 }
@@ -461,6 +478,42 @@ void subscribers_calm(struct subscribers *all)
 	for (uint32_t i = 0; i < SIM_SUBSCRIBERS_MAX; i++)
 		if (all->list[i].core == NULL && !all->sim->failed)
 			be_born(&all->list[i]);
+}
+
+/* It was refused: what it heard counts no more, and it asks for everything there is. */
+static void begin_anew(struct subscriber *subscriber)
+{
+	subscriber->outlived = false;
+	subscriber->refused = true;
+	end_life(subscriber);
+	subscriber->life++;
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		struct heard *heard = &subscriber->heard[p];
+
+		*heard = (struct heard){.offsets = heard->offsets, .capacity = heard->capacity};
+		subscriber->cursor.next[p] = 0;
+		subscriber->cursor.history[p] = HISTORY_ANY;
+	}
+	later(subscriber, 1000, be_born_again, 0);
+}
+
+void subscribers_given_up(struct subscribers *all)
+{
+	for (uint32_t i = 0; i < SIM_SUBSCRIBERS_MAX; i++) {
+		struct subscriber *subscriber = &all->list[i];
+
+		subscriber->outlived = true;
+		if (i % 2 != 0 && leave_cursor(subscriber))
+			later(subscriber, random_between(&all->sim->random, 1000, 3000000), be_born_again, 0);
+	}
+}
+
+bool subscribers_refused(const struct subscribers *all)
+{
+	for (uint32_t i = 0; i < SIM_SUBSCRIBERS_MAX; i++)
+		if (!all->list[i].refused)
+			return false;
+	return true;
 }
 
 bool subscribers_quiet(struct subscribers *all)

@@ -16,6 +16,11 @@ struct subscribers *subscribers_free(struct subscribers *all);
 void subscribers_start(struct subscribers *all);
 /* From now on they live and consume at once. A run that never calls it has no subscribers. */
 void subscribers_calm(struct subscribers *all);
+/* An operator gives up histories from now on, after all have consumed everything. One that lives goes on as it is, the
+ * next comes back with its cursor's text; each must be refused with HISTORY, once, and then begins anew, from the
+ * start. O10 is about what it hears from then on. */
+void subscribers_given_up(struct subscribers *all);
+bool subscribers_refused(const struct subscribers *all); /* each of them */
 /* All that is committed has been consumed. */
 bool subscribers_quiet(struct subscribers *all);
 
