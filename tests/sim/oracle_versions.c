@@ -77,6 +77,6 @@ void oracle_versions_map(struct oracle *oracle, const struct cluster_map *map)
 			marks_reach(&oracle->sim->marks, MARK_VIEW_OVERTAKEN);
 		*active = view->active_version;
 		*newest = view->version;
-		oracle->views_active &= view->dropped || view->active_version == view->version;
+		oracle->views_active &= map_view_dropped(view) || view->active_version == view->version;
 	}
 }
