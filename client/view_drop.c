@@ -1,7 +1,7 @@
 /* Dropping a view.
  *
- * The command names the version that is to go: sent again after a controller was lost, it does not drop what was applied
- * behind it, and is no error where it was done. Where another version is there by now, that one is asked for next. */
+ * The command names the version that is to go: sent again after a controller was lost, it does not drop what was
+ * applied behind it, and is no error where it was done. Where another version is there by now, that one is next. */
 #include <stdlib.h>
 
 #include "client/grid.h"

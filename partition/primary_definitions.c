@@ -61,10 +61,11 @@ static int append_view(struct partition *partition, const struct map_view *view,
 
 	if (map_view_dropped(view) || state_has_view(partition->state, view->id, view->version))
 		return 0;
-	if (!state_awaits_choice(partition->state, view->id, view->active_version))
-		return primary_append_control(partition, &control);
-	*put_off = true;
-	return 0;
+	if (state_awaits_choice(partition->state, view->id, view->active_version)) {
+		*put_off = true;
+		return 0;
+	}
+	return primary_append_control(partition, &control);
 }
 
 static int append_views(struct partition *partition, bool *put_off)

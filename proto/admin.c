@@ -1,4 +1,5 @@
-/* The commands that clients may propose: creating streams, applying and dropping views; the same bytes as raft/command.h reads. */
+/* The commands that clients may propose: creating streams, applying and dropping views; the same bytes as
+ * raft/command.h reads. */
 #include "proto/admin.h"
 
 #include <assert.h>

@@ -72,10 +72,9 @@ struct map_stream {
 struct map_view {
 	uint32_t id; /* 1.. */
 	uint64_t changed_at;
-	uint32_t version;        /* the newest */
-	uint32_t active_version; /* the newest that an entry made active, when all partitions had it; 0: none */
-	uint32_t
-		dropped_version; /* the newest that was dropped, and all before it; 0: none. `version`: there is no view */
+	uint32_t version;         /* the newest */
+	uint32_t active_version;  /* the newest that an entry made active, when all partitions had it; 0: none */
+	uint32_t dropped_version; /* it and those before it were dropped; 0: none; `version`: there is no such view */
 	struct partition_set filled; /* partitions that have `version`; empty once it is active */
 	char name[NAME_MAX_BYTES + 1];
 	struct span definition; /* canonical text; owned by the map; SPAN_NULL where the view is dropped */

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A new version of a view, end to end, where each partition has one replica: while a node is dead its partitions cannot
 # fill the version, and it answers nowhere; what is missing is told by `view apply --wait` and `view describe`. When
-# the node is back the version answers everywhere. The same of a view that is dropped while a node is dead, and of its name
-# applied again: what was dropped answers nowhere.
+# the node is back the version answers everywhere. The same of a view that is dropped while a node is dead, and of its
+# name applied again: what was dropped answers nowhere.
 # shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

@@ -285,7 +285,8 @@ static struct state *go_on(const struct sample_log *log, struct state *state, ui
 	return state;
 }
 
-/* Versions come, are chosen, and go with the view. The prompt replica fills at once; where the others fill nothing either, they have its digest and its answers. */
+/* Versions come, are chosen, and go with the view. The prompt replica fills at once; where the others fill nothing
+ * either, they have its digest and its answers. */
 static void test_replicas_swap_at_one_offset(void **data)
 {
 	static const char *const keys[] = {"a", "b", "c"};
