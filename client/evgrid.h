@@ -549,8 +549,8 @@ int evg_view_apply(evg *grid, const char *yaml, size_t yaml_size, uint32_t timeo
  * have heard of it. A partition without a primary drops it when it has one.
  * EVG_OK; EVG_UNKNOWN_VIEW; EVG_REFUSED (others keep applying versions); EVG_EMPTY (no name); EVG_OUTCOME_UNKNOWN
  * (perhaps it is gone: ask again, it does no harm), EVG_TIMEOUT (it is gone, and this handle has not heard so yet),
- * EVG_USAGE (in a callback); and a request's: then it is there. On EVG_REFUSED *why receives a text for people (evg_free
- * it), else NULL; why may be NULL. */
+ * EVG_USAGE (in a callback); and a request's: then it is there. On EVG_REFUSED *why receives a text for people
+ * (evg_free it), else NULL; why may be NULL. */
 int evg_view_drop(evg *grid, const char *view, uint32_t timeout_ms, char **why);
 
 /* --- what is there ------------------------------------------------------------------------------------------------ */
