@@ -55,7 +55,7 @@ int evg_catalogue_view(const evg_catalogue *catalogue, size_t i, evg_view_info *
 	const struct map_view *found = NULL;
 
 	for (uint32_t at = 0; at < catalogue->map.view_count && found == NULL; at++) {
-		if (!catalogue->map.views[at].dropped && i-- == 0)
+		if (!map_view_dropped(&catalogue->map.views[at]) && i-- == 0)
 			found = &catalogue->map.views[at];
 	}
 	if (found == NULL)

@@ -85,7 +85,8 @@ void request_scan_done(struct core *core, const struct message *message)
 	request = request_find(core, done.ticket, CORE_SCAN);
 	if (request == NULL)
 		return;
-	if ((request_retries(done.error) && done.error != ERROR_NOT_YET) || done.error == ERROR_UNKNOWN_VIEW) {
+	if (done.error == ERROR_UNKNOWN_VIEW ? request_view_may_come(core, request->scan.view_id)
+					     : request_retries(done.error) && done.error != ERROR_NOT_YET) {
 		request_refused(core, request, done.error);
 		return;
 	}

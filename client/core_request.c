@@ -494,6 +494,24 @@ struct span result_keep(struct core_result *result, struct span bytes)
 	return buffer_span(&result->bytes);
 }
 
+bool request_view_may_come(struct core *core, uint32_t view_id)
+{
+	const struct map_view *view = cluster_map_view(&core->map, view_id);
+
+	core->map_wanted = true;
+	return view == NULL || !map_view_dropped(view);
+}
+
+/* The question is to be asked again. BLOCKED is for people; NOT_YET comes after the node waited as long as it was told
+ * to. */
+static bool read_retries(struct core *core, const struct request *request, uint16_t error)
+{
+	if (error == ERROR_UNKNOWN_VIEW)
+		return request_view_may_come(core, request->read.view_id);
+	return error == ERROR_UNKNOWN_STREAM ||
+	       (request_retries(error) && error != ERROR_NOT_YET && error != ERROR_BLOCKED);
+}
+
 static void request_read_answer(struct core *core, const struct read_done *done)
 {
 	struct request *request = request_find(core, done->ticket, CORE_READ);
@@ -503,10 +521,7 @@ static void request_read_answer(struct core *core, const struct read_done *done)
 
 	if (request == NULL)
 		return;
-	/* NOT_YET comes after the node waited as long as it was told to: no use in asking again. BLOCKED is for
-	 * people. */
-	if ((request_retries(done->error) && done->error != ERROR_NOT_YET && done->error != ERROR_BLOCKED) ||
-	    done->error == ERROR_UNKNOWN_VIEW || done->error == ERROR_UNKNOWN_STREAM) {
+	if (read_retries(core, request, done->error)) {
 		if (done->error == ERROR_NOT_READY)
 			request->not_ready = (struct read_done){
 				.applied = done->applied, .history = done->history, .changed_at = done->changed_at};

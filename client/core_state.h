@@ -263,6 +263,8 @@ struct request *request_find(struct core *core, uint64_t ticket, enum core_kind 
 struct core_result *request_end(struct core *core, struct request *request, int error);
 void request_refused(struct core *core, struct request *request, uint16_t error);
 bool request_retries(uint16_t error); /* an answer that says: ask again */
+/* A node does not know the view: it may be new to it, unless the map, which is asked for, says that it was dropped. */
+bool request_view_may_come(struct core *core, uint32_t view_id);
 struct span result_keep(struct core_result *result, struct span bytes);
 /* How long a node may wait for a position, so that its NOT_YET comes before the request's deadline. */
 uint32_t request_wait_ms(const struct core *core, const struct request *request);

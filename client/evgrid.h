@@ -543,6 +543,16 @@ int evg_stream_create(evg *grid, const char *stream, uint32_t timeout_ms);
  * receives a text for people (evg_free it), else NULL; why may be NULL. */
 int evg_view_apply(evg *grid, const char *yaml, size_t yaml_size, uint32_t timeout_ms, char **why);
 
+/* Takes the view away, with everything kept for it; events stay. The name may be applied again: that version, the next
+ * one, is filled from the log. What is dropped is the version that this handle knows; one that somebody applied
+ * meanwhile is dropped in its place. On EVG_OK reads by this handle answer EVG_UNKNOWN_VIEW; by others, as soon as they
+ * have heard of it. A partition without a primary drops it when it has one.
+ * EVG_OK; EVG_UNKNOWN_VIEW; EVG_REFUSED (others keep applying versions); EVG_EMPTY (no name); EVG_OUTCOME_UNKNOWN
+ * (perhaps it is gone: ask again, it does no harm), EVG_TIMEOUT (it is gone, and this handle has not heard so yet),
+ * EVG_USAGE (in a callback); and a request's: then it is there. On EVG_REFUSED *why receives a text for people
+ * (evg_free it), else NULL; why may be NULL. */
+int evg_view_drop(evg *grid, const char *view, uint32_t timeout_ms, char **why);
+
 /* --- what is there ------------------------------------------------------------------------------------------------ */
 
 /* The streams and views that this handle knows at the moment; what it tells is valid until it is closed. */

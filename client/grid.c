@@ -359,7 +359,7 @@ int evg_status_get(evg *grid, evg_status *status)
 	status->replication_factor = map->replication_factor;
 	status->streams = map->stream_count;
 	for (uint32_t i = 0; i < map->view_count; i++)
-		status->views += !map->views[i].dropped;
+		status->views += !map_view_dropped(&map->views[i]);
 	status->pending_events = core_pending_events(grid->core);
 	status->pending_bytes = core_pending_bytes(grid->core);
 	status->resends = core_counts(grid->core).resends;

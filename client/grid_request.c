@@ -174,7 +174,7 @@ static bool named_resolve(void *data, const struct cluster_map *map)
 	const struct map_node *node = named->node == NULL ? NULL : cluster_map_node_by_name(map, named->node);
 
 	named->error = 0;
-	if (named->view.size > 0 && (view == NULL || view->dropped))
+	if (named->view.size > 0 && (view == NULL || map_view_dropped(view)))
 		named->error = ERROR_UNKNOWN_VIEW;
 	else if (named->stream.size > 0 && stream == NULL)
 		named->error = ERROR_UNKNOWN_STREAM;

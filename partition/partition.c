@@ -358,6 +358,13 @@ static void fill_views(struct partition *partition)
 		partition_stop(partition, SHARD_EVENT_QUARANTINED, from, SHARD_READER_FILL);
 }
 
+/* Memory of versions that are gone. */
+static void tidy(struct partition *partition)
+{
+	if (state_tidy(partition->state, &partition->shard->tidy_left))
+		shard_touch_again(partition);
+}
+
 /* --- rows --------------------------------------------------------------------------------------------------------- */
 
 static node_set row_members(const struct map_partition *row)
@@ -469,6 +476,7 @@ int partition_step(struct partition *partition)
 	apply_committed(partition);
 	if (partition->role != PARTITION_STOPPED)
 		fill_views(partition);
+	tidy(partition);
 	if (partition->role != PARTITION_STOPPED)
 		digest_step(partition);
 	if (partition_is_primary(partition))

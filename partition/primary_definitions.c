@@ -1,7 +1,8 @@
 /* What a primary's log says of streams and views, as metadata have it (design.md 9, docs/decisions/0016).
  *
  * 1. Definitions of the map that the log lacks are appended before the appends that need them: streams, then views, in
- *    id order (V1).
+ *    id order (V1). A version that was dropped, and those before it, are dropped from the log before a newer one is
+ *    defined in it, also where this primary never saw the map without it (docs/decisions/0018).
  * 2. CONTROL_VIEW_ACTIVATED is appended when every in-sync replica has filled the version, so that none of them,
  *    elected, has nothing to answer with; and, where an older version answers, not before metadata say that it is
  *    active.
@@ -38,29 +39,44 @@ static int append_streams(struct partition *partition)
 	return result;
 }
 
-/* *put_off: rule 4 keeps one back. */
+static int append_drop(struct partition *partition, const struct map_view *view)
+{
+	const struct control control = {.kind = CONTROL_VIEW_DROPPED, .id = view->id};
+
+	if (!state_has_dropped(partition->state, view->id, view->dropped_version))
+		return 0;
+	return primary_append_control(partition, &control);
+}
+
+/* *put_off: rule 4 keeps it back. */
+static int append_view(struct partition *partition, const struct map_view *view, bool *put_off)
+{
+	const struct control control = {
+		.kind = CONTROL_VIEW_DEFINED,
+		.id = view->id,
+		.version = view->version,
+		.name = span_of_text(view->name),
+		.definition = view->definition,
+	};
+
+	if (map_view_dropped(view) || state_has_view(partition->state, view->id, view->version))
+		return 0;
+	if (state_awaits_choice(partition->state, view->id, view->active_version)) {
+		*put_off = true;
+		return 0;
+	}
+	return primary_append_control(partition, &control);
+}
+
 static int append_views(struct partition *partition, bool *put_off)
 {
 	const struct cluster_map *map = partition->shard->map;
 	int result = 0;
 
 	for (uint32_t i = 0; i < map->view_count && result == 0; i++) {
-		const struct map_view *view = &map->views[i];
-		bool known = state_has_view(partition->state, view->id, view->version);
-		struct control control = {
-			.kind = view->dropped ? CONTROL_VIEW_DROPPED : CONTROL_VIEW_DEFINED,
-			.id = view->id,
-			.version = view->version,
-			.name = span_of_text(view->name),
-			.definition = view->definition,
-		};
-
-		if (known != view->dropped)
-			continue;
-		if (!view->dropped && state_awaits_choice(partition->state, view->id, view->active_version))
-			*put_off = true;
-		else
-			result = primary_append_control(partition, &control);
+		result = append_drop(partition, &map->views[i]);
+		if (result == 0)
+			result = append_view(partition, &map->views[i], put_off);
 	}
 	return result;
 }
@@ -165,7 +181,7 @@ static void report(struct partition *partition)
 	for (uint32_t i = 0; i < map->view_count; i++) {
 		const struct map_view *view = &map->views[i];
 
-		if (view->dropped || map_view_filled_in(view, partition->id) || !has_filled(partition, view))
+		if (map_view_dropped(view) || map_view_filled_in(view, partition->id) || !has_filled(partition, view))
 			continue;
 		open = true;
 		if (due)

@@ -164,7 +164,7 @@ static void note_definitions(struct shard *shard)
 
 		if (view->changed_at > shard->definitions_at)
 			shard->definitions_at = view->changed_at;
-		shard->views_open |= !view->dropped && view->active_version != view->version;
+		shard->views_open |= !map_view_dropped(view) && view->active_version != view->version;
 	}
 }
 
@@ -386,6 +386,7 @@ static void begin_turn(struct shard *shard, const struct shard_time *time)
 	shard->apply_left = APPLY_TURN_RECORDS;
 	shard->fill_left = FILL_TURN_RECORDS;
 	shard->audit_left = AUDIT_TURN_RECORDS;
+	shard->tidy_left = TIDY_TURN_KEYS;
 	shard->find_left = FIND_TURN_KEYS;
 	shard->push_left = PUSH_TURN_BYTES;
 	shard->replay_left = REPLAY_TURN_BYTES;

@@ -19,6 +19,7 @@
 #define APPLY_STEPS_MAX 4096u    /* batches in one group */
 #define FILL_TURN_RECORDS 2048u
 #define AUDIT_TURN_RECORDS 1024u
+#define TIDY_TURN_KEYS 1024                /* freed where versions of views are gone */
 #define FIND_TURN_KEYS 16384               /* about a millisecond; a partition is looked through in one turn */
 #define PUSH_TURN_BYTES (4u * 1024 * 1024) /* sent to replicas in one turn */
 #define REPLAY_TURN_BYTES (2u * 1024 * 1024)
@@ -160,6 +161,7 @@ struct shard {
 	int64_t apply_left; /* budgets of the turn */
 	int64_t fill_left;
 	int64_t audit_left;
+	int64_t tidy_left;
 	int64_t find_left; /* keys that this turn may still look through */
 	int64_t push_left;
 	int64_t replay_left;

@@ -26,6 +26,7 @@ struct state *state_free(struct state *state)
 	producers_deinit(&state->producers);
 	for (uint32_t i = 0; i < state->view_count; i++)
 		view_free(state->views[i]);
+	state_free_dead(state);
 	for (uint32_t i = 0; i < state->stream_count; i++) {
 		buffer_deinit(&state->streams[i].name);
 		buffer_deinit(&state->streams[i].settings);
@@ -44,12 +45,14 @@ struct state *state_free(struct state *state)
 
 static int state_batch_done(struct state *state, const struct batch *batch)
 {
+	int64_t keys = STATE_SWEEP_KEYS;
+
 	if (producers_apply(&state->producers, batch) != 0)
 		return ERROR_MEMORY;
 	state->applied = batch_end_offset(batch);
 	state_tail_covered(state);
 	if (state->dirty)
-		state_sweep(state);
+		state_sweep(state, &keys);
 	if (state->scratch.capacity > STATE_SCRATCH_KEPT_BYTES)
 		buffer_deinit(&state->scratch);
 	return 0;

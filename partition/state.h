@@ -76,6 +76,10 @@ bool state_has_chosen(const struct state *state, uint32_t view_id, uint32_t vers
 /* The log defines this version, tail included, has not chosen it and knows no newer one. */
 bool state_awaits_choice(const struct state *state, uint32_t view_id, uint32_t version);
 
+/* Versions that are gone leave their entries behind, which are freed some with each batch that is applied, and by this
+ * where none comes: *left keys are looked at, and it falls by what that took. True: there may be more. */
+bool state_tidy(struct state *state, int64_t *left);
+
 /* --- what stage 2 asks: decided at the log's end (state and overlay) --------------------------------------------- */
 
 enum producer_verdict {
@@ -99,6 +103,8 @@ enum producer_verdict state_check_producer(const struct state *state, const stru
 
 bool state_has_stream(const struct state *state, uint32_t stream_id);               /* overlay included */
 bool state_has_view(const struct state *state, uint32_t view_id, uint32_t version); /* or later; overlay included */
+/* This version of the view or an earlier one, overlay included: the log has yet to drop it when it was dropped. */
+bool state_has_dropped(const struct state *state, uint32_t view_id, uint32_t version);
 
 /* Version of a key at the log's end, the overlay included. */
 uint64_t state_key_version_at_end(const struct state *state, uint32_t stream_id, struct span key,

@@ -163,10 +163,17 @@ int state_add_view(struct state *state, struct view *view_take)
 
 void state_drop_view(struct state *state, uint32_t index)
 {
+	struct view *view = state->views[index];
+
 	assert(index < state->view_count);
-	state->dirty |= state->views[index]->entries > 0 || state->views[index]->blocks.count > 0;
+	state->heavy |= view->entries > 0 || view->blocks.count > 0;
+	state->dirty |= state->heavy;
 	state->sweep_place = 0;
-	view_free(state->views[index]);
+	if (view->blocks.count == 0) {
+		view_free(view);
+	} else {
+		state_bury_view(state, view);
+	}
 	state->view_count--;
 	memmove(&state->views[index], &state->views[index + 1], (state->view_count - index) * sizeof(struct view *));
 }

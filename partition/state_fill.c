@@ -1,7 +1,10 @@
 /* Filling views from the log's beginning, and sweeping up what dropped ones left behind. */
 #include <assert.h>
+#include <stdlib.h>
 
 #include "partition/state_internal.h"
+
+#define SWEEP_LOOKS 64 /* at generations: as much work as going to another key */
 
 bool state_wants_fill(const struct state *state, uint64_t *from)
 {
@@ -126,11 +129,13 @@ static bool generation_lives(const struct state *state, uint32_t generation)
 	return false;
 }
 
-static void sweep_entry(struct state *state, struct key_entry *entry)
+/* Gives what it cost, in keys. */
+static int64_t sweep_entry(struct state *state, struct key_entry *entry)
 {
 	struct view_cell *cell = entry->cells;
+	uint32_t cells = 0;
 
-	while (cell != NULL) {
+	for (; cell != NULL; cells++) {
 		struct view_cell *next = cell->next;
 
 		if (!generation_lives(state, cell->generation))
@@ -138,21 +143,61 @@ static void sweep_entry(struct state *state, struct key_entry *entry)
 		cell = next;
 	}
 	state_release_entry(state, entry);
+	return 1 + (int64_t)cells * state->view_count / SWEEP_LOOKS;
+}
+
+void state_bury_view(struct state *state, struct view *view_take)
+{
+	struct view **last = &state->dead;
+
+	while (*last != NULL)
+		last = &(*last)->next_dead;
+	*last = view_take;
+}
+
+static bool bury_one(struct state *state)
+{
+	struct view *view = state->dead;
+	struct view_block *block = table_next(&view->blocks, &state->dead_place);
+
+	free(block);
+	if (block != NULL)
+		return true;
+	state->dead = view->next_dead;
+	state->dead_place = 0;
+	table_free_slots(&view->blocks);
+	(void)view_free(view);
+	return false;
+}
+
+void state_free_dead(struct state *state)
+{
+	while (state->dead != NULL)
+		(void)bury_one(state);
 }
 
 /* A table whose slots were renewed meanwhile is walked from its beginning again. */
-void state_sweep(struct state *state)
+void state_sweep(struct state *state, int64_t *left)
 {
+	while (state->dead != NULL && *left > 0)
+		*left -= bury_one(state);
 	if (state->sweep_slots != state->keys.table.present.slots)
 		state->sweep_place = 0;
 	state->sweep_slots = state->keys.table.present.slots;
-	for (uint32_t i = 0; i < STATE_SWEEP_KEYS; i++) {
+	while (*left > 0) {
 		struct key_entry *entry = table_next(&state->keys.table, &state->sweep_place);
 
 		if (entry == NULL) {
-			state->dirty = false;
+			state->dirty = state->heavy = false;
 			return;
 		}
-		sweep_entry(state, entry);
+		*left -= sweep_entry(state, entry);
 	}
+}
+
+bool state_tidy(struct state *state, int64_t *left)
+{
+	if (state->heavy && state->failure == 0)
+		state_sweep(state, left);
+	return state->heavy && state->failure == 0;
 }

@@ -11,9 +11,9 @@
 
 #define WINDOW_LAG 4u /* events between asking for memory and reading it: their work hides what a miss takes */
 #define WINDOW_EVENTS 16u
-#define DEAR_WORK 64u        /* of one event: more than a look ahead is worth */
-#define WINDOW_OWN_MAX 4u    /* views with keys of their own that are looked ahead for */
-#define STATE_SWEEP_KEYS 16u /* keys rid of dead cells with each batch */
+#define DEAR_WORK 64u       /* of one event: more than a look ahead is worth */
+#define WINDOW_OWN_MAX 4u   /* views with keys of their own that are looked ahead for */
+#define STATE_SWEEP_KEYS 16 /* keys rid of dead cells with each batch */
 #define STATE_SCRATCH_KEPT_BYTES 65536u
 #define STATE_VIEWS_MAX (2 * VIEWS_MAX) /* an old and a new version of each */
 
@@ -53,7 +53,10 @@ struct state {
 	uint64_t tail_end;    /* of the overlay; 0: there is none */
 	struct tail_definition *tail;
 	uint32_t tail_count;
-	bool dirty; /* cells of dead generations may be left */
+	bool dirty;        /* cells of dead generations may be left, */
+	bool heavy;        /* and many: worth a sweep where nothing is applied */
+	struct view *dead; /* dropped ones with marks, which are freed in slices */
+	size_t dead_place; /* in the marks of the first */
 	size_t sweep_place;
 	const struct table_slot *sweep_slots; /* the table's when the sweep began */
 	struct buffer records;                /* decompressed */
@@ -152,7 +155,10 @@ uint64_t state_view_position(const struct state *state, const struct view *view)
 /* Frees an entry of a view's key space that nothing is left of. */
 void state_release_entry(struct state *state, struct key_entry *entry);
 
-void state_sweep(struct state *state); /* some keys' dead cells */
+/* Frees marks of views that are gone, and dead cells: *left keys are looked at, and it falls by what that took. */
+void state_sweep(struct state *state, int64_t *left);
+void state_bury_view(struct state *state, struct view *view_take); /* it has marks: they go in slices */
+void state_free_dead(struct state *state);                         /* now */
 void state_tail_covered(struct state *state);
 
 #endif

@@ -10,7 +10,8 @@
 
 struct state_scan {
 	struct state *state;
-	uint32_t generation; /* of the view */
+	uint32_t view_id;
+	uint32_t generation; /* of its version */
 	uint32_t births_seen;
 	uint64_t array; /* number of the array being walked (table.h) */
 	size_t place;
@@ -58,6 +59,7 @@ int state_scan_new(struct state *state, uint32_t view_id, const struct state_sca
 	if (scan == NULL)
 		return ERROR_MEMORY;
 	scan->state = state;
+	scan->view_id = view_id;
 	scan->generation = view->generation;
 	scan->limit = range->limit;
 	scan->blocked = range->blocked;
@@ -257,6 +259,8 @@ int state_scan_settle(struct state_scan *scan)
 	int rv = 0;
 
 	assert(scan->passed);
+	if (state_reading_view(scan->state, scan->view_id) == NULL)
+		return ERROR_UNKNOWN_VIEW;
 	if (view == NULL || view->status != VIEW_ACTIVE)
 		return ERROR_NOT_READY;
 	if (view->births.lost)

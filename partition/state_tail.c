@@ -126,6 +126,25 @@ bool state_has_view(const struct state *state, uint32_t view_id, uint32_t versio
 	return has;
 }
 
+bool state_has_dropped(const struct state *state, uint32_t view_id, uint32_t version)
+{
+	bool has = false;
+
+	for (uint32_t i = 0; i < state->view_count; i++)
+		has |= state->views[i]->id == view_id && state->views[i]->version <= version;
+	for (uint32_t i = 0; i < state->tail_count; i++) {
+		const struct tail_definition *definition = &state->tail[i];
+
+		if (definition->kind == CONTROL_STREAM_DEFINED || definition->id != view_id)
+			continue;
+		if (definition->kind == CONTROL_VIEW_DROPPED)
+			has = false;
+		else if (definition->kind == CONTROL_VIEW_DEFINED)
+			has |= definition->version <= version;
+	}
+	return has;
+}
+
 /* Whether something of the tail decides on the view: it is chosen there, redefined or dropped. */
 static bool tail_decides(const struct state *state, const struct view *view)
 {

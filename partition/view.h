@@ -77,6 +77,7 @@ struct view {
 	struct view_counts counts;
 	struct table blocks;      /* of struct view_block */
 	uint32_t catching;        /* of them: on their way back */
+	struct view *next_dead;   /* state_drop_view */
 	char why[VIEW_WHY_BYTES]; /* of the last fault */
 	uint32_t shape_count;
 	struct view_births births;

@@ -1,4 +1,5 @@
-/* The commands that clients may propose: creating streams, applying views; the same bytes as raft/command.h reads. */
+/* The commands that clients may propose: creating streams, applying and dropping views; the same bytes as
+ * raft/command.h reads. */
 #include "proto/admin.h"
 
 #include <assert.h>
@@ -7,9 +8,16 @@
 
 #define COMMAND_HEADER_BYTES 6u
 
+/* Those of struct admin. */
+static bool kind_is_named(enum admin_kind kind)
+{
+	return kind == ADMIN_STREAM_CREATE || kind == ADMIN_VIEW_APPLY || kind == ADMIN_VIEW_DROP;
+}
+
 static int admin_check(const struct admin *admin)
 {
-	if (admin->name.size == 0 || (admin->kind == ADMIN_VIEW_APPLY && admin->definition.size == 0))
+	if (admin->name.size == 0 || (admin->kind == ADMIN_VIEW_DROP && admin->expected_version == 0) ||
+	    (admin->kind == ADMIN_VIEW_APPLY && admin->definition.size == 0))
 		return ERROR_EMPTY;
 	if (admin->name.size > NAME_MAX_BYTES || admin->settings.size > DEFINITION_MAX_BYTES ||
 	    admin->definition.size > DEFINITION_MAX_BYTES)
@@ -25,7 +33,8 @@ static void admin_encode_body(const struct admin *admin, struct buffer *out)
 		return;
 	}
 	buffer_u32(out, admin->expected_version);
-	buffer_string(out, admin->definition);
+	if (admin->kind == ADMIN_VIEW_APPLY)
+		buffer_string(out, admin->definition);
 }
 
 int admin_encode(const struct admin *admin, struct buffer *out)
@@ -33,7 +42,7 @@ int admin_encode(const struct admin *admin, struct buffer *out)
 	size_t begin = out->size;
 	int rv = admin_check(admin);
 
-	assert(admin->kind == ADMIN_STREAM_CREATE || admin->kind == ADMIN_VIEW_APPLY);
+	assert(kind_is_named(admin->kind));
 	if (rv != 0)
 		return rv;
 	buffer_u16(out, (uint16_t)admin->kind);
@@ -72,14 +81,15 @@ int admin_decode(struct span bytes, struct admin *admin)
 
 	if (in.failed || size != reader_left(&in))
 		return ERROR_MALFORMED;
-	if (a.kind != ADMIN_STREAM_CREATE && a.kind != ADMIN_VIEW_APPLY)
+	if (!kind_is_named(a.kind))
 		return ERROR_VERSION;
 	a.name = reader_string(&in, NAME_MAX_BYTES);
 	if (a.kind == ADMIN_STREAM_CREATE) {
 		a.settings = reader_string(&in, DEFINITION_MAX_BYTES);
 	} else {
 		a.expected_version = reader_u32(&in);
-		a.definition = reader_string(&in, DEFINITION_MAX_BYTES);
+		if (a.kind == ADMIN_VIEW_APPLY)
+			a.definition = reader_string(&in, DEFINITION_MAX_BYTES);
 	}
 	if (!reader_done(&in) || admin_check(&a) != 0)
 		return ERROR_MALFORMED;

@@ -3,6 +3,7 @@
  * Command: u16 kind, u32 body size, body (little-endian, strings with a varint length):
  *   ADMIN_STREAM_CREATE  string name, string settings (MessagePack map, may be empty)
  *   ADMIN_VIEW_APPLY     string name, u32 expected version, string definition (canonical MessagePack)
+ *   ADMIN_VIEW_DROP      string name, u32 expected version
  *   ADMIN_ELECT          u16 partition, u64 expected partition version, u8 node id, string reason
  * Kinds are numbered in raft/command.h; a test holds the two together. */
 #ifndef EVGRID_PROTO_ADMIN_H
@@ -11,7 +12,7 @@
 #include "proto/bytes.h"
 #include "proto/limits.h"
 
-enum admin_kind { ADMIN_STREAM_CREATE = 10, ADMIN_VIEW_APPLY = 11, ADMIN_ELECT = 14 };
+enum admin_kind { ADMIN_STREAM_CREATE = 10, ADMIN_VIEW_APPLY = 11, ADMIN_ELECT = 14, ADMIN_VIEW_DROP = 17 };
 
 #define ADMIN_VERSION_ANY UINT32_MAX /* expected version: whatever it is */
 
@@ -19,7 +20,7 @@ struct admin {
 	enum admin_kind kind;
 	struct span name;
 	struct span settings;      /* STREAM_CREATE */
-	uint32_t expected_version; /* VIEW_APPLY: the present one; 0: there is none yet; ADMIN_VERSION_ANY */
+	uint32_t expected_version; /* views: the present one; VIEW_APPLY, 0: there is none; ADMIN_VERSION_ANY */
 	struct span definition;    /* VIEW_APPLY */
 };
 

@@ -72,12 +72,12 @@ struct map_stream {
 struct map_view {
 	uint32_t id; /* 1.. */
 	uint64_t changed_at;
-	uint32_t version;        /* the newest */
-	uint32_t active_version; /* the newest that an entry made active, when all partitions had it; 0: none */
-	bool dropped;
+	uint32_t version;         /* the newest */
+	uint32_t active_version;  /* the newest that an entry made active, when all partitions had it; 0: none */
+	uint32_t dropped_version; /* it and those before it were dropped; 0: none; `version`: there is no such view */
 	struct partition_set filled; /* partitions that have `version`; empty once it is active */
 	char name[NAME_MAX_BYTES + 1];
-	struct span definition; /* canonical text; owned by the map */
+	struct span definition; /* canonical text; owned by the map; SPAN_NULL where the view is dropped */
 };
 
 struct cluster_map {
@@ -122,6 +122,12 @@ int cluster_map_put_view(struct cluster_map *map, const struct map_view *view); 
 node_set cluster_map_live(const struct cluster_map *map);
 /* Live, and its clock is right: may become primary. */
 node_set cluster_map_electable(const struct cluster_map *map);
+
+/* There is none of this name, until it is defined again. */
+static inline bool map_view_dropped(const struct map_view *view)
+{
+	return view->dropped_version == view->version;
+}
 
 /* Whether the partition is known to have the view's newest version, and how many are. */
 static inline bool map_view_filled_in(const struct map_view *view, uint16_t partition)

@@ -74,7 +74,7 @@ static void encode_view(const struct map_view *view, struct buffer *out)
 	buffer_u64(out, view->changed_at);
 	buffer_varint(out, view->version);
 	buffer_varint(out, view->active_version);
-	buffer_u8(out, view->dropped);
+	buffer_varint(out, view->dropped_version);
 	partition_set_encode(&view->filled, out);
 	buffer_string(out, span_of_text(view->name));
 	buffer_string(out, view->definition);
@@ -241,7 +241,7 @@ static void decode_view(struct reader *in, struct map_view *view)
 	view->changed_at = reader_u64(in);
 	view->version = (uint32_t)decode_limited(in, UINT32_MAX);
 	view->active_version = (uint32_t)decode_limited(in, view->version);
-	view->dropped = decode_u8_limited(in, 1) != 0;
+	view->dropped_version = (uint32_t)decode_limited(in, view->version);
 	partition_set_decode(in, &view->filled);
 	decode_text(in, NAME_MAX_BYTES, view->name);
 	view->definition = reader_string(in, DEFINITION_MAX_BYTES);

@@ -56,13 +56,6 @@ static enum service_outcome refuse(struct service_answer *answer, uint64_t ticke
 	return SERVICE_ANSWER;
 }
 
-/* What a client may change; everything else is the nodes' own business. */
-static bool is_for_clients(enum command_kind kind)
-{
-	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_MINIMUM_ISR ||
-	       kind == COMMAND_ELECT;
-}
-
 static struct service_request *free_request(struct client_service *service)
 {
 	for (uint32_t i = 0; i < SERVICE_REQUESTS_MAX; i++) {
@@ -87,7 +80,7 @@ static enum service_outcome take_propose(struct client_service *service, const s
 
 	if (in.failed || command_decode(&peek, &command) != 0 || command_check(bytes) != 0)
 		return refuse(answer, ticket, ERROR_MALFORMED, "the command does not decode");
-	if (!is_for_clients(command.kind))
+	if (!command_from_client(bytes))
 		return refuse(answer, ticket, ERROR_REFUSED, "not a client's command");
 	if (ask->cluster == NULL)
 		return refuse(answer, ticket, ERROR_NOT_READY, "");

@@ -43,6 +43,7 @@ static const char *const kind_names[] = {
 	[COMMAND_ELECT] = "ELECT",
 	[COMMAND_NODE_CLOCK] = "NODE_CLOCK",
 	[COMMAND_VIEW_FILLED] = "VIEW_FILLED",
+	[COMMAND_VIEW_DROP] = "VIEW_DROP",
 };
 
 #define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -450,6 +451,24 @@ int command_view_decode(struct span body, struct command_view *view)
 	view->expected_version = reader_u32(&in);
 	view->definition = reader_string(&in, DEFINITION_MAX_BYTES);
 	return view->name.size == 0 ? ERROR_MALFORMED : whole(&in);
+}
+
+void command_drop_encode(const struct command_drop *drop, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_VIEW_DROP, out);
+
+	buffer_string(out, drop->name);
+	buffer_u32(out, drop->expected_version);
+	command_end(begin, out);
+}
+
+int command_drop_decode(struct span body, struct command_drop *drop)
+{
+	struct reader in = reader_of(body);
+
+	drop->name = text_decode(&in, NAME_MAX_BYTES);
+	drop->expected_version = reader_u32(&in);
+	return drop->name.size == 0 || drop->expected_version == 0 ? ERROR_MALFORMED : whole(&in);
 }
 
 void command_filled_encode(const struct command_filled *items, uint32_t count, struct buffer *out)

@@ -31,6 +31,7 @@ enum command_kind {
 	COMMAND_ELECT = 14,         /* struct command_elect: an operator's */
 	COMMAND_NODE_CLOCK = 15,    /* items: struct command_clock */
 	COMMAND_VIEW_FILLED = 16,   /* items: struct command_filled */
+	COMMAND_VIEW_DROP = 17,     /* struct command_drop */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -167,8 +168,14 @@ struct command_stream {
 
 struct command_view {
 	struct span name;
-	uint32_t expected_version; /* the present version; 0: there is none yet. UINT32_MAX: whatever it is */
+	uint32_t expected_version; /* the present version; 0: there is none (any more). UINT32_MAX: whatever it is */
 	struct span definition;
+};
+
+/* Dropped as this version already: it is so. */
+struct command_drop {
+	struct span name;
+	uint32_t expected_version; /* the present version. UINT32_MAX: whatever it is */
 };
 
 /* A primary's word for its partitions: their in-sync replicas have filled this version of the view, or their logs have
@@ -204,6 +211,7 @@ void command_place_encode(const struct command_place *items, uint32_t count, str
 void command_ends_encode(const struct command_ends *ends, struct buffer *out);
 void command_stream_encode(const struct command_stream *stream, struct buffer *out);
 void command_view_encode(const struct command_view *view, struct buffer *out);
+void command_drop_encode(const struct command_drop *drop, struct buffer *out);
 void command_filled_encode(const struct command_filled *items, uint32_t count, struct buffer *out);
 void command_elect_encode(const struct command_elect *elect, struct buffer *out);
 void command_minimum_encode(const struct command_minimum *minimum, struct buffer *out);
@@ -230,6 +238,7 @@ int command_place_decode(struct reader *in, struct command_place *item);
 int command_ends_decode(struct span body, struct command_ends *ends);
 int command_stream_decode(struct span body, struct command_stream *stream);
 int command_view_decode(struct span body, struct command_view *view);
+int command_drop_decode(struct span body, struct command_drop *drop);
 int command_filled_decode(struct reader *in, struct command_filled *item);
 int command_elect_decode(struct span body, struct command_elect *elect);
 int command_minimum_decode(struct span body, struct command_minimum *minimum);

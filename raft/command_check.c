@@ -45,6 +45,7 @@ union any_body {
 	struct command_ends ends;
 	struct command_stream stream;
 	struct command_view view;
+	struct command_drop drop;
 	struct command_minimum minimum;
 	struct command_elect elect;
 };
@@ -59,6 +60,7 @@ static int body_check(const struct command *command)
 	case COMMAND_REPORT_ENDS: return command_ends_decode(command->body, &any.ends);
 	case COMMAND_STREAM_CREATE: return command_stream_decode(command->body, &any.stream);
 	case COMMAND_VIEW_APPLY: return command_view_decode(command->body, &any.view);
+	case COMMAND_VIEW_DROP: return command_drop_decode(command->body, &any.drop);
 	case COMMAND_MINIMUM_ISR: return command_minimum_decode(command->body, &any.minimum);
 	case COMMAND_ELECT: return command_elect_decode(command->body, &any.elect);
 	case COMMAND_NODE_FENCE:
@@ -92,8 +94,8 @@ bool command_from_client(struct span bytes)
 {
 	uint64_t kind = bytes.size < 2 ? 0 : load_little(bytes.data, 2);
 
-	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_MINIMUM_ISR ||
-	       kind == COMMAND_ELECT;
+	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_VIEW_DROP ||
+	       kind == COMMAND_MINIMUM_ISR || kind == COMMAND_ELECT;
 }
 
 bool command_from_node(struct span bytes)

@@ -23,6 +23,7 @@ static const command_verb verbs[] = {
 	[COMMAND_ELECT] = metadata_elect,
 	[COMMAND_NODE_CLOCK] = metadata_clock,
 	[COMMAND_VIEW_FILLED] = metadata_view_filled,
+	[COMMAND_VIEW_DROP] = metadata_view_drop,
 };
 
 void metadata_init(struct metadata *metadata)

@@ -110,6 +110,7 @@ int metadata_elect(struct metadata *metadata, struct span body, struct command_r
 int metadata_minimum(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_stream_create(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_view_apply(struct metadata *metadata, struct span body, struct command_result *result);
+int metadata_view_drop(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_view_filled(struct metadata *metadata, struct span body, struct command_result *result);
 
 /* Notes a refusal: of the command, or of one item of its list. */

@@ -52,11 +52,17 @@ int metadata_stream_create(struct metadata *metadata, struct span body, struct c
 	return cluster_map_add_stream(&metadata->map, &stream);
 }
 
+/* A name that was dropped bears no view, and keeps its id and its count of versions. */
+static bool view_is_there(const struct map_view *held)
+{
+	return held != NULL && !map_view_dropped(held);
+}
+
 static bool view_expected(const struct map_view *held, uint32_t expected_version)
 {
 	if (expected_version == UINT32_MAX)
 		return true;
-	return expected_version == (held == NULL ? 0 : held->version);
+	return expected_version == (view_is_there(held) ? held->version : 0);
 }
 
 int metadata_view_apply(struct metadata *metadata, struct span body, struct command_result *result)
@@ -69,7 +75,7 @@ int metadata_view_apply(struct metadata *metadata, struct span body, struct comm
 	if (rv != 0)
 		return rv;
 	held = cluster_map_view_by_name(&metadata->map, command.name);
-	if (held != NULL && !held->dropped && span_equal(held->definition, command.definition))
+	if (view_is_there(held) && span_equal(held->definition, command.definition))
 		return 0; /* it is so already */
 	if (!view_expected(held, command.expected_version)) {
 		command_refuse(result, ERROR_REFUSED, REFUSAL_EXISTS);
@@ -83,8 +89,38 @@ int metadata_view_apply(struct metadata *metadata, struct span body, struct comm
 	view.id = held == NULL ? metadata->map.view_count + 1 : held->id;
 	view.version = held == NULL ? 1 : held->version + 1;
 	view.changed_at = metadata->applied;
-	view.active_version = held == NULL || held->dropped ? 0 : held->active_version;
+	view.active_version = view_is_there(held) ? held->active_version : 0;
+	view.dropped_version = held == NULL ? 0 : held->dropped_version;
 	view.definition = command.definition;
+	name_keep(view.name, command.name);
+	return cluster_map_put_view(&metadata->map, &view);
+}
+
+/* Logs drop every version up to this one, also where a newer one was defined meanwhile. */
+int metadata_view_drop(struct metadata *metadata, struct span body, struct command_result *result)
+{
+	struct command_drop command;
+	struct map_view view = {0};
+	const struct map_view *held;
+	int rv = command_drop_decode(body, &command);
+
+	if (rv != 0)
+		return rv;
+	held = cluster_map_view_by_name(&metadata->map, command.name);
+	if (held != NULL && map_view_dropped(held) && held->version == command.expected_version)
+		return 0; /* it is so already */
+	if (!view_is_there(held)) {
+		command_refuse(result, ERROR_UNKNOWN_VIEW, REFUSAL_VIEW);
+		return 0;
+	}
+	if (!view_expected(held, command.expected_version)) {
+		command_refuse(result, ERROR_REFUSED, REFUSAL_VIEW);
+		return 0;
+	}
+	view.id = held->id;
+	view.version = held->version;
+	view.dropped_version = held->version;
+	view.changed_at = metadata->applied;
 	name_keep(view.name, command.name);
 	return cluster_map_put_view(&metadata->map, &view);
 }
@@ -139,7 +175,7 @@ static void filled_apply(struct metadata *metadata, const struct command_filled 
 		command_refuse(result, ERROR_REFUSED, REFUSAL_NODE_EPOCH);
 		return;
 	}
-	if (view == NULL || view->dropped || view->version != item->version) {
+	if (!view_is_there(view) || view->version != item->version) {
 		command_refuse(result, ERROR_REFUSED, REFUSAL_VIEW);
 		return;
 	}

@@ -397,6 +397,7 @@ int run_stream_create(struct cli *cli);
 int run_stream_ls(struct cli *cli);
 int run_stream_describe(struct cli *cli);
 int run_view_apply(struct cli *cli);
+int run_view_drop(struct cli *cli);
 int run_view_test(struct cli *cli);
 int run_view_ls(struct cli *cli);
 int run_view_describe(struct cli *cli);

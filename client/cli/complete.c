@@ -115,7 +115,7 @@ static void offer_map(const struct completion *c, const char *kind, const struct
 	for (uint32_t i = 0; i < map->stream_count && strcmp(kind, "STREAM") == 0; i++)
 		offer(c, map->streams[i].name, "stream");
 	for (uint32_t i = 0; i < map->view_count && strcmp(kind, "VIEW") == 0; i++) {
-		if (!map->views[i].dropped)
+		if (!map_view_dropped(&map->views[i]))
 			offer(c, map->views[i].name, "view");
 	}
 	for (uint32_t i = 0; i < NODES_MAX && strcmp(kind, "NODE") == 0; i++) {

@@ -176,7 +176,7 @@ static size_t live_names(const struct cluster_map *map, const char *what, const 
 	for (uint32_t i = 0; i < map->stream_count && count < NAMES_MAX && strcmp(what, "stream") == 0; i++)
 		words[count++] = map->streams[i].name;
 	for (uint32_t i = 0; i < map->view_count && count < NAMES_MAX && strcmp(what, "view") == 0; i++) {
-		if (!map->views[i].dropped)
+		if (!map_view_dropped(&map->views[i]))
 			words[count++] = map->views[i].name;
 	}
 	for (uint32_t i = 0; i < NODES_MAX && count < NAMES_MAX && strcmp(what, "node") == 0; i++) {

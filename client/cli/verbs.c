@@ -44,6 +44,10 @@ const struct verb cli_verbs[] = {
 	 "FILE is YAML (docs/reference/views.md); - reads standard input. A new version is filled from the first event "
 	 "on; until it\nanswers, the one before does.",
 	 run_view_apply, "evgrid view apply orders.yaml\nevgrid view apply orders.yaml --wait --timeout 10m"},
+	{"view", "drop", "VIEW", 1, 1, "take a view away", NULL,
+	 "Its entries and blocked keys go; no event does, and no other view. Applied again it is filled from the first "
+	 "event on, as its next\nversion; decisions on blocked keys are not taken over.",
+	 run_view_drop, "evgrid view drop orders"},
 	{"view", "test", "FILE", 1, 1, "try a view on the events of a file", view_test_options,
 	 "Needs no cluster. Prints one JSON line for each entry, in the order of keys, and what blocks a key. Exit "
 	 "code 8 "

@@ -1,4 +1,4 @@
-/* view apply, view ls, view describe. */
+/* view apply, view drop, view ls, view describe. */
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -121,6 +121,30 @@ int run_view_apply(struct cli *cli)
 	cluster_map_deinit(&map);
 	view_file_deinit(&file);
 	return rv;
+}
+
+/* --- view drop ---------------------------------------------------------------------------------------------------- */
+
+int run_view_drop(struct cli *cli)
+{
+	const char *name = cli->positionals[0];
+	char *why = NULL;
+	int rv = cli_open(cli, NULL);
+	int error;
+
+	if (rv != 0)
+		return rv;
+	error = evg_view_drop(cli->grid, name, cli->timeout_ms, &why);
+	if (error == 0) {
+		cli_say("view %s is gone, its events are not", name);
+		cli_hint(cli, "evgrid view apply FILE makes it anew, from the first event on");
+		return 0;
+	}
+	if (error == EVG_UNKNOWN_VIEW)
+		return cli_fail_view(cli, error, name, NULL);
+	error = cli_fail_change(error, "view %s%s%s", name, why == NULL ? "" : ": ", why == NULL ? "" : why);
+	evg_free(why);
+	return error;
 }
 
 /* --- view ls, view describe --------------------------------------------------------------------------------------- */

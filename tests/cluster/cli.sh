@@ -66,6 +66,8 @@ expect 4 "no stream 'Ordr'; did you mean 'Order'?" "$program" subscribe --stream
 expect 4 "no stream 'order'; did you mean 'Order'?" "$program" stream describe order
 expect 4 "no view 'oders'; did you mean 'orders'? [UNKNOWN_VIEW]" "$program" view get oders k
 expect 4 "no view 'oders'; did you mean 'orders'?" "$program" view describe oders
+expect 4 "no view 'oders'; did you mean 'orders'? [UNKNOWN_VIEW]" "$program" view drop oders
+expect 2 '[USAGE]; see evgrid help view drop' "$program" view drop
 expect 4 "no node 'deb'; did you mean 'dev'?" "$program" partition ls --node deb
 expect 4 "no node 'deb'; did you mean 'dev'?" "$program" replay --node deb
 expect 4 "no view 'oders'; did you mean 'orders'?" "$program" view scan oders
@@ -180,6 +182,7 @@ completes 'healthy' cluster wait --for = he
 completes 'Customer Order' stream describe ''
 completes 'Order' replay --stream O
 completes 'orders' view get ''
+completes 'orders' view drop o
 completes 'dev' partition ls --node ''
 completes 'here' node ls -c h
 completes 'deploy/shop/views/orders.yaml' view apply deploy/shop/views/ord

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A new version of a view, end to end, where each partition has one replica: while a node is dead its partitions cannot
 # fill the version, and it answers nowhere; what is missing is told by `view apply --wait` and `view describe`. When
-# the node is back the version answers everywhere.
+# the node is back the version answers everywhere. The same of a view that is dropped while a node is dead, and of its
+# name applied again: what was dropped answers nowhere.
 # shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -76,3 +77,30 @@ expect 0 define second --wait --timeout 60s
 describes 'version == 2 and filled == 271 and answering == 271 and answering_older == 0'
 keys=$(seq 30)
 still_has second
+
+say 'a view that is dropped is gone, its events are not'
+expect 0 evgrid view drop counts
+grep -q 'view counts is gone' "$work/err" || fail "said: $(cat "$work/err")"
+expect 4 evgrid view get counts 1
+grep -q 'UNKNOWN_VIEW' "$work/err" || fail "said: $(cat "$work/err")"
+expect 4 evgrid view scan counts
+expect 4 evgrid view errors counts
+expect 4 evgrid view describe counts
+expect 4 evgrid view drop counts
+evgrid view ls -o json >"$work/out"
+if grep -q counts "$work/out"; then fail "it is listed: $(cat "$work/out")"; fi
+expect 0 evgrid replay --stream Order
+[ "$(wc -l <"$work/out")" -eq 30 ] || fail "$(wc -l <"$work/out") of 30 events are left"
+expect 0 define third --wait --timeout 60s
+describes 'version == 3 and answering == 271 and answering_older == 0 and entries == "30"'
+still_has third
+
+say 'dropped and applied again while a node is dead: its partitions do not answer with what was before'
+cluster kill 3
+wait_until 10 'the dead node is missed' live_nodes_are 2
+expect 0 evgrid view drop counts
+expect 7 define fourth --wait --timeout 3s
+quietly cluster start 3
+expect 0 define fourth --wait --timeout 60s
+describes 'version == 4 and answering == 271 and answering_older == 0 and entries == "30"'
+still_has fourth

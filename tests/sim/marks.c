@@ -62,6 +62,11 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_VIEW_SWAPPED] = "new version of a view answers",
 	[MARK_VIEW_MADE_ACTIVE] = "new version of a view active everywhere",
 	[MARK_VIEW_OVERTAKEN] = "version of a view overtaken",
+	[MARK_VIEW_DROPPED] = "view dropped by a log",
+	[MARK_VIEW_DROPPED_OPEN] = "view dropped while a version was filled",
+	[MARK_VIEW_CAME_AGAIN] = "dropped view defined again",
+	[MARK_VIEW_GONE] = "view gone at the end",
+	[MARK_VIEW_UNKNOWN] = "read of a dropped view",
 };
 
 const char *mark_name(enum mark mark)

@@ -62,11 +62,16 @@ enum mark {
 	MARK_BLOCKED,      /* a key was told as blocked */
 	MARK_SKIPPED,      /* what blocked a key was left out */
 	MARK_RETRIED,
-	MARK_STILL_BLOCKED,    /* at the end */
-	MARK_VIEW_REDEFINED,   /* a view got another version */
-	MARK_VIEW_SWAPPED,     /* and it answered */
-	MARK_VIEW_MADE_ACTIVE, /* an entry made a later version active in all partitions */
-	MARK_VIEW_OVERTAKEN,   /* a version was followed by a newer one before it was active */
+	MARK_STILL_BLOCKED,     /* at the end */
+	MARK_VIEW_REDEFINED,    /* a view got another version */
+	MARK_VIEW_SWAPPED,      /* and it answered */
+	MARK_VIEW_MADE_ACTIVE,  /* an entry made a later version active in all partitions */
+	MARK_VIEW_OVERTAKEN,    /* a version was followed by a newer one before it was active */
+	MARK_VIEW_DROPPED,      /* a log dropped a view */
+	MARK_VIEW_DROPPED_OPEN, /* and its newest version was not active yet */
+	MARK_VIEW_CAME_AGAIN,   /* a name that was dropped was defined again */
+	MARK_VIEW_GONE,         /* a view was dropped, and not defined again, at the end */
+	MARK_VIEW_UNKNOWN,      /* a read of a view that was dropped was told so */
 	MARK_COUNT,
 };
 

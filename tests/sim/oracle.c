@@ -566,7 +566,8 @@ bool oracle_settled(struct oracle *oracle)
 				     shard_status(shard, p, &status) != 0 ||
 				     status.applied != oracle->partitions[p].committed ||
 				     status.end != status.applied || state_wants_fill(shard_state(shard, p), &from) ||
-				     state_wants_activation(shard_state(shard, p))))
+				     state_wants_activation(shard_state(shard, p)) ||
+				     !oracle_versions_gone(map, shard_state(shard, p))))
 					return false;
 		}
 	}

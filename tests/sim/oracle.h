@@ -7,9 +7,10 @@
  *   O2 equal applied offsets have equal digests, but for a state that a fault has made wrong: that one is found, and
  *      nobody else is accused;
  *   O3 a partition has one active primary per epoch;
- *   O4 an acknowledgement names a batch that is committed.
+ *   O4 an acknowledgement names a batch that is committed;
  *   O11 no log chooses a version of a view in place of an older one before metadata made it active, or passes over one
- *      that is active.
+ *      that is active;
+ *   O12 a log drops a view in versions that metadata dropped, and has none of them when it defines a newer one.
  * Whenever something becomes committed, and after every metadata change
  *   O5 every live member of ISR and ELR holds everything committed.
  * At the end, when all is healed and quiet

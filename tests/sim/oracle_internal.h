@@ -43,7 +43,8 @@ struct chronicle { /* of one partition */
 	uint32_t history_epoch; /* in which it was raised */
 	uint64_t lost_from;     /* what was acknowledged at or beyond this offset before then may be gone */
 	node_set replicas;
-	uint32_t chosen[ORACLE_VIEWS]; /* by view id: the newest version that the log has chosen; 0: none */
+	uint32_t chosen[ORACLE_VIEWS];  /* by view id: the newest version that the log has chosen; 0: none */
+	uint32_t defined[ORACLE_VIEWS]; /* the newest that it has defined and not dropped */
 	bool has_events;
 	bool unread; /* some batch could not be read when it became committed */
 };
@@ -62,6 +63,7 @@ struct oracle {
 	uint32_t controller;                    /* host index + 1; 0: none yet */
 	uint32_t active_versions[ORACLE_VIEWS]; /* by view id, of the newest map seen */
 	uint32_t newest_versions[ORACLE_VIEWS];
+	uint32_t dropped_versions[ORACLE_VIEWS];
 	bool views_active; /* every view's newest version is */
 	struct chronicle partitions[PARTITION_COUNT];
 };
@@ -74,6 +76,9 @@ bool oracle_walk_sealed(const struct log *log, const struct sim_disk *disk, uint
 /* O11: a batch that is committed, in the order of the log; NULL: it cannot be read. And a newer map. */
 void oracle_versions_batch(struct oracle *oracle, uint16_t partition, const struct batch *batch);
 void oracle_versions_map(struct oracle *oracle, const struct cluster_map *map);
+/* What metadata dropped is gone from this replica. */
+struct state;
+bool oracle_versions_gone(const struct cluster_map *map, const struct state *state);
 
 /* O9, for every journal of every host. */
 void oracle_verify_journals(struct oracle *oracle);

@@ -1,7 +1,11 @@
 /* O11. Read from what is committed: the versions that a partition's log has chosen, by CONTROL_VIEW_ACTIVATED, or a
  * first version where there were no events. One that takes an older one's place must have been made active by metadata;
  * a log whose first choice it is (the older one was dropped before it was filled) waits for nobody. What metadata made
- * active is chosen before a newer version is defined. */
+ * active is chosen before a newer version is defined.
+ *
+ * O12. A log drops a view only in versions that metadata dropped, and none of those is in it when a newer one is
+ * defined. */
+#include "partition/state.h"
 #include "proto/control.h"
 #include "tests/sim/oracle_internal.h"
 
@@ -21,6 +25,27 @@ static void note_choice(struct oracle *oracle, uint16_t partition, const struct 
 		*chosen = control->version;
 }
 
+/* O12. */
+static void check_dropped(const struct oracle *oracle, uint16_t partition, const struct control *control)
+{
+	const struct chronicle *chronicle = &oracle->partitions[partition];
+	uint32_t defined = chronicle->defined[control->id % ORACLE_VIEWS];
+	uint32_t dropped = oracle->dropped_versions[control->id % ORACLE_VIEWS];
+
+	if (defined != 0 && defined <= dropped && dropped < control->version && !chronicle->unread &&
+	    chronicle->history == 0)
+		sim_fail(oracle->sim, "O12: partition %u defines version %u of view %u, has %u, dropped are up to %u",
+			 partition, control->version, control->id, defined, dropped);
+}
+
+static void note_defined(struct oracle *oracle, uint16_t partition, const struct control *control)
+{
+	uint32_t *defined = &oracle->partitions[partition].defined[control->id % ORACLE_VIEWS];
+
+	if (control->version > *defined)
+		*defined = control->version;
+}
+
 /* A version that is older than this one and active was active before this one was defined. Of a first version it is not
  * always known that it was chosen. */
 static void note_definition(struct oracle *oracle, uint16_t partition, const struct control *control)
@@ -32,6 +57,24 @@ static void note_definition(struct oracle *oracle, uint16_t partition, const str
 	if (active > 1 && active < control->version && chosen < active && !chronicle->unread && chronicle->history == 0)
 		sim_fail(oracle->sim, "O11: partition %u defines version %u of view %u, has chosen %u, active is %u",
 			 partition, control->version, control->id, chosen, active);
+	check_dropped(oracle, partition, control);
+	note_defined(oracle, partition, control);
+}
+
+/* O12. */
+static void note_drop(struct oracle *oracle, uint16_t partition, const struct control *control)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	uint32_t place = control->id % ORACLE_VIEWS;
+
+	if (chronicle->defined[place] > oracle->dropped_versions[place] && chronicle->history == 0)
+		sim_fail(oracle->sim, "O12: partition %u drops view %u in version %u, metadata up to %u", partition,
+			 control->id, chronicle->defined[place], oracle->dropped_versions[place]);
+	marks_reach(&oracle->sim->marks, MARK_VIEW_DROPPED);
+	if (chronicle->defined[place] > chronicle->chosen[place])
+		marks_reach(&oracle->sim->marks, MARK_VIEW_DROPPED_OPEN);
+	chronicle->chosen[place] = 0;
+	chronicle->defined[place] = 0;
 }
 
 void oracle_versions_batch(struct oracle *oracle, uint16_t partition, const struct batch *batch)
@@ -54,6 +97,8 @@ void oracle_versions_batch(struct oracle *oracle, uint16_t partition, const stru
 		}
 		if (control.kind == CONTROL_VIEW_DEFINED)
 			note_definition(oracle, partition, &control);
+		if (control.kind == CONTROL_VIEW_DROPPED)
+			note_drop(oracle, partition, &control);
 		if (control.kind == CONTROL_VIEW_ACTIVATED ||
 		    (control.kind == CONTROL_VIEW_DEFINED && control.version == 1 && !chronicle->has_events))
 			note_choice(oracle, partition, &control);
@@ -68,15 +113,25 @@ void oracle_versions_map(struct oracle *oracle, const struct cluster_map *map)
 		uint32_t *active = &oracle->active_versions[view->id % ORACLE_VIEWS];
 		uint32_t *newest = &oracle->newest_versions[view->id % ORACLE_VIEWS];
 
-		if (view->active_version < *active)
+		if (view->active_version < *active && view->dropped_version < *active)
 			sim_fail(oracle->sim, "O11: version %u of view %u was active, now %u is", *active, view->id,
 				 view->active_version);
 		if (view->active_version > *active && *active != 0)
 			marks_reach(&oracle->sim->marks, MARK_VIEW_MADE_ACTIVE);
-		if (view->version > *newest && view->active_version < *newest)
+		if (view->version > *newest && view->active_version < *newest && view->dropped_version < *newest)
 			marks_reach(&oracle->sim->marks, MARK_VIEW_OVERTAKEN);
 		*active = view->active_version;
 		*newest = view->version;
-		oracle->views_active &= view->dropped || view->active_version == view->version;
+		oracle->dropped_versions[view->id % ORACLE_VIEWS] = view->dropped_version;
+		oracle->views_active &= map_view_dropped(view) || view->active_version == view->version;
 	}
+}
+
+bool oracle_versions_gone(const struct cluster_map *map, const struct state *state)
+{
+	bool gone = true;
+
+	for (uint32_t i = 0; i < map->view_count; i++)
+		gone &= !state_has_dropped(state, map->views[i].id, map->views[i].dropped_version);
+	return gone;
 }

@@ -68,6 +68,18 @@ static void compare(struct sim *sim, struct state *state, enum sim_view view, ui
 				 (unsigned long long)fold->numbers[i]);
 }
 
+static void check_gone(struct sim *sim, struct state *state, enum sim_view view, const struct map_view *row,
+		       uint32_t key)
+{
+	struct view_entry entry;
+	int error = state_view_get(state, row->id, workload_key(key), workload_key(key), &entry);
+
+	marks_reach(&sim->marks, MARK_VIEW_GONE);
+	if (error != ERROR_UNKNOWN_VIEW || state_view_version(state, row->id) != 0)
+		sim_fail(sim, "O10: view %s was dropped; key %u: %s, of version %u", views_name(view), key,
+			 error_name(error), state_view_version(state, row->id));
+}
+
 static void check_view(struct sim *sim, struct state *state, enum sim_view view, const struct map_view *row,
 		       uint32_t key, const struct claims *claims, const struct decisions_made *decisions)
 {
@@ -75,6 +87,10 @@ static void check_view(struct sim *sim, struct state *state, enum sim_view view,
 	const struct operation *operations;
 	size_t count;
 
+	if (map_view_dropped(row)) {
+		check_gone(sim, state, view, row, key);
+		return;
+	}
 	operations = workload_operations(sim->workload, &count);
 	if (state_view_version(state, row->id) != row->version)
 		sim_fail(sim, "O10: view %s: version %u answers, %u was applied", views_name(view),

@@ -435,6 +435,8 @@ static void told_view(struct questions *questions, const struct question *questi
 	const struct read_done *done = &result->read;
 	uint64_t *seen = &tokens->seen[question->view][question->key];
 
+	if (result->error == ERROR_UNKNOWN_VIEW)
+		marks_reach(&sim->marks, MARK_VIEW_UNKNOWN);
 	if (result->error == ERROR_BLOCKED) {
 		marks_reach(&sim->marks, MARK_BLOCKED);
 		questions->blocked = (struct question){.kind = ASKED_DECISION,

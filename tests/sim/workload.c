@@ -16,6 +16,7 @@
 #define PENDING_MAX 200u
 #define READS_MAX 64u
 #define REDEFINE_EVENTS 700u
+#define DROP_PER_MILLE 300u    /* of the times that a new version is due: the one before goes first */
 #define OVERTAKE_PER_MILLE 20u /* whenever a client looks, while a version is not active yet */
 #define ENDPOINTS_MAX 256u
 #define TAG_STREAM (1ull << 62)
@@ -385,7 +386,7 @@ static void write_first_view(struct buffer *definition)
 }
 
 /* view: SIM_VIEW_COUNT is the first one. */
-static void ask_view(struct client *client, uint32_t view, uint32_t version)
+static void ask_view(struct client *client, uint32_t view, uint32_t version, uint32_t expected)
 {
 	struct buffer definition = BUFFER_NULL;
 	struct buffer command = BUFFER_NULL;
@@ -395,7 +396,7 @@ static void ask_view(struct client *client, uint32_t view, uint32_t version)
 		write_first_view(&definition);
 	} else {
 		asked.name = span_of_text(views_name((enum sim_view)view));
-		asked.expected_version = version == 1 ? UINT32_MAX : version - 1;
+		asked.expected_version = expected;
 		views_definition((enum sim_view)view, version, &definition);
 	}
 	asked.definition = buffer_span(&definition);
@@ -406,16 +407,46 @@ static void ask_view(struct client *client, uint32_t view, uint32_t version)
 	client->workload->view_asked[view] = true;
 }
 
+static void ask_drop(struct client *client, uint32_t view, uint32_t version)
+{
+	struct command_drop drop = {.name = span_of_text(views_name((enum sim_view)view)), .expected_version = version};
+	struct buffer command = BUFFER_NULL;
+
+	command_drop_encode(&drop, &command);
+	core_propose(client->core, buffer_span(&command), 0, TAG_VIEW | view, sim_now_ms(client->workload->sim));
+	buffer_deinit(&command);
+}
+
+static bool stays_gone(const struct workload *workload, uint32_t view)
+{
+	return view == SIM_VIEW_GROUPS && workload->sim->options.seed % 4 == 1;
+}
+
 /* A later version is due after some more events, or, now and then, while the one before is not active yet. */
-static bool redefine(struct workload *workload, const struct map_view *row)
+static bool redefine(struct workload *workload, uint32_t view, const struct map_view *row)
 {
 	struct random *random = &workload->sim->random;
 
 	if (row->version >= VIEWS_VERSIONS)
 		return false;
+	if (map_view_dropped(row))
+		return !stays_gone(workload, view) && random_chance(random, 50);
 	if (row->active_version != row->version)
 		return random_chance(random, OVERTAKE_PER_MILLE);
 	return workload->acknowledged > REDEFINE_EVENTS * row->version && random_chance(random, 100);
+}
+
+/* In place of the version there is, or behind it: dropped, its name is defined again some time later. */
+static void define_next(struct client *client, uint32_t view, const struct map_view *row)
+{
+	struct sim *sim = client->workload->sim;
+
+	if (!map_view_dropped(row) && random_chance(&sim->random, DROP_PER_MILLE)) {
+		ask_drop(client, view, row->version);
+		return;
+	}
+	ask_view(client, view, row->version + 1, map_view_dropped(row) ? 0 : row->version);
+	marks_reach(&sim->marks, map_view_dropped(row) ? MARK_VIEW_CAME_AGAIN : MARK_VIEW_REDEFINED);
 }
 
 /* Late: they must be filled. Each gets other versions later on. */
@@ -431,10 +462,9 @@ static void ask_views(struct client *client)
 		if (view == SIM_VIEW_HASH && workload->sim->options.seed % 2 != 0)
 			continue; /* Lua in every partition costs time */
 		if (row == NULL && !workload->view_asked[view]) {
-			ask_view(client, view, 1);
-		} else if (row != NULL && view < SIM_VIEW_COUNT && redefine(workload, row)) {
-			ask_view(client, view, row->version + 1);
-			marks_reach(&workload->sim->marks, MARK_VIEW_REDEFINED);
+			ask_view(client, view, 1, UINT32_MAX);
+		} else if (row != NULL && view < SIM_VIEW_COUNT && redefine(workload, view, row)) {
+			define_next(client, view, row);
 		}
 	}
 }

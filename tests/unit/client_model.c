@@ -464,6 +464,8 @@ static void model_reads(struct model *model, uint32_t node, uint32_t endpoint, c
 			done.error = ERROR_NOT_YET;
 			done.applied = 7;
 		}
+		if (model->no_view)
+			done = (struct read_done){.ticket = item.ticket, .error = ERROR_UNKNOWN_VIEW};
 		if (model->filled_to > 0)
 			done = (struct read_done){.ticket = item.ticket,
 						  .error = ERROR_NOT_READY,

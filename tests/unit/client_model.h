@@ -77,6 +77,7 @@ struct model {
 	uint64_t forgotten[MODEL_FORGOTTEN_MAX];
 	uint32_t forgotten_count;
 	uint16_t refuse_all; /* every append ends with this error */
+	bool no_view;        /* every read of one, and every scan, is UNKNOWN_VIEW */
 	uint64_t filled_to;  /* every read is NOT_READY: so far is its view filled, of 20; 0: it is ready */
 	bool cut_off;        /* nothing gets through */
 	node_set down;       /* nodes that do not run: connections to them break */

@@ -159,6 +159,7 @@ uint64_t harness_view_read(struct harness *harness, uint32_t node, enum read_mod
 void harness_define_view(struct harness *harness);
 /* Any other definition of it. */
 void harness_define(struct harness *harness, uint32_t version, struct span definition);
+void harness_drop(struct harness *harness); /* it, in its newest version */
 /* The entry that makes this version active; told to every node. */
 void harness_activate(struct harness *harness, uint32_t version);
 void harness_filled(struct harness *harness, const struct shard_proposal *proposal); /* a PROPOSE_FILLED comes */

@@ -25,6 +25,18 @@ void harness_define(struct harness *harness, uint32_t version, struct span defin
 	struct map_view view = {.id = HARNESS_VIEW, .version = version, .name = "v", .definition = definition};
 
 	view.active_version = held == NULL ? 0 : held->active_version;
+	view.dropped_version = held == NULL ? 0 : held->dropped_version;
+	view.changed_at = ++harness->map.version;
+	assert(cluster_map_put_view(&harness->map, &view) == 0);
+	harness_publish(harness);
+}
+
+void harness_drop(struct harness *harness)
+{
+	const struct map_view *held = cluster_map_view(&harness->map, HARNESS_VIEW);
+	struct map_view view = {.id = HARNESS_VIEW, .version = held->version, .name = "v"};
+
+	view.dropped_version = held->version;
 	view.changed_at = ++harness->map.version;
 	assert(cluster_map_put_view(&harness->map, &view) == 0);
 	harness_publish(harness);

@@ -531,6 +531,29 @@ static void a_view_that_is_filled_still_tells_how_far_it_is(void **state)
 	fixture_free(fixture);
 }
 
+/* A node may not have heard of a view yet; where the map says that it was dropped there is nothing to wait for. */
+static void a_dropped_view_is_not_waited_for(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+	struct map_view view = {.id = 1, .version = 2, .name = "v", .changed_at = fixture->model->map.version};
+	struct core_read read = {.view_id = 1, .key = span_of_text("k"), .timeout_ms = 2000};
+
+	(void)state;
+	assert_int_equal(cluster_map_put_view(&fixture->model->map, &view), 0);
+	fixture->model->no_view = true;
+	step_for(fixture, 20);
+	assert_int_equal(core_read(fixture->core, &read, 9, fixture->model->now_ms), 0);
+	step_for(fixture, 500);
+	assert_int_equal(fixture->results, 0);
+	view.dropped_version = view.version;
+	view.changed_at = ++fixture->model->map.version;
+	assert_int_equal(cluster_map_put_view(&fixture->model->map, &view), 0);
+	step_for(fixture, 1000);
+	assert_int_equal(fixture->results, 1);
+	assert_int_equal(fixture->last.error, ERROR_UNKNOWN_VIEW);
+	fixture_free(fixture);
+}
+
 static void histories_and_scans_are_asked_again_until_answered(void **state)
 {
 	struct fixture *fixture = fixture_new(3, &quiet, &plain);
@@ -644,6 +667,7 @@ int main(void)
 		cmocka_unit_test(request_without_an_answer_ends_at_its_time),
 		cmocka_unit_test(a_token_to_come_ends_with_the_present_position),
 		cmocka_unit_test(a_view_that_is_filled_still_tells_how_far_it_is),
+		cmocka_unit_test(a_dropped_view_is_not_waited_for),
 		cmocka_unit_test(histories_and_scans_are_asked_again_until_answered),
 		cmocka_unit_test(decisions_are_asked_again_until_answered),
 		cmocka_unit_test(a_shard_is_asked_how_far_a_view_is),

@@ -257,6 +257,8 @@ static void commands_are_those_of_the_metadata_machine(void **state)
 {
 	struct admin create = {.kind = ADMIN_STREAM_CREATE, .name = span_of_text("S"), .settings = span_of("\x80", 1)};
 	struct admin apply = {.kind = ADMIN_VIEW_APPLY, .name = span_of_text("v"), .expected_version = 7};
+	struct admin drop = {.kind = ADMIN_VIEW_DROP, .name = span_of_text("v"), .expected_version = 7};
+	struct command_drop their_drop = {.name = drop.name, .expected_version = 7};
 	struct admin_elect elect = {5, 77, 3, span_of_text("why")};
 	struct command_elect their_elect = {5, 77, 3, span_of_text("why")};
 	struct command_stream stream = {.name = create.name, .settings = create.settings};
@@ -284,6 +286,13 @@ static void commands_are_those_of_the_metadata_machine(void **state)
 		assert_int_equal(admin_decode(span_of(ours.data, size), &back), ERROR_MALFORMED);
 	buffer_clear(&ours);
 	buffer_clear(&theirs);
+	assert_int_equal(admin_encode(&drop, &ours), 0);
+	command_drop_encode(&their_drop, &theirs);
+	assert_true(span_equal(buffer_span(&ours), buffer_span(&theirs)));
+	assert_int_equal(admin_decode(buffer_span(&ours), &back), 0);
+	assert_int_equal(back.expected_version, 7);
+	buffer_clear(&ours);
+	buffer_clear(&theirs);
 	assert_int_equal(admin_elect_encode(&elect, &ours), 0);
 	command_elect_encode(&their_elect, &theirs);
 	assert_true(span_equal(buffer_span(&ours), buffer_span(&theirs)));
@@ -300,6 +309,8 @@ static void wrong_commands_are_not_made(void **state)
 	struct buffer out = BUFFER_NULL;
 
 	(void)state;
+	assert_int_equal(admin_encode(&admin, &out), ERROR_EMPTY);
+	admin.kind = ADMIN_VIEW_DROP; /* of version 0, which is none */
 	assert_int_equal(admin_encode(&admin, &out), ERROR_EMPTY);
 	admin = (struct admin){.kind = ADMIN_STREAM_CREATE, .name = span_of(name, sizeof name)};
 	assert_int_equal(admin_encode(&admin, &out), ERROR_LIMIT);

@@ -207,6 +207,11 @@ static void defining(void **state)
 	assert_non_null(why);
 	assert_memory_equal(why, "line 2, ", 8);
 	evg_free(why);
+	assert_int_equal(evg_view_drop(grid, "", SOON_MS, &why), EVG_EMPTY);
+	assert_null(why);
+	assert_int_equal(evg_view_drop(grid, "v", SOON_MS, &why), EVG_UNKNOWN_VIEW);
+	assert_null(why);
+	assert_int_equal(evg_view_drop(grid, "v", SOON_MS, NULL), EVG_UNKNOWN_VIEW);
 }
 
 static void listing(void **state)

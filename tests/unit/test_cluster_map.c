@@ -102,7 +102,7 @@ static void change_view(struct cluster_map *map, uint64_t *seed)
 	view.active_version = (uint32_t)random_below(seed, view.version + 1);
 	for (uint64_t i = random_below(seed, 5); i > 0; i--)
 		partition_set_add(&view.filled, (uint16_t)random_below(seed, PARTITION_COUNT));
-	view.dropped = random_below(seed, 2) != 0;
+	view.dropped_version = (uint32_t)random_below(seed, view.version + 1);
 	name_write(view.name, view.id);
 	view.definition = span_of(letters, random_below(seed, 300));
 	assert_int_equal(cluster_map_put_view(map, &view), 0);

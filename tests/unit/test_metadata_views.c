@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "raft/metadata.h"
 #include "tests/unit/random.h"
@@ -70,13 +72,28 @@ static void start(struct fixture *f, uint32_t id)
 	assert_int_equal(apply(f, &bytes), REFUSAL_NONE);
 }
 
-static enum refusal define(struct fixture *f, const char *name, const char *definition)
+static enum refusal define_expecting(struct fixture *f, const char *name, uint32_t version, const char *definition)
 {
 	struct command_view command = {
-		.name = span_of_text(name), .expected_version = UINT32_MAX, .definition = span_of_text(definition)};
+		.name = span_of_text(name), .expected_version = version, .definition = span_of_text(definition)};
 	struct buffer bytes = BUFFER_NULL;
 
 	command_view_encode(&command, &bytes);
+	return apply(f, &bytes);
+}
+
+static enum refusal define(struct fixture *f, const char *name, const char *definition)
+{
+	return define_expecting(f, name, UINT32_MAX, definition);
+}
+
+static enum refusal drop(struct fixture *f, const char *name, uint32_t version)
+{
+	struct command_drop command = {.name = span_of_text(name), .expected_version = version};
+	struct buffer bytes = BUFFER_NULL;
+
+	command_drop_encode(&command, &bytes);
+	assert_true(command_from_client(buffer_span(&bytes)));
 	return apply(f, &bytes);
 }
 
@@ -241,18 +258,148 @@ static void an_unknown_view_is_refused(void **state)
 	is_at(f, 1, 0, 0);
 }
 
-static void a_dropped_view_is_refused_and_begins_anew(void **state)
+static void is_dropped(struct fixture *f, uint32_t version)
+{
+	is_at(f, version, 0, 0);
+	assert_true(map_view_dropped(view(f)));
+	assert_int_equal(view(f)->dropped_version, version);
+	assert_int_equal(view(f)->definition.size, 0);
+	assert_string_equal(view(f)->name, "v");
+}
+
+static void a_dropped_view_is_gone(void **state)
 {
 	struct fixture *f = *state;
-	struct map_view dropped;
 
 	report_all(f, 1, PARTITION_COUNT);
-	dropped = *view(f);
-	dropped.dropped = true;
-	assert_int_equal(cluster_map_put_view(&f->metadata.map, &dropped), 0);
+	assert_int_equal(drop(f, "v", 1), REFUSAL_NONE);
+	is_dropped(f, 1);
+	assert_int_equal(view(f)->changed_at, f->index);
+	assert_int_equal(f->metadata.map.version, f->index);
 	assert_int_equal(report_all(f, 1, PARTITION_COUNT), REFUSAL_VIEW);
-	assert_int_equal(define(f, "v", "one"), REFUSAL_NONE);
+	is_dropped(f, 1);
+}
+
+/* The version goes on: nobody takes what he knows of the old definition for the new one. */
+static void its_name_may_be_defined_again(void **state)
+{
+	struct fixture *f = *state;
+
+	report_all(f, 1, PARTITION_COUNT);
+	assert_int_equal(drop(f, "v", UINT32_MAX), REFUSAL_NONE);
+	assert_int_equal(define_expecting(f, "v", 1, "one"), REFUSAL_EXISTS);
+	is_dropped(f, 1);
+	assert_int_equal(define_expecting(f, "v", 0, "one"), REFUSAL_NONE);
 	is_at(f, 2, 0, 0);
+	assert_false(map_view_dropped(view(f)));
+	assert_int_equal(view(f)->dropped_version, 1);
+	assert_int_equal(f->metadata.map.view_count, 1);
+	assert_int_equal(report_all(f, 1, PARTITION_COUNT), REFUSAL_VIEW);
+	assert_int_equal(report_all(f, 2, PARTITION_COUNT), REFUSAL_NONE);
+	is_at(f, 2, 2, PARTITION_COUNT);
+	assert_int_equal(define_expecting(f, "v", 0, "three"), REFUSAL_EXISTS);
+	assert_int_equal(define(f, "v", "three"), REFUSAL_NONE);
+	is_at(f, 3, 2, 0);
+	assert_int_equal(view(f)->dropped_version, 1);
+	assert_int_equal(drop(f, "v", 3), REFUSAL_NONE);
+	is_dropped(f, 3);
+}
+
+static void a_drop_names_what_it_expects(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t changed_at;
+
+	define(f, "v", "two");
+	assert_int_equal(drop(f, "v", 1), REFUSAL_VIEW);
+	assert_int_equal(f->result.error, ERROR_REFUSED);
+	assert_int_equal(drop(f, "v", 3), REFUSAL_VIEW);
+	assert_int_equal(f->result.error, ERROR_REFUSED);
+	is_at(f, 2, 0, 0);
+	assert_int_equal(drop(f, "w", UINT32_MAX), REFUSAL_VIEW);
+	assert_int_equal(f->result.error, ERROR_UNKNOWN_VIEW);
+	assert_int_equal(drop(f, "v", 2), REFUSAL_NONE);
+	changed_at = view(f)->changed_at;
+	assert_int_equal(drop(f, "v", 2), REFUSAL_NONE); /* sent again: it is so already */
+	assert_int_equal(view(f)->changed_at, changed_at);
+	assert_int_equal(drop(f, "v", 1), REFUSAL_VIEW);
+	assert_int_equal(f->result.error, ERROR_UNKNOWN_VIEW);
+	assert_int_equal(drop(f, "v", UINT32_MAX), REFUSAL_VIEW);
+	assert_int_equal(f->result.error, ERROR_UNKNOWN_VIEW);
+	is_dropped(f, 2);
+}
+
+/* Text is bounded: what is dropped makes room. */
+static void a_dropped_definition_takes_no_room(void **state)
+{
+	struct fixture *f = *state;
+	char *text = calloc(1, DEFINITION_MAX_BYTES);
+	char name[16];
+	uint32_t held = 0;
+
+	assert_non_null(text);
+	memset(text, 'x', DEFINITION_MAX_BYTES - 1);
+	do
+		snprintf(name, sizeof name, "w%u", held++);
+	while (define(f, name, text) == REFUSAL_NONE);
+	assert_int_equal(f->result.refusal, REFUSAL_LIMIT);
+	assert_int_equal(drop(f, "w0", 1), REFUSAL_NONE);
+	assert_int_equal(define(f, name, text), REFUSAL_NONE);
+	free(text);
+}
+
+static void a_drop_reaches_maps_and_snapshots(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer delta = BUFFER_NULL;
+	struct buffer bytes = BUFFER_NULL;
+	struct cluster_map map;
+	struct metadata copy;
+	bool changed;
+
+	cluster_map_init(&map);
+	metadata_init(&copy);
+	assert_int_equal(cluster_map_copy(&map, &f->metadata.map), 0);
+	assert_int_equal(drop(f, "v", 1), REFUSAL_NONE);
+	assert_int_equal(cluster_map_encode(&f->metadata.map, map.version, &delta), 0);
+	assert_int_equal(cluster_map_merge(&map, buffer_span(&delta), &changed), 0);
+	assert_true(changed);
+	assert_true(map_view_dropped(cluster_map_view(&map, 1)));
+	assert_int_equal(metadata_encode(&f->metadata, &bytes), 0);
+	assert_int_equal(metadata_decode(&copy, buffer_span(&bytes)), 0);
+	assert_true(metadata_digest(&copy) == metadata_digest(&f->metadata));
+	assert_true(map_view_dropped(cluster_map_view(&copy.map, 1)));
+	assert_int_equal(define(f, "v", "two"), REFUSAL_NONE);
+	buffer_clear(&delta);
+	assert_int_equal(cluster_map_encode(&f->metadata.map, 0, &delta), 0);
+	assert_int_equal(cluster_map_merge(&map, buffer_span(&delta), &changed), 0);
+	assert_int_equal(cluster_map_view(&map, 1)->dropped_version, 1);
+	assert_false(map_view_dropped(cluster_map_view(&map, 1)));
+	metadata_deinit(&copy);
+	cluster_map_deinit(&map);
+	buffer_deinit(&delta);
+	buffer_deinit(&bytes);
+}
+
+static void a_drop_of_nothing_is_no_command(void **state)
+{
+	struct command_drop command = {.name = span_of_text("v")};
+	struct buffer bytes = BUFFER_NULL;
+
+	(void)state;
+	command_drop_encode(&command, &bytes);
+	assert_int_equal(command_check(buffer_span(&bytes)), ERROR_MALFORMED); /* version 0 */
+	buffer_clear(&bytes);
+	command = (struct command_drop){.expected_version = 1};
+	command_drop_encode(&command, &bytes);
+	assert_int_equal(command_check(buffer_span(&bytes)), ERROR_MALFORMED);
+	buffer_clear(&bytes);
+	command.name = span_of_text("v");
+	command_drop_encode(&command, &bytes);
+	for (size_t size = 0; size < bytes.size; size++)
+		assert_int_not_equal(command_check(span_of(bytes.data, size)), 0);
+	assert_int_equal(command_check(buffer_span(&bytes)), 0);
+	buffer_deinit(&bytes);
 }
 
 /* A former primary, or a former process of the present one, does not know what the partition has now. */
@@ -353,7 +500,12 @@ int main(void)
 		CASE(a_newer_version_forgets_who_had_the_older),
 		CASE(views_are_apart),
 		CASE(an_unknown_view_is_refused),
-		CASE(a_dropped_view_is_refused_and_begins_anew),
+		CASE(a_dropped_view_is_gone),
+		CASE(its_name_may_be_defined_again),
+		CASE(a_drop_names_what_it_expects),
+		CASE(a_dropped_definition_takes_no_room),
+		CASE(a_drop_reaches_maps_and_snapshots),
+		CASE(a_drop_of_nothing_is_no_command),
 		CASE(only_primaries_speak),
 		CASE(a_snapshot_keeps_it),
 		CASE(garbage_is_refused_before_it_is_proposed),

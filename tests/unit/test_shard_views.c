@@ -273,6 +273,126 @@ static void one_view_that_waits_keeps_no_other(void **state)
 	all_answer_with(harness, 1);
 }
 
+/* --- dropped views ------------------------------------------------------------------------------------------------ */
+
+static uint64_t end_of(struct harness *harness, uint32_t node)
+{
+	return harness_status(harness, node).end;
+}
+
+static void set_deaf(struct harness *harness, bool deaf)
+{
+	for (uint32_t i = 0; i < harness->count; i++)
+		harness->nodes[i].deaf = deaf;
+}
+
+static void a_dropped_view_is_unknown_everywhere(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t end = end_of(harness, 0);
+	uint64_t ticket;
+
+	harness_drop(harness);
+	harness_run(harness, WAIT_MS);
+	all_answer_with(harness, 0);
+	assert_int_equal(end_of(harness, 0), end + 1);
+	for (uint32_t i = 0; i < harness->count; i++) {
+		ticket = harness_view_read(harness, i, READ_LOCAL, "k", 0, 0);
+		harness_run(harness, 5);
+		harness_expect(harness, ticket, ERROR_UNKNOWN_VIEW);
+	}
+	harness->filled_reports = 0;
+	harness_run(harness, WAIT_MS);
+	assert_int_equal(harness->filled_reports, 0);
+	assert_int_equal(end_of(harness, 0), end + 1);
+}
+
+static void it_is_filled_anew_when_it_is_defined_again(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t ticket;
+
+	harness_drop(harness);
+	harness_run(harness, WAIT_MS);
+	define(harness, 3);
+	harness_run(harness, WAIT_MS);
+	all_answer_with(harness, 3);
+	assert_true(is_chosen(harness, 3)); /* it waits for no entry: nothing older answers */
+	assert_int_equal(harness->filled.view_version, 3);
+	ticket = harness_view_read(harness, 0, READ_LINEARIZABLE, "k", 0, 100);
+	harness_run(harness, 50);
+	harness_expect(harness, ticket, ERROR_NONE);
+}
+
+/* The primary never saw the map between the two: the old definition does not answer for the new one. */
+static void what_was_dropped_and_defined_meanwhile_is_dropped_first(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t end = end_of(harness, 0);
+
+	set_deaf(harness, true);
+	harness_drop(harness);
+	define(harness, 2);
+	set_deaf(harness, false);
+	harness_publish(harness);
+	harness_run(harness, WAIT_MS);
+	all_answer_with(harness, 2);
+	assert_int_equal(end_of(harness, 0), end + 3); /* dropped, defined, chosen */
+}
+
+static void a_version_that_is_filled_goes_as_well(void **state)
+{
+	struct harness *harness = *state;
+
+	harness->drop = drop_from_third;
+	define(harness, 2);
+	harness_run(harness, 10);
+	harness_drop(harness);
+	harness_run(harness, 10);
+	harness->drop = NULL;
+	harness_run(harness, WAIT_MS);
+	all_answer_with(harness, 0);
+	assert_false(state_is_filling(state_of(harness, 2)));
+	define(harness, 3);
+	harness_run(harness, WAIT_MS);
+	all_answer_with(harness, 3);
+}
+
+static void another_primary_drops_it(void **state)
+{
+	struct harness *harness = *state;
+
+	harness_kill(harness, 0);
+	harness_drop(harness);
+	harness_elect(harness, 2, 6, 0);
+	harness_settle(harness, 1);
+	harness_run(harness, WAIT_MS);
+	assert_int_equal(state_view_version(state_of(harness, 1), HARNESS_VIEW), 0);
+	assert_int_equal(state_view_version(state_of(harness, 2), HARNESS_VIEW), 0);
+	harness_start(harness, 0);
+	harness_elect(harness, 2, 7, 0);
+	harness_run(harness, WAIT_MS);
+	all_answer_with(harness, 0);
+}
+
+static void a_start_knows_that_it_went(void **state)
+{
+	struct harness *harness = *state;
+
+	harness_drop(harness);
+	harness_run(harness, WAIT_MS);
+	harness_kill(harness, 0);
+	harness_elect(harness, 2, 6, 0);
+	harness_start(harness, 0);
+	harness_elect(harness, 1, 7, 0);
+	harness_settle(harness, 0);
+	harness_run(harness, WAIT_MS);
+	all_answer_with(harness, 0);
+	define(harness, 2);
+	harness_run(harness, WAIT_MS);
+	all_answer_with(harness, 2);
+}
+
 static void reports_of_one_turn_are_one_proposal_a_version(void **state)
 {
 	struct outbox outbox = {0};
@@ -305,6 +425,12 @@ int main(void)
 		CASE(another_primary_reports_and_chooses),
 		CASE(what_is_active_is_not_passed_over),
 		CASE(one_view_that_waits_keeps_no_other),
+		CASE(a_dropped_view_is_unknown_everywhere),
+		CASE(it_is_filled_anew_when_it_is_defined_again),
+		CASE(what_was_dropped_and_defined_meanwhile_is_dropped_first),
+		CASE(a_version_that_is_filled_goes_as_well),
+		CASE(another_primary_drops_it),
+		CASE(a_start_knows_that_it_went),
 		cmocka_unit_test(reports_of_one_turn_are_one_proposal_a_version),
 	};
 

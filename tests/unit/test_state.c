@@ -422,8 +422,15 @@ static void test_views_of_the_tail_are_known(void **data)
 	assert_true(state_has_view(f->state, 1, 2));
 	assert_int_equal(state_overlay_add(f->state, sample_drop_view(f->log, 1)), 0);
 	assert_false(state_has_view(f->state, 1, 0));
+	assert_false(state_has_dropped(f->state, 1, 2));
+	assert_int_equal(state_overlay_add(f->state, sample_view(f->log, 1, 3, "v", customers)), 0);
+	assert_false(state_has_dropped(f->state, 1, 2));
+	assert_true(state_has_dropped(f->state, 1, 3));
 	state_overlay_clear(f->state);
 	assert_true(state_has_view(f->state, 1, 1));
+	assert_true(state_has_dropped(f->state, 1, 1));
+	assert_false(state_has_dropped(f->state, 1, 0));
+	assert_false(state_has_dropped(f->state, 2, 9));
 }
 
 static void test_an_unknown_control_record_stops_the_partition(void **data)
@@ -472,6 +479,37 @@ static void test_dropped_cells_are_swept_up(void **data)
 	assert_int_equal(state_entry_count(f->state), 500);
 }
 
+/* Where no events come, too: in slices. */
+static void test_an_idle_state_is_tidied(void **data)
+{
+	struct fixture *f = *data;
+	uint32_t slices = 0;
+	int64_t left = 0;
+	char key[16];
+
+	define(f, 1, 1, customers);
+	for (int i = 0; i < 500; i++) {
+		snprintf(key, sizeof key, "c%d", i);
+		event(f, CUSTOMER, "Created", key, "{'a': 1}");
+	}
+	assert_false(state_tidy(f->state, &left));
+	apply(f, sample_drop_view(f->log, 1));
+	assert_true(state_tidy(f->state, &left));
+	do {
+		size_t before = count_cells(f->state);
+
+		left = 50;
+		slices++;
+		if (!state_tidy(f->state, &left))
+			break;
+		assert_true(left <= 0);
+		assert_true(before - count_cells(f->state) <= 50);
+	} while (slices < 100);
+	assert_in_range(slices, 8, 12);
+	assert_int_equal(count_cells(f->state), 0);
+	assert_int_equal(state_key_version(f->state, CUSTOMER, span_of_text("c7"), span_of_text("c7")), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -494,6 +532,7 @@ int main(void)
 		CASE(test_views_of_the_tail_are_known),
 		CASE(test_an_unknown_control_record_stops_the_partition),
 		CASE(test_dropped_cells_are_swept_up),
+		CASE(test_an_idle_state_is_tidied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

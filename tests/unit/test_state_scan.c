@@ -177,7 +177,7 @@ static void a_view_that_goes_ends_its_scans(void **state)
 	assert_int_equal(state_apply(world->state, sample_drop_view(world->log, VIEW)), 0);
 	while (!state_scan_step(scan, 1000))
 		continue;
-	assert_int_equal(state_scan_settle(scan), ERROR_NOT_READY);
+	assert_int_equal(state_scan_settle(scan), ERROR_UNKNOWN_VIEW);
 	(void)state_scan_free(scan);
 }
 

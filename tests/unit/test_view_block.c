@@ -268,6 +268,56 @@ static void test_a_fill_meets_decisions(void **data)
 	}
 }
 
+/* Whatever it was blocked by: the name defined again has nothing of it. They are many: they go in slices. */
+static void test_marks_go_with_their_view(void **data)
+{
+	struct views *v = *data;
+	uint32_t slices = 0;
+	uint64_t digest;
+	char key[16];
+
+	digest = state_digest(v->state);
+	views_define(v, 1, 1, by_key);
+	views_define(v, 2, 1, by_partition);
+	assert_int_not_equal(state_digest(v->state), digest);
+	for (uint32_t i = 0; i < 200; i++) {
+		(void)snprintf(key, sizeof key, "k%u", i);
+		event(v, key, "{'x': 'bad'}");
+	}
+	decide(v, CONTROL_VIEW_RETRY, 2, 1, "k7", v->log->end - 193);
+	for (uint32_t id = 1; id <= 2; id++)
+		views_apply(v, sample_drop_view(v->log, id));
+	assert_int_equal(state_digest(v->state), state_digest_recompute(v->state));
+	views_restore(v);
+	views_define(v, 2, 2, by_partition);
+	sample_fill(v->log, v->state);
+	views_blocked(v, 2, "k7", NOT_A_NUMBER);
+	assert_int_equal(views_status(v, 0).blocked, 200);
+	views_apply(v, sample_drop_view(v->log, 2));
+	assert_int_equal(state_key_count(v->state), 400);
+	for (int64_t left = 40; state_tidy(v->state, &left); left = 40)
+		slices++;
+	assert_in_range(slices, 13, 17);                  /* 200 marks, 400 keys */
+	assert_int_equal(state_key_count(v->state), 200); /* the stream's own */
+}
+
+static void test_a_state_may_go_while_marks_are_freed(void **data)
+{
+	struct views *v = *data;
+	int64_t left = 2;
+	char key[16];
+
+	for (uint32_t id = 1; id <= 2; id++)
+		views_define(v, id, 1, by_key);
+	for (uint32_t i = 0; i < 60; i++) {
+		(void)snprintf(key, sizeof key, "k%u", i);
+		event(v, key, "{'x': 'bad'}");
+	}
+	for (uint32_t id = 1; id <= 2; id++)
+		views_apply(v, sample_drop_view(v->log, id));
+	assert_true(state_tidy(v->state, &left));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +328,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_skip_names_its_event_and_version, views_setup, views_teardown),
 		cmocka_unit_test_setup_teardown(test_a_retry_tries_again_and_a_mended_view_is_filled_anew, views_setup,
 						views_teardown),
+		cmocka_unit_test_setup_teardown(test_marks_go_with_their_view, views_setup, views_teardown),
+		cmocka_unit_test_setup_teardown(test_a_state_may_go_while_marks_are_freed, views_setup, views_teardown),
 		cmocka_unit_test(test_a_slow_replica_ends_where_a_prompt_one_does),
 		cmocka_unit_test(test_a_fill_meets_decisions),
 	};

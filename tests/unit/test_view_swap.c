@@ -190,6 +190,76 @@ static void test_the_tails_versions_await_their_choice(void **data)
 	state_overlay_clear(v->state);
 }
 
+static void test_a_dropped_view_is_unknown_and_may_come_again(void **data)
+{
+	struct views *v = *data;
+
+	define(v, 1);
+	event(v, "a");
+	define(v, 2);
+	sample_fill(v->log, v->state);
+	views_apply(v, sample_drop_view(v->log, 1));
+	assert_int_equal(get(v->state, "a"), ERROR_UNKNOWN_VIEW);
+	assert_int_equal(state_view_version(v->state, 1), 0);
+	assert_false(state_wants_activation(v->state));
+	assert_int_equal(state_entry_count(v->state), 0);
+	views_restore(v);
+	assert_int_equal(get(v->state, "a"), ERROR_UNKNOWN_VIEW);
+	event(v, "a");
+	define(v, 3);
+	assert_int_equal(get(v->state, "a"), ERROR_NOT_READY);
+	sample_fill(v->log, v->state);
+	waits_for_choice(v->state, 3, false);
+	views_state(v, 1, "a", "{'n': 2, 's': 2}");
+	views_apply(v, sample_activate_view(v->log, 1, 3));
+	assert_true(state_has_chosen(v->state, 1, 3));
+}
+
+/* What was filled so far is given up, also when the log is read for it just then. */
+static void test_a_view_that_is_filled_may_go(void **data)
+{
+	struct views *v = *data;
+	uint64_t from;
+
+	event(v, "a");
+	event(v, "a");
+	define(v, 1);
+	assert_true(state_wants_fill(v->state, &from));
+	assert_int_equal(state_fill(v->state, &v->log->batches[0]), 0);
+	views_apply(v, sample_drop_view(v->log, 1));
+	assert_false(state_is_filling(v->state));
+	assert_int_equal(state_fill(v->state, &v->log->batches[1]), 0);
+	define(v, 2);
+	assert_true(state_wants_fill(v->state, &from));
+	assert_int_equal(from, 0);
+	sample_fill(v->log, v->state);
+	views_state(v, 1, "a", "{'n': 2, 's': 20}");
+}
+
+/* Two logs, one of which has known nothing but the later definition. */
+static void test_nothing_of_what_was_dropped_is_left(void **data)
+{
+	struct views *v = *data;
+	struct views *fresh = views_new();
+
+	define(v, 1);
+	views_apply(fresh, sample_activate_view(fresh->log, 1, 1)); /* an offset for an offset */
+	for (uint32_t i = 0; i < 20; i++) {
+		event(v, i % 2 == 0 ? "a" : "b");
+		event(fresh, i % 2 == 0 ? "a" : "b");
+	}
+	views_apply(v, sample_drop_view(v->log, 1));
+	views_apply(fresh, sample_drop_view(fresh->log, 1));
+	define(v, 2);
+	define(fresh, 2);
+	sample_fill(v->log, v->state);
+	sample_fill(fresh->log, fresh->state);
+	views_apply(v, sample_activate_view(v->log, 1, 2));
+	views_apply(fresh, sample_activate_view(fresh->log, 1, 2));
+	assert_int_equal(state_digest(v->state), state_digest(fresh->state));
+	views_free(fresh);
+}
+
 /* --- whatever the pace ------------------------------------------------------------------------------------------- */
 
 /* Fills some, and now and then starts from a snapshot. */
@@ -215,7 +285,8 @@ static struct state *go_on(const struct sample_log *log, struct state *state, ui
 	return state;
 }
 
-/* The prompt replica fills at once; where the others fill nothing either, they have its digest and its answers. */
+/* Versions come, are chosen, and go with the view. The prompt replica fills at once; where the others fill nothing
+ * either, they have its digest and its answers. */
 static void test_replicas_swap_at_one_offset(void **data)
 {
 	static const char *const keys[] = {"a", "b", "c"};
@@ -235,6 +306,8 @@ static void test_replicas_swap_at_one_offset(void **data)
 			define(v, version++);
 		else if (drawn < 6)
 			views_apply(v, sample_activate_view(v->log, 1, version - 1));
+		else if (drawn == 6)
+			views_apply(v, sample_drop_view(v->log, 1));
 		else
 			event(v, keys[drawn % 3]);
 		sample_fill(v->log, v->state);
@@ -268,6 +341,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_tail_decides, views_setup, views_teardown),
 		cmocka_unit_test_setup_teardown(test_the_tails_versions_await_their_choice, views_setup,
 						views_teardown),
+		cmocka_unit_test_setup_teardown(test_a_dropped_view_is_unknown_and_may_come_again, views_setup,
+						views_teardown),
+		cmocka_unit_test_setup_teardown(test_a_view_that_is_filled_may_go, views_setup, views_teardown),
+		cmocka_unit_test_setup_teardown(test_nothing_of_what_was_dropped_is_left, views_setup, views_teardown),
 		cmocka_unit_test_setup_teardown(test_replicas_swap_at_one_offset, views_setup, views_teardown),
 	};
 
