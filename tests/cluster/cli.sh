@@ -36,7 +36,7 @@ quietly evgrid view apply deploy/shop/views/orders.yaml -s "$server"
 say 'contexts: set, use, show, ls, rm, and who goes before whom'
 quietly evgrid context set here "$server"
 quietly evgrid context set dead 127.0.0.1:1
-expect 3 'from --context: cannot connect [CONNECT]' "$program" node ls -c dead --timeout 300ms
+expect 3 'from --context: cannot connect (waited 300 ms) [CONNECT]' "$program" node ls -c dead --timeout 300ms
 quietly evgrid context use here
 quietly evgrid node ls
 evgrid context show | grep -qx "server: $server" || fail 'the current context is not shown'
@@ -101,7 +101,7 @@ expect 6 "line 1: the key's version is 1, 7 is expected (outcome: not applied) [
     "$program" publish --stream Order --expect-version 7 "$work/order"
 expect 8 'line 1: no stream (outcome: not applied) [BAD_EVENT]; give --stream' "$program" publish "$work/order"
 expect 4 "no stream 'Ordr'; did you mean 'Order'? [UNKNOWN_STREAM]" "$program" publish --stream Ordr "$work/order"
-expect 4 'line 1 was not published (outcome: not applied)' "$program" publish --stream Ordr "$work/order"
+expect 4 "line 1: no stream 'Ordr'; did you mean 'Order'? (outcome: not applied) [UNKNOWN_STREAM]" "$program" publish --stream Ordr "$work/order"
 echo '{"specversion":"1.0", id}' >"$work/order"
 expect 8 'line 1, column 23: ' "$program" publish --stream Order "$work/order"
 expect 8 '(outcome: not applied) [BAD_EVENT]; mend the line named' "$program" publish --stream Order "$work/order"
