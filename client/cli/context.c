@@ -87,7 +87,7 @@ int run_context_show(struct cli *cli)
 
 /* --- set, use, rm ------------------------------------------------------------------------------------------------- */
 
-_Static_assert(CONTEXT_NAME_MAX_BYTES == 63 && CORE_SEEDS_MAX == 16, "what is said of them");
+_Static_assert(CONTEXT_NAME_MAX_BYTES == 63, "what is said of them");
 
 static int set(struct cli *cli, struct contexts *contexts)
 {
@@ -100,7 +100,7 @@ static int set(struct cli *cli, struct contexts *contexts)
 		return cli_usage(cli, "a letter or digit, and up to 62 letters, digits, '-' and '_' behind it,", "'%s'",
 				 name);
 	if (!addresses_are_valid(server, strlen(server)))
-		return cli_usage(cli, "host:port[,host:port...] with at most 16 of them", "'%s'", server);
+		return cli_usage(cli, "host:port[,host:port...]", "'%s'", server);
 	if (context == NULL && contexts->count == CONTEXTS_MAX)
 		return cli_fault(&(struct cli_fault){.error = ERROR_LIMIT,
 						     .expected = "at most that many",

@@ -18,7 +18,7 @@ event() {
 start_cluster 1
 quietly evgrid stream create S
 printf 'view: s\nstream: S\nkind: entity\non:\n  T: {put: all}\n' >"$work/s.yaml"
-printf 'view: l\nstream: S\nkind: lua\non: [T]\napply: |\n  function apply(e, s)\n    return s.x\n  end\n' >"$work/l.yaml"
+printf 'view: l\nstream: S\nkind: lua\non: [T]\napply: |\n  function apply(e, s) return s.x end\n' >"$work/l.yaml"
 for view in s l; do quietly evgrid view apply --wait "$work/$view.yaml"; done
 event one a T
 event key "$(text_of 1025 k)" T
