@@ -33,8 +33,23 @@ static void read_config(struct config *config, int argc, char **argv)
 	config_finish(config);
 }
 
+static void refuse_engine(int error)
+{
+	if (error == ERROR_MEMORY)
+		fprintf(stderr, "evgridd: views' engine %u could not be tried: %s; nothing was started [%s]; %s\n",
+			VIEW_ENGINE, error_find(error)->text, error_name(error), error_find(error)->next);
+	else
+		fprintf(stderr,
+			"evgridd: this machine's Lua gives other results than views' engine %u does: nothing was "
+			"started "
+			"[%s]; install Lua 5.4 of Debian 12 or 13\n",
+			VIEW_ENGINE, error_name(ERROR_BAD_CONFIG));
+}
+
 static int run(const struct config *config, const struct node_options *options)
 {
+	int engine;
+
 	if (config->error_count > 0) {
 		config_print_errors(config, stderr);
 		return NODE_EXIT_USAGE;
@@ -45,11 +60,9 @@ static int run(const struct config *config, const struct node_options *options)
 		config_print(config, stdout);
 		return NODE_EXIT_DONE;
 	}
-	if (view_engine_check() != 0) {
-		fprintf(stderr,
-			"evgridd: this machine's Lua gives other results than views' engine %u does [BAD_CONFIG]; "
-			"install Lua 5.4 of Debian 12 or 13\n",
-			VIEW_ENGINE);
+	engine = view_engine_check();
+	if (engine != 0) {
+		refuse_engine(engine);
 		return NODE_EXIT_FAULT;
 	}
 	return (int)node_run(&config->values, options->ports_file);

@@ -218,13 +218,14 @@ static void heard(struct shard *shard, struct subscriber *subscriber, uint64_t c
 /* Whether this place can be followed; sets *from where it begins. */
 static enum error admit(struct partition *partition, const struct subscribe_place *place, uint64_t *from)
 {
+	enum error error;
+
 	*from = place->from;
 	if (!partition_is_primary(partition))
 		return ERROR_NOT_PRIMARY;
-	if (place->history != HISTORY_ANY && place->history > partition->row.history)
-		return ERROR_NOT_PRIMARY; /* the client has seen a newer row than this node has */
-	if (place->history < partition->row.history)
-		return ERROR_HISTORY;
+	error = partition_has_history(partition, place->history);
+	if (error != ERROR_NONE) /* NOT_YET: the client has seen a newer row, so who is primary may be another, too */
+		return error == ERROR_NOT_YET ? ERROR_NOT_PRIMARY : error;
 	if (place->from != SUBSCRIBE_FROM_NOW && place->from <= partition->log.end)
 		return ERROR_NONE;
 	if (!partition_knows_end(partition))

@@ -132,8 +132,10 @@ static void *allocate(void *data, void *block, size_t old_size, size_t size)
 		return NULL;
 	}
 	moved = realloc(block, size);
-	if (moved == NULL)
+	if (moved == NULL) {
+		self->out_of_memory = true; /* Lua collects and asks again, which counts twice: see run */
 		return NULL;
+	}
 	self->used += size - held;
 	if (block == NULL)
 		self->newest = moved;
@@ -246,6 +248,7 @@ static void begin_budget(struct view_lua *self)
 	self->names = 0;
 	self->listing = false;
 	self->over = LUA_WITHIN;
+	self->out_of_memory = false;
 	self->key_count = 0;
 	self->hook_steps = HOOK_STEPS;
 	self->zeros_seen = self->text_zeros;
@@ -293,7 +296,7 @@ static int run(struct view_lua *self, int results, char why[VIEW_WHY_BYTES])
 	else if (status != LUA_ERRMEM && !self->out_of_memory)
 		snprintf(why, VIEW_WHY_BYTES, "%s",
 			 lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "the function failed");
-	failed = self->over == LUA_WITHIN && (status == LUA_ERRMEM || self->out_of_memory);
+	failed = self->out_of_memory || (self->over == LUA_WITHIN && status == LUA_ERRMEM);
 	lua_settop(L, 0);
 	if (self->stack_moved && !renew_thread(self))
 		failed = true;

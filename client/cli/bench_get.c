@@ -186,7 +186,7 @@ static int get_options(struct cli *cli, struct bench_get *bench)
 	int rv = cli_number(cli, "keys", 1, UINT32_MAX - 1, 100000, &bench->keys);
 
 	if (as_of != NULL && time_parse(span_of_text(as_of), &bench->as_of_us) != 0)
-		return cli_usage(bench->cli, "--as-of '%s': a time such as 2026-03-01T12:00:00Z is wanted", as_of);
+		return cli_usage(bench->cli, "a time such as 2026-03-01T12:00:00Z", "--as-of '%s'", as_of);
 	if (rv == 0)
 		rv = cli_number(cli, "reads", 1, UINT64_MAX - 1, 100000, &bench->reads);
 	if (rv == 0)

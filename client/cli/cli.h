@@ -55,6 +55,7 @@ struct verb {
 	const char *details;              /* NULL: none */
 	int (*run)(struct cli *cli);
 	const char *examples; /* command lines as a shell takes them, one a line; the tests parse them */
+	bool changes;         /* the cluster or a file: each of its faults says the outcome */
 };
 
 struct cli {
@@ -130,19 +131,43 @@ int cli_help_topic(FILE *to, const char *topic); /* 0, or EXIT_USAGE: no such to
 /* The closest of the words, at most two edits away, or NULL. */
 const char *nearest_word(const char *word, const char *const *words, size_t count);
 
-/* "evgrid: WHAT: text [NAME]; next step" on stderr; the exit code that goes with the error. */
+/* Every fault goes through cli_fault, which sees to its form (say.c). They return the exit code of the error. */
+enum fault_outcome {
+	OUTCOME_OF_VERB, /* one that changes something: not applied, for nothing was sent yet; another: none */
+	OUTCOME_NONE,    /* it is told otherwise, each line's for itself */
+	OUTCOME_APPLIED,
+	OUTCOME_NOT_APPLIED,
+	OUTCOME_UNKNOWN,
+};
+
+struct cli_fault {
+	int error;
+	enum fault_outcome outcome;
+	const char *expected; /* "at most 1024 bytes": what goes before "is wanted"; NULL: it follows from the error */
+	const char *next;     /* NULL: the error's */
+};
+
+/* What verb speaks, and how, before there is another thread. */
+void cli_voice(const struct cli *cli);
+
+/* format: what was observed. */
+int cli_fault(const struct cli_fault *fault, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What the format says, and the error's own text behind it. */
 int cli_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The same with a text and a next step of its own: "evgrid: TEXT [NAME]; next". */
+/* With a text and a next step of its own. */
 int cli_refuse(int error, const char *next, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* What became of a change: "evgrid: TEXT (outcome: applied|not applied|unknown) [NAME]; next"; next NULL: the
- * error's. */
+/* What became of a change. next NULL: the error's. */
 int cli_fail_outcome(int error, evg_outcome outcome, const char *next, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
-/* The same of a change of streams, views or partitions, whose outcome follows from the error: "TEXT: the error's". */
+/* The same of a change of streams, views or partitions, whose outcome follows from the error, and with its text. */
 int cli_fail_change(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Wrong use: what was given and what is wanted; the next step is the verb's help. EXIT_USAGE. */
-int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Wrong use: what is wanted, and what was given; the next step is the verb's help. EXIT_USAGE. */
+int cli_usage(const struct cli *cli, const char *expected, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+#define CLI_TIME_WANTED "a time such as 500ms, 10s or 2m"
+/* A name or key that is empty or longer than it may be: 0, or an exit code after saying so. */
+int cli_check_size(const char *what, size_t size, size_t most);
 /* "see evgrid help VERB"; verb NULL: "see evgrid help". */
 #define CLI_HELP_NEXT_BYTES 64u
 void cli_help_next(const struct verb *verb, char next[CLI_HELP_NEXT_BYTES]);
@@ -151,8 +176,22 @@ int cli_unknown(int error, const char *what, const char *name, const char *const
 		const char *next);
 /* The same of a stream, view or node of the cluster; `what` says which. The grid is open. */
 int cli_unknown_live(struct cli *cli, int error, const char *what, const char *name);
-/* An error about a view, or (key not NULL) one of its entries; of a view that is not there as above. */
+int cli_unknown_live_at(struct cli *cli, int error, const char *what, const char *name, const char *place);
+/* explain.c: faults that say what is known of a view (or, key not NULL, one of its entries; of a view that is not there
+ * as above), of an entry, of a position, and of a cursor (text NULL: there is none). */
 int cli_fail_view(struct cli *cli, int error, const char *view, const char *key);
+struct cli_asked {
+	const char *view;
+	const char *key;
+	const char *partition_key; /* NULL: the key */
+	evg_position position;     /* the entry's partition, and the position that was demanded */
+	bool by_time;
+	enum fault_outcome outcome;
+};
+int cli_fail_entry(struct cli *cli, int error, const struct cli_asked *asked, const evg_entry *entry);
+int cli_fail_scan(struct cli *cli, int error, const char *view, const evg_position *at_least);
+int cli_fail_position(struct cli *cli, int error, const evg_position *position, const char *what);
+int cli_fail_cursor(struct cli *cli, int error, const char *what, const char *text);
 bool cli_knows(struct cli *cli, const char *what, const char *name); /* at most 512 of a kind are looked at */
 /* What to do next: on a terminal only, and not with -o json or --quiet. */
 void cli_hint(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -248,8 +287,8 @@ uint16_t cli_entry_partition(const struct cli *cli, const char *key, const evg_e
  * it is the key. The entry is to be freed. 0, or an exit code after saying that several bear the key. */
 int cli_find_entry(struct cli *cli, const char *key, evg_entry *entry);
 int cli_get_as_of(struct cli *cli, evg_read *read); /* an exit code */
-/* What an answer without a state says beside its error. */
-void cli_say_why_not(const char *key, uint16_t partition, bool by_time, const evg_entry *entry);
+/* What was asked of an entry, for cli_fail_entry. */
+struct cli_asked cli_asked_of(const struct cli *cli, const char *key, const evg_read *read, const evg_entry *entry);
 
 /* --- figures ------------------------------------------------------------------------------------------------------ */
 

@@ -158,7 +158,7 @@ static int wait_state_of(const struct cli *cli, enum wait_state *state)
 	}
 	if (text == NULL)
 		return 0;
-	return cli_usage(cli, "--for '%s': serving, healthy or balanced is wanted", text);
+	return cli_usage(cli, "serving, healthy or balanced", "--for '%s'", text);
 }
 
 static uint32_t left_ms(uint64_t deadline_ms)
@@ -182,6 +182,8 @@ int run_cluster_wait(struct cli *cli)
 	uint64_t deadline_ms = grid_now_ms() + cli->timeout_ms;
 	struct wait wait = {0};
 	uint64_t nodes;
+	char expected[80];
+	char with[40] = "";
 	int rv = wait_state_of(cli, &wait.state);
 
 	if (rv == 0)
@@ -194,12 +196,17 @@ int run_cluster_wait(struct cli *cli)
 	rv = grid_wait_map(cli->grid, wait_is_over, &wait, left_ms(deadline_ms));
 	if (rv == 0)
 		return cli_has(cli, "in-sync") ? wait_in_sync(cli, deadline_ms) : 0;
-	return cli_refuse(
-		ERROR_NOT_READY, "see evgrid cluster status, or give a longer --timeout",
-		"not in time: %s; %u of %u members live; of %u partitions %u take writes, %u are fully replicated, "
-		"%u have their preferred primary",
-		wait.last.controlled ? "a controller leads" : "no controller is known", wait.last.live,
-		wait.last.members, PARTITION_COUNT, wait.last.writable, wait.last.full, wait.last.preferred);
+	if (nodes > 0)
+		(void)snprintf(with, sizeof with, " with %" PRIu64 " nodes", nodes);
+	(void)snprintf(expected, sizeof expected, "%s%s", cli_has(cli, "for") ? cli_value(cli, "for") : "healthy",
+		       with);
+	return cli_fault(&(struct cli_fault){.error = ERROR_NOT_READY,
+					     .expected = expected,
+					     .next = "see evgrid cluster status, or give a longer --timeout"},
+			 "not in time: %s; %u of %u members live; of %u partitions %u take writes, %u are fully "
+			 "replicated, %u have their preferred primary",
+			 wait.last.controlled ? "a controller leads" : "no controller is known", wait.last.live,
+			 wait.last.members, PARTITION_COUNT, wait.last.writable, wait.last.full, wait.last.preferred);
 }
 
 /* --- node ls ------------------------------------------------------------------------------------------------------ */

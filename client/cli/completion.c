@@ -69,5 +69,5 @@ int run_completion(struct cli *cli)
 		if (strcmp(cli->positionals[0], shells[i].shell) == 0)
 			return fputs(*shells[i].script, stdout) < 0 ? EXIT_FAILED : 0;
 	}
-	return cli_usage(cli, "no completion for '%s': bash, zsh or fish is wanted", cli->positionals[0]);
+	return cli_usage(cli, "bash, zsh or fish", "no completion for '%s'", cli->positionals[0]);
 }

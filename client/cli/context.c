@@ -87,6 +87,8 @@ int run_context_show(struct cli *cli)
 
 /* --- set, use, rm ------------------------------------------------------------------------------------------------- */
 
+_Static_assert(CONTEXT_NAME_MAX_BYTES == 63, "what is said of them");
+
 static int set(struct cli *cli, struct contexts *contexts)
 {
 	const char *name = cli->positionals[0];
@@ -95,16 +97,15 @@ static int set(struct cli *cli, struct contexts *contexts)
 	int rv;
 
 	if (!context_name_is_valid(name, strlen(name)))
-		return cli_usage(cli,
-				 "'%s': a name of 1 to %u letters, digits, '-' and '_' is wanted, a letter or digit "
-				 "first",
-				 name, CONTEXT_NAME_MAX_BYTES);
+		return cli_usage(cli, "a letter or digit, and up to 62 letters, digits, '-' and '_' behind it,", "'%s'",
+				 name);
 	if (!addresses_are_valid(server, strlen(server)))
-		return cli_usage(cli, "'%s': host:port[,host:port...] is wanted, at most %u of them", server,
-				 CORE_SEEDS_MAX);
+		return cli_usage(cli, "host:port[,host:port...]", "'%s'", server);
 	if (context == NULL && contexts->count == CONTEXTS_MAX)
-		return cli_refuse(ERROR_LIMIT, "remove one: evgrid context rm NAME", "there are %u contexts already",
-				  CONTEXTS_MAX);
+		return cli_fault(&(struct cli_fault){.error = ERROR_LIMIT,
+						     .expected = "at most that many",
+						     .next = "remove one: evgrid context rm NAME"},
+				 "there are %u contexts already", CONTEXTS_MAX);
 	if (context == NULL) {
 		context = &contexts->list[contexts->count++];
 		(void)snprintf(context->name, sizeof context->name, "%s", name);
@@ -127,9 +128,9 @@ static int use(struct cli *cli, struct contexts *contexts)
 	int rv;
 
 	if (name[0] == '\0' && !cli_has(cli, "none"))
-		return cli_usage(cli, "a context's name, or --none, is wanted");
+		return cli_usage(cli, "a context's name or --none", "there is no name");
 	if (name[0] != '\0' && cli_has(cli, "none"))
-		return cli_usage(cli, "'%s' and --none are both there, one is wanted", name);
+		return cli_usage(cli, "one of them", "'%s' and --none are both there", name);
 	if (name[0] != '\0' && contexts_find(contexts, name) == NULL)
 		return no_context(contexts, name);
 	(void)snprintf(contexts->current, sizeof contexts->current, "%s", name);

@@ -26,15 +26,17 @@ const struct cli_option history_options[] = {
 int cli_position(const struct cli *cli, const char *option, const char *text, uint16_t partition,
 		 evg_position *position)
 {
+	char wanted[40];
+
 	*position = (evg_position){.partition = partition, .history = EVG_ANY_HISTORY};
 	if (text_to_u64(text, &position->offset))
 		return 0;
 	if (evg_position_parse(text, position) != EVG_OK)
-		return cli_usage(cli, "--%s '%s': an offset or a position such as 17:4711@0 is wanted", option, text);
+		return cli_usage(cli, "an offset or a position such as 17:4711@0", "--%s '%s'", option, text);
 	if (position->partition == partition)
 		return 0;
-	return cli_usage(cli, "--%s %s: that is a position of partition %u, partition %u is wanted", option, text,
-			 position->partition, partition);
+	(void)snprintf(wanted, sizeof wanted, "one of partition %u", partition);
+	return cli_usage(cli, wanted, "--%s %s: that is a position of partition %u", option, text, position->partition);
 }
 
 int cli_point(const struct cli *cli, const char *option, const char *text, uint16_t partition, evg_position *position,
@@ -44,12 +46,10 @@ int cli_point(const struct cli *cli, const char *option, const char *text, uint1
 	*time_us = 0;
 	if (time_parse(span_of_text(text), time_us) == 0)
 		return 0;
-	if (strchr(text, 'T') == NULL && strchr(text, '-') == NULL)
+	if (text[0] >= '0' && text[0] <= '9' && strchr(text, '-') == NULL)
 		return cli_position(cli, option, text, partition, position);
-	return cli_usage(
-		cli,
-		"--%s '%s': an offset, a position such as 17:4711@0, or a time such as 2026-03-01T12:00:00Z is wanted",
-		option, text);
+	return cli_usage(cli, "an offset, a position such as 17:4711@0, or a time such as 2026-03-01T12:00:00Z",
+			 "--%s '%s'", option, text);
 }
 
 uint16_t cli_partition(const char *key, const char *partition_key)
@@ -89,7 +89,7 @@ static int history_setup(struct cli *cli, evg_history_options *options, uint64_t
 		options->until = last.offset;
 	options->history = first.history == EVG_ANY_HISTORY ? last.history : first.history;
 	if (first.history != EVG_ANY_HISTORY && last.history != EVG_ANY_HISTORY && first.history != last.history)
-		return cli_usage(cli, "--from %s, --until %s: these are positions of two histories", from, until);
+		return cli_usage(cli, "one history", "--from %s and --until %s are of two histories", from, until);
 	return 0;
 }
 
@@ -122,7 +122,7 @@ static int history_empty(const struct cli *cli)
 		return cli_refuse(ERROR_NOT_FOUND,
 				  "where its partition key is another, add --partition-key (evgrid view get tells it)",
 				  "no event of key %s with itself as partition key", key);
-	cli_say("no event of key %s with itself as partition key; where it is another, add --partition-key", key);
+	cli_say("no event of key %s there; where its partition key is another, add --partition-key", key);
 	return 0;
 }
 
@@ -145,6 +145,21 @@ static int history_print(struct cli *cli, evg_history *history, uint64_t limit, 
 	cli_say("%" PRIu64 " events of partition %u, of what is committed before offset %" PRIu64, *count,
 		evg_history_partition(history), evg_history_commit(history));
 	return error == EVG_NOT_FOUND ? 0 : error;
+}
+
+static int history_failed(struct cli *cli, int error, const evg_history_options *options)
+{
+	const char *from = cli_value(cli, "from");
+	char what[KEY_MAX_BYTES + 40];
+	evg_position position;
+
+	if (cli_check_size("a key", options->key.size, KEY_MAX_BYTES) != 0)
+		return EXIT_USAGE;
+	(void)snprintf(what, sizeof what, "history of key %s", cli->positionals[0]);
+	if ((error == EVG_HISTORY || error == EVG_NOT_YET) && (from != NULL || cli_has(cli, "until")) &&
+	    evg_position_parse(from != NULL ? from : cli_value(cli, "until"), &position) == EVG_OK)
+		return cli_fail_position(cli, error, &position, what);
+	return cli_fail(error, "%s", what);
 }
 
 int run_history(struct cli *cli)
@@ -170,7 +185,7 @@ int run_history(struct cli *cli)
 		error = history_print(cli, history, limit, &count);
 	evg_history_close(history);
 	if (error != 0)
-		return cli_fail(error, "history of key %s", cli->positionals[0]);
+		return history_failed(cli, error, &options);
 	if (cli_interrupted != 0)
 		return EXIT_INTERRUPTED;
 	return count == 0 ? history_empty(cli) : 0;

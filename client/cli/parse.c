@@ -1,5 +1,6 @@
 /* The command line: options in any place, values as --name VALUE or --name=VALUE. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -149,16 +150,16 @@ static int take_option(struct cli *cli, const char *argument, int argc, char **a
 	if (option == NULL)
 		return unknown_option(cli, name);
 	if (option->value == NULL && value != NULL)
-		return cli_usage(cli, "--%s takes no value", option->name);
+		return cli_usage(cli, "the option without a value", "--%s=%s", option->name, value);
 	if (option->value != NULL && value == NULL && *i + 1 == argc)
-		return cli_usage(cli, "--%s wants a value: %s", option->name, option->value);
+		return cli_usage(cli, option->value, "--%s has no value", option->name);
 	if (option->value != NULL && value == NULL)
 		value = argv[++*i];
 	if (cli->value_count == CLI_VALUES_MAX)
-		return cli_usage(cli, "too many options");
+		return cli_usage(cli, "one less", "there are %u options", CLI_VALUES_MAX + 1);
 	for (uint32_t at = 0; at < cli->value_count; at++) {
 		if (strcmp(cli->values[at].name, option->name) == 0 && !cli_may_repeat(option))
-			return cli_usage(cli, "--%s stands there twice", option->name);
+			return cli_usage(cli, "one of them", "--%s stands there twice", option->name);
 	}
 	cli->values[cli->value_count].name = option->name;
 	cli->values[cli->value_count++].value = value == NULL ? "" : value;
@@ -178,13 +179,15 @@ int cli_number(const struct cli *cli, const char *name, uint64_t lowest, uint64_
 	       uint64_t *number)
 {
 	const char *text = cli_value(cli, name);
+	char wanted[80];
 
 	*number = otherwise;
 	if (text == NULL)
 		return 0;
 	if (text_to_u64(text, number) && *number >= lowest && *number <= most)
 		return 0;
-	return cli_usage(cli, "--%s '%s': a number from %lu to %lu is wanted", name, text, lowest, most);
+	(void)snprintf(wanted, sizeof wanted, "a number from %" PRIu64 " to %" PRIu64, lowest, most);
+	return cli_usage(cli, wanted, "--%s '%s'", name, text);
 }
 
 /* --- parsing ------------------------------------------------------------------------------------------------------ */
@@ -248,6 +251,20 @@ int cli_no_such_verb(const char *first, const char *second)
 	return cli_unknown(ERROR_USAGE, "command", noun ? second : first, words, count, "see evgrid help");
 }
 
+/* Known before anything else of the line is, so that whatever is wrong with it is said in that form. */
+static bool asks_for_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--") == 0)
+			return false;
+		if (strcmp(argv[i], "--output=json") == 0)
+			return true;
+		if (i + 1 < argc && strcmp(cli_long_form(argv[i]), "--output") == 0)
+			return strcmp(argv[i + 1], "json") == 0;
+	}
+	return false;
+}
+
 static bool asks_for_help(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
@@ -275,8 +292,8 @@ static int take_words(struct cli *cli, int argc, char **argv)
 				return cli_refuse(ERROR_USAGE, next, "no option '%s'", argv[i]);
 			rv = take_option(cli, full, argc, argv, &i);
 		} else if (cli->positional_count == cli->verb->positionals_max) {
-			rv = cli_refuse(ERROR_USAGE, next, "'%s' is one argument too many: %u are the most", argv[i],
-					cli->verb->positionals_max);
+			rv = cli_usage(cli, cli->verb->positionals_max == 0 ? "none" : cli->verb->arguments,
+				       "'%s' is one argument too many", argv[i]);
 		} else {
 			cli->positionals[cli->positional_count++] = argv[i];
 		}
@@ -285,7 +302,7 @@ static int take_words(struct cli *cli, int argc, char **argv)
 	}
 	if (cli->positional_count >= cli->verb->positionals_min)
 		return 0;
-	return cli_refuse(ERROR_USAGE, next, "%s is wanted", cli->verb->arguments);
+	return cli_usage(cli, cli->verb->arguments, "an argument is missing");
 }
 
 static int take_common(struct cli *cli)
@@ -302,10 +319,10 @@ static int take_common(struct cli *cli)
 	cli->quiet = cli_is_quiet();
 	cli->timeout_ms = CLI_DEFAULT_TIMEOUT_MS;
 	if (output != NULL && strcmp(output, "json") != 0 && strcmp(output, "table") != 0)
-		return cli_usage(cli, "--output '%s': table or json is wanted", output);
+		return cli_usage(cli, "table or json", "--output '%s'", output);
 	cli->json = output != NULL && strcmp(output, "json") == 0;
 	if (timeout != NULL && !text_to_ms(timeout, &cli->timeout_ms))
-		return cli_usage(cli, "--timeout '%s': a time such as 500ms, 10s or 2m is wanted", timeout);
+		return cli_usage(cli, CLI_TIME_WANTED, "--timeout '%s'", timeout);
 	return 0;
 }
 
@@ -321,6 +338,8 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 		return first == NULL ? EXIT_USAGE : -1;
 	}
 	cli->verb = cli_find_verb(first, second);
+	cli->json = asks_for_json(argc, argv);
+	cli_voice(cli);
 	if (cli->verb == NULL) {
 		if (!cli_is_noun(first) || (second != NULL && !asks_for_help(argc, argv)))
 			return cli_no_such_verb(first, second);
@@ -333,7 +352,10 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 	}
 	used = cli->verb->noun == NULL ? 1 : 2;
 	rv = take_words(cli, argc - 1 - used, argv + 1 + used);
-	return rv == 0 ? take_common(cli) : rv;
+	if (rv == 0)
+		rv = take_common(cli);
+	cli_voice(cli);
+	return rv;
 }
 
 /* --- exit codes, connecting -------------------------------------------------------------------------------------- */
@@ -389,6 +411,6 @@ int cli_open(struct cli *cli, const evg_options *options)
 		own.connect_ms = cli->timeout_ms;
 	error = evg_open(cli->server, &own, &cli->grid);
 	if (error == EVG_USAGE)
-		return cli_usage(cli, "%s '%s': host:port[,host:port...] is wanted", cli->server_from, cli->server);
+		return cli_usage(cli, "host:port[,host:port...]", "%s '%s'", cli->server_from, cli->server);
 	return error == 0 ? 0 : cli_fail(error, "%s, from %s", cli->server, cli->server_from);
 }

@@ -43,13 +43,14 @@ int run_partition_elect(struct cli *cli)
 	const struct map_node *node;
 	struct cluster_map map;
 	uint64_t partition = 0;
+	char wanted[80];
 	int rv;
 
+	(void)snprintf(wanted, sizeof wanted, "a partition from 0 to %u and --node NAME", PARTITION_COUNT - 1);
 	if (!text_to_u64(cli->positionals[0], &partition) || partition >= PARTITION_COUNT || name == NULL)
-		return cli_usage(cli, "give a partition (0 to %u) and --node NAME", PARTITION_COUNT - 1);
+		return cli_usage(cli, wanted, "'%s'%s", cli->positionals[0], name == NULL ? " without --node" : "");
 	if (!cli_has(cli, "accept-loss"))
-		return cli_usage(
-			cli, "events that only other replicas hold will be gone: say --accept-loss if that is to be");
+		return cli_usage(cli, "--accept-loss", "events that only other replicas hold will be gone");
 	rv = cli_open(cli, NULL);
 	if (rv != 0)
 		return rv;

@@ -53,19 +53,22 @@ static void say_failed(const struct sent *sent, const evg_completion *completion
 	const char *next = completion->outcome == EVG_UNKNOWN
 				   ? "look whether it is stored (evgrid history KEY) before you publish it again"
 				   : NULL;
+	struct cli_fault fault = {.error = completion->error, .outcome = OUTCOME_NOT_APPLIED};
+	char expected[40] = "a key without events";
 
-	if (completion->error != EVG_CHECK_FAILED)
-		(void)cli_fail_outcome(completion->error, completion->outcome, next, "line %" PRIu64 ": %s", sent->line,
-				       evg_error_text(completion->error));
-	else if (check->kind == CHECK_VERSION)
+	if (completion->error != EVG_CHECK_FAILED) {
 		(void)cli_fail_outcome(completion->error, completion->outcome, next,
-				       "line %" PRIu64 ": the key's version is %" PRIu64 ", %" PRIu64 " is expected",
-				       sent->line, completion->actual_version, check->version);
-	else
-		(void)cli_fail_outcome(completion->error, completion->outcome, next,
-				       "line %" PRIu64 ": the key's version is %" PRIu64 ", %s is expected", sent->line,
-				       completion->actual_version,
-				       check->kind == CHECK_NONE ? "none" : "an event of the key");
+				       "line %" PRIu64 ": %s (after %" PRIu64 " ms)", sent->line,
+				       evg_error_text(completion->error), completion->total_us / 1000u);
+		return;
+	}
+	if (check->kind == CHECK_VERSION)
+		(void)snprintf(expected, sizeof expected, "version %" PRIu64, check->version);
+	else if (check->kind == CHECK_EXISTS)
+		(void)snprintf(expected, sizeof expected, "an earlier event of the key");
+	fault.expected = expected;
+	(void)cli_fault(&fault, "line %" PRIu64 ": the key's version is %" PRIu64, sent->line,
+			completion->actual_version);
 }
 
 static void sent_told(void *user, const evg_completion *completion)
@@ -144,6 +147,49 @@ static int publish_event(struct publish *publish, const char *stream)
 	return error;
 }
 
+/* The first of the event's values that is empty or too long. 0: none is. */
+static int event_misfit(const struct event *event, uint64_t line)
+{
+	const struct {
+		const char *name;
+		size_t size;
+		size_t most;
+		bool wanted;
+	} values[] = {
+		{"key (subject)", event->key.size, KEY_MAX_BYTES, true},
+		{"type", event->type.size, NAME_MAX_BYTES, true},
+		{"partition key", event->partition_key.size, KEY_MAX_BYTES, false},
+		{"id", event->id.size, KEY_MAX_BYTES, false},
+		{"source", event->source.size, KEY_MAX_BYTES, false},
+		{"correlation id", event->correlation_id.size, KEY_MAX_BYTES, false},
+		{"causation id", event->causation_id.size, KEY_MAX_BYTES, false},
+		{"content type", event->content_type.size, KEY_MAX_BYTES, false},
+		{"payload", event->payload.size, PAYLOAD_MAX_BYTES, false},
+	};
+	char what[64];
+	int rv = 0;
+
+	for (size_t i = 0; rv == 0 && i < sizeof values / sizeof values[0]; i++) {
+		(void)snprintf(what, sizeof what, "line %" PRIu64 ": a %s", line, values[i].name);
+		if (values[i].wanted || values[i].size > 0)
+			rv = cli_check_size(what, values[i].size, values[i].most);
+	}
+	return rv;
+}
+
+static void line_refused(struct publish *publish, int error, const char *stream)
+{
+	char what[40];
+
+	if ((error == EVG_LIMIT || error == EVG_EMPTY) && event_misfit(&publish->cloudevent.event, publish->line) != 0)
+		return;
+	(void)snprintf(what, sizeof what, "line %" PRIu64, publish->line);
+	if (error == EVG_UNKNOWN_STREAM)
+		(void)cli_unknown_live_at(publish->cli, error, "stream", stream, what);
+	else
+		(void)cli_fail(error, "%s", what);
+}
+
 static void publish_line(struct publish *publish, const char *text, size_t size)
 {
 	char stream[NAME_MAX_BYTES + 1];
@@ -177,13 +223,7 @@ static void publish_line(struct publish *publish, const char *text, size_t size)
 		return;
 	publish->refused++;
 	publish->first_refusal = publish->first_refusal == 0 ? error : publish->first_refusal;
-	if (error == EVG_UNKNOWN_STREAM) {
-		(void)cli_unknown_live(publish->cli, error, "stream", stream);
-		cli_say("line %" PRIu64 " was not published (outcome: not applied)", publish->line);
-		return;
-	}
-	(void)cli_fail_outcome(error, EVG_NOT_APPLIED, NULL, "line %" PRIu64 ": %s", publish->line,
-			       evg_error_text(error));
+	line_refused(publish, error, stream);
 }
 
 static void publish_lines(struct publish *publish, FILE *file)
@@ -257,7 +297,7 @@ static int expect_version(const struct cli *cli, struct check *check)
 		check->kind = CHECK_VERSION;
 		check->version = version;
 	} else {
-		return cli_usage(cli, "--expect-version '%s': any, none, exists or a number is wanted", text);
+		return cli_usage(cli, "any, none, exists or a number", "--expect-version '%s'", text);
 	}
 	return 0;
 }
@@ -286,7 +326,7 @@ static int open_grid(struct cli *cli)
 	int rv = cli_number(cli, "in-flight", 1, 16u << 20, 65536, &in_flight);
 
 	if (rv == 0 && deadline != NULL && (!text_to_ms(deadline, &options.deadline_ms) || options.deadline_ms == 0))
-		rv = cli_usage(cli, "--deadline '%s': a time such as 500ms, 10s or 2m is wanted", deadline);
+		rv = cli_usage(cli, CLI_TIME_WANTED, "--deadline '%s'", deadline);
 	options.window_events = (uint32_t)in_flight;
 	return rv == 0 ? cli_open(cli, &options) : rv;
 }
@@ -298,7 +338,9 @@ static int close_files(struct publish *publish, FILE *input)
 	if (input != NULL && input != stdin)
 		(void)fclose(input);
 	if (publish->history != NULL && fclose(publish->history) != 0)
-		rv = cli_refuse(ERROR_IO, "look at its disk", "the history could not be written");
+		rv = cli_fault(
+			&(struct cli_fault){.error = ERROR_IO, .outcome = OUTCOME_NONE, .next = "look at its disk"},
+			"the history could not be written: %s", strerror(errno));
 	return rv;
 }
 

@@ -153,7 +153,7 @@ int run_replay(struct cli *cli)
 	if (error == EVG_USAGE && options.node != NULL && !cli_knows(cli, "node", options.node))
 		return cli_unknown_live(cli, ERROR_NOT_FOUND, "node", options.node);
 	if (error == EVG_USAGE)
-		return cli_usage(cli, "--from '%s': an offset or a cursor is wanted", cli_value(cli, "from"));
+		return cli_usage(cli, "an offset or a cursor", "--from '%s'", cli_value(cli, "from"));
 	if (error == EVG_UNKNOWN_STREAM)
 		return cli_unknown_live(cli, error, "stream", options.stream);
 	if (error == 0)
@@ -163,6 +163,6 @@ int run_replay(struct cli *cli)
 	evg_free(cursor);
 	evg_replay_close(replay);
 	if (error != 0)
-		return cli_fail(error, "replay");
+		return cli_fail_cursor(cli, error, "replay", options.cursor);
 	return cli_interrupted != 0 ? EXIT_INTERRUPTED : 0;
 }

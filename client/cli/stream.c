@@ -7,9 +7,11 @@
 int run_stream_create(struct cli *cli)
 {
 	const char *name = cli->positionals[0];
-	int rv = cli_open(cli, NULL);
+	int rv = cli_check_size("a stream's name", strlen(name), NAME_MAX_BYTES);
 	int error;
 
+	if (rv == 0)
+		rv = cli_open(cli, NULL);
 	if (rv != 0)
 		return rv;
 	error = evg_stream_create(cli->grid, name, cli->timeout_ms);

@@ -27,8 +27,10 @@ struct run {
 	struct cli *cli;
 	evg_subscription *subscription;
 	const char *cursor_file;
+	const char *cursor; /* where it began; NULL: without one */
 	bool columns;
 	bool live;
+	bool said; /* what went wrong */
 	uint64_t limit;
 	uint64_t count;
 	uint64_t written; /* count when the cursor file was written last */
@@ -94,6 +96,7 @@ static int keep_cursor(struct run *run, bool last)
 	error = evg_subscription_cursor(run->subscription, &text);
 	if (error == 0 && run->cursor_file != NULL)
 		error = cursor_write(run->cursor_file, text);
+	run->said = run->said || error == ERROR_IO;
 	if (error == 0 && last)
 		cli_say("goes on with --from %s", text);
 	run->written = run->count;
@@ -170,25 +173,31 @@ static int subscribe_begin(struct run *run, evg_subscribe_options *options, cons
 		options->cursor = from;
 	else if (from == NULL)
 		options->cursor = from_file;
+	run->cursor = options->cursor;
 	error = evg_subscribe(run->cli->grid, options, &run->subscription);
 	if (error == EVG_USAGE)
-		return cli_usage(run->cli, "%s: start, now or a cursor is wanted",
-				 from != NULL ? "--from" : run->cursor_file);
+		return cli_usage(run->cli, "start, now or a cursor", "%s%s%s",
+				 from != NULL ? "--from '" : run->cursor_file, from != NULL ? from : "",
+				 from != NULL ? "'" : "");
 	for (size_t i = 0; error == EVG_UNKNOWN_STREAM && i < options->stream_count; i++) {
 		if (!cli_knows(run->cli, "stream", options->streams[i]))
 			return cli_unknown_live(run->cli, error, "stream", options->streams[i]);
 	}
-	return error == 0 ? 0 : cli_fail(error, "subscribe");
+	return error == 0 ? 0 : cli_fail_cursor(run->cli, error, "subscribe", options->cursor);
 }
 
 static int subscribe_run(struct run *run)
 {
 	int error = follow(run);
-	int kept = keep_cursor(run, true);
+	int kept = run->said ? 0 : keep_cursor(run, true);
 
 	cli_say("%" PRIu64 " events", run->count);
+	if (run->said)
+		return exit_code_of(ERROR_IO);
+	if (error == ERROR_IO || kept == ERROR_IO)
+		return cli_refuse(ERROR_IO, "look at where the output goes", "the output could not be written");
 	if (error != 0 || kept != 0)
-		return cli_fail(error != 0 ? error : kept, "subscribe");
+		return cli_fail_cursor(run->cli, error != 0 ? error : kept, "subscribe", run->cursor);
 	return cli_interrupted != 0 ? EXIT_INTERRUPTED : 0;
 }
 

@@ -196,7 +196,7 @@ int run_top(struct cli *cli)
 
 	if (interval != NULL && (!text_to_ms(interval, &top.interval_ms) || top.interval_ms < INTERVAL_LEAST_MS ||
 				 top.interval_ms > INT32_MAX))
-		return cli_usage(cli, "--interval '%s': a time of at least 100ms is wanted, such as 1s", interval);
+		return cli_usage(cli, "a time of at least 100ms", "--interval '%s'", interval);
 	rv = cli_open(cli, NULL);
 	if (rv != 0)
 		return rv;

@@ -3,59 +3,64 @@
 
 const struct verb cli_verbs[] = {
 	{"context", "ls", "", 0, 0, "the contexts: names for clusters' addresses", NULL, NULL, run_context_ls,
-	 "evgrid context ls"},
+	 "evgrid context ls", false},
 	{"context", "show", "[CONTEXT]", 0, 1, "the address that commands talk to, and why", NULL,
 	 "The first of these that is there counts: --server or --context, EVGRID_SERVER, EVGRID_CONTEXT, the current "
 	 "context,\n" CLI_DEFAULT_SERVER ".",
-	 run_context_show, "evgrid context show\nevgrid context show shop"},
+	 run_context_show, "evgrid context show\nevgrid context show shop", false},
 	{"context", "use", "[CONTEXT]", 0, 1, "make a context the current one", context_use_options, NULL,
-	 run_context_use, "evgrid context use shop\nevgrid context use --none"},
+	 run_context_use, "evgrid context use shop\nevgrid context use --none", true},
 	{"context", "set", "NAME HOST:PORT[,...]", 2, 2, "define a context, or give it another address", NULL,
 	 "The addresses are control addresses of one or more members; the others are found.", run_context_set,
-	 "evgrid context set shop 10.0.0.1:7400,10.0.0.2:7400"},
-	{"context", "rm", "CONTEXT", 1, 1, "forget a context", NULL, NULL, run_context_rm, "evgrid context rm shop"},
+	 "evgrid context set shop 10.0.0.1:7400,10.0.0.2:7400", true},
+	{"context", "rm", "CONTEXT", 1, 1, "forget a context", NULL, NULL, run_context_rm, "evgrid context rm shop",
+	 true},
 	{"cluster", "status", "", 0, 0, "is the cluster well?", cluster_status_options,
 	 "Exit code 9 when some partition takes no writes, 11 when digests differ.", run_cluster_status,
 	 "evgrid cluster status\n"
-	 "evgrid cluster status --check-digests -o json"},
+	 "evgrid cluster status --check-digests -o json",
+	 false},
 	{"cluster", "wait", "", 0, 0, "wait for a state of the cluster", cluster_wait_options,
 	 "serving: every partition takes writes. healthy: and all members are live, all replicas in sync. balanced: "
 	 "and every\n"
 	 "primary is the preferred one. Exit code 9 when the state is not reached within --timeout.",
 	 run_cluster_wait,
 	 "evgrid cluster wait --for serving\n"
-	 "evgrid cluster wait --for balanced --nodes 3 --timeout 60s"},
-	{"node", "ls", "", 0, 0, "the members", NULL, NULL, run_node_ls, "evgrid node ls\nevgrid node ls -o json"},
+	 "evgrid cluster wait --for balanced --nodes 3 --timeout 60s",
+	 false},
+	{"node", "ls", "", 0, 0, "the members", NULL, NULL, run_node_ls, "evgrid node ls\nevgrid node ls -o json",
+	 false},
 	{"partition", "ls", "", 0, 0, "every replica: role, epoch, offsets, digest", partition_ls_options,
 	 "Asks every live node; replicas that did not answer have no offsets.", run_partition_ls,
 	 "evgrid partition ls --partition 17\n"
-	 "evgrid partition ls --node n2 -o json"},
+	 "evgrid partition ls --node n2 -o json",
+	 false},
 	{"partition", "elect", "PARTITION", 1, 1, "make a replica primary though it may lack acknowledged events",
 	 partition_elect_options,
 	 "The last resort: taken only when no complete replica of the partition is live, and it has had no primary for "
 	 "a second and\na half. What the others hold and this one lacks is lost: they cut it away when they come back.",
-	 run_partition_elect, "evgrid partition elect 17 --node n2 --accept-loss --reason 'n1 and n3 burnt'"},
+	 run_partition_elect, "evgrid partition elect 17 --node n2 --accept-loss --reason 'n1 and n3 burnt'", true},
 	{"stream", "create", "NAME", 1, 1, "create a stream", NULL, "It is no error if it exists already.",
-	 run_stream_create, "evgrid stream create Order"},
-	{"stream", "ls", "", 0, 0, "the streams", NULL, NULL, run_stream_ls, "evgrid stream ls"},
+	 run_stream_create, "evgrid stream create Order", true},
+	{"stream", "ls", "", 0, 0, "the streams", NULL, NULL, run_stream_ls, "evgrid stream ls", false},
 	{"stream", "describe", "STREAM", 1, 1, "one stream", NULL, NULL, run_stream_describe,
-	 "evgrid stream describe Order -o json"},
+	 "evgrid stream describe Order -o json", false},
 	{"view", "apply", "FILE", 1, 1, "create a view, or give it a new version", view_apply_options,
 	 "FILE is YAML (docs/reference/views.md); - reads standard input. A new version is filled from the first event "
 	 "on; until it\nanswers, the one before does.",
-	 run_view_apply, "evgrid view apply orders.yaml\nevgrid view apply orders.yaml --wait --timeout 10m"},
+	 run_view_apply, "evgrid view apply orders.yaml\nevgrid view apply orders.yaml --wait --timeout 10m", true},
 	{"view", "drop", "VIEW", 1, 1, "take a view away", NULL,
 	 "Its entries and blocked keys go; no event does, and no other view. Applied again it is filled from the first "
 	 "event on, as its next\nversion; decisions on blocked keys are not taken over.",
-	 run_view_drop, "evgrid view drop orders"},
+	 run_view_drop, "evgrid view drop orders", true},
 	{"view", "test", "FILE", 1, 1, "try a view on the events of a file", view_test_options,
 	 "Needs no cluster. Prints one JSON line for each entry, in the order of keys, and what blocks a key. Exit "
 	 "code 8 "
 	 "when a\nkey is blocked or a line is no event.",
-	 run_view_test, "evgrid view test orders.yaml --events orders.ndjson"},
-	{"view", "ls", "", 0, 0, "the views", NULL, NULL, run_view_ls, "evgrid view ls"},
+	 run_view_test, "evgrid view test orders.yaml --events orders.ndjson", false},
+	{"view", "ls", "", 0, 0, "the views", NULL, NULL, run_view_ls, "evgrid view ls", false},
 	{"view", "describe", "VIEW", 1, 1, "one view and its definition", NULL, NULL, run_view_describe,
-	 "evgrid view describe orders"},
+	 "evgrid view describe orders", false},
 	{"view", "get", "VIEW [KEY...]", 1, CLI_POSITIONALS_MAX, "the state of one key, or of many", view_get_options,
 	 "One KEY without --partition-key is looked for under itself, and where it is not there all shards are asked "
 	 "once (said on\nstderr, and what --partition-key would have found it). Several keys, --keys-from, --at-least "
@@ -66,21 +71,22 @@ const struct verb cli_verbs[] = {
 	 "evgrid view get orders o-1 --partition-key c-7\n"
 	 "evgrid view get customers c-7 --all -o json\n"
 	 "evgrid view get customers c-7 --as-of 2026-11-14T12:00:00Z\n"
-	 "evgrid view get customers --keys-from keys.txt"},
+	 "evgrid view get customers --keys-from keys.txt",
+	 false},
 	{"view", "scan", "VIEW", 1, 1, "entries in the order of their keys, partition by partition", view_scan_options,
 	 "A page is what stood there at one offset (column applied). Each page costs a pass over all keys of its "
 	 "partition.",
-	 run_view_scan, "evgrid view scan customers --prefix c-7"},
+	 run_view_scan, "evgrid view scan customers --prefix c-7", false},
 	{"view", "errors", "VIEW", 1, 1, "keys that are blocked, and by what", view_errors_options,
 	 "A key is blocked by the first event that the view cannot apply to it; the events behind it wait.",
-	 run_view_errors, "evgrid view errors balances"},
+	 run_view_errors, "evgrid view errors balances", false},
 	{"view", "retry", "VIEW KEY", 2, 2, "try again what blocks a key", view_decide_options,
 	 "Then the waiting events follow. A better definition needs none of this: it is filled from the first event "
 	 "on.",
-	 run_view_retry, "evgrid view retry balances a-1"},
+	 run_view_retry, "evgrid view retry balances a-1", true},
 	{"view", "skip", "VIEW KEY", 2, 2, "leave out the event that blocks a key", view_decide_options,
 	 "Then the waiting events follow, until another one cannot be applied (exit code 6).", run_view_skip,
-	 "evgrid view skip balances a-1"},
+	 "evgrid view skip balances a-1", true},
 	{NULL, "top", "", 0, 0, "members, partitions, rates and lag, anew each second", top_options,
 	 "records/s: what a node commits as primary, events and the few control records. applied/s: what its replicas "
 	 "apply.\nlag: committed records that its replicas have not applied yet; worst: the most of one partition. "
@@ -88,17 +94,19 @@ const struct verb cli_verbs[] = {
 	 "when interrupted\n(exit code 130). Without a terminal, frames follow each other; -o json prints an object "
 	 "for "
 	 "each. Exit code 8 of\n--once: some shards did not answer.",
-	 run_top, "evgrid top\nevgrid top --once -o json\nevgrid top --interval 5s"},
+	 run_top, "evgrid top\nevgrid top --once -o json\nevgrid top --interval 5s", false},
 	{NULL, "publish", "[FILE]", 0, 1, "publish CloudEvents, one JSON object a line", publish_options,
 	 "Reads standard input without FILE. A line that is no event is named on stderr and the rest goes on (exit "
 	 "code 8).",
 	 run_publish,
 	 "evgrid publish events.jsonl\n"
-	 "evgrid publish --stream Order --expect-version none new-orders.jsonl"},
+	 "evgrid publish --stream Order --expect-version none new-orders.jsonl",
+	 true},
 	{NULL, "replay", "", 0, 0, "print the events that are stored", replay_options,
 	 "One CloudEvents JSON object a line, in each partition in the order of its log.", run_replay,
 	 "evgrid replay --stream Order --limit 10\n"
-	 "evgrid replay --merge -o table"},
+	 "evgrid replay --merge -o table",
+	 false},
 	{NULL, "subscribe", "", 0, 0, "print events as they come", subscribe_options,
 	 "What is stored first, then what is published, until interrupted (exit code 130): one CloudEvents JSON object "
 	 "a "
@@ -106,19 +114,21 @@ const struct verb cli_verbs[] = {
 	 "once, in each partition in the order of its log. The cursor where it ended is told on stderr.",
 	 run_subscribe,
 	 "evgrid subscribe --from now --stream Order --type OrderCreated\n"
-	 "evgrid subscribe --cursor-file orders.cursor"},
+	 "evgrid subscribe --cursor-file orders.cursor",
+	 false},
 	{"history", "check", "FILE...", 1, 8, "compare histories of publishing with what is stored", NULL,
 	 "Replays the streams named in the files and counts acknowledged events that are lost or doubled, refused ones "
 	 "that\n"
 	 "are there, and events of a key out of order. Exit code 11 if there are any.",
-	 run_history_check, "evgrid history check published.history"},
+	 run_history_check, "evgrid history check published.history", false},
 	{NULL, "history", "KEY", 1, 1, "one key's events", history_options,
 	 "One CloudEvents JSON object a line, as replay prints them. A key named check: evgrid history -- check.",
-	 run_history, "evgrid history c-7\nevgrid history o-1 --partition-key c-7 --reverse --limit 10"},
+	 run_history, "evgrid history c-7\nevgrid history o-1 --partition-key c-7 --reverse --limit 10", false},
 	{"bench", "publish", "", 0, 0, "publish made-up events and measure", bench_publish_options,
 	 "Exit code 11 when --verify finds an event lost, doubled or out of order.", run_bench_publish,
 	 "evgrid bench publish --events 1000000 --verify\n"
-	 "evgrid bench publish --rate 5000 --events 100000 -o json"},
+	 "evgrid bench publish --rate 5000 --events 100000 -o json",
+	 true},
 	{"bench", "get", "VIEW", 1, 1, "read a view's entries one by one and measure", bench_get_options,
 	 "Reads keys that bench publish writes, chosen at random, linearizable or as of a time. A single read under "
 	 "way\n"
@@ -127,28 +137,31 @@ const struct verb cli_verbs[] = {
 	 run_bench_get,
 	 "evgrid bench get bench\n"
 	 "evgrid bench get bench --keys 1000 --reads 1000000 --in-flight 256 -o json\n"
-	 "evgrid bench get bench --keys 1 --reads 100 --as-of 2026-11-14T12:00:00Z"},
+	 "evgrid bench get bench --keys 1 --reads 100 --as-of 2026-11-14T12:00:00Z",
+	 false},
 	{"bench", "replay", "", 0, 0, "replay what is stored and measure", bench_replay_options,
 	 "One client reads events as evgrid replay does and prints none of them.", run_bench_replay,
 	 "evgrid bench replay --limit 1000000\n"
-	 "evgrid bench replay --stream Bench --merge -o json"},
+	 "evgrid bench replay --stream Bench --merge -o json",
+	 false},
 	{"journal", "verify", "DIR", 1, 1, "check a stopped node's journal files", NULL, "Nothing is written.",
-	 run_journal_verify, "evgrid journal verify /var/lib/evgrid"},
+	 run_journal_verify, "evgrid journal verify /var/lib/evgrid", false},
 	{"journal", "dump", "DIR", 1, 1, "print what a stopped node's journal files hold", NULL, "Nothing is written.",
-	 run_journal_dump, "evgrid journal dump /var/lib/evgrid -o json"},
+	 run_journal_dump, "evgrid journal dump /var/lib/evgrid -o json", false},
 	{NULL, "errors", "[ERROR]", 0, 1, "what the error codes mean", NULL, NULL, run_errors,
-	 "evgrid errors\nevgrid errors NOT_ENOUGH_REPLICAS"},
+	 "evgrid errors\nevgrid errors NOT_ENOUGH_REPLICAS", false},
 	{NULL, "completion", "bash|zsh|fish", 1, 1, "print the shell's completion script", NULL,
 	 "The script asks evgrid itself, also for the names of live nodes, streams and views; where no cluster answers "
 	 "within\n300 ms there are none.",
 	 run_completion,
 	 "evgrid completion bash >~/.local/share/bash-completion/completions/evgrid\n"
 	 "evgrid completion zsh >~/.zfunc/_evgrid\n"
-	 "evgrid completion fish >~/.config/fish/completions/evgrid.fish"},
+	 "evgrid completion fish >~/.config/fish/completions/evgrid.fish",
+	 false},
 	{NULL, "man", "", 0, 0, "print the manual page", NULL, "In roff's man macros, as man -l reads it.", run_man,
-	 "evgrid man | man -l -"},
-	{NULL, "version", "", 0, 0, "this program's version", NULL, NULL, run_version, "evgrid version"},
+	 "evgrid man | man -l -", false},
+	{NULL, "version", "", 0, 0, "this program's version", NULL, NULL, run_version, "evgrid version", false},
 	{NULL, "help", "[TOPIC...]", 0, 2, "help on a command, or exit-codes", NULL, NULL, run_help,
-	 "evgrid help view get\nevgrid help exit-codes"},
-	{NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL},
+	 "evgrid help view get\nevgrid help exit-codes", false},
+	{NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, false},
 };

@@ -92,28 +92,29 @@ int run_view_errors(struct cli *cli)
 /* --- view retry, view skip ---------------------------------------------------------------------------------------- */
 
 /* What was decided stays decided where another event blocks the key; where nothing was heard it may have been. */
-static int decide_failed(struct cli *cli, int error, const char *view, const char *key, bool there)
+static int decide_failed(struct cli *cli, int error, const struct cli_asked *asked, const evg_entry *entry)
 {
 	bool decided = error == EVG_BLOCKED || error == EVG_CATCHING_UP;
+	const char *offset = cli_value(cli, "offset");
+	const char *view = asked->view;
+	const char *key = asked->key;
 
 	if (error == EVG_UNKNOWN_VIEW)
 		return cli_fail_view(cli, error, view, key);
 	if (error == EVG_REFUSED)
-		return cli_fail_outcome(error, EVG_NOT_APPLIED, "see evgrid view errors",
-					"view %s: key %s is not blocked%s", view, key, there ? " there" : "");
+		return cli_fault(&(struct cli_fault){.error = error,
+						     .outcome = OUTCOME_NOT_APPLIED,
+						     .expected = "a blocked key",
+						     .next = "evgrid view errors lists them"},
+				 "view %s: key %s is not blocked%s%s", view, key, offset == NULL ? "" : " by ",
+				 offset == NULL ? "" : offset);
+	if (error == EVG_BLOCKED || error == EVG_HISTORY)
+		return cli_fail_entry(cli, error, asked, entry);
 	if (!decided && error_find(error)->retry != RETRY_NEVER)
 		return cli_fail_outcome(error, EVG_UNKNOWN, "give the command again: it decides once",
 					"view %s, key %s: %s", view, key, evg_error_text(error));
 	return cli_fail_outcome(error, decided ? EVG_APPLIED : EVG_NOT_APPLIED, NULL, "view %s, key %s: %s", view, key,
 				evg_error_text(error));
-}
-
-/* Before anything was decided. */
-static int not_decided(struct cli *cli, int error, const char *view, const char *key)
-{
-	if (error == EVG_UNKNOWN_VIEW)
-		return cli_fail_view(cli, error, view, key);
-	return cli_fail_outcome(error, EVG_NOT_APPLIED, NULL, "view %s, key %s: %s", view, key, evg_error_text(error));
 }
 
 /* The decision, with a partition key. An exit code. */
@@ -123,7 +124,9 @@ static int decide_entry(struct cli *cli, evg_decide *what)
 	const char *offset = cli_value(cli, "offset");
 	const char *view = cli->positionals[0];
 	const char *key = cli->positionals[1];
-	evg_position position;
+	char partition_key[KEY_MAX_BYTES + 1];
+	evg_position position = {.partition = partition, .history = EVG_ANY_HISTORY};
+	struct cli_asked asked = {.view = view, .key = key, .outcome = OUTCOME_APPLIED};
 	evg_entry entry = {0};
 	int error;
 	int rv = offset == NULL ? 0 : cli_position(cli, "offset", offset, partition, &position);
@@ -135,11 +138,16 @@ static int decide_entry(struct cli *cli, evg_decide *what)
 		what->history = position.history;
 	}
 	error = evg_view_decide(cli->grid, view, what, &entry);
+	(void)snprintf(partition_key, sizeof partition_key, "%.*s", (int)what->partition_key.size,
+		       (const char *)what->partition_key.data);
+	asked.position = position;
+	asked.partition_key = strcmp(partition_key, key) == 0 ? NULL : partition_key;
 	if (error == 0)
 		cli_say("key %s is free", key);
-	cli_say_why_not(key, partition, false, &entry);
+	else
+		rv = decide_failed(cli, error, &asked, &entry);
 	evg_entry_free(&entry);
-	return error == 0 ? 0 : decide_failed(cli, error, view, key, offset != NULL);
+	return rv;
 }
 
 static int decide(struct cli *cli, bool skip)
@@ -161,7 +169,7 @@ static int decide(struct cli *cli, bool skip)
 		what.partition_key = entry.partition_key.size > 0 ? entry.partition_key : what.key;
 	}
 	if (rv == 0 && entry.error != 0 && entry.error != EVG_BLOCKED && entry.error != EVG_CATCHING_UP)
-		rv = not_decided(cli, entry.error, cli->positionals[0], key);
+		rv = cli_fail_view(cli, entry.error, cli->positionals[0], key);
 	if (rv == 0)
 		rv = decide_entry(cli, &what);
 	evg_entry_free(&entry);

@@ -104,7 +104,12 @@ int view_file_read(struct view_file *file, const char *path)
 		return rv;
 	rv = view_yaml_read(buffer_span(&file->yaml), &file->definition, &error);
 	if (rv == 0)
-		return resolve_script(file);
+		rv = resolve_script(file);
+	if (rv == 0)
+		return cli_check_size("the view's definition, with its function,", file->definition.size,
+				      DEFINITION_MAX_BYTES);
+	if (file->definition.size > 0)
+		return rv; /* said already */
 	if (rv != ERROR_BAD_VIEW)
 		return cli_fail(rv, "%s", path);
 	return cli_refuse(rv, "mend that line", "%s:%u:%u: %s", path, error.line, error.column, error.why);

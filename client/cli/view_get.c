@@ -38,13 +38,15 @@ static const char *const of_one_key[] = {"all", "as-of", "at-least"};
 static int get_fits(const struct cli *cli)
 {
 	if (cli_has(cli, "keys-from") == (cli->positional_count > 1))
-		return cli_usage(cli, "either a KEY or --keys-from FILE is wanted");
+		return cli_usage(cli, "either a KEY or --keys-from FILE",
+				 cli_has(cli, "keys-from") ? "there are a KEY and --keys-from" : "there is no KEY");
 	for (size_t i = 0; i < sizeof apart / sizeof apart[0]; i++)
 		if (cli_has(cli, apart[i].one) && cli_has(cli, apart[i].other))
-			return cli_usage(cli, "--%s and --%s do not go together", apart[i].one, apart[i].other);
+			return cli_usage(cli, "one of them", "--%s and --%s do not go together", apart[i].one,
+					 apart[i].other);
 	for (size_t i = 0; i < sizeof of_one_key / sizeof of_one_key[0]; i++)
 		if (cli->positional_count > 2 && cli_has(cli, of_one_key[i]))
-			return cli_usage(cli, "--%s goes with one KEY", of_one_key[i]);
+			return cli_usage(cli, "one KEY", "--%s with %u keys", of_one_key[i], cli->positional_count - 1);
 	return 0;
 }
 
@@ -99,47 +101,50 @@ int cli_find_entry(struct cli *cli, const char *key, evg_entry *entry)
 
 	(void)evg_view_get(cli->grid, cli->positionals[0], &read, entry);
 	if (entry->found > 1)
-		return cli_usage(cli, "%u entries have key %s: --partition-key says which one is meant", entry->found,
-				 key);
+		return cli_usage(cli, "--partition-key with the one that is meant", "%u entries have key %s",
+				 entry->found, key);
 	if (entry->searched != 0)
 		cli_say_searched(key, entry);
 	return 0;
 }
 
-/* Of one replica, or of the primary. */
+/* Of one replica, or of the primary. 0, or an exit code. */
 static int get_one(struct cli *cli, const char *view, const char *key, const evg_read *read, struct table *table)
 {
+	struct cli_asked asked;
 	evg_entry entry;
 	int error = evg_view_get(cli->grid, view, read, &entry);
+	bool good = error == 0 || (error == EVG_NOT_FOUND && cli_has(cli, "all"));
+	int rv = 0;
 
-	if (error == 0 || (error == EVG_NOT_FOUND && cli_has(cli, "all")))
+	if (good)
 		cli_entry_row(table, read->node, key, &entry);
 	if (entry.searched != 0)
 		cli_say_searched(key, &entry);
-	cli_say_why_not(key, cli_entry_partition(cli, key, &entry), false, &entry);
+	asked = cli_asked_of(cli, key, read, &entry);
+	if (!good)
+		rv = cli_fail_entry(cli, error, &asked, &entry);
 	evg_entry_free(&entry);
-	return error;
+	return rv;
 }
 
 static int get_all(struct cli *cli, const char *view, const char *key, evg_read *read, struct table *table)
 {
 	struct cluster_map map;
 	int error = grid_map(cli->grid, &map);
-	int first = 0;
+	int rv = 0;
 
 	if (error != 0)
-		return error;
+		return cli_fail(error, "view %s, key %s", view, key);
 	read->mode = EVG_READ_LOCAL;
-	for (uint32_t i = 0; i < NODES_MAX; i++) {
+	for (uint32_t i = 0; i < NODES_MAX && rv == 0; i++) {
 		if (!node_set_has(cluster_map_live(&map), i + 1))
 			continue;
 		read->node = map.nodes[i].name;
-		error = get_one(cli, view, key, read, table);
-		if (error != 0 && error != EVG_NOT_FOUND && first == 0)
-			first = error;
+		rv = get_one(cli, view, key, read, table);
 	}
 	cluster_map_deinit(&map);
-	return first;
+	return rv;
 }
 
 static int get_key(struct cli *cli)
@@ -150,7 +155,6 @@ static int get_key(struct cli *cli)
 	evg_read read = {.key = evg_text(key), .partition_key = evg_text(partition_key)};
 	struct table table = {0};
 	int rv = get_mode(cli, &read);
-	int error;
 
 	if (rv == 0 && cli_has(cli, "as-of"))
 		return cli_get_as_of(cli, &read);
@@ -163,14 +167,12 @@ static int get_key(struct cli *cli)
 		return rv;
 	}
 	if (cli_has(cli, "all"))
-		error = get_all(cli, view, key, &read, &table);
+		rv = get_all(cli, view, key, &read, &table);
 	else
-		error = get_one(cli, view, key, &read, &table);
-	if (error != 0)
-		rv = cli_fail_view(cli, error, view, key);
-	else if (cli_has(cli, "all"))
+		rv = get_one(cli, view, key, &read, &table);
+	if (rv == 0 && cli_has(cli, "all"))
 		rv = table_print(&table, cli->json);
-	else
+	else if (rv == 0)
 		rv = table_print_one(&table, cli->json);
 	table_deinit(&table);
 	return rv;
@@ -216,11 +218,12 @@ static void print_state(const struct bulk_key *key, const evg_entry *entry)
 static void say_failed(const struct bulk_key *key, const evg_entry *entry)
 {
 	struct bulk *bulk = key->bulk;
+	struct cli_asked asked = {.view = bulk->cli->positionals[0],
+				  .key = key->key,
+				  .position = {.partition = key->partition, .history = EVG_ANY_HISTORY}};
 
-	if (bulk->failed >= FAILURES_NAMED)
-		return;
-	cli_say_why_not(key->key, key->partition, false, entry);
-	(void)cli_fail_view(bulk->cli, entry->error, bulk->cli->positionals[0], key->key);
+	if (bulk->failed < FAILURES_NAMED)
+		(void)cli_fail_entry(bulk->cli, entry->error, &asked, entry);
 }
 
 static void bulk_got(void *user, const evg_entry *entry)

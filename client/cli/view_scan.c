@@ -59,7 +59,7 @@ static int scan_setup(struct cli *cli, evg_scan_options *options, uint64_t *limi
 	if (at_least == NULL)
 		return 0;
 	if (partition == EVG_ALL_PARTITIONS)
-		return cli_usage(cli, "--at-least is an offset of one partition: --partition is wanted, too");
+		return cli_usage(cli, "--partition", "--at-least is an offset of one partition");
 	options->mode = EVG_READ_AT_LEAST;
 	return cli_position(cli, "at-least", at_least, options->partition, &options->at_least);
 }
@@ -123,7 +123,8 @@ int run_view_scan(struct cli *cli)
 	if (error == 0)
 		error = scan_all(scan, limit, &table);
 	evg_view_scan_close(scan);
-	rv = error == 0 ? table_print(&table, cli->json) : cli_fail_view(cli, error, cli->positionals[0], NULL);
+	rv = error == 0 ? table_print(&table, cli->json)
+			: cli_fail_scan(cli, error, cli->positionals[0], &options.at_least);
 	table_deinit(&table);
 	return rv == 0 && cli_interrupted != 0 ? EXIT_INTERRUPTED : rv;
 }
@@ -134,6 +135,7 @@ int run_view_scan(struct cli *cli)
 static void many_one(struct cli *cli, const evg_read *read, evg_entry *entry, struct table *table)
 {
 	const char *key = read->key.data;
+	struct cli_asked asked;
 
 	if (entry->error == EVG_NOT_FOUND && read->partition_key.size == 0) {
 		evg_entry_free(entry);
@@ -145,8 +147,8 @@ static void many_one(struct cli *cli, const evg_read *read, evg_entry *entry, st
 		cli_entry_row(table, read->node, key, entry);
 		return;
 	}
-	cli_say_why_not(key, cli_entry_partition(cli, key, entry), false, entry);
-	(void)cli_fail_view(cli, entry->error, cli->positionals[0], key);
+	asked = cli_asked_of(cli, key, read, entry);
+	(void)cli_fail_entry(cli, entry->error, &asked, entry);
 }
 
 int cli_get_many(struct cli *cli, const evg_read *read, struct table *table)
@@ -218,29 +220,18 @@ static void as_of_print(struct cli *cli, const char *key, const evg_entry *entry
 	table_deinit(&table);
 }
 
-void cli_say_why_not(const char *key, uint16_t partition, bool by_time, const evg_entry *entry)
+struct cli_asked cli_asked_of(const struct cli *cli, const char *key, const evg_read *read, const evg_entry *entry)
 {
-	char time[TIME_TEXT_BYTES];
+	struct cli_asked asked = {
+		.view = cli->positionals[0],
+		.key = key,
+		.partition_key = cli_value(cli, "partition-key"),
+		.position = read->at_least,
+		.by_time = read->as_of_us != 0,
+	};
 
-	if (entry->error == EVG_NOT_YET && by_time)
-		cli_say("that time has not come yet");
-	else if (entry->error == EVG_NOT_YET)
-		cli_say("what answered has applied partition %u up to offset %" PRIu64, partition, entry->applied);
-	else if (entry->error == EVG_NOT_READY && entry->applied > 0)
-		cli_say("the view is being filled: partition %u is at offset %" PRIu64 " of %" PRIu64 " (%" PRIu64
-			" %%); evgrid view describe tells of all",
-			partition, entry->changed_at, entry->applied,
-			(uint64_t)(100.0 * (double)entry->changed_at / (double)entry->applied));
-	else if (entry->error == EVG_BLOCKED)
-		cli_say("key %s is blocked by %u:%" PRIu64 ": %.*s", key, partition, entry->changed_at,
-			(int)entry->state.size, (const char *)entry->state.data);
-	time_format(entry->changed_us, time);
-	if (entry->error == EVG_BEFORE_FIRST)
-		cli_say("the first event of key %s is %u:%" PRIu64 ", ingested %s", key, partition, entry->changed_at,
-			time);
-	else if (entry->error == EVG_NOT_FOUND && entry->version > 0)
-		cli_say("%" PRIu64 " events of key %s came before; by then the entry was deleted, or not made yet",
-			entry->version, key);
+	asked.position.partition = cli_entry_partition(cli, key, entry);
+	return asked;
 }
 
 /* The key has no event of its own partition key: a time is one of every partition, so the entry is looked for. 0; or an
@@ -268,6 +259,7 @@ int cli_get_as_of(struct cli *cli, evg_read *read)
 {
 	const char *key = cli->positionals[1];
 	uint16_t partition = cli_partition(key, cli_value(cli, "partition-key"));
+	struct cli_asked asked;
 	evg_entry entry = {0};
 	int error;
 	int rv = cli_point(cli, "as-of", cli_value(cli, "as-of"), partition, &read->at_least, &read->as_of_us);
@@ -275,7 +267,8 @@ int cli_get_as_of(struct cli *cli, evg_read *read)
 	if (rv != 0)
 		return rv;
 	if (read->mode != EVG_READ_LINEARIZABLE && (read->as_of_us != 0 || read->node == NULL))
-		return cli_usage(cli, "--as-of goes with --node and an offset, or alone");
+		return cli_usage(cli, "--as-of alone, or an offset with --node", "--as-of %s with --node or --local",
+				 cli_value(cli, "as-of"));
 	read->mode = read->as_of_us != 0 ? EVG_READ_AS_OF_TIME : EVG_READ_AS_OF_OFFSET;
 	error = evg_view_get(cli->grid, cli->positionals[0], read, &entry);
 	if (error == EVG_NOT_FOUND && entry.version == 0 && read->partition_key.size == 0) {
@@ -286,10 +279,12 @@ int cli_get_as_of(struct cli *cli, evg_read *read)
 		evg_entry_free(&entry);
 		return rv;
 	}
+	asked = cli_asked_of(cli, key, read, &entry);
+	asked.position.partition = partition;
 	if (error == 0)
 		as_of_print(cli, key, &entry);
 	else
-		cli_say_why_not(key, partition, read->as_of_us != 0, &entry);
+		rv = cli_fail_entry(cli, error, &asked, &entry);
 	evg_entry_free(&entry);
-	return error == 0 ? 0 : cli_fail_view(cli, error, cli->positionals[0], key);
+	return rv;
 }

@@ -181,7 +181,7 @@ int run_view_test(struct cli *cli)
 	int rv;
 
 	if (!cli_has(cli, "events"))
-		return cli_usage(cli, "--events FILE is wanted");
+		return cli_usage(cli, "--events FILE", "there are no events");
 	rv = view_file_read(&file, cli->positionals[0]);
 	error = rv == 0 ? view_trial_new(buffer_span(&file.definition), &trial, why) : 0;
 	if (error != 0)

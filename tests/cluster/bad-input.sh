@@ -53,10 +53,10 @@ bad_events() {
     expect 'expected version none, of a new key' 0 '^applied: 1$' 15 \
         "$program" publish --expect-version none "$work/first"
     expect 'expected version none, of a key that is there: the actual one' 6 \
-        'version is 1, .* is expected .outcome: not applied. .CHECK_FAILED' 15 \
+        'version is 1: .* is wanted .outcome: not applied. .CHECK_FAILED' 15 \
         "$program" publish --expect-version none "$work/second"
     expect 'expected version 7, of a key with one event: the actual one' 6 \
-        'version is 1, .* is expected .outcome: not applied. .CHECK_FAILED' 15 \
+        'version is 1: .* is wanted .outcome: not applied. .CHECK_FAILED' 15 \
         "$program" publish --expect-version 7 "$work/second"
     expect 'a wrong expected version' 2 'none, exists' 15 "$program" publish --expect-version some "$work/second"
 }

@@ -36,14 +36,14 @@ quietly evgrid view apply deploy/shop/views/orders.yaml -s "$server"
 say 'contexts: set, use, show, ls, rm, and who goes before whom'
 quietly evgrid context set here "$server"
 quietly evgrid context set dead 127.0.0.1:1
-expect 3 'from --context: cannot connect [CONNECT]' "$program" node ls -c dead --timeout 300ms
+expect 3 'from --context: cannot connect (waited 300 ms) [CONNECT]' "$program" node ls -c dead --timeout 300ms
 quietly evgrid context use here
 quietly evgrid node ls
 evgrid context show | grep -qx "server: $server" || fail 'the current context is not shown'
 EVGRID_CONTEXT=dead expect 3 'from EVGRID_CONTEXT' "$program" node ls --timeout 300ms
 EVGRID_SERVER=127.0.0.1:1 quietly evgrid node ls --context here
 expect 4 "no context 'her' in $XDG_CONFIG_HOME/evgrid/contexts.yaml; did you mean 'here'?" "$program" node ls -c her
-expect 4 "did you mean 'dead'? [NOT_FOUND]; see evgrid context ls" "$program" context rm deed
+expect 4 "did you mean 'dead'? (outcome: not applied) [NOT_FOUND]; see evgrid context ls" "$program" context rm deed
 expect 2 'host:port[,host:port...] is wanted' "$program" context set a nonsense
 expect 2 '--server and --context are both there' "$program" node ls -c here -s "$server"
 [ "$(evgrid context ls -o json | python3 -c 'import json, sys
@@ -85,7 +85,8 @@ printf 'view: v\nstream: Order\nkind: lua\nfile: v.lua\n' >"$work/v.yaml"
 printf 'function apply(event, state)\n  return stat e\nend\n' >"$work/v.lua"
 expect 2 'v.lua:2:1: ' "$program" view apply "$work/v.yaml"
 { cat deploy/shop/views/orders.yaml && head -c 300000 /dev/zero | tr '\0' '#'; } >"$work/v.yaml"
-expect 2 'is longer than 262144 bytes, the most that is read [LIMIT]' "$program" view apply "$work/v.yaml"
+expect 2 'is longer than 262144 bytes, the most that is read (outcome: not applied) [LIMIT]' \
+    "$program" view apply "$work/v.yaml"
 expect 2 '[USAGE]; see evgrid help view get' "$program" view get orders
 expect 2 '[USAGE]; see evgrid help view test' "$program" view test deploy/shop/views/orders.yaml
 expect 2 '[USAGE]; see evgrid help history' "$program" history o-1 --from x
@@ -97,22 +98,22 @@ order() { # order ID
 order one >"$work/order"
 quietly evgrid publish --stream Order "$work/order"
 order two >"$work/order"
-expect 6 "line 1: the key's version is 1, none is expected (outcome: not applied) [CHECK_FAILED]; read the key's" \
+expect 6 "line 1: the key's version is 1: a key without events is wanted (outcome: not applied) [CHECK_FAILED]; read" \
     "$program" publish --stream Order --expect-version none "$work/order"
-expect 6 "line 1: the key's version is 1, 7 is expected (outcome: not applied) [CHECK_FAILED]" \
+expect 6 "line 1: the key's version is 1: version 7 is wanted (outcome: not applied) [CHECK_FAILED]" \
     "$program" publish --stream Order --expect-version 7 "$work/order"
 expect 8 'line 1: no stream (outcome: not applied) [BAD_EVENT]; give --stream' "$program" publish "$work/order"
-expect 4 "no stream 'Ordr'; did you mean 'Order'? [UNKNOWN_STREAM]" "$program" publish --stream Ordr "$work/order"
-expect 4 'line 1 was not published (outcome: not applied)' "$program" publish --stream Ordr "$work/order"
+expect 4 "line 1: no stream 'Ordr'; did you mean 'Order'? (outcome: not applied) [UNKNOWN_STREAM]" \
+    "$program" publish --stream Ordr "$work/order"
 echo '{"specversion":"1.0", id}' >"$work/order"
 expect 8 'line 1, column 23: ' "$program" publish --stream Order "$work/order"
 expect 8 '(outcome: not applied) [BAD_EVENT]; mend the line named' "$program" publish --stream Order "$work/order"
 expect 8 'line 1, column 23: ' "$program" view test deploy/shop/views/orders.yaml --events "$work/order"
-expect 2 'stream : a value that must not be empty is empty (outcome: not applied) [EMPTY]' "$program" stream create ''
+expect 2 'one of 1 to 63 bytes is wanted (outcome: not applied) [EMPTY]; give one' "$program" stream create ''
 expect 4 'nothing is stored under this key (outcome: not applied) [NOT_FOUND]' "$program" view skip orders o-1
-expect 6 'view orders: key o-1 is not blocked (outcome: not applied) [REFUSED]; see evgrid view errors' \
+expect 6 'view orders: key o-1 is not blocked: a blocked key is wanted (outcome: not applied) [REFUSED]; evgrid view errors' \
     "$program" view skip orders o-1 --partition-key o-1
-expect 6 'key o-1 is not blocked there (outcome: not applied)' \
+expect 6 'key o-1 is not blocked by 3: a blocked key is wanted (outcome: not applied)' \
     "$program" view retry orders o-1 --partition-key o-1 --offset 3
 expect 6 'partition 3' "$program" partition elect 3 --node dev --accept-loss
 grep -qF '(outcome: not applied) [REFUSED]' "$work/stderr" || fail "no outcome: $(cat "$work/stderr")"

@@ -1,4 +1,5 @@
-/* Fails the n-th allocation from now on, and every later one until it is switched off. A test that includes this is
+/* Fails the n-th allocation from now on, and every later one until it is switched off, or it
+ * alone (memory_fault_once). A test that includes this is
  * linked with memory_fault_dep (tests/unit/meson.build), which sends malloc, calloc and realloc here. */
 #ifndef EVGRID_TESTS_UNIT_MEMORY_FAULT_H
 #define EVGRID_TESTS_UNIT_MEMORY_FAULT_H
@@ -9,13 +10,17 @@
 #define MEMORY_FAULT_NEVER ((size_t)-1)
 
 static size_t memory_fault_left = MEMORY_FAULT_NEVER;
+static bool memory_fault_once; /* the later ones do not fail */
 
 static inline bool memory_fault_now(void)
 {
 	if (memory_fault_left == MEMORY_FAULT_NEVER)
 		return false;
-	if (memory_fault_left == 0)
+	if (memory_fault_left == 0) {
+		if (memory_fault_once)
+			memory_fault_left = MEMORY_FAULT_NEVER;
 		return true;
+	}
 	memory_fault_left--;
 	return false;
 }

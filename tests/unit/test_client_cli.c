@@ -357,35 +357,105 @@ static void nouns_have_help(void **state)
 	assert_int_equal(cli.verb->run(&cli), EXIT_USAGE);
 }
 
+/* What is said on stderr between the two. */
+static char said_of_fault[4096];
+static FILE *kept_stderr;
+
+static void hear(void)
+{
+	kept_stderr = stderr;
+	memset(said_of_fault, 0, sizeof said_of_fault);
+	stderr = fmemopen(said_of_fault, sizeof said_of_fault, "w");
+	assert_non_null(stderr);
+}
+
+static const char *heard(void)
+{
+	assert_int_equal(fclose(stderr), 0);
+	stderr = kept_stderr;
+	return said_of_fault;
+}
+
 /* A fault's line on stderr. */
 static const char *fault_of(int error, bool change)
 {
-	static char said[1024];
-	FILE *kept = stderr;
-	FILE *memory = fmemopen(said, sizeof said, "w");
-
-	assert_non_null(memory);
-	memset(said, 0, sizeof said);
-	stderr = memory;
+	hear();
 	if (change)
 		assert_int_equal(cli_fail_change(error, "stream %s", "Order"), exit_code_of(error));
 	else
 		assert_int_equal(cli_fail_outcome(error, EVG_UNKNOWN, "look", "line %d", 7), exit_code_of(error));
-	stderr = kept;
-	assert_int_equal(fclose(memory), 0);
-	return said;
+	return heard();
+}
+
+/* Whatever is wrong with the words of a verb: what was given, what is wanted, the code and the verb's own help; and of
+ * a verb that changes something what became of that. */
+static void every_verb_tells_wrong_use(void **state)
+{
+	(void)state;
+	for (const struct verb *verb = cli_verbs; verb->name != NULL; verb++) {
+		char expected[200];
+		char line[200];
+		struct cli cli;
+
+		(void)snprintf(line, sizeof line, "%s %s --timeout=soon%s", verb->noun == NULL ? "" : verb->noun,
+			       verb->name,
+			       verb->positionals_min == 2   ? " a b"
+			       : verb->positionals_min == 1 ? " a"
+							    : "");
+		(void)snprintf(expected, sizeof expected,
+			       "evgrid: --timeout 'soon': a time such as 500ms, 10s or 2m is wanted%s [USAGE]; see "
+			       "evgrid help %s%s%s\n",
+			       verb->changes ? " (outcome: not applied)" : "", verb->noun == NULL ? "" : verb->noun,
+			       verb->noun == NULL ? "" : " ", verb->name);
+		hear();
+		assert_int_equal(parse(&cli, line), EXIT_USAGE);
+		assert_string_equal(heard(), expected);
+	}
+}
+
+static void faults_are_objects_with_output_json(void **state)
+{
+	struct cli cli;
+
+	(void)state;
+	hear();
+	assert_int_equal(parse(&cli, "stream create -o json"), EXIT_USAGE);
+	assert_string_equal(heard(), "{\"number\":31,\"error\":\"USAGE\",\"cause\":\"wrong use\",\"observed\":\"an "
+				     "argument is missing\",\"expected\":\"NAME\",\"outcome\":\"not applied\",\"next\":"
+				     "\"see evgrid help stream create\"}\n");
+	hear();
+	assert_int_equal(parse(&cli, "view ls --timeout=x --output=json"), EXIT_USAGE);
+	assert_int_equal(cli_fault(&(struct cli_fault){.error = EVG_LIMIT, .expected = "one"}, "\"two\""), EXIT_USAGE);
+	assert_non_null(strstr(heard(), "\"observed\":\"\\\"two\\\"\",\"expected\":\"one\",\"next\":\"see "));
+	assert_int_equal(parse(&cli, "view ls"), 0); /* the next fault is for people again */
+}
+
+static void sizes_are_told_with_their_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(cli_check_size("a name", 63, 63), 0);
+	hear();
+	assert_int_equal(cli_check_size("a name", 64, 63), EXIT_USAGE);
+	assert_int_equal(cli_check_size("a name", 0, 63), EXIT_USAGE);
+	assert_string_equal(heard(),
+			    "evgrid: a name of 64 bytes: one of 1 to 63 bytes is wanted [LIMIT]; give a shorter "
+			    "one\nevgrid: a name of 0 bytes: one of 1 to 63 bytes is wanted [EMPTY]; give one\n");
 }
 
 static void changes_tell_their_outcome(void **state)
 {
+	struct cli cli;
+
 	(void)state;
+	assert_int_equal(parse(&cli, "stream create Order --timeout 7s"), 0);
 	assert_string_equal(
 		fault_of(EVG_OUTCOME_UNKNOWN, true),
 		"evgrid: stream Order: the outcome is unknown (outcome: unknown) [OUTCOME_UNKNOWN]; give the "
 		"command again: what is done already stays as it is\n");
-	assert_string_equal(fault_of(EVG_TIMEOUT, true),
-			    "evgrid: stream Order: the deadline passed (outcome: applied) [TIMEOUT]; wait until all "
-			    "members have heard of it\n");
+	assert_string_equal(
+		fault_of(EVG_TIMEOUT, true),
+		"evgrid: stream Order: the deadline passed (waited 7000 ms) (outcome: applied) [TIMEOUT]; wait "
+		"until all members have heard of it\n");
 	assert_string_equal(fault_of(EVG_EXISTS, true),
 			    "evgrid: stream Order: it exists already with other settings (outcome: not applied) "
 			    "[EXISTS]; describe it, or choose another name\n");
@@ -501,6 +571,9 @@ int main(void)
 		cmocka_unit_test(every_verb_has_help),
 		cmocka_unit_test(nouns_have_help),
 		cmocka_unit_test(every_verb_has_examples_that_parse),
+		cmocka_unit_test(every_verb_tells_wrong_use),
+		cmocka_unit_test(faults_are_objects_with_output_json),
+		cmocka_unit_test(sizes_are_told_with_their_limit),
 		cmocka_unit_test(changes_tell_their_outcome),
 		cmocka_unit_test(near_words_are_found),
 		cmocka_unit_test(numbers_and_times_are_read),
