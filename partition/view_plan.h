@@ -76,7 +76,7 @@ struct view_operation {
 /* A member of the payload that a rule reads. */
 struct view_pick {
 	struct span name;
-	uint32_t tag; /* members_tag */
+	uint64_t bit; /* members_pick_bit */
 };
 
 struct view_rule {

@@ -13,16 +13,6 @@ static inline struct span view_value_take_slow(struct reader *in, bool *nested)
 	return msgpack_skip(in);
 }
 
-/* Bytes after the lead byte of numbers, nil and booleans (0xc0 to 0xdf); 0xff: not one of these. */
-static inline uint8_t view_scalar_width(uint8_t lead)
-{
-	static const uint8_t widths[32] = {0,    0xff, 0,    0,    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 4,
-					   8,    1,    2,    4,    8,    1,    2,    4,    8,    0xff, 0xff,
-					   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-
-	return widths[lead - 0xc0];
-}
-
 /* Takes one value off the reader; SPAN_NULL and failed where there is none. */
 static inline struct span view_value_take(struct reader *in, bool *nested)
 {
@@ -34,15 +24,10 @@ static inline struct span view_value_take(struct reader *in, bool *nested)
 		in->failed = true;
 		return SPAN_NULL;
 	}
-	if (*from < 0x80 || *from >= 0xe0)
-		size = 1;
-	else if ((*from & 0xe0) == 0xa0)
-		size = 1 + (*from & 0x1fu);
-	else if (*from == 0xd9 && left > 1)
+	size = msgpack_plain_size_bytes[*from];
+	if (*from == 0xd9 && left > 1)
 		size = 2 + (size_t)from[1];
-	else if (*from >= 0xc0 && view_scalar_width(*from) != 0xff)
-		size = 1 + (size_t)view_scalar_width(*from);
-	else
+	if (size == 0)
 		return view_value_take_slow(in, nested);
 	if (size > left) {
 		in->failed = true;
@@ -89,6 +74,34 @@ static inline bool view_value_equal(const uint8_t *a, const uint8_t *b, size_t s
 		if (load_little(a + i, 8) != load_little(b + i, 8))
 			return false;
 	return load_little(a + size - 8, 8) == load_little(b + size - 8, 8);
+}
+
+/* The short way of most numbers: an integer that is not negative, a double. False: another value. */
+static inline bool view_value_unsigned(struct span value, uint64_t *number)
+{
+	const uint8_t *at = value.data;
+
+	*number = 0;
+	if (value.size == 1)
+		*number = *at;
+	else if (value.size == 3 && *at == 0xcd)
+		*number = load_big(at + 1, 2);
+	else if (value.size == 5 && *at == 0xce)
+		*number = load_big(at + 1, 4);
+	else
+		return false;
+	return value.size > 1 || *at < 0x80;
+}
+
+static inline bool view_value_double(struct span value, double *number)
+{
+	uint64_t bits;
+
+	if (value.size != 9 || value.data[0] != 0xcb)
+		return false;
+	bits = load_big(value.data + 1, 8);
+	memcpy(number, &bits, sizeof bits);
+	return true;
 }
 
 double view_value_real(struct span value); /* the nearest double to a number */
