@@ -13,6 +13,16 @@ static inline struct span view_value_take_slow(struct reader *in, bool *nested)
 	return msgpack_skip(in);
 }
 
+/* Bytes after the lead byte of numbers, nil and booleans (0xc0 to 0xdf); 0xff: not one of these. */
+static inline uint8_t view_scalar_width(uint8_t lead)
+{
+	static const uint8_t widths[32] = {0,    0xff, 0,    0,    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 4,
+					   8,    1,    2,    4,    8,    1,    2,    4,    8,    0xff, 0xff,
+					   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+	return widths[lead - 0xc0];
+}
+
 /* Takes one value off the reader; SPAN_NULL and failed where there is none. */
 static inline struct span view_value_take(struct reader *in, bool *nested)
 {
@@ -24,10 +34,15 @@ static inline struct span view_value_take(struct reader *in, bool *nested)
 		in->failed = true;
 		return SPAN_NULL;
 	}
-	size = msgpack_plain_size_bytes[*from];
-	if (*from == 0xd9 && left > 1)
+	if (*from < 0x80 || *from >= 0xe0)
+		size = 1;
+	else if ((*from & 0xe0) == 0xa0)
+		size = 1 + (*from & 0x1fu);
+	else if (*from == 0xd9 && left > 1)
 		size = 2 + (size_t)from[1];
-	if (size == 0)
+	else if (*from >= 0xc0 && view_scalar_width(*from) != 0xff)
+		size = 1 + (size_t)view_scalar_width(*from);
+	else
 		return view_value_take_slow(in, nested);
 	if (size > left) {
 		in->failed = true;
