@@ -118,7 +118,6 @@ static void test_random_bytes_are_judged_as_msgpack_c_does(void **data)
 /* --- picking ----------------------------------------------------------------------------------------------------- */
 
 #define NAMES 10u
-#define NAME_30 "a name of thirty bytes I think"
 
 static void write_some_value(struct buffer *out, uint64_t *random)
 {
@@ -141,9 +140,11 @@ static void write_some_value(struct buffer *out, uint64_t *random)
 /* Maps of names from a short list, some twice, among them VIEW_UPDATED_AT. */
 static void test_picking_finds_what_reading_and_looking_finds(void **data)
 {
+	static const char longest_plain[] = "a name of 31 bytes, the longest";
+	static const char longer[] = "a name of 32 bytes, one too long";
 	static const char *const names[NAMES] = {
-		"a",         "total", "b_total",   VIEW_UPDATED_AT, "mean", "", "total of all there is",
-		NAME_30 "1", "teal",  NAME_30 "12"};
+		"a",           "total", "b_total", VIEW_UPDATED_AT, "mean", "", "total of all there is",
+		longest_plain, "teal",  longer};
 	static struct members m;
 	struct buffer map = BUFFER_NULL;
 	struct view_pick picks[NAMES];
@@ -151,6 +152,8 @@ static void test_picking_finds_what_reading_and_looking_finds(void **data)
 	unsigned found = 0;
 
 	(void)data;
+	assert_int_equal(sizeof longest_plain, 31 + 1);
+	assert_int_equal(sizeof longer, 32 + 1);
 	for (size_t i = 0; i < NAMES; i++)
 		picks[i] = (struct view_pick){span_of_text(names[i]), members_pick_bit(span_of_text(names[i]))};
 	for (unsigned round = 0; round < 20000; round++) {
