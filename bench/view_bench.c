@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "partition/state.h"
+#include "partition/view_lua.h"
 #include "proto/identity.h"
 #include "proto/msgpack.h"
 
@@ -32,6 +33,7 @@ struct bench {
 	uint64_t random;
 	uint32_t keys;
 	struct state *states[PARTITION_COUNT];
+	struct view_lua_set lua_set;
 	struct batch_builder builders[PARTITION_COUNT];
 	uint64_t ends[PARTITION_COUNT];
 	struct batch *batches;
@@ -331,6 +333,9 @@ static void bench_open(struct bench *bench, const struct kind *kind)
 	bench->kind = kind == NULL ? "entity" : kind->label;
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
 		bench->states[p] = state_new(p);
+		if (bench->states[p] == NULL)
+			bench_need(ERROR_MEMORY, "state");
+		state_share_lua(bench->states[p], &bench->lua_set);
 		bench->ends[p] = 0;
 		batch_builder_init(&bench->builders[p], p);
 	}

@@ -32,12 +32,21 @@ static const unsigned allowed_moves[PARTITION_ROLE_COUNT] = {
 	[PARTITION_STOPPED] = MAY(NONE) | MAY(STOPPED) | MAY(JOINING) | MAY(STARTING),
 };
 
+struct state *partition_new_state(const struct partition *partition)
+{
+	struct state *state = state_new(partition->id);
+
+	if (state != NULL)
+		state_share_lua(state, &partition->shard->lua_set);
+	return state;
+}
+
 int partition_init(struct partition *partition, struct shard *shard, uint16_t id)
 {
 	*partition = (struct partition){.shard = shard, .id = id, .log = LOG_NULL};
 	partition->deadline_ms = &shard->deadlines_ms[shard_slot(partition)];
 	*partition->deadline_ms = UINT64_MAX;
-	partition->state = state_new(id);
+	partition->state = partition_new_state(partition);
 	return partition->state == NULL ? -1 : 0;
 }
 
@@ -149,7 +158,7 @@ void partition_forget_state(struct partition *partition)
 {
 	scan_partition_gone(partition);
 	partition->state = state_free(partition->state);
-	partition->state = state_new(partition->id);
+	partition->state = partition_new_state(partition);
 	if (partition->state == NULL)
 		partition->shard->fatal = true;
 }

@@ -172,6 +172,7 @@ struct partition {
 };
 
 int partition_init(struct partition *partition, struct shard *shard, uint16_t id);
+struct state *partition_new_state(const struct partition *partition); /* empty; NULL: no memory */
 void partition_deinit(struct partition *partition);
 
 /* The only way a role changes: checks the table of allowed moves. */

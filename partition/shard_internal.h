@@ -7,6 +7,7 @@
 #include "partition/outbox.h"
 #include "partition/partition.h"
 #include "partition/sealed.h"
+#include "partition/view_lua.h"
 
 #define TOUCH_WORDS BIT_WORDS(PARTITION_COUNT)
 #define PENDINGS_MAX 262144u     /* answers under way in one shard */
@@ -97,6 +98,7 @@ struct key_count { /* pipeline: how often a key stood before in this batch */
 
 struct shard {
 	struct shard_config config;
+	struct view_lua_set lua_set; /* of its partitions' states */
 	enum shard_phase phase;
 	struct journal *journal;
 	struct outbox outbox;

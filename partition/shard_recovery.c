@@ -193,7 +193,7 @@ int shard_snapshot_got(struct shard *shard, uint64_t ticket, struct span bytes)
 	shard->snapshot.gets_open--;
 	if (bytes.size == 0)
 		return 0;
-	state = state_new(partition->id);
+	state = partition_new_state(partition);
 	if (state == NULL)
 		return -1;
 	if (state_restore(state, bytes) == 0 && state_applied(state) > state_applied(partition->state)) {

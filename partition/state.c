@@ -18,6 +18,12 @@ struct state *state_new(uint16_t partition)
 	return state;
 }
 
+void state_share_lua(struct state *state, struct view_lua_set *set)
+{
+	assert(state->view_count == 0);
+	state->lua_set = set;
+}
+
 struct state *state_free(struct state *state)
 {
 	if (state == NULL)

@@ -114,7 +114,8 @@ int state_compile_view(const struct state *state, struct view *view)
 	int rv;
 
 	assert(view->plan == NULL);
-	rv = view_plan_new(buffer_span(&view->definition), resolve_stream, (void *)state, &view->plan, why);
+	rv = view_plan_new_in(state->lua_set, buffer_span(&view->definition), resolve_stream, (void *)state,
+			      &view->plan, why);
 	view->status = rv == 0 ? VIEW_FILLING : VIEW_BROKEN;
 	view->fill_next = rv == 0 ? fill_start(state, view) : 0;
 	return rv == ERROR_MEMORY ? ERROR_MEMORY : 0;

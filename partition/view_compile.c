@@ -88,7 +88,7 @@ int plan_add_pick(struct view_plan *plan, struct span name)
 
 	plan->picks = picks;
 	if (rv == 0)
-		plan->picks[plan->pick_count++] = (struct view_pick){name, members_tag(name)};
+		plan->picks[plan->pick_count++] = (struct view_pick){name, members_pick_bit(name)};
 	return rv;
 }
 

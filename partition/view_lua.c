@@ -133,7 +133,7 @@ static void *allocate(void *data, void *block, size_t old_size, size_t size)
 	}
 	moved = realloc(block, size);
 	if (moved == NULL) {
-		self->out_of_memory = true; /* Lua collects and asks again, which counts twice: see run */
+		self->out_of_memory = true; /* Lua frees garbage and tries again: what is counted is wrong then */
 		return NULL;
 	}
 	self->used += size - held;
@@ -148,25 +148,25 @@ static void *allocate(void *data, void *block, size_t old_size, size_t size)
 static int push_thread(lua_State *L)
 {
 	struct view_lua *self = lua_self(L);
+	bool sized;
 
 	self->state = lua_newthread(L);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &lua_key_thread);
 	self->sizing = true;
-	if (!lua_checkstack(self->state, LUA_STACK_SLOTS))
-		return lua_fail_memory(L);
+	sized = lua_checkstack(self->state, LUA_STACK_SLOTS) != 0;
 	self->sizing = false;
+	if (!sized)
+		return lua_fail_memory(L);
 	assert(self->stack != NULL);
 	return 0;
 }
 
 static bool renew_thread(struct view_lua *self)
 {
-	self->stack_moved = false;
 	lua_pushcfunction(self->main, push_thread);
-	if (lua_pcall(self->main, 0, 0, 0) == LUA_OK)
-		return true;
+	self->stack_moved = lua_pcall(self->main, 0, 0, 0) != LUA_OK;
 	lua_settop(self->main, 0);
-	return false;
+	return !self->stack_moved;
 }
 
 static int fail_over(lua_State *L)
@@ -289,14 +289,14 @@ static int run(struct view_lua *self, int results, char why[VIEW_WHY_BYTES])
 	status = lua_pcall(L, 0, results, 0);
 	self->counting = false;
 	lua_sethook(L, NULL, 0, 0);
-	if (status == LUA_OK && self->over == LUA_WITHIN)
+	failed = self->out_of_memory || (self->over == LUA_WITHIN && status == LUA_ERRMEM);
+	if (status == LUA_OK && self->over == LUA_WITHIN && !failed)
 		return 0;
 	if (self->over != LUA_WITHIN)
 		say_over(self, why);
-	else if (status != LUA_ERRMEM && !self->out_of_memory)
+	else if (!failed)
 		snprintf(why, VIEW_WHY_BYTES, "%s",
 			 lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "the function failed");
-	failed = self->out_of_memory || (self->over == LUA_WITHIN && status == LUA_ERRMEM);
 	lua_settop(L, 0);
 	if (self->stack_moved && !renew_thread(self))
 		failed = true;
@@ -399,12 +399,11 @@ static int load(struct view_lua *self, struct span text, char why[VIEW_WHY_BYTES
 	return rv == ERROR_BLOCKED ? ERROR_BAD_VIEW : rv;
 }
 
-int view_lua_new(struct span text, struct view_lua **lua, char why[VIEW_WHY_BYTES])
+int lua_machine_new(struct span text, struct view_lua **lua, char why[VIEW_WHY_BYTES])
 {
 	struct view_lua *self = calloc(1, sizeof *self);
 	int rv = ERROR_MEMORY;
 
-	*lua = NULL;
 	if (self == NULL)
 		return ERROR_MEMORY;
 	self->main = lua_newstate(allocate, self);
@@ -424,21 +423,20 @@ int view_lua_new(struct span text, struct view_lua **lua, char why[VIEW_WHY_BYTE
 	*lua = self;
 	self = NULL;
 done:
-	view_lua_free(self);
+	if (self != NULL)
+		lua_machine_free(self);
 	return rv;
 }
 
-struct view_lua *view_lua_free(struct view_lua *lua)
+void lua_machine_free(struct view_lua *lua)
 {
-	if (lua == NULL)
-		return NULL;
 	if (lua->main != NULL)
 		lua_close(lua->main);
+	buffer_deinit(&lua->source);
 	buffer_deinit(&lua->text);
 	buffer_deinit(&lua->output);
 	free(lua->keys);
 	free(lua);
-	return NULL;
 }
 
 /* --- the call ----------------------------------------------------------------------------------------------------- */
@@ -534,6 +532,8 @@ int view_lua_apply(struct view *view, struct key_entry *entry, const struct view
 	(void)scratch;
 	if (!view_plan_wants(view->plan, event->type))
 		return 0;
+	if (self->stack_moved && !renew_thread(self)) /* there was no memory for it */
+		return ERROR_MEMORY;
 	old = view_cell_find(entry, view->generation);
 	self->event = event;
 	self->old = old == NULL ? SPAN_NULL : view_cell_state(old);

@@ -6,6 +6,8 @@
 #include "partition/view_value.h"
 #include "proto/msgpack.h"
 
+#define NAME_PLAIN_BYTES 31u /* with a header of one byte */
+
 void members_clear(struct members *members)
 {
 	members->count = 0;
@@ -25,11 +27,6 @@ static inline uint32_t name_tag(struct span name)
 		for (size_t i = 0; i < name.size; i++)
 			tail = tail << 8 | name.data[i];
 	return tail ^ (uint32_t)name.size << 26;
-}
-
-uint32_t members_tag(struct span name)
-{
-	return name_tag(name);
 }
 
 static bool is_updated_at(struct span name)
@@ -62,7 +59,16 @@ bool members_read(struct members *members, struct span map)
 	return reader_done(&in) && (!nested || msgpack_validate(map) == 0);
 }
 
-bool members_pick(struct span map, const struct view_pick *picks, uint32_t count, struct span *values)
+static inline void pick_named(struct span name, struct span value, const struct view_pick *picks, uint32_t count,
+			      struct span *values)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (picks[i].name.size == name.size && values[i].size == 0 &&
+		    view_value_equal(picks[i].name.data, name.data, name.size) && !is_updated_at(name))
+			values[i] = value;
+}
+
+static bool pick_any(struct span map, const struct view_pick *picks, uint32_t count, struct span *values)
 {
 	struct reader in = reader_of(map);
 	uint32_t left = msgpack_read_map(&in);
@@ -75,14 +81,71 @@ bool members_pick(struct span map, const struct view_pick *picks, uint32_t count
 	for (; left > 0 && !in.failed; left--) {
 		struct span name = msgpack_read_str(&in);
 		struct span value = view_value_take(&in, &nested);
-		uint32_t tag = name_tag(name);
 
-		for (uint32_t i = 0; i < count; i++)
-			if (picks[i].tag == tag && values[i].size == 0 && picks[i].name.size == name.size &&
-			    view_value_equal(picks[i].name.data, name.data, name.size) && !is_updated_at(name))
-				values[i] = value;
+		pick_named(name, value, picks, count, values);
 	}
 	return reader_done(&in) && (!nested || msgpack_validate(map) == 0);
+}
+
+/* Of a name behind a header of one byte, with a byte behind it. */
+static inline uint64_t name_bit(const uint8_t *header)
+{
+	uint32_t size = *header & 0x1fu;
+	uint32_t seen = size | (uint32_t)header[1] << 8 | (uint32_t)header[size] << 16;
+
+	return (uint64_t)1 << (seen * 0x9e3779b1u >> 26);
+}
+
+uint64_t members_pick_bit(struct span name)
+{
+	uint8_t header[2 + NAME_PLAIN_BYTES] = {0};
+
+	if (name.size == 0 || name.size > NAME_PLAIN_BYTES)
+		return 0;
+	view_write_name(header, name);
+	return name_bit(header);
+}
+
+/* The short way, of a map of at most 15 names of 1 to 31 bytes, whose values are numbers, short texts and the like.
+ * False: not such a map, or not a sound one. */
+static bool pick_plain(struct span map, const struct view_pick *picks, uint32_t count, uint64_t wanted,
+		       struct span *values)
+{
+	const uint8_t *at = map.data;
+	const uint8_t *end;
+	uint32_t left;
+
+	if (map.size == 0 || (*at & 0xf0) != 0x80)
+		return false;
+	end = map.data + map.size;
+	for (left = *at++ & 0x0fu; left > 0; left--) {
+		const uint8_t *value;
+		size_t size;
+
+		if (end - at < 2 || *at <= 0xa0 || *at > 0xbf || end - at < 2 + (*at & 0x1f))
+			return false;
+		value = at + 1 + (*at & 0x1f);
+		size = msgpack_plain_size_bytes[*value];
+		if (*value == 0xd9 && end - value > 1)
+			size = 2u + value[1];
+		if (size == 0 || size > (size_t)(end - value))
+			return false;
+		if ((wanted & name_bit(at)) != 0)
+			pick_named(span_of(at + 1, *at & 0x1fu), span_of(value, size), picks, count, values);
+		at = value + size;
+	}
+	return at == end;
+}
+
+bool members_pick(struct span map, const struct view_pick *picks, uint32_t count, struct span *values)
+{
+	uint64_t wanted = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		values[i] = SPAN_NULL;
+		wanted |= picks[i].bit;
+	}
+	return pick_plain(map, picks, count, wanted, values) || pick_any(map, picks, count, values);
 }
 
 bool members_read_state(struct members *members, struct span state)

@@ -16,7 +16,7 @@
 struct member {
 	struct span name;  /* without header */
 	struct span value; /* whole */
-	uint32_t tag;      /* of the name (members_tag): unequal tags, unequal names */
+	uint32_t tag;      /* of the name: unequal tags, unequal names */
 };
 
 struct members {
@@ -40,7 +40,8 @@ bool members_read_state(struct members *members, struct span state);
  * there is none. False: as members_read. */
 bool members_pick(struct span map, const struct view_pick *picks, uint32_t count, struct span *values);
 
-uint32_t members_tag(struct span name);
+/* One bit of 64: names of unequal bits are unequal. None: a name too long, or too short, for the short way. */
+uint64_t members_pick_bit(struct span name);
 
 /* Index of the member, or `count`; `hint` is tried first. */
 uint32_t members_find(const struct members *members, struct span name, uint32_t hint);

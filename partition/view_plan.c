@@ -131,7 +131,7 @@ static int compile_apply(struct compiler *c, struct reader *in)
 	if (msgpack_peek(in) != MSGPACK_STR)
 		return compiler_fault(c, "the text of a Lua function is wanted");
 	text = msgpack_read_str(in);
-	rv = view_lua_new(text, &c->plan->lua, why);
+	rv = view_lua_new(c->lua_set, text, &c->plan->lua, why);
 	return rv == ERROR_BAD_VIEW ? compiler_fault(c, "%s", why) : rv;
 }
 
@@ -225,10 +225,11 @@ static int resolve_sources(struct compiler *c, uint32_t (*resolve_stream)(void *
 	return 0;
 }
 
-int view_plan_new(struct span definition, uint32_t (*resolve_stream)(void *data, struct span name), void *data,
-		  struct view_plan **plan, char why[VIEW_WHY_BYTES])
+int view_plan_new_in(struct view_lua_set *set, struct span definition,
+		     uint32_t (*resolve_stream)(void *data, struct span name), void *data, struct view_plan **plan,
+		     char why[VIEW_WHY_BYTES])
 {
-	struct compiler c = {.plan = calloc(1, sizeof *c.plan), .why = why};
+	struct compiler c = {.plan = calloc(1, sizeof *c.plan), .lua_set = set, .why = why};
 	int rv = ERROR_MEMORY;
 
 	*plan = NULL;
@@ -253,6 +254,12 @@ int view_plan_new(struct span definition, uint32_t (*resolve_stream)(void *data,
 done:
 	view_plan_free(c.plan);
 	return rv;
+}
+
+int view_plan_new(struct span definition, uint32_t (*resolve_stream)(void *data, struct span name), void *data,
+		  struct view_plan **plan, char why[VIEW_WHY_BYTES])
+{
+	return view_plan_new_in(NULL, definition, resolve_stream, data, plan, why);
 }
 
 struct view_plan *view_plan_free(struct view_plan *plan)

@@ -76,7 +76,7 @@ struct view_operation {
 /* A member of the payload that a rule reads. */
 struct view_pick {
 	struct span name;
-	uint32_t tag; /* members_tag */
+	uint64_t bit; /* members_pick_bit */
 };
 
 struct view_rule {
@@ -97,6 +97,7 @@ struct summary_member { /* in the order of their first appearance: that of the s
 };
 
 struct view_lua;
+struct view_lua_set;
 
 struct view_plan {
 	uint8_t *definition; /* own copy: every span here points into it */
@@ -121,6 +122,11 @@ struct view_plan {
 	uint32_t pick_count;
 	struct view_lua *lua; /* NULL: no Lua view */
 };
+
+/* view_plan_new with machines of functions out of a set (view_lua.h), which outlives the plan; NULL: one of its own. */
+int view_plan_new_in(struct view_lua_set *set, struct span definition,
+		     uint32_t (*resolve_stream)(void *data, struct span name), void *data, struct view_plan **plan,
+		     char why[VIEW_WHY_BYTES]);
 
 static inline bool view_plan_takes(const struct view_plan *plan, uint32_t stream_id)
 {

@@ -42,26 +42,30 @@ struct summary {
 	uint8_t numbers[VIEW_SUMMARY_MEMBERS_MAX][AVERAGE_MAX_BYTES]; /* what values point to once they were changed */
 };
 
-static inline bool take_text(struct reader *in, const uint8_t *text, size_t size)
+/* Takes what stands where this text belongs; whether it is the text is looked at where `strict`: a cell of this
+ * process bears what it was given (view_summary_state_holds, summary_write). */
+__attribute__((always_inline)) static inline bool take_text(struct reader *in, const uint8_t *text, size_t size,
+							    bool strict)
 {
 	struct span found = reader_bytes(in, size);
 
-	return found.data != NULL && view_value_equal(found.data, text, size);
+	return found.data != NULL && (!strict || view_value_equal(found.data, text, size));
 }
 
 /* Takes an average's map as this file writes it; SPAN_NULL: it is none. */
-static struct span average_take(struct reader *in, struct average *average)
+__attribute__((always_inline)) static inline struct span average_take(struct reader *in, struct average *average,
+								      bool strict)
 {
 	const uint8_t *from = in->at;
 	bool nested = false;
 
-	if (!take_text(in, average_head, HEAD_BYTES))
+	if (!take_text(in, average_head, HEAD_BYTES, strict))
 		return SPAN_NULL;
 	view_value_take(in, &nested);
-	if (!take_text(in, average_count, COUNT_BYTES))
+	if (!take_text(in, average_count, COUNT_BYTES, strict))
 		return SPAN_NULL;
 	average->count = view_value_take(in, &nested);
-	if (!take_text(in, average_sum, SUM_BYTES))
+	if (!take_text(in, average_sum, SUM_BYTES, strict))
 		return SPAN_NULL;
 	average->sum = view_value_take(in, &nested);
 	return in->failed || nested ? SPAN_NULL : span_of(from, (size_t)(in->at - from));
@@ -84,7 +88,8 @@ static void summary_begin(const struct view_plan *plan, struct summary *summary)
 }
 
 /* False: not a state of this definition. */
-static bool summary_read(const struct view_plan *plan, struct span state, struct summary *summary)
+__attribute__((always_inline)) static inline bool summary_read(const struct view_plan *plan, struct span state,
+							       struct summary *summary, bool strict)
 {
 	struct reader in = reader_of(state);
 	bool nested = false;
@@ -95,9 +100,9 @@ static bool summary_read(const struct view_plan *plan, struct span state, struct
 		const struct summary_member *member = &plan->members[i];
 		struct span *value = &summary->values[i];
 
-		if (!take_text(&in, member->key.data, member->key.size))
+		if (!take_text(&in, member->key.data, member->key.size, strict))
 			return false;
-		*value = member->verb == VIEW_AVERAGE ? average_take(&in, &summary->averages[i])
+		*value = member->verb == VIEW_AVERAGE ? average_take(&in, &summary->averages[i], strict)
 						      : view_value_take(&in, &nested);
 		if (value->size == 0)
 			return false;
@@ -194,6 +199,8 @@ static bool has_order(struct span value)
 	uint64_t bits;
 	double real;
 
+	if (view_value_unsigned(value, &bits))
+		return true;
 	switch (msgpack_number(value, &bits)) {
 	case MSGPACK_UINT:
 	case MSGPACK_INT: return true;
@@ -205,6 +212,15 @@ static bool has_order(struct span value)
 static bool is_nil(struct span value)
 {
 	return value.size == 1 && value.data[0] == 0xc0;
+}
+
+static bool goes_before(struct span a, struct span b, bool least)
+{
+	uint64_t integers[2];
+
+	if (view_value_unsigned(a, &integers[0]) && view_value_unsigned(b, &integers[1]))
+		return least ? integers[0] < integers[1] : integers[0] > integers[1];
+	return msgpack_compare(a, b) == (least ? -1 : 1);
 }
 
 static bool summary_add(struct summary *summary, const struct view_operation *operation, struct span operand)
@@ -229,7 +245,7 @@ static bool summary_add(struct summary *summary, const struct view_operation *op
 	case VIEW_MAX:
 		if (!has_order(operand))
 			return false;
-		if (is_nil(value) || msgpack_compare(operand, value) == (operation->verb == VIEW_MIN ? -1 : 1))
+		if (is_nil(value) || goes_before(operand, value, operation->verb == VIEW_MIN))
 			summary_set(summary, member, operand);
 		return true;
 	case VIEW_FIRST:
@@ -338,7 +354,7 @@ int view_summary_apply(struct view *view, struct key_entry *entry, const struct 
 	if (old == NULL) {
 		summary_begin(view->plan, &summary);
 	} else {
-		bool read = summary_read(view->plan, view_cell_state(old), &summary);
+		bool read = summary_read(view->plan, view_cell_state(old), &summary, false);
 
 		assert(read);
 	}
@@ -360,7 +376,7 @@ bool view_summary_state_holds(const struct view_plan *plan, struct span state)
 {
 	struct summary summary;
 
-	if (msgpack_validate(state) != 0 || !summary_read(plan, state, &summary) ||
+	if (msgpack_validate(state) != 0 || !summary_read(plan, state, &summary, true) ||
 	    summary_size(plan, &summary) != state.size || !view_tail_holds(state))
 		return false;
 	for (uint32_t i = 0; i < plan->member_count; i++) {

@@ -96,8 +96,15 @@ static double number_real(const struct number *number)
 double view_value_real(struct span value)
 {
 	struct number number;
-	bool read = number_read(value, &number);
+	uint64_t integer;
+	double real;
+	bool read;
 
+	if (view_value_double(value, &real))
+		return real;
+	if (view_value_unsigned(value, &integer))
+		return (double)integer;
+	read = number_read(value, &number);
 	assert(read);
 	return number.is_double ? number.real : number_real(&number);
 }
@@ -106,7 +113,13 @@ size_t view_value_add(struct span old, struct span operand, bool subtract, uint8
 {
 	struct number a = {false, 0, 0.0};
 	struct number b;
+	uint64_t integers[2];
+	double reals[2];
 
+	if (!subtract && view_value_unsigned(old, &integers[0]) && view_value_unsigned(operand, &integers[1]))
+		return write_unsigned(number, integers[0] + integers[1]); /* each of at most 32 bits */
+	if (!subtract && view_value_double(old, &reals[0]) && view_value_double(operand, &reals[1]))
+		return add_doubles(reals[0], reals[1], number);
 	if (!number_read(operand, &b) || (old.size > 0 && !number_read(old, &a)))
 		return 0;
 	if (a.is_double || b.is_double)

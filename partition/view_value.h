@@ -91,6 +91,34 @@ static inline bool view_value_equal(const uint8_t *a, const uint8_t *b, size_t s
 	return load_little(a + size - 8, 8) == load_little(b + size - 8, 8);
 }
 
+/* The short way of most numbers: an integer that is not negative, a double. False: another value. */
+static inline bool view_value_unsigned(struct span value, uint64_t *number)
+{
+	const uint8_t *at = value.data;
+
+	*number = 0;
+	if (value.size == 1)
+		*number = *at;
+	else if (value.size == 3 && *at == 0xcd)
+		*number = load_big(at + 1, 2);
+	else if (value.size == 5 && *at == 0xce)
+		*number = load_big(at + 1, 4);
+	else
+		return false;
+	return value.size > 1 || *at < 0x80;
+}
+
+static inline bool view_value_double(struct span value, double *number)
+{
+	uint64_t bits;
+
+	if (value.size != 9 || value.data[0] != 0xcb)
+		return false;
+	bits = load_big(value.data + 1, 8);
+	memcpy(number, &bits, sizeof bits);
+	return true;
+}
+
 double view_value_real(struct span value); /* the nearest double to a number */
 
 /* Writes old + operand (or old - operand) in its shortest form and gives its size; an empty `old` counts as the integer

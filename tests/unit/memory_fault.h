@@ -1,5 +1,4 @@
-/* Fails the n-th allocation from now on, and every later one until it is switched off, or it
- * alone (memory_fault_once). A test that includes this is
+/* Fails the n-th allocation from now on, and every later one until it is switched off. A test that includes this is
  * linked with memory_fault_dep (tests/unit/meson.build), which sends malloc, calloc and realloc here. */
 #ifndef EVGRID_TESTS_UNIT_MEMORY_FAULT_H
 #define EVGRID_TESTS_UNIT_MEMORY_FAULT_H
@@ -10,14 +9,16 @@
 #define MEMORY_FAULT_NEVER ((size_t)-1)
 
 static size_t memory_fault_left = MEMORY_FAULT_NEVER;
-static bool memory_fault_once; /* the later ones do not fail */
+static bool memory_fault_passes; /* after one failure */
+static bool memory_fault_passed;
 
 static inline bool memory_fault_now(void)
 {
 	if (memory_fault_left == MEMORY_FAULT_NEVER)
 		return false;
 	if (memory_fault_left == 0) {
-		if (memory_fault_once)
+		memory_fault_passed = memory_fault_passes;
+		if (memory_fault_passes)
 			memory_fault_left = MEMORY_FAULT_NEVER;
 		return true;
 	}
@@ -29,14 +30,23 @@ static inline bool memory_fault_now(void)
 static inline void memory_fault_at(size_t n)
 {
 	memory_fault_left = n - 1;
+	memory_fault_passes = false;
 }
 
-/* Switches it off. True: an allocation failed, or would have with one more. */
+/* The same, but only the n-th. */
+static inline void memory_fault_once(size_t n)
+{
+	memory_fault_at(n);
+	memory_fault_passes = true;
+}
+
+/* Switches it off. True: an allocation failed, or (but for memory_fault_once) would have with one more. */
 static inline bool memory_fault_off(void)
 {
-	bool reached = memory_fault_left == 0;
+	bool reached = memory_fault_passes ? memory_fault_passed : memory_fault_left == 0;
 
 	memory_fault_left = MEMORY_FAULT_NEVER;
+	memory_fault_passed = false;
 	return reached;
 }
 

@@ -43,17 +43,14 @@ static void test_memory_that_comes_back_is_no_other_lua(void **data)
 	bool reached = true;
 
 	(void)data;
-	memory_fault_once = true;
 	for (size_t n = 1; reached; n += 1 + n / 512) {
 		int rv;
 
-		memory_fault_at(n);
+		memory_fault_once(n);
 		rv = view_engine_check();
-		reached = memory_fault_left == MEMORY_FAULT_NEVER;
+		reached = memory_fault_off();
 		assert_true(rv == ERROR_MEMORY || rv == 0);
 	}
-	memory_fault_once = false;
-	(void)memory_fault_off();
 }
 
 int main(void)

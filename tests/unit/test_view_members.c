@@ -117,41 +117,74 @@ static void test_random_bytes_are_judged_as_msgpack_c_does(void **data)
 
 /* --- picking ----------------------------------------------------------------------------------------------------- */
 
+#define NAMES 10u
+
+static void write_some_value(struct buffer *out, uint64_t *random)
+{
+	static const char text[] = "a text that is longer than what a header of one byte can say";
+
+	switch (random_below(random, 8)) {
+	case 0: msgpack_write_str(out, span_of(text, random_below(random, sizeof text))); return;
+	case 1: msgpack_write_double(out, 0.5); return;
+	case 2: msgpack_write_nil(out); return;
+	case 3: msgpack_write_ext(out, 1, span_of(text, 4)); return;
+	case 4:
+		msgpack_write_array(out, 2);
+		msgpack_write_int(out, -7);
+		msgpack_write_bin(out, span_of(text, 3));
+		return;
+	default: msgpack_write_uint(out, random_below(random, 100000)); return;
+	}
+}
+
 /* Maps of names from a short list, some twice, among them VIEW_UPDATED_AT. */
 static void test_picking_finds_what_reading_and_looking_finds(void **data)
 {
-	static const char *const names[] = {
-		"a", "total", "b_total", VIEW_UPDATED_AT, "mean", "", "total of all there is"};
+	static const char longest_plain[] = "a name of 31 bytes, the longest";
+	static const char longer[] = "a name of 32 bytes, one too long";
+	static const char *const names[NAMES] = {
+		"a",           "total", "b_total", VIEW_UPDATED_AT, "mean", "", "total of all there is",
+		longest_plain, "teal",  longer};
 	static struct members m;
 	struct buffer map = BUFFER_NULL;
-	struct view_pick picks[7];
+	struct view_pick picks[NAMES];
 	uint64_t random = 3;
 	unsigned found = 0;
 
 	(void)data;
-	for (size_t i = 0; i < 7; i++)
-		picks[i] = (struct view_pick){span_of_text(names[i]), members_tag(span_of_text(names[i]))};
+	assert_int_equal(sizeof longest_plain, 31 + 1);
+	assert_int_equal(sizeof longer, 32 + 1);
+	for (size_t i = 0; i < NAMES; i++)
+		picks[i] = (struct view_pick){span_of_text(names[i]), members_pick_bit(span_of_text(names[i]))};
 	for (unsigned round = 0; round < 20000; round++) {
-		uint32_t count = (uint32_t)random_below(&random, 6);
-		struct span values[7];
+		uint32_t count = (uint32_t)random_below(&random, round % 8 == 0 ? 20 : 6);
+		struct span values[NAMES];
+		uint8_t *exact;
 		bool read;
 
 		buffer_clear(&map);
 		msgpack_write_map(&map, count);
 		for (uint32_t i = 0; i < count; i++) {
-			msgpack_write_str(&map, span_of_text(names[random_below(&random, 7)]));
-			msgpack_write_uint(&map, random_below(&random, 100000));
+			msgpack_write_str(&map, span_of_text(names[random_below(&random, NAMES)]));
+			write_some_value(&map, &random);
 		}
-		map.size -= random_below(&random, 10) == 0; /* some are cut off */
-		read = members_read(&m, buffer_span(&map));
-		assert_int_equal(members_pick(buffer_span(&map), picks, 7, values), read);
-		for (size_t i = 0; read && i < 7; i++) {
+		if (random_below(&random, 10) == 0) /* some are cut off */
+			map.size = random_below(&random, map.size);
+		if (map.size > 0 && random_below(&random, 20) == 0)
+			map.data[random_below(&random, map.size)] ^= (uint8_t)(1u << random_below(&random, 8));
+		exact = malloc(map.size + (map.size == 0)); /* what lies behind it is not ours */
+		assert_non_null(exact);
+		memcpy(exact, map.data, map.size);
+		read = members_read(&m, span_of(exact, map.size));
+		assert_int_equal(members_pick(span_of(exact, map.size), picks, NAMES, values), read);
+		for (size_t i = 0; read && i < NAMES; i++) {
 			struct span expected = members_path(&m, &picks[i].name, 1);
 
 			assert_ptr_equal(values[i].data, expected.data);
 			assert_int_equal(values[i].size, expected.size);
 			found += expected.size > 0;
 		}
+		free(exact);
 	}
 	assert_true(found > 10000);
 	buffer_deinit(&map);
@@ -228,6 +261,11 @@ static void test_sums_are_exact_or_refused(void **data)
 	assert_sum("255", "1", false, "256");
 	assert_sum("65535", "1", false, "65536");
 	assert_sum("4294967295", "1", false, "4294967296");
+	assert_sum("4294967295", "4294967295", false, "8589934590");
+	assert_sum("4294967296", "70000", false, "4295037296");
+	assert_sum("300", "70000", false, "70300");
+	assert_sum("-1", "1", false, "0");
+	assert_sum("0.25", "0.5", false, "0.75");
 	assert_sum("-32", "1", true, "-33");
 	assert_sum("-128", "1", true, "-129");
 	assert_sum("-32768", "1", true, "-32769");

@@ -303,7 +303,10 @@ static void random_step(struct views *v, struct naive *naive, uint64_t *random)
 {
 	static const char *const types[] = {"Up", "Up", "Up", "Down", "Down", "Gone"};
 	const char *type = types[random_below(random, 6)];
-	long long i = (long long)random_below(random, 2000000) - 1000000;
+	static const long long least[] = {-1000000, 0, (1ll << 32) - 100, 60000}; /* every width of a number */
+	static const unsigned widths[] = {2000000, 300, 200, 10000};
+	unsigned range = (unsigned)random_below(random, 4);
+	long long i = least[range] + (long long)random_below(random, widths[range]);
 	double d = (double)random_below(random, 100000) / 7.0 + 0.5;
 	unsigned key = (unsigned)random_below(random, KEYS);
 	char name[8];
