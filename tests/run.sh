@@ -23,7 +23,7 @@ logs=$root/build/logs
 jobs=${JOBS:-$(nproc)}
 werror=false
 nightly=no
-seeds=200 sanitized_seeds=40 fuzz_seconds=10 suite_seconds=600
+seeds=130 fresh_seeds=50 sanitized_seeds=30 fuzz_seconds=10 suite_seconds=600
 
 usage() {
     sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -181,6 +181,10 @@ section_sim() {
     build_gcc || { failed 'the build'; return; }
     check 'a seed that crashes or fails is told' tests/sim/run_test.sh
     EVGRID_BUILD=$root/build check "seeds 1-$seeds" tests/sim/run --seeds "1-$seeds"
+    # Seeds that nobody has run before: a failure prints the command that replays it.
+    local fresh=$((10#$(date +%s) % 1000000000))
+    EVGRID_BUILD=$root/build check "fresh seeds $fresh-$((fresh + fresh_seeds - 1))" \
+        tests/sim/run --seeds "$fresh-$((fresh + fresh_seeds - 1))"
     EVGRID_BUILD=$root/build check "forced elections" tests/sim/run --seeds 1-12 --marks-percent 0 --forced-election
     build_sanitized || { failed 'the sanitized build'; return; }
     EVGRID_BUILD=$root/build-sanitized check "seeds 1-$sanitized_seeds, ASan and UBSan" \
