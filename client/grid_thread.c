@@ -105,8 +105,10 @@ static void *socket_new(void *context)
 	socket_set(socket, ZMQ_RECONNECT_IVL, 10);
 	socket_set(socket, ZMQ_RECONNECT_IVL_MAX, 200);
 	socket_set(socket, ZMQ_CONNECT_TIMEOUT, 1000);
-	socket_set(socket, ZMQ_HEARTBEAT_IVL, 500);
-	socket_set(socket, ZMQ_HEARTBEAT_TIMEOUT, 3000);
+	socket_set(socket, ZMQ_TCP_MAXRT, 3000); /* no ZMTP pings: docs/decisions/0019 */
+	socket_set(socket, ZMQ_TCP_KEEPALIVE, 1);
+	socket_set(socket, ZMQ_TCP_KEEPALIVE_IDLE, 1);
+	socket_set(socket, ZMQ_TCP_KEEPALIVE_INTVL, 1);
 	(void)zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
 	return socket;
 }

@@ -3,7 +3,8 @@
  * Two kinds, one direction each: a ROUTER is bound and everything arrives on it (clients are answered through it); a
  * DEALER connects to one ROUTER and sends. The profile: without keys only loopback addresses are bound, unless the
  * configuration says insecure (config.c checks that, and names what to do). No socket ever blocks a sender, keeps a
- * message for a connection that is not up, or takes a larger message than the protocol knows.
+ * message for a connection that is not up, or takes a larger message than the protocol knows. None sends ZMTP pings: they
+ * can end the process (docs/decisions/0019); a dead connection is found by the kernel, a dead node by our heartbeats.
  * A socket belongs to the thread that made it; the factory to all. */
 #ifndef EVGRID_NODE_SOCKET_H
 #define EVGRID_NODE_SOCKET_H
@@ -19,8 +20,8 @@
 #define SOCKET_RECONNECT_MAX_MS 400
 #define SOCKET_CONNECT_TIMEOUT_MS 2000 /* a lost SYN is tried again this soon */
 #define SOCKET_HANDSHAKE_MS 5000
-#define SOCKET_PING_MS 500 /* ZMTP pings; they prove only that the other's I/O thread is alive */
-#define SOCKET_PING_TIMEOUT_MS 3000
+#define SOCKET_SILENCE_MS 3000 /* unanswered by the other's kernel for so long, a connection ends ... */
+#define SOCKET_PROBE_SECONDS 1 /* ... also an idle one: it is probed */
 #define SOCKETS_MAX 8192
 #define SOCKET_ROUTING_ID_BYTES 13u
 #define SOCKET_ENDPOINT_BYTES (ADDRESS_MAX_BYTES + 16u)

@@ -1,8 +1,9 @@
 /* Heartbeats go from every node to every node, every 100 ms, answered at once with the time of their sending. They
  *   serve the leases (design.md 6.7): who answered what we sent when, under which map; whom we answered when;
  *   the controller, whoever it will be: who has been silent since when, and what map it has.
- * A heartbeat counts as a sign of life only when it bears the node epoch that is registered: a process that has
- * started anew and not registered yet keeps its former self's lease on life from being renewed. */
+ * Only an answer is a sign of life: who sends and does not hear us is as good as dead, and would never hear that it was
+ * fenced. And only when it bears the node epoch that is registered: a process that has started anew and not registered yet
+ * keeps its former self's lease on life from being renewed. */
 #include <assert.h>
 
 #include "raft/cluster_state.h"
@@ -86,6 +87,11 @@ void contact_controller(struct cluster *cluster, uint32_t node_id)
 	output_contacts(cluster);
 }
 
+static bool is_registered(const struct cluster *cluster, uint32_t node_id, const struct heartbeat *heartbeat)
+{
+	return heartbeat->registered_epoch != 0 && heartbeat->registered_epoch == cluster->map.nodes[node_id - 1].epoch;
+}
+
 static void hear(struct cluster *cluster, uint32_t node_id, const struct heartbeat *heartbeat)
 {
 	struct peer_contact *peer = &cluster->peers[node_id - 1];
@@ -94,12 +100,20 @@ static void hear(struct cluster *cluster, uint32_t node_id, const struct heartbe
 	peer->map_version = heartbeat->map_version;
 	peer->stop = heartbeat->stop;
 	peer->stop_ms = cluster->now_ms;
-	if (heartbeat->registered_epoch == 0 || heartbeat->registered_epoch != cluster->map.nodes[node_id - 1].epoch)
+	if (is_registered(cluster, node_id, heartbeat))
+		peer->lost_ms = 0;
+}
+
+/* It hears us, and we hear it. */
+static void live(struct cluster *cluster, uint32_t node_id, const struct heartbeat *answer)
+{
+	struct peer_contact *peer = &cluster->peers[node_id - 1];
+
+	if (!is_registered(cluster, node_id, answer))
 		return;
 	if (cluster->now_ms - peer->heard_ms >= FENCE_TIMEOUT_MS)
 		peer->live_since_ms = cluster->now_ms;
 	peer->heard_ms = cluster->now_ms;
-	peer->lost_ms = 0;
 }
 
 void contact_heartbeat(struct cluster *cluster, const struct message *message)
@@ -130,6 +144,7 @@ void contact_answer(struct cluster *cluster, const struct message *message)
 	if (answer.sent_ms < cluster->started_ms || answer.sent_ms > cluster->now_ms)
 		return;
 	hear(cluster, message->node_id, &answer);
+	live(cluster, message->node_id, &answer);
 	clock_note(cluster, message->node_id, &answer);
 	contact_controller(cluster, message->node_id);
 	contact = &cluster->contacts.nodes[message->node_id - 1];

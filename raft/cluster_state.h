@@ -44,8 +44,8 @@ struct formation {
 
 /* What a node's heartbeats told. */
 struct peer_contact {
-	uint64_t heard_ms;      /* last heartbeat or answer that bore its registered node epoch */
-	uint64_t lost_ms;       /* its connection broke and it was not heard since; 0: no */
+	uint64_t heard_ms;      /* last answer that bore its registered node epoch */
+	uint64_t lost_ms;       /* its connection broke and no heartbeat came since; 0: no */
 	uint64_t claimed_epoch; /* the node epoch its heartbeats bear */
 	uint64_t map_version;   /* it has this map */
 	uint64_t live_since_ms;

@@ -23,7 +23,7 @@ logs=$root/build/logs
 jobs=${JOBS:-$(nproc)}
 werror=false
 nightly=no
-seeds=200 sanitized_seeds=40 fuzz_seconds=10 suite_seconds=600
+seeds=130 fresh_seeds=50 liveness_seeds=30 sanitized_seeds=30 fuzz_seconds=10 suite_seconds=600
 
 usage() {
     sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -181,6 +181,12 @@ section_sim() {
     build_gcc || { failed 'the build'; return; }
     check 'a seed that crashes or fails is told' tests/sim/run_test.sh
     EVGRID_BUILD=$root/build check "seeds 1-$seeds" tests/sim/run --seeds "1-$seeds"
+    # Seeds that nobody has run before: a failure prints the command that replays it.
+    local fresh=$((10#$(date +%s) % 1000000000))
+    EVGRID_BUILD=$root/build check "fresh seeds $fresh-$((fresh + fresh_seeds - 1))" \
+        tests/sim/run --seeds "$fresh-$((fresh + fresh_seeds - 1))"
+    EVGRID_BUILD=$root/build check "seeds 1-$liveness_seeds, something stays bad" \
+        tests/sim/run --liveness --seeds "1-$liveness_seeds" --seconds 20 --marks-percent 0
     EVGRID_BUILD=$root/build check "forced elections" tests/sim/run --seeds 1-12 --marks-percent 0 --forced-election
     build_sanitized || { failed 'the sanitized build'; return; }
     EVGRID_BUILD=$root/build-sanitized check "seeds 1-$sanitized_seeds, ASan and UBSan" \
@@ -248,7 +254,7 @@ sections=()
 for argument in "$@"; do
     case "$argument" in
         --werror) werror=true ;;
-        --nightly) nightly=yes seeds=20000 sanitized_seeds=1000 fuzz_seconds=900 suite_seconds=14400 ;;
+        --nightly) nightly=yes seeds=10000 liveness_seeds=2000 sanitized_seeds=1000 fuzz_seconds=900 suite_seconds=14400 ;;
         -h | --help) usage; exit 0 ;;
         *)
             [[ " ${ALL[*]} " == *" $argument "* ]] || { usage >&2; exit 2; }

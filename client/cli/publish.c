@@ -83,7 +83,7 @@ static void sent_told(void *user, const evg_completion *completion)
 		.key = sent->key,
 		.partition_key = sent->partition_key,
 		.invoked_us = sent->invoked_us,
-		.completed_us = sent->invoked_us + completion->total_us,
+		.completed_us = grid_unix_us(), /* not earlier than it was: whoever compares counts on that */
 		.completion = completion,
 	};
 

@@ -17,7 +17,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from wait import Witness, now_us, pause, wait_until  # noqa: E402
-import probe  # noqa: E402
+import probed  # noqa: E402
 
 QUIET_SECONDS = 6
 BALANCED_SECONDS = 120
@@ -114,31 +114,20 @@ class Run:
             raise SystemExit(f"failed: publish ended with {status}: {said}")
 
 
-def events(path):
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
-
-
-class Figures:
+class Figures(probed.Told):
     """One pass over the history."""
 
     def __init__(self, run):
-        self.outcomes = collections.Counter()
+        super().__init__()
         self.seconds = 0
-        self.sent = collections.Counter()
-        self.states = {}  # key -> [count, sum, last] of what was acknowledged
-        self.open_keys = collections.Counter()  # key -> events whose outcome is unknown
         self.pauses = [dict() for _ in run.kills]  # partition -> first acknowledgement
         self.quiet = collections.defaultdict(list)  # partition -> acknowledgements in the quiet window
         gone = [kill.gone_us for kill in run.kills]
         first, last = None, None
-        for event in events(run.history):
+        for event in probed.events(run.history):
             invoked, completed, partition = int(event["invoked_us"]), int(event["completed_us"]), event["partition"]
             first = invoked if first is None else first
             last = invoked
-            self.outcomes[event["outcome"]] += 1
-            self.sent[event["key"]] += 1
             self.take(event)
             if event["outcome"] != "applied":
                 continue
@@ -149,16 +138,6 @@ class Figures:
                 known = self.pauses[at].get(partition)
                 self.pauses[at][partition] = completed if known is None else min(known, completed)
         self.seconds = (last - first) / 1e6
-
-    def take(self, event):
-        state = self.states.setdefault(event["key"], [0, 0, 0])
-        number = int(event["id"])
-        if event["outcome"] == "unknown":
-            self.open_keys[event["key"]] += 1
-        elif event["outcome"] == "applied" and number >= probe.PARTITIONS:
-            state[0] += 1
-            state[1] += number
-            state[2] = max(state[2], number)
 
 
 def share(values, part):
@@ -204,28 +183,6 @@ def print_times(values):
         print(f"{name} {value:.0f} ms, wanted at most {most}: {'kept' if value <= most else 'MISSED'}")
 
 
-def compare_views(run, figures):
-    """The probe's entries on every node against what was acknowledged."""
-    keys = run.directory / "keys"
-    keys.write_text("".join(f"{key}\n" for key in figures.states), encoding="utf-8")
-    differences = 0
-    for node in ("n1", "n2", "n3"):
-        rows = evgrid("view", "get", "probe", "--keys-from", str(keys), "--node", node).stdout.splitlines()
-        if len(rows) != len(figures.states):
-            raise SystemExit(f"failed: {node} answered {len(rows)} of {len(figures.states)} entries")
-        for row in map(json.loads, rows):
-            count, total, last = figures.states[row["key"]]
-            state = row["state"] or {"count": 0, "sum": 0, "last": 0}
-            more = state["count"] - count
-            wrong = not 0 <= more <= figures.open_keys[row["key"]]
-            if wrong or (more == 0 and (state["sum"], state["last"]) != (total, last)):
-                differences += 1
-                print(f"{node} {row['key']}: the grid says {state}, acknowledged are {count}, {total}, {last}")
-    if differences:
-        raise SystemExit(f"failed: {differences} entries of the view differ from what was acknowledged")
-    print(f"view: {len(figures.states)} entries equal on each of three nodes")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dir", required=True)
@@ -253,7 +210,7 @@ def main():
     print((checked.stdout + checked.stderr).strip())
     if checked.returncode != 0:
         raise SystemExit(f"failed: history check ended with {checked.returncode}")
-    compare_views(run, figures)
+    figures.compare(run.directory, ("n1", "n2", "n3"), lambda *arguments: evgrid(*arguments).stdout)
     print(evgrid("cluster", "status", "--check-digests", "--timeout", "60s").stdout.strip())
     if not progress:
         raise SystemExit("failed: missing progress")

@@ -45,7 +45,7 @@ static void restart(void *owner, struct appointment *appointment)
 	struct sim *sim = owner;
 	struct host *host = sim->hosts[appointment->a];
 
-	if (!host_up(host) && !sim->failed) {
+	if (!host_up(host) && !sim->failed && sim->dead_for_good != appointment->a + 1) {
 		oracle_restarted(sim->oracle, (uint32_t)appointment->a);
 		if (sim->rot.host == appointment->a + 1)
 			sim->rot.read = true;
@@ -73,13 +73,20 @@ static void mark_all_down(struct sim *sim)
 
 void faults_kill(struct sim *sim, uint32_t index, bool power_loss)
 {
-	if (!host_up(sim->hosts[index]))
+	if (!host_up(sim->hosts[index]) || sim->calm)
 		return;
 	host_kill(sim->hosts[index], power_loss);
 	if (power_loss)
 		marks_reach(&sim->marks, MARK_POWER_LOSS);
 	mark_all_down(sim);
 	at(sim, down_time_us(sim), restart, index, 0);
+}
+
+void faults_kill_for_good(struct sim *sim, uint32_t index)
+{
+	sim->dead_for_good = index + 1;
+	if (host_up(sim->hosts[index]))
+		host_kill(sim->hosts[index], false);
 }
 
 /* The power fails in the middle of a write: looked for for a while. */
@@ -174,7 +181,8 @@ static void heal_pair(void *owner, struct appointment *appointment)
 {
 	struct sim *sim = owner;
 
-	network_cut(sim, (uint32_t)appointment->a, (uint32_t)appointment->b, false);
+	if (!sim->calm) /* then all has healed, and what is cut is to stay so */
+		network_cut(sim, (uint32_t)appointment->a, (uint32_t)appointment->b, false);
 }
 
 static void cut_for_a_while(struct sim *sim, uint32_t from, uint32_t to, uint64_t length_us)
@@ -248,7 +256,10 @@ static void fault_strand(struct sim *sim)
 
 static void heal_data(void *owner, struct appointment *appointment)
 {
-	network_cut_data(owner, (uint32_t)appointment->a, (uint32_t)appointment->b, false);
+	struct sim *sim = owner;
+
+	if (!sim->calm)
+		network_cut_data(sim, (uint32_t)appointment->a, (uint32_t)appointment->b, false);
 }
 
 /* A grey node (R19): its data reach nobody, or nobody's reach it, and its heartbeats tell that all is well. */
@@ -410,6 +421,8 @@ void faults_start(struct sim *sim, uint64_t until_us)
 
 void faults_heal(struct sim *sim)
 {
+	sim->calm = true;
+	sim->dead_for_good = 0;
 	network_heal(sim);
 	echo_end(sim);
 	sim->network.loss_per_mille = 0;

@@ -7,9 +7,11 @@
 
 /* From now until until_us. */
 void faults_start(struct sim *sim, uint64_t until_us);
-/* Everything heals: links, disks, processes. */
+/* Everything heals: links, disks, processes; nothing that was planned comes about any more. */
 void faults_heal(struct sim *sim);
 
+/* The process is gone, and does not come back before everything heals again. */
+void faults_kill_for_good(struct sim *sim, uint32_t index);
 /* The process is gone, for a while. */
 void faults_kill(struct sim *sim, uint32_t index, bool power_loss);
 

@@ -1,6 +1,7 @@
 /* evgrid-sim: runs seeds, prints what each failing one violated and the command that replays it, and sums up marks.
  *
  *   evgrid-sim --seeds 1-1000 [--seconds 60] [--hosts 0] [--repeat] [--trace] [--no-faults] [--marks-percent 1]
+ *              [--liveness: when the faults stop a node or a link stays bad (liveness.h)]
  *              [--forced-election: the scripted run of scenario.c in place of random faults] */
 #include "tests/sim/sim.h"
 #include "tests/sim/workload.h"
@@ -19,6 +20,7 @@ struct arguments {
 	bool repeat; /* each seed twice: the traces must be equal */
 	bool trace;
 	bool faults;
+	bool liveness;
 	bool scenario;
 };
 
@@ -42,6 +44,7 @@ static struct sim_options options_of(const struct arguments *arguments, uint64_t
 		.clients = (uint32_t)random_between(&random, 1, 3),
 		.seconds = arguments->seconds,
 		.faults = arguments->faults,
+		.liveness = arguments->liveness,
 		.trace = arguments->trace,
 	};
 }
@@ -49,9 +52,9 @@ static struct sim_options options_of(const struct arguments *arguments, uint64_t
 static void replay_command(const struct arguments *arguments, uint64_t seed)
 {
 	printf("  replay: build/evgrid-sim --seeds %" PRIu64 "-%" PRIu64 " --seconds %" PRIu64 " --hosts %" PRIu64
-	       "%s%s --trace\n",
+	       "%s%s%s --trace\n",
 	       seed, seed, arguments->seconds, arguments->hosts, arguments->faults ? "" : " --no-faults",
-	       arguments->scenario ? " --forced-election" : "");
+	       arguments->liveness ? " --liveness" : "", arguments->scenario ? " --forced-election" : "");
 }
 
 static void tally_add(struct tally *tally, const struct sim *sim)
@@ -116,6 +119,8 @@ static bool parse(int count, char **words, struct arguments *arguments)
 			arguments->faults = false;
 		} else if (strcmp(words[i], "--forced-election") == 0) {
 			arguments->scenario = true;
+		} else if (strcmp(words[i], "--liveness") == 0) {
+			arguments->liveness = true;
 		} else if (value == NULL) {
 			return false;
 		} else if (strcmp(words[i], "--seeds") == 0) {
@@ -146,7 +151,7 @@ int main(int count, char **words)
 	if (!parse(count, words, &arguments)) {
 		fprintf(stderr,
 			"usage: evgrid-sim --seeds FIRST[-LAST] [--seconds N] [--hosts 3|5] [--repeat] [--trace] "
-			"[--no-faults] [--marks-percent N] [--forced-election]\n");
+			"[--no-faults] [--marks-percent N] [--liveness] [--forced-election]\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);

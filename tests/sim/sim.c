@@ -3,6 +3,7 @@
 
 #include "tests/sim/faults.h"
 #include "tests/sim/host.h"
+#include "tests/sim/liveness.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/subscriber.h"
 #include "tests/sim/workload.h"
@@ -153,6 +154,8 @@ int sim_run(struct sim *sim, const struct sim_options *options)
 	if (options->faults)
 		faults_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + options->seconds * SECOND_US);
+	if (options->liveness)
+		liveness_run(sim);
 	faults_heal(sim);
 	if (!sim->failed && !sim_run_until(sim, is_sound, SETTLE_LIMIT_US))
 		sim_fail(sim, "O2: the corrupted state of partition %u on host %u was not mended",

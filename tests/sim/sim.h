@@ -9,6 +9,7 @@
  *   workload    clients: publish, read, remember what they were told
  *   subscriber  what is subscribed to, by quick and slow ones that die and resume
  *   faults      who is hurt, when and how; fault_echo: one long schedule of them
+ *   liveness    what must go on while something stays bad
  *   echo        messages that arrive once more, much later
  *   oracle      the invariants of design.md section 10
  *   marks       which named events a run has reached */
@@ -62,7 +63,8 @@ struct sim_options {
 	uint32_t clients;
 	uint64_t seconds;
 	bool faults;
-	bool trace; /* print every message and decision */
+	bool liveness; /* when the faults stop something stays bad: liveness.h */
+	bool trace;    /* print every message and decision */
 };
 
 struct sim {
@@ -86,6 +88,8 @@ struct sim {
 		uint32_t host; /* index + 1; 0: none */
 		bool read;
 	} rot;
+	uint32_t dead_for_good; /* host, index + 1 */
+	bool calm;              /* what faults were planned are not for now */
 	struct echo echo;
 	uint64_t trace_hash; /* of every message delivered: equal for equal seeds */
 	uint64_t messages;

@@ -147,6 +147,7 @@ static void operation_done(struct client *client, const struct core_completion *
 	}
 	client->pending--;
 	operation->answered_us = workload->sim->clockwork.now_us;
+	operation->error = (enum error)completion->error;
 	if (completion->outcome == CORE_APPLIED) {
 		operation->outcome = OUTCOME_ACKNOWLEDGED;
 		operation->partition = completion->partition;

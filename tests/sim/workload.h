@@ -3,6 +3,7 @@
 #ifndef EVGRID_TESTS_SIM_WORKLOAD_H
 #define EVGRID_TESTS_SIM_WORKLOAD_H
 
+#include "proto/error.h"
 #include "proto/event.h"
 #include "tests/sim/sim.h"
 
@@ -24,6 +25,7 @@ struct operation { /* one event */
 	uint32_t key;
 	uint64_t serial; /* of this client and key: 1, 2, 3 ... in the order of publishing */
 	enum operation_outcome outcome;
+	enum error error; /* it was refused or given up with */
 	uint16_t partition;
 	uint64_t offset;              /* acknowledged, */
 	uint32_t history;             /* in this one */

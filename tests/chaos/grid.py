@@ -1,0 +1,169 @@
+"""A cluster of evgridd processes, each in a network namespace of its own on one bridge, each with a disk of its own: an
+ext4 image on a loop device, or a plain directory where none can be mounted. Everything is made inside the namespaces of
+tests/chaos/run and goes with them. Clients are on the bridge, outside the nodes' namespaces."""
+import fcntl
+import json
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from wait import wait_until  # noqa: E402
+
+PORT = 7400
+CLIENT = "10.77.0.254"
+DISK_BYTES = 4 << 30
+SHUTDOWN, WITHOUT_LOG_FLUSH = 0x8004587D, 2
+
+
+def run(*command, text=None):
+    done = subprocess.run(command, input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        raise SystemExit(f"failed: {' '.join(command)} ended with {done.returncode}: {done.stdout}")
+    return done.stdout
+
+
+def program(name):
+    return os.path.join(os.environ["EVGRID_BUILD"], name)
+
+
+def evgrid(*arguments, seconds=150):
+    """(exit status, what it printed, what it said on stderr)"""
+    done = subprocess.run([program("evgrid"), *arguments], text=True, timeout=seconds,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return done.returncode, done.stdout, done.stderr
+
+
+def must(*arguments):
+    status, out, errors = evgrid(*arguments)
+    if status != 0:
+        raise SystemExit(f"failed: evgrid {' '.join(arguments)} ended with {status}: {out}{errors}")
+    return out
+
+
+class Disk:
+    """Where a node keeps its data. It may lose power (what is not synced is gone) and be full."""
+
+    def __init__(self, directory):
+        self.path = directory / "data"
+        self.image = directory / "image"
+        self.path.mkdir(parents=True)
+        with open(self.image, "wb") as image:
+            image.truncate(DISK_BYTES)
+        run("mkfs.ext4", "-q", str(self.image))
+        self.mounted = subprocess.run(["mount", "-o", "loop", self.image, self.path], stderr=subprocess.DEVNULL,
+                                      check=False).returncode == 0
+
+    def lose_power(self):
+        disk = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.ioctl(disk, SHUTDOWN, struct.pack("I", WITHOUT_LOG_FLUSH))
+        os.close(disk)
+
+    def mount_again(self):
+        wait_until(20, f"unmounting {self.path}", lambda: subprocess.run(
+            ["umount", self.path], stderr=subprocess.DEVNULL, check=False).returncode == 0)
+        run("mount", "-o", "loop", str(self.image), str(self.path))
+
+    def fill(self):
+        """To the last block: what is laid out already may still be written."""
+        free = os.statvfs(self.path)
+        with open(self.path / "lost+found" / "ballast", "wb") as ballast:
+            os.posix_fallocate(ballast.fileno(), 0, free.f_bavail * free.f_frsize)
+
+    def make_room(self):
+        (self.path / "lost+found" / "ballast").unlink()
+
+
+class Node:
+    def __init__(self, number, directory, flags):
+        self.name = f"n{number}"
+        self.address = f"10.77.0.{number}"
+        self.bridge_end = f"to-{self.name}"
+        self.directory = directory / self.name
+        self.disk = Disk(self.directory)
+        self.flags = flags
+        self.drops = set()  # (address that is not heard, what becomes of its packets)
+        self.process = None
+        self.make_network()
+
+    def make_network(self):
+        run("ip", "netns", "add", self.name)
+        run("ip", "link", "add", self.bridge_end, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        run("ip", "link", "set", self.bridge_end, "master", "grid", "up")
+        self.inside("ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
+        self.inside("ip", "link", "set", "eth0", "up")
+        self.inside("ip", "link", "set", "lo", "up")
+
+    def inside(self, *command, text=None):
+        return run("nsenter", f"--net=/run/netns/{self.name}", *command, text=text)
+
+    def start(self):
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                ["nsenter", f"--net=/run/netns/{self.name}", program("evgridd"), "--config",
+                 str(self.directory / "node.yaml"), *self.flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(30)
+        self.process = None
+
+    def pause(self):
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def plug(self, up):
+        run("ip", "link", "set", self.bridge_end, "up" if up else "down")
+
+    def hear(self):
+        """Puts self.drops into force, all at once."""
+        rules = "".join(f"  ip saddr {address} {verdict}\n" for address, verdict in sorted(self.drops))
+        self.inside("nft", "-f", "-", text="flush ruleset\ntable ip chaos {\n chain heard {\n"
+                    f"  type filter hook input priority 0;\n{rules} }}\n}}\n")
+
+    def end_of_log(self, lines=15):
+        return "\n".join((self.directory / "log").read_text(errors="replace").splitlines()[-lines:])
+
+
+class Grid:
+    def __init__(self, directory, count, flags):
+        self.directory = directory
+        run("mount", "-t", "tmpfs", "none", "/run/netns")
+        run("ip", "link", "set", "lo", "up")
+        run("ip", "link", "add", "grid", "type", "bridge")
+        run("ip", "addr", "add", f"{CLIENT}/24", "dev", "grid")
+        run("ip", "link", "set", "grid", "up")
+        self.nodes = [Node(number, directory, flags) for number in range(1, count + 1)]
+        members = ", ".join(f"{node.name}={node.address}:{PORT}" for node in self.nodes)
+        for node in self.nodes:
+            (node.directory / "node.yaml").write_text(
+                f"node: {{name: {node.name}}}\ndata: {{dir: {node.disk.path}}}\ncluster: {{members: [{members}]}}\n"
+                f"listen: {{address: {node.address}}}\ninsecure: true\n")
+        os.environ["EVGRID_SERVER"] = ",".join(f"{node.address}:{PORT}" for node in self.nodes)
+
+    def has_disks(self):
+        return all(node.disk.mounted for node in self.nodes)
+
+    def start(self):
+        for node in self.nodes:
+            node.start()
+        wait_until(60, "the nodes serve", lambda: evgrid("cluster", "wait", "--timeout", "5s")[0] == 0)
+
+    def controller(self):
+        """The name of the one that says it is, or None."""
+        status, out, _ = evgrid("cluster", "status", "-o", "json", "--timeout", "1s")
+        return json.loads(out).get("controller") if status in (0, 9) and out else None
+
+    def ended(self):
+        """Nodes that should run and do not."""
+        return [node for node in self.nodes if node.process is not None and node.process.poll() is not None]
+
+    def stop(self):
+        for node in self.nodes:
+            if node.process is not None:
+                node.kill()
