@@ -3,8 +3,9 @@
  * Two kinds, one direction each: a ROUTER is bound and everything arrives on it (clients are answered through it); a
  * DEALER connects to one ROUTER and sends. The profile: without keys only loopback addresses are bound, unless the
  * configuration says insecure (config.c checks that, and names what to do). No socket ever blocks a sender, keeps a
- * message for a connection that is not up, or takes a larger message than the protocol knows. None sends ZMTP pings: they
- * can end the process (docs/decisions/0019); a dead connection is found by the kernel, a dead node by our heartbeats.
+ * message for a connection that is not up, or takes a larger message than the protocol knows. None sends ZMTP pings,
+ * which can end the process (docs/decisions/0019); a dead connection is found by the kernel, a dead node by our
+ * heartbeats.
  * A socket belongs to the thread that made it; the factory to all. */
 #ifndef EVGRID_NODE_SOCKET_H
 #define EVGRID_NODE_SOCKET_H

@@ -2,8 +2,8 @@
  *   serve the leases (design.md 6.7): who answered what we sent when, under which map; whom we answered when;
  *   the controller, whoever it will be: who has been silent since when, and what map it has.
  * Only an answer is a sign of life: who sends and does not hear us is as good as dead, and would never hear that it was
- * fenced. And only when it bears the node epoch that is registered: a process that has started anew and not registered yet
- * keeps its former self's lease on life from being renewed. */
+ * fenced. And only when it bears the node epoch that is registered: a process that has started anew and not registered
+ * yet keeps its former self's lease on life from being renewed. */
 #include <assert.h>
 
 #include "raft/cluster_state.h"

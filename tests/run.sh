@@ -254,7 +254,9 @@ sections=()
 for argument in "$@"; do
     case "$argument" in
         --werror) werror=true ;;
-        --nightly) nightly=yes seeds=10000 liveness_seeds=2000 sanitized_seeds=1000 fuzz_seconds=900 suite_seconds=14400 ;;
+        --nightly)
+            nightly=yes seeds=10000 liveness_seeds=2000 sanitized_seeds=1000 fuzz_seconds=900 suite_seconds=14400
+            ;;
         -h | --help) usage; exit 0 ;;
         *)
             [[ " ${ALL[*]} " == *" $argument "* ]] || { usage >&2; exit 2; }

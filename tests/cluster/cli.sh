@@ -111,7 +111,7 @@ expect 8 '(outcome: not applied) [BAD_EVENT]; mend the line named' "$program" pu
 expect 8 'line 1, column 23: ' "$program" view test deploy/shop/views/orders.yaml --events "$work/order"
 expect 2 'one of 1 to 63 bytes is wanted (outcome: not applied) [EMPTY]; give one' "$program" stream create ''
 expect 4 'nothing is stored under this key (outcome: not applied) [NOT_FOUND]' "$program" view skip orders o-1
-expect 6 'view orders: key o-1 is not blocked: a blocked key is wanted (outcome: not applied) [REFUSED]; evgrid view errors' \
+expect 6 'key o-1 is not blocked: a blocked key is wanted (outcome: not applied) [REFUSED]; evgrid view errors' \
     "$program" view skip orders o-1 --partition-key o-1
 expect 6 'key o-1 is not blocked by 3: a blocked key is wanted (outcome: not applied)' \
     "$program" view retry orders o-1 --partition-key o-1 --offset 3

@@ -93,14 +93,14 @@ static void check_answers(struct sim *sim, uint64_t since_us)
 		if (operation->invoked_us < since_us)
 			continue;
 		acknowledged += operation->outcome == OUTCOME_ACKNOWLEDGED;
-		if (operation->outcome != OUTCOME_ACKNOWLEDGED && operation->error != ERROR_CHECK_FAILED)
+		if (operation->outcome != OUTCOME_ACKNOWLEDGED && (int)operation->error != ERROR_CHECK_FAILED)
 			sim_fail(sim,
 				 "L1: host %u %s; event %llu of partition %u, published %.3f s after that, was given "
 				 "up with %s",
 				 left_out.host, names[left_out.bad], (unsigned long long)operation->id,
 				 partition_of(workload_key(operation->key)),
 				 (double)(operation->invoked_us - since_us + GRACE_US) / 1e6,
-				 error_name(operation->error));
+				 error_name((int)operation->error));
 	}
 	if (acknowledged == 0)
 		sim_fail(sim, "L1: nothing was published, so nothing was shown");

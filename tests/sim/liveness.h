@@ -1,5 +1,5 @@
-/* Liveness runs (evgrid-sim --liveness): when the faults stop, one node or one link stays bad for good. What is left is a
- * quorum of every partition, and must be enough:
+/* Liveness runs (evgrid-sim --liveness): when the faults stop, one node or one link stays bad for good. What is left is
+ * a quorum of every partition, and must be enough:
  *
  *   L1  GRACE after the faults every event that is published is acknowledged within its client's deadline, or refused
  *       by an expected version;
