@@ -223,6 +223,40 @@ static void a_broken_connection_hastens_fencing(void **state)
 	control_free(control);
 }
 
+static void a_connection_made_anew_fences_nobody(void **state)
+{
+	struct control *control = formed(5, 3, false);
+	uint32_t other = somebody_else(control);
+
+	(void)state;
+	for (uint32_t times = 0; times < 20; times++) {
+		cluster_connection_lost(control->nodes[control_controller(control)].cluster, other + 1,
+					control->now_ms);
+		control_run(control, 170);
+		assert_false(map_of(control)->nodes[other].fenced);
+	}
+	control_free(control);
+}
+
+/* Cut off in one direction only. The deaf one could not be told that it is fenced: it is, all the same. */
+static void one_that_hears_nobody_or_is_heard_by_nobody_is_fenced(void **state)
+{
+	(void)state;
+	for (uint32_t deaf = 0; deaf < 2; deaf++) {
+		struct control *control = formed(7, 3, false);
+		uint32_t victim = somebody_else(control);
+
+		for (uint32_t i = 0; i < 3; i++)
+			*(deaf ? &control->cut[i][victim] : &control->cut[victim][i]) = i != victim;
+		control_run(control, 2000);
+		assert_true(map_of(control)->nodes[victim].fenced);
+		assert_int_equal(primaries_of(map_of(control), victim + 1), 0);
+		memset(control->cut, 0, sizeof(control->cut));
+		assert_eventually(control, control_all_in_sync);
+		control_free(control);
+	}
+}
+
 static void a_restart_before_fencing_raises_every_epoch_it_led(void **state)
 {
 	struct control *control = formed(6, 3, false);
@@ -668,6 +702,8 @@ int main(void)
 		cmocka_unit_test(a_new_controller_in_half_a_second),
 		cmocka_unit_test(new_primaries_in_a_second),
 		cmocka_unit_test(a_broken_connection_hastens_fencing),
+		cmocka_unit_test(a_connection_made_anew_fences_nobody),
+		cmocka_unit_test(one_that_hears_nobody_or_is_heard_by_nobody_is_fenced),
 		cmocka_unit_test(a_restart_before_fencing_raises_every_epoch_it_led),
 		cmocka_unit_test(preferred_primaries_come_back),
 		cmocka_unit_test(a_controller_that_stood_still_fences_nobody),
