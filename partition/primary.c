@@ -243,7 +243,7 @@ void primary_commit(struct partition *partition)
 
 /* --- the step ----------------------------------------------------------------------------------------------------- */
 
-static uint64_t wait_until_ms(const struct partition *partition)
+uint64_t primary_wait_until_ms(const struct partition *partition)
 {
 	const struct shard *shard = partition->shard;
 	uint64_t after_start_ms = shard->registered_ms + LEASE_WAIT_MS;
@@ -261,8 +261,8 @@ static void activate(struct partition *partition)
 	if (partition->role != PARTITION_STARTING || !primary->epoch_started ||
 	    state_applied(partition->state) <= primary->epoch_start)
 		return;
-	if (shard->time.now_ms < wait_until_ms(partition)) {
-		partition_deadline(partition, wait_until_ms(partition));
+	if (shard->time.now_ms < primary_wait_until_ms(partition)) {
+		partition_deadline(partition, primary_wait_until_ms(partition));
 		return;
 	}
 	primary->activated = true;

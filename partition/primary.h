@@ -17,6 +17,8 @@ void primary_deinit(struct partition *partition);
 int primary_prepare(struct partition *partition);
 void primary_commit(struct partition *partition);
 int primary_step(struct partition *partition);
+/* Until then an earlier primary may hold a lease (rule 7). */
+uint64_t primary_wait_until_ms(const struct partition *partition);
 
 /* Stamps the batch in place and appends it. 0; 1: no room; negative: fatal. */
 int primary_append(struct partition *partition, struct batch *batch, uint8_t *bytes);

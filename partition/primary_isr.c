@@ -9,7 +9,9 @@
  *    process, up to the commit offset and past the epoch's start, and that has applied past it, too (its state may be
  *    being made anew); named with the node epoch that gave the acknowledgement (R6). Not before the epoch start is
  *    committed (rule 2), but for a committed ISR below its minimum: there it could never be committed otherwise, and
- *    past the epoch's start means that the replica holds all that this log, which is complete, held at election.
+ *    past the epoch's start means that the replica holds all that this log, which is complete, held at election. And
+ *    not while an earlier primary may hold a lease (rule 7): who is added may be elected next, and would not wait,
+ *    since the earlier one had no answer of his (docs/model/lease.pml, 7_GROWN).
  * 4. A proposal that no longer suits is withdrawn by proposing the committed ISR under the same version: one of the two
  *    is taken, and either raises the version.
  * 5. Hand-over: sealed first, then the target's acknowledgement of the end, then the proposal, repeated; sealed
@@ -53,11 +55,15 @@ static bool denies_lease(const struct partition *partition, const struct peer *p
 	       !lease_heard(partition, peer->node_id);
 }
 
-static bool may_grow(const struct partition *partition, const struct peer *peer)
+static bool may_grow(struct partition *partition, const struct peer *peer)
 {
 	const struct primary *primary = &partition->primary;
 	bool started = primary->epoch_started && partition->log.commit > primary->epoch_start;
 
+	if (partition->shard->time.now_ms < primary_wait_until_ms(partition)) {
+		partition_deadline(partition, primary_wait_until_ms(partition));
+		return false;
+	}
 	if (partition->role == PARTITION_SEALED && !below_minimum(partition))
 		return false; /* it would void the hand-over */
 	if (started && peer->applied <= primary->epoch_start)

@@ -66,7 +66,7 @@ expect 4 "no stream 'Ordr'; did you mean 'Order'?" "$program" subscribe --stream
 expect 4 "no stream 'order'; did you mean 'Order'?" "$program" stream describe order
 expect 4 "no view 'oders'; did you mean 'orders'? [UNKNOWN_VIEW]" "$program" view get oders k
 expect 4 "no view 'oders'; did you mean 'orders'?" "$program" view describe oders
-expect 4 "no view 'oders'; did you mean 'orders'? [UNKNOWN_VIEW]" "$program" view drop oders
+expect 4 "no view 'oders'; did you mean 'orders'? (outcome: not applied) [UNKNOWN_VIEW]" "$program" view drop oders
 expect 2 '[USAGE]; see evgrid help view drop' "$program" view drop
 expect 4 "no node 'deb'; did you mean 'dev'?" "$program" partition ls --node deb
 expect 4 "no node 'deb'; did you mean 'dev'?" "$program" replay --node deb

@@ -63,6 +63,7 @@ struct oracle {
 	uint32_t controller;                    /* host index + 1; 0: none yet */
 	uint32_t active_versions[ORACLE_VIEWS]; /* by view id, of the newest map seen */
 	uint32_t newest_versions[ORACLE_VIEWS];
+	uint32_t made_active[ORACLE_VIEWS]; /* the newest that ever was, dropped since or not */
 	uint32_t dropped_versions[ORACLE_VIEWS];
 	bool views_active; /* every view's newest version is */
 	struct chronicle partitions[PARTITION_COUNT];

@@ -14,13 +14,14 @@ static void note_choice(struct oracle *oracle, uint16_t partition, const struct 
 {
 	const struct chronicle *chronicle = &oracle->partitions[partition];
 	uint32_t active = oracle->active_versions[control->id % ORACLE_VIEWS];
+	uint32_t made_active = oracle->made_active[control->id % ORACLE_VIEWS];
 	uint32_t *chosen = &oracle->partitions[partition].chosen[control->id % ORACLE_VIEWS];
 	bool older_answers = *chosen != 0 || active != 0;
 
-	if (older_answers && control->version > *chosen && control->version > active && chronicle->history == 0)
+	if (older_answers && control->version > *chosen && control->version > made_active && chronicle->history == 0)
 		sim_fail(oracle->sim,
 			 "O11: partition %u chooses version %u of view %u behind %u, metadata made %u active",
-			 partition, control->version, control->id, *chosen, active);
+			 partition, control->version, control->id, *chosen, made_active);
 	if (control->version > *chosen)
 		*chosen = control->version;
 }
@@ -121,6 +122,8 @@ void oracle_versions_map(struct oracle *oracle, const struct cluster_map *map)
 		if (view->version > *newest && view->active_version < *newest && view->dropped_version < *newest)
 			marks_reach(&oracle->sim->marks, MARK_VIEW_OVERTAKEN);
 		*active = view->active_version;
+		if (*active > oracle->made_active[view->id % ORACLE_VIEWS])
+			oracle->made_active[view->id % ORACLE_VIEWS] = *active;
 		*newest = view->version;
 		oracle->dropped_versions[view->id % ORACLE_VIEWS] = view->dropped_version;
 		oracle->views_active &= map_view_dropped(view) || view->active_version == view->version;

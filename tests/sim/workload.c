@@ -16,6 +16,7 @@
 #define PENDING_MAX 200u
 #define READS_MAX 64u
 #define REDEFINE_EVENTS 700u
+#define VIEW_QUIET_US 3000000u /* longer than a message is late */
 #define DROP_PER_MILLE 300u    /* of the times that a new version is due: the one before goes first */
 #define OVERTAKE_PER_MILLE 20u /* whenever a client looks, while a version is not active yet */
 #define ENDPOINTS_MAX 256u
@@ -54,6 +55,8 @@ struct workload {
 	uint64_t acknowledged;
 	bool stream_asked[2];
 	bool view_asked[1 + SIM_VIEW_COUNT];
+	uint32_t view_open[1 + SIM_VIEW_COUNT];    /* commands about it that are not answered yet */
+	uint64_t view_told_us[1 + SIM_VIEW_COUNT]; /* when the last one was */
 	bool stopped;
 };
 
@@ -183,13 +186,20 @@ static void read_done(struct client *client, const struct core_result *result)
 		client->known_versions[read->key] = result->read.version;
 }
 
+static void view_told(struct workload *workload, uint64_t view, uint16_t error)
+{
+	workload->view_asked[view] = error == ERROR_NONE;
+	workload->view_open[view]--;
+	workload->view_told_us[view] = workload->sim->clockwork.now_us;
+}
+
 static void result_done(struct client *client, const struct core_result *result)
 {
 	struct workload *workload = client->workload;
 
 	switch (result->tag & TAG_KIND) {
 	case TAG_STREAM: workload->stream_asked[result->tag & ~TAG_KIND] = result->error == ERROR_NONE; break;
-	case TAG_VIEW: workload->view_asked[result->tag & ~TAG_KIND] = result->error == ERROR_NONE; break;
+	case TAG_VIEW: view_told(workload, result->tag & ~TAG_KIND, result->error); break;
 	case TAG_READ: read_done(client, result); break;
 	default: questions_told(&client->questions, workload->sim, &workload->tokens, &workload->claims, result); break;
 	}
@@ -406,6 +416,7 @@ static void ask_view(struct client *client, uint32_t view, uint32_t version, uin
 	buffer_deinit(&command);
 	buffer_deinit(&definition);
 	client->workload->view_asked[view] = true;
+	client->workload->view_open[view]++;
 }
 
 static void ask_drop(struct client *client, uint32_t view, uint32_t version)
@@ -415,7 +426,16 @@ static void ask_drop(struct client *client, uint32_t view, uint32_t version)
 
 	command_drop_encode(&drop, &command);
 	core_propose(client->core, buffer_span(&command), 0, TAG_VIEW | view, sim_now_ms(client->workload->sim));
+	client->workload->view_open[view]++;
 	buffer_deinit(&command);
+}
+
+/* A definition that arrives once more, late, would define anew what was dropped meanwhile, in the words of an earlier
+ * version. */
+static bool may_drop(const struct workload *workload, uint32_t view)
+{
+	return workload->view_open[view] == 0 &&
+	       workload->sim->clockwork.now_us > workload->view_told_us[view] + VIEW_QUIET_US;
 }
 
 static bool stays_gone(const struct workload *workload, uint32_t view)
@@ -442,7 +462,7 @@ static void define_next(struct client *client, uint32_t view, const struct map_v
 {
 	struct sim *sim = client->workload->sim;
 
-	if (!map_view_dropped(row) && random_chance(&sim->random, DROP_PER_MILLE)) {
+	if (!map_view_dropped(row) && may_drop(client->workload, view) && random_chance(&sim->random, DROP_PER_MILLE)) {
 		ask_drop(client, view, row->version);
 		return;
 	}

@@ -255,6 +255,30 @@ static void nobody_is_added_before_the_epochs_start(void **state)
 	harness_settle(harness, 1);
 }
 
+/* Rule 7: who is added may be elected next, and would not wait: it never answered the earlier primary, which may still
+ * hold a lease by our answer. */
+static void nobody_is_added_while_an_earlier_lease_may_hold(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t answered_ms, grown_ms;
+
+	(void)harness_append_next(harness, 0, "k");
+	harness_run(harness, 50);
+	harness_kill(harness, 2);
+	harness_run(harness, 20);
+	harness_kill(harness, 0);
+	answered_ms = harness->nodes[1].contacts.nodes[0].our_answer_ms;
+	harness_elect(harness, 2, 2, 5);
+	harness_start(harness, 2);
+	while (harness_row(harness)->isr != 6 && harness->now_ms < answered_ms + 2000)
+		harness_run(harness, 1);
+	grown_ms = harness->now_ms;
+	assert_int_equal(harness_row(harness)->isr, 6);
+	print_message("added %llu ms after the last answer\n", (unsigned long long)(grown_ms - answered_ms));
+	assert_true(grown_ms >= answered_ms + LEASE_MS + LEASE_MS / 10);
+	harness_settle(harness, 1);
+}
+
 /* R17: new writes are refused at once; what is journalled ends as applied, never as not applied. */
 static void journalled_writes_are_never_told_not_applied(void **state)
 {
@@ -581,6 +605,7 @@ int main(void)
 		CASE(below_the_minimum_a_returning_replica_is_won_back),
 		CASE(without_a_controller_the_unheard_do_not_count),
 		CASE(nobody_is_added_before_the_epochs_start),
+		CASE(nobody_is_added_while_an_earlier_lease_may_hold),
 		CASE(journalled_writes_are_never_told_not_applied),
 		CASE(a_lost_primacy_makes_it_unknown),
 		CASE(the_same_primary_keeps_its_pending_answers),
