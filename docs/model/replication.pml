@@ -462,7 +462,7 @@ inline register(n, doubtful)
 #endif
 		node[n].reach = 0;
 #ifndef BREAK_5_PROCESS
-		/* These name the process that gave the acknowledgement. */
+		/* Requests under way name the process that gave the acknowledgement. */
 		node[0].asked = node[0].asked & ~one(n);
 		node[1].asked = node[1].asked & ~one(n);
 		node[2].asked = node[2].asked & ~one(n);
@@ -792,13 +792,20 @@ inline advance(n)
 /* A new primary knows less than what was committed before it. */
 #define commit_of_own(n) (node[n].start > 0 && committed_end >= node[n].start -> committed_end : 0)
 
+/* A request names the process that gave the acknowledgement; one that is not the present one's is refused. */
+#if defined(LATE) && !defined(BREAK_5_PROCESS)
+#define names_present(n, m) (known_life(n, m) == life(m))
+#else
+#define names_present(n, m) true
+#endif
+
 inline propose(n, m)
 {
 	d_step {
 		has(leads & current, n) && !has(row_of(n), m) && !has(node[n].asked, m) && may_add(n, m) ->
 		printf("node %d proposes to add %d\n", n, m);
 		node[n].proposed = node[n].proposed | one(m);
-		node[n].asked = node[n].asked | one(m);
+		node[n].asked = (names_present(n, m) -> node[n].asked | one(m) : node[n].asked);
 		settle()
 	}
 }
