@@ -54,7 +54,11 @@ byte since[NODES * NODES]; /* n's own last answer to m, at most WAIT */
 
 byte heard[NODES * NODES]; /* as primary: age, since its sending, of the newest heartbeat whose answer n has from m */
 
-hidden byte k;
+#ifdef SHORTEST
+byte k; /* scratch, zero between steps */
+#else
+hidden byte k; /* which spin cannot hide in a search by breadth */
+#endif
 
 #define is_primary(n) (known_primary[n] == n)
 #define maximal(n) (known_isr[n] | proposed[n])
@@ -87,6 +91,7 @@ inline older(what, bound)
 inline tick()
 {
 	d_step {
+		printf("a tick\n");
 		k = 0;
 		do
 		:: k < NODES * NODES ->
@@ -123,6 +128,7 @@ inline heartbeat(n, f)
 {
 	d_step {
 		is_primary(n) && (heard[pair(n, f)] > 0 || since[pair(f, n)] > 0) && not_above(n, f) ->
+		printf("node %d answers node %d's heartbeat\n", f, n);
 		heard[pair(n, f)] = 0;
 		since[pair(f, n)] = 0
 	}

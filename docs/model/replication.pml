@@ -108,7 +108,11 @@ bit lost; /* rule 10 has reported loss. What an old primary commits after that s
 #define lost 0
 #endif
 
-hidden byte i, j, k, cut, own; /* scratch, zero between steps */
+#ifdef SHORTEST
+byte i, j, k, cut, own; /* scratch, zero between steps */
+#else
+hidden byte i, j, k, cut, own; /* which spin cannot hide in a search by breadth */
+#endif
 
 #define at(n, o) node[n].log[o]
 #define epoch_at(n, o) (at(n, o) & 7)
