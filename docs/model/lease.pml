@@ -1,12 +1,13 @@
 /* Rule 7 of design.md 6: a primary with a lease answers fresh reads; a later primary acknowledges no write meanwhile.
  * README.md beside this file says what it shows and what not.
  *
- * Time is discrete: a tick is LEASE-th of the lease, all clocks tick at once (drift, the 0.1 of 1.1 L, is left out), and
- * everything else happens between two ticks, in any order.
+ * Time is discrete: a tick is LEASE-th of the lease, all clocks tick at once (drift, the 0.1 of 1.1 L, is left out),
+ * and everything else happens between two ticks, in any order.
  * Who is alive is for the controller to guess. No data: that an epoch start is committed is that the in-sync set has
  * acknowledged in that epoch.
  *
- * VERSIONS: of the row. FIRST: the in-sync set at the beginning. BREAK_7_x leaves out a part of the rule. BREAK_7_GROWN: see README.md. */
+ * VERSIONS: of the row. FIRST: the in-sync set at the beginning.
+ * BREAK_7_x leaves out a part of the rule. */
 
 #ifndef VERSIONS
 #define VERSIONS 5
@@ -31,7 +32,7 @@
 #define count(set) (((set) & 1) + (((set) >> 1) & 1) + (((set) >> 2) & 1))
 #define pair(n, m) ((n) * NODES + (m))
 
-/* --- the row --------------------------------------------------------------------------------------------------------- */
+/* --- the row ------------------------------------------------------------------------------------------------------ */
 byte version = 1;
 byte epoch = 1;
 byte primary = 0;
@@ -39,7 +40,7 @@ byte isr = FIRST;
 byte elr = 0;
 bit planned;
 
-/* --- what each node knows of it, and does ------------------------------------------------------------------------------ */
+/* --- what each node knows of it, and does ------------------------------------------------------------------------- */
 byte known_version[NODES];
 byte known_epoch[NODES];
 byte known_primary[NODES];
@@ -78,7 +79,7 @@ hidden byte k; /* which spin cannot hide in a search by breadth */
 #define holds_lease(n) (enough(n) && answered(n, 0) && answered(n, 1) && answered(n, 2))
 #define may_answer(n) (is_primary(n) && has(serves & ~sealed, n) && holds_lease(n))
 
-/* --- time -------------------------------------------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------------------------------------------- */
 
 inline older(what, bound)
 {
@@ -114,7 +115,7 @@ inline tick()
 	}
 }
 
-/* --- heartbeats ---------------------------------------------------------------------------------------------------------- */
+/* --- heartbeats --------------------------------------------------------------------------------------------------- */
 
 /* Sent, answered and heard between two ticks. One that takes longer feeds the lease less and binds f as much, since it
  * counts from its sending. An answer under a version above n's own counts for nothing. (Once n has learned that version
@@ -142,7 +143,7 @@ inline late_answer(n, f)
 }
 #endif
 
-/* --- learning the row --------------------------------------------------------------------------------------------------- */
+/* --- learning the row --------------------------------------------------------------------------------------------- */
 
 /* Noted row by row, also by who does not become primary: its answers to the one before it. */
 inline note(n, f)
@@ -210,7 +211,7 @@ inline learn(n)
 	}
 }
 
-/* --- entries of the metadata --------------------------------------------------------------------------------------------- */
+/* --- entries of the metadata -------------------------------------------------------------------------------------- */
 
 inline settle_row()
 {
@@ -281,7 +282,7 @@ inline restart(n)
 	}
 }
 
-/* --- the primary ----------------------------------------------------------------------------------------------------------- */
+/* --- the primary -------------------------------------------------------------------------------------------------- */
 
 /* f acknowledges in n's epoch. */
 #define with(n, f) (known_epoch[f] == known_epoch[n])
@@ -394,7 +395,8 @@ init {
 	}
 	do
 	:: tick()
-	:: heartbeat(0, 1) :: heartbeat(0, 2) :: heartbeat(1, 0) :: heartbeat(1, 2) :: heartbeat(2, 0) :: heartbeat(2, 1)
+	:: heartbeat(0, 1) :: heartbeat(0, 2) :: heartbeat(1, 0) :: heartbeat(1, 2) :: heartbeat(2, 0)
+	:: heartbeat(2, 1)
 #ifdef BREAK_7_SENDING
 	:: late_answer(0, 1) :: late_answer(0, 2) :: late_answer(1, 0) :: late_answer(1, 2) :: late_answer(2, 0)
 	:: late_answer(2, 1)
@@ -408,7 +410,8 @@ init {
 	:: propose(0, 1) :: propose(0, 2) :: propose(1, 0) :: propose(1, 2) :: propose(2, 0) :: propose(2, 1)
 	:: grow(0, 1) :: grow(0, 2) :: grow(1, 0) :: grow(1, 2) :: grow(2, 0) :: grow(2, 1)
 	:: seal(0) :: seal(1) :: seal(2)
-	:: hand_over(0, 1) :: hand_over(0, 2) :: hand_over(1, 0) :: hand_over(1, 2) :: hand_over(2, 0) :: hand_over(2, 1)
+	:: hand_over(0, 1) :: hand_over(0, 2) :: hand_over(1, 0) :: hand_over(1, 2) :: hand_over(2, 0)
+	:: hand_over(2, 1)
 	:: write(0) :: write(1) :: write(2)
 	od
 }
