@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [--werror] [--nightly] [SECTION...]
 #
-# Sections: format tidy build-gcc symbols unit build-clang sanitizers sim cluster fuzz chaos.
+# Sections: format tidy build-gcc symbols unit build-clang sanitizers sim model cluster fuzz chaos.
 # --werror makes warnings errors, --nightly takes more seeds and time and the suites' nightly lines.
 # Each section prints one line; its log is build/logs/SECTION.log; what came before a failure is shown. The last line is
 # "N passed, N failed"; the exit status is 0 only if something passed and nothing failed. What cannot run here
@@ -16,7 +16,7 @@
 # command a line (`nightly COMMAND`: only then), run from the root: exit status 0 passed, 77 skipped.
 set -euo pipefail
 
-readonly ALL=(format tidy build-gcc symbols unit build-clang sanitizers sim cluster fuzz chaos)
+readonly ALL=(format tidy build-gcc symbols unit build-clang sanitizers sim model cluster fuzz chaos)
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 logs=$root/build/logs
@@ -191,6 +191,16 @@ section_sim() {
     build_sanitized || { failed 'the sanitized build'; return; }
     EVGRID_BUILD=$root/build-sanitized check "seeds 1-$sanitized_seeds, ASan and UBSan" \
         tests/sim/run --seeds "1-$sanitized_seeds"
+}
+
+section_model() {
+    command -v spin >/dev/null || { skipped 'needs spin (Debian package spin)'; return; }
+    if [ "$nightly" = no ]; then
+        checks docs/model/run --quick
+        return
+    fi
+    checks docs/model/run
+    checks docs/model/run --broken
 }
 
 section_cluster() { suite tests/cluster/suite; }
