@@ -186,7 +186,7 @@ static void read_done(struct client *client, const struct core_result *result)
 		client->known_versions[read->key] = result->read.version;
 }
 
-static void view_told(struct workload *workload, uint64_t view, uint16_t error)
+static void view_told(struct workload *workload, uint64_t view, int error)
 {
 	workload->view_asked[view] = error == ERROR_NONE;
 	workload->view_open[view]--;
