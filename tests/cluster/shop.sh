@@ -126,7 +126,8 @@ for kill in $(seq "$kills"); do
     wait_until 300 "event $((half * kill / (kills + 1)))" are_told "$work/first" $((half * kill / (kills + 1)))
     victim=$((RANDOM % 3 + 1))
     cluster kill "$victim"
-    wait_until 60 'the others to go on' are_told "$work/first" $(($(wc -l <"$work/first.history") + rate / 2))
+    told=$(($(wc -l <"$work/first.history") + rate / 2))
+    wait_until 60 'the others to go on' are_told "$work/first" $((told < half ? told : half))
     quietly cluster start "$victim"
     quietly evgrid cluster wait --for healthy --nodes 3 --timeout 120s
     echo "n$victim was killed, and is in sync again ($kill)"

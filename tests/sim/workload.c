@@ -483,7 +483,7 @@ static void ask_views(struct client *client)
 		if (view == SIM_VIEW_HASH && workload->sim->options.seed % 2 != 0)
 			continue; /* Lua in every partition costs time */
 		if (row == NULL && !workload->view_asked[view]) {
-			ask_view(client, view, 1, UINT32_MAX);
+			ask_view(client, view, 1, 0);
 		} else if (row != NULL && view < SIM_VIEW_COUNT && redefine(workload, view, row)) {
 			define_next(client, view, row);
 		}
