@@ -89,7 +89,7 @@ struct sim {
 		bool read;
 	} rot;
 	uint32_t dead_for_good; /* host, index + 1 */
-	bool calm;              /* what faults were planned are not for now */
+	bool calm;              /* the faults are over: none that was planned comes about any more */
 	struct echo echo;
 	uint64_t trace_hash; /* of every message delivered: equal for equal seeds */
 	uint64_t messages;
