@@ -192,8 +192,8 @@ static void propose_ends(struct partition_thread *thread, const struct shard_out
 		const struct shard_proposal *proposal = &outbox->proposals[i];
 
 		if (proposal->kind == PROPOSE_SUSPECT_REPORT)
-			ends.ends[ends.count++] =
-				(struct command_end){proposal->partition, proposal->last_epoch, proposal->end};
+			ends.ends[ends.count++] = (struct command_end){proposal->partition, proposal->version,
+								       proposal->last_epoch, proposal->end};
 	}
 	if (ends.count == 0)
 		return;

@@ -390,6 +390,7 @@ void command_ends_encode(const struct command_ends *ends, struct buffer *out)
 	buffer_u16(out, (uint16_t)ends->count);
 	for (uint32_t i = 0; i < ends->count; i++) {
 		buffer_u16(out, ends->ends[i].partition);
+		buffer_u64(out, ends->ends[i].expected_version);
 		buffer_u32(out, ends->ends[i].last_epoch);
 		buffer_u64(out, ends->ends[i].end);
 	}
@@ -407,6 +408,7 @@ int command_ends_decode(struct span body, struct command_ends *ends)
 		return ERROR_MALFORMED;
 	for (uint32_t i = 0; i < ends->count; i++) {
 		ends->ends[i].partition = partition_decode(&in);
+		ends->ends[i].expected_version = reader_u64(&in);
 		ends->ends[i].last_epoch = reader_u32(&in);
 		ends->ends[i].end = reader_u64(&in);
 	}

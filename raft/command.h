@@ -149,7 +149,8 @@ struct command_place {
 
 struct command_end {
 	uint16_t partition;
-	uint32_t last_epoch; /* of its last record; 0: empty */
+	uint64_t expected_version; /* of its row, which has no primary: what is told holds as long as it has none */
+	uint32_t last_epoch;       /* of its last record; 0: empty */
 	uint64_t end;
 };
 

@@ -324,12 +324,14 @@ int metadata_report_ends(struct metadata *metadata, struct span body, struct com
 	}
 	for (uint32_t i = 0; i < ends.count; i++) {
 		const struct command_end *end = &ends.ends[i];
+		const struct map_partition *row = row_of(metadata, end->partition);
 		struct metadata_report report = {.node_id = ends.node_id,
 						 .node_epoch = ends.node_epoch,
 						 .last_epoch = end->last_epoch,
 						 .end = end->end};
 
-		if (node_set_has(row_of(metadata, end->partition)->suspects, ends.node_id))
+		if (row->primary == 0 && row_is_at(metadata, end->partition, end->expected_version) &&
+		    node_set_has(row->suspects, ends.node_id))
 			report_keep(&metadata->partitions[end->partition], &report);
 	}
 	rows_elect(metadata);

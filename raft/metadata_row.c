@@ -52,7 +52,6 @@ void row_settle(struct metadata *metadata, uint16_t partition)
 		return;
 	row->elr = 0;
 	row->suspects = 0;
-	reports_clear(&metadata->partitions[partition]);
 }
 
 void row_leave(struct metadata *metadata, uint16_t partition, node_set leaving)
@@ -175,6 +174,8 @@ static void row_elect(struct metadata *metadata, uint16_t partition, node_set el
 	row->isr |= node_bit(chosen);
 	row->elr &= ~node_bit(chosen);
 	row->suspects &= ~node_bit(chosen);
+	/* Who copies the log of this one has another end than he told. */
+	reports_clear(&metadata->partitions[partition]);
 	row_settle(metadata, partition);
 	row_touch(metadata, partition, TOUCH_EPOCH);
 }

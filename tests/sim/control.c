@@ -353,8 +353,11 @@ static void suspect_reports(struct control *control, struct control_node *node)
 
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
 		if (node_set_has(node->cluster->map.partitions[p].suspects, ends.node_id))
-			ends.ends[ends.count++] = (struct command_end){
-				.partition = p, .last_epoch = 1, .end = 100 + (p * 7u + ends.node_id * 13u) % 50};
+			ends.ends[ends.count++] =
+				(struct command_end){.partition = p,
+						     .expected_version = node->cluster->map.partitions[p].version,
+						     .last_epoch = 1,
+						     .end = 100 + (p * 7u + ends.node_id * 13u) % 50};
 	if (ends.count > 0) {
 		command_ends_encode(&ends, &command);
 		cluster_propose(node->cluster, 3, buffer_span(&command), control->now_ms);

@@ -361,7 +361,8 @@ static void ends_command(const struct host *host, const struct shard_proposal *p
 	static struct command_ends ends;
 
 	ends = (struct command_ends){.node_id = host_node_id(host), .node_epoch = proposal->node_epoch, .count = 1};
-	ends.ends[0] = (struct command_end){proposal->partition, proposal->last_epoch, proposal->end};
+	ends.ends[0] =
+		(struct command_end){proposal->partition, proposal->version, proposal->last_epoch, proposal->end};
 	command_ends_encode(&ends, command);
 }
 

@@ -206,14 +206,20 @@ static enum refusal handover(struct fixture *f, uint32_t to)
 	return apply(f, &bytes);
 }
 
-static enum refusal report(struct fixture *f, uint32_t id, uint32_t last_epoch, uint64_t end)
+static enum refusal report_at(struct fixture *f, uint64_t version, uint32_t id, uint32_t last_epoch, uint64_t end)
 {
 	struct command_ends ends = {.node_id = id, .node_epoch = node_epoch(f, id), .count = 1};
 	struct buffer bytes = BUFFER_NULL;
 
-	ends.ends[0] = (struct command_end){.partition = P, .last_epoch = last_epoch, .end = end};
+	ends.ends[0] =
+		(struct command_end){.partition = P, .expected_version = version, .last_epoch = last_epoch, .end = end};
 	command_ends_encode(&ends, &bytes);
 	return apply(f, &bytes);
+}
+
+static enum refusal report(struct fixture *f, uint32_t id, uint32_t last_epoch, uint64_t end)
+{
+	return report_at(f, row(f)->version, id, last_epoch, end);
 }
 
 /* --- rule 1: leaving and electing --------------------------------------------------------------------------------- */
@@ -540,6 +546,36 @@ static void all_suspects_are_waited_for(void **state)
 	assert_int_equal(f->metadata.partitions[P].possible_loss_at, f->index);
 }
 
+/* Who is elected below the minimum gives its log to the others: what these told before says too little of them
+ * (docs/model, 10_RENEWED). */
+static void an_election_voids_what_suspects_told(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t version;
+
+	shrink(f, 1);
+	for (uint32_t id = 1; id <= 3; id++)
+		suspect_restart(f, id);
+	for (uint32_t id = 1; id <= 3; id++)
+		unfence(f, id);
+	version = row(f)->version;
+	report(f, 1, 2, 100);
+	report(f, 2, 3, 90);
+	report(f, 3, 3, 80);
+	assert_int_equal(row(f)->primary, 2);
+	suspect_restart(f, 2); /* and has lost its tail */
+	unfence(f, 2);
+	assert_int_equal(row(f)->suspects, 7);
+	report(f, 2, 3, 85);
+	assert_int_equal(row(f)->primary, 0);
+	report_at(f, version, 1, 2, 100); /* on its way since before the election */
+	report_at(f, version, 3, 3, 80);
+	assert_int_equal(row(f)->primary, 0);
+	report(f, 1, 4, 95);
+	report(f, 3, 3, 80);
+	assert_int_equal(row(f)->primary, 1);
+}
+
 static void a_report_of_a_former_life_does_not_count(void **state)
 {
 	struct fixture *f = *state;
@@ -726,6 +762,7 @@ int main(void)
 		CASE(a_committed_stop_is_proof_for_that_life_only),
 		CASE(damage_makes_a_suspect_of_that_journals_partitions),
 		CASE(all_suspects_are_waited_for),
+		CASE(an_election_voids_what_suspects_told),
 		CASE(a_report_of_a_former_life_does_not_count),
 		CASE(handover_goes_to_live_complete_replicas),
 		CASE(a_move_goes_through_learners_in_sync),
