@@ -23,7 +23,7 @@ logs=$root/build/logs
 jobs=${JOBS:-$(nproc)}
 werror=false
 nightly=no
-seeds=130 fresh_seeds=20 liveness_seeds=30 sanitized_seeds=30 fuzz_seconds=10 suite_seconds=600
+seeds=130 fresh_seeds=50 liveness_seeds=30 sanitized_seeds=30 fuzz_seconds=10 suite_seconds=600
 
 usage() {
     sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"

@@ -21,7 +21,8 @@
  *   O8 views and key versions equal a fold of the log by the oracle's own few lines, and so does all that was told
  *      of the past (claims.h);
  *   O10 so do the other views and their blocked keys, by the log's events and the decisions on them;
- *   O9 journals verify: no block is corrupt, no sealed segment says anything but what its records do. */
+ *   O9 journals verify: no sealed segment says anything but what its records do; and soon (what lies in the segment
+ *      must be committed again, and a first write of the new run be durable) no block is corrupt any more. */
 #ifndef EVGRID_TESTS_SIM_ORACLE_H
 #define EVGRID_TESTS_SIM_ORACLE_H
 
@@ -59,6 +60,18 @@ bool oracle_in_sync_everywhere(const struct oracle *oracle, uint32_t node_id);
  * of every view is active. */
 bool oracle_settled(struct oracle *oracle);
 bool oracle_views_active(const struct oracle *oracle); /* by the newest map seen */
-void oracle_final(struct oracle *oracle);
+void oracle_final(struct oracle *oracle);              /* all of them but O9 */
+
+struct journal_rot { /* corrupt blocks in a journal's own segment */
+	uint32_t host;
+	uint16_t shard;
+	uint32_t segment;
+	uint64_t number; /* of the first */
+	uint64_t blocks; /* 0: there are none */
+};
+
+/* O9, for every journal of every host: what a sealed segment says wrongly fails the run. False: there are corrupt blocks
+ * still, *rot is the last of them. */
+bool oracle_verify_journals(struct oracle *oracle, struct journal_rot *rot);
 
 #endif

@@ -81,7 +81,4 @@ void oracle_versions_map(struct oracle *oracle, const struct cluster_map *map);
 struct state;
 bool oracle_versions_gone(const struct cluster_map *map, const struct state *state);
 
-/* O9, for every journal of every host. */
-void oracle_verify_journals(struct oracle *oracle);
-
 #endif

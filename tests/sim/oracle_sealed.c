@@ -48,6 +48,7 @@ bool oracle_walk_sealed(const struct log *log, const struct sim_disk *disk, uint
 
 struct journal_watch {
 	struct oracle *oracle;
+	struct journal_rot *rot;
 	uint32_t host;
 	uint16_t shard;
 };
@@ -60,9 +61,7 @@ static void see_line(void *data, const struct journal_dump_line *line)
 		sim_fail(watch->oracle->sim, "O9: host %u shard %u segment %u generation %u partition %u: %s",
 			 watch->host, watch->shard, line->segment, line->generation, line->partition, line->what);
 	else if (line->kind == DUMP_CORRUPT)
-		sim_fail(watch->oracle->sim, "O9: host %u shard %u segment %u: %llu blocks from %llu are corrupt",
-			 watch->host, watch->shard, line->segment, (unsigned long long)line->items,
-			 (unsigned long long)line->number);
+		*watch->rot = (struct journal_rot){watch->host, watch->shard, line->segment, line->number, line->items};
 }
 
 static bool identify(const struct sim_disk *disk, const struct disk_segment *segments, uint32_t count, uint64_t *id)
@@ -101,12 +100,14 @@ static void verify_journal(struct journal_watch *watch, const struct sim_disk *d
 	free(segments);
 }
 
-void oracle_verify_journals(struct oracle *oracle)
+bool oracle_verify_journals(struct oracle *oracle, struct journal_rot *rot)
 {
+	*rot = (struct journal_rot){0};
 	for (uint32_t i = 0; i < oracle->sim->options.hosts; i++)
 		for (uint16_t shard = 0; shard < oracle->sim->options.shards && !oracle->sim->failed; shard++) {
-			struct journal_watch watch = {oracle, i, shard};
+			struct journal_watch watch = {oracle, rot, i, shard};
 
 			verify_journal(&watch, host_disk(oracle->sim->hosts[i], shard));
 		}
+	return rot->blocks == 0;
 }

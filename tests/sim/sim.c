@@ -137,12 +137,30 @@ bool sim_form(struct sim *sim, const struct sim_options *options)
 	return !sim->failed;
 }
 
+static bool is_whole(struct sim *sim)
+{
+	struct journal_rot rot;
+
+	return oracle_verify_journals(sim->oracle, &rot);
+}
+
+static void explain_rot(struct sim *sim)
+{
+	struct journal_rot rot;
+
+	if (!oracle_verify_journals(sim->oracle, &rot))
+		sim_fail(sim, "O9: host %u shard %u segment %u: %llu blocks from %llu are corrupt", rot.host, rot.shard,
+			 rot.segment, (unsigned long long)rot.blocks, (unsigned long long)rot.number);
+}
+
 void sim_settle(struct sim *sim)
 {
 	if (!sim->failed && !sim_run_until(sim, is_settled, SETTLE_LIMIT_US))
 		explain_unsettled(sim);
 	if (!sim->failed)
 		oracle_final(sim->oracle);
+	if (!sim->failed && !sim_run_until(sim, is_whole, SETTLE_LIMIT_US))
+		explain_rot(sim);
 }
 
 int sim_run(struct sim *sim, const struct sim_options *options)
