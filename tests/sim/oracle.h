@@ -70,8 +70,8 @@ struct journal_rot { /* corrupt blocks in a journal's own segment */
 	uint64_t blocks; /* 0: there are none */
 };
 
-/* O9, for every journal of every host: what a sealed segment says wrongly fails the run. False: there are corrupt blocks
- * still, *rot is the last of them. */
+/* O9, for every journal of every host: what a sealed segment says wrongly fails the run. False: there are corrupt
+ * blocks still, *rot is the last of them. */
 bool oracle_verify_journals(struct oracle *oracle, struct journal_rot *rot);
 
 #endif
