@@ -286,6 +286,7 @@ uint32_t request_wait_ms(const struct core *core, const struct request *request)
 {
 	uint64_t left_ms = request->deadline_ms - core->now_ms;
 
+	assert(core->now_ms < request->deadline_ms);
 	left_ms -= left_ms / 4 < ANSWER_MS ? left_ms / 4 : ANSWER_MS;
 	return left_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)left_ms;
 }
@@ -376,7 +377,7 @@ void requests_send(struct core *core)
 	bool any = false;
 
 	for (struct request *r = core->requests.next; r != &core->requests; r = r->next) {
-		if (r->sent || r->due_ms > core->now_ms)
+		if (r->sent || r->due_ms > core->now_ms || core->now_ms >= r->deadline_ms) /* late: the scan ends it */
 			continue;
 		request_send(core, r);
 		any = true;

@@ -6,7 +6,8 @@
  * - Text must be UTF-8; nesting is bounded by MSGPACK_DEPTH_MAX. Lengths are written in their shortest form
  *   (proto/msgpack.h).
  * - Back: doubles in the shortest form that reads back the same, always with a point or an exponent; NaN and infinities
- *   become null; binaries base64 strings; extension types null. Keys that are no strings become their JSON text. */
+ *   become null; binaries base64 strings; extension types null. Keys that are no strings become their JSON text;
+ *   maps and arrays in keys are bounded more narrowly, since each such level is escaped once more. */
 #ifndef EVGRID_CLIENT_JSON_H
 #define EVGRID_CLIENT_JSON_H
 

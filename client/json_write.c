@@ -9,6 +9,8 @@
 #include "proto/error.h"
 #include "proto/msgpack.h"
 
+#define KEY_DEPTH 6u /* levels that a map or an array takes as a key: its text is escaped once more */
+
 static void write_value(struct reader *in, struct buffer *out, uint32_t depth);
 
 static void write_text(struct buffer *out, const char *text)
@@ -182,12 +184,13 @@ static void write_array(struct reader *in, struct buffer *out, uint32_t depth)
 static void write_key(struct reader *in, struct buffer *out, uint32_t depth)
 {
 	struct buffer text = BUFFER_NULL;
+	enum msgpack_type type = msgpack_peek(in);
 
-	if (msgpack_peek(in) == MSGPACK_STR) {
+	if (type == MSGPACK_STR) {
 		json_write_string(msgpack_read_str(in), out);
 		return;
 	}
-	write_value(in, &text, depth + 1);
+	write_value(in, &text, depth + (type == MSGPACK_MAP || type == MSGPACK_ARRAY ? KEY_DEPTH : 1));
 	json_write_string(buffer_span(&text), out);
 	out->failed |= text.failed;
 	buffer_deinit(&text);

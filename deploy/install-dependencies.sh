@@ -14,11 +14,13 @@ say() { printf 'install-dependencies: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 # The packages of this release, one a line; libraft-dev is apart, since its version counts. zsh, fish and man-db are for
-# the tests of completion and of the manual pages, spin for docs/model.
+# the tests of completion and of the manual pages, spin for docs/model, valgrind and cppcheck for two sections of
+# tests/run.sh, llvm (of the clang that is the default) for tests/coverage.
 packages() {
     printf '%s\n' build-essential gcc clang meson ninja-build pkg-config ccache git python3 shellcheck \
         libuv1-dev libzmq3-dev libczmq-dev liblz4-dev libxxhash-dev libmsgpack-dev libjansson-dev libyaml-dev \
-        liblua5.4-dev libmicrohttpd-dev libcmocka-dev iproute2 nftables e2fsprogs procps zsh fish man-db spin
+        liblua5.4-dev libmicrohttpd-dev libcmocka-dev iproute2 nftables e2fsprogs procps zsh fish man-db spin \
+        valgrind cppcheck llvm
     case "$1" in
         12) printf '%s\n' clang-format-14 clang-tidy-14 libclang-rt-14-dev ;;
         *) printf '%s\n' libclang-rt-dev ;;

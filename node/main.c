@@ -40,9 +40,8 @@ static void refuse_engine(int error)
 			VIEW_ENGINE, error_find(error)->text, error_name(error), error_find(error)->next);
 	else
 		fprintf(stderr,
-			"evgridd: this machine's Lua gives other results than views' engine %u does: nothing was "
-			"started "
-			"[%s]; install Lua 5.4 of Debian 12 or 13\n",
+			"evgridd: the Lua of this machine gives other results than views' engine %u does; "
+			"nothing was started [%s]; install Lua 5.4 of Debian 12 or 13\n",
 			VIEW_ENGINE, error_name(ERROR_BAD_CONFIG));
 }
 

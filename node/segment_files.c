@@ -229,10 +229,22 @@ static int next_file(struct segment_files *files, struct segment_file **file)
 	}
 	if (*file == NULL && spare_count(files) < SEGMENT_SPARES_MADE) {
 		*file = free_spare(files);
+		assert(*file != NULL); /* SEGMENT_SPARES_MADE are fewer than there is room for */
 		rv = make_spare(files, *file);
 		*file = rv == 0 ? *file : NULL;
 	}
 	return rv;
+}
+
+/* The keeper's own descriptor of a file, so that it syncs none that the writer syncs: the kernel tells an error of
+ * writing back once to each open file, and who shares one may be told of none. 0 or errno. */
+static int open_to_prepare(const struct segment_files *files, const struct segment_file *file, int *fd)
+{
+	char name[SEGMENT_NAME_BYTES];
+
+	segment_name_print(file == &files->current ? SEGMENT_NAME_SEGMENT : SEGMENT_NAME_SPARE, file->number, 0, name);
+	*fd = openat(files->folder, name, O_WRONLY | O_CLOEXEC);
+	return *fd < 0 ? errno : 0;
 }
 
 /* Zeros, synced with the size they give the file. 0 or errno. */
@@ -277,11 +289,13 @@ int segment_files_prepare(struct segment_files *files)
 {
 	struct segment_file *file = NULL;
 	uint64_t from, size;
-	int fd, rv;
+	int fd, own = -1, rv;
 
 	pthread_mutex_lock(&files->lock);
 	rv = wants(files) ? next_file(files, &file) : 0;
-	if (file == NULL) {
+	if (file != NULL)
+		rv = open_to_prepare(files, file, &own);
+	if (file == NULL || rv != 0) {
 		if (rv == ENOSPC || rv == EDQUOT)
 			set_full(files, true);
 		pthread_mutex_unlock(&files->lock);
@@ -294,7 +308,8 @@ int segment_files_prepare(struct segment_files *files)
 	file->busy = true; /* a spare may become current meanwhile: it is found again by its descriptor */
 	pthread_mutex_unlock(&files->lock);
 
-	rv = segment_files_have_room(files, size) ? write_zeros(fd, from, size) : ENOSPC;
+	rv = segment_files_have_room(files, size) ? write_zeros(own, from, size) : ENOSPC;
+	close(own);
 
 	pthread_mutex_lock(&files->lock);
 	if (files->current.fd == fd)
@@ -384,12 +399,12 @@ enum disk_outcome segment_files_for_write(struct segment_files *files, uint32_t 
 	while (files->current.prepared_bytes < end && !files->full && !files->stopped)
 		wait_for_keeper(files);
 	outcome = files->current.prepared_bytes < end ? DISK_FULL : DISK_DONE;
-	*fd = files->current.fd;
 	goto done;
 failed:
 	errno = rv;
 	outcome = DISK_FAILED;
 done:
+	*fd = files->current.fd;
 	pthread_mutex_unlock(&files->lock);
 	return outcome;
 }

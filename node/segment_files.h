@@ -62,8 +62,9 @@ void segment_files_deinit(struct segment_files *files);
 int segment_files_scan(struct segment_files *files, struct disk_segment **segments, uint32_t *count);
 
 /* The file for a write that ends at `end`: switches to a new segment when asked for one, waits for prepared space.
- * DISK_DONE with the descriptor, DISK_FULL, DISK_FAILED with errno set. `before_switch` is called with the
- * descriptor of the segment left, before it is closed: 0 or an errno value. */
+ * DISK_DONE, DISK_FULL, DISK_FAILED with errno set; each with the descriptor of the segment being written now (-1:
+ * none). `before_switch` is called with the descriptor of the segment left, before it is closed: 0 or an errno value.
+ */
 enum disk_outcome segment_files_for_write(struct segment_files *files, uint32_t segment, uint64_t end,
 					  int (*before_switch)(int fd), int *fd);
 void segment_files_written(struct segment_files *files, uint64_t end);

@@ -73,10 +73,10 @@ static enum disk_outcome carry_out_write(struct shard_disk *disk, const struct d
 					  sync_before_switch, &fd);
 	if (outcome == DISK_FAILED)
 		disk_fatal(disk, "switching to a new segment", errno);
+	if (disk->dirty >= 0 && disk->dirty != fd)
+		disk->dirty = -1; /* was synced when it was left, which may be so without room for the write, too */
 	if (outcome == DISK_FULL)
 		return outcome;
-	if (disk->dirty >= 0 && disk->dirty != fd)
-		disk->dirty = -1; /* was synced when it was left */
 	rv = write_all(fd, request->bytes, request->place);
 	if (is_no_space(rv))
 		return DISK_FULL;

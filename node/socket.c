@@ -141,9 +141,13 @@ void *socket_close(void *socket)
 	return NULL;
 }
 
+/* What hands a frame over, said in C's own terms: what was written before socket_send's release happened before this,
+ * on a thread of ZeroMQ's. */
+static atomic_uint_least64_t frames_handed_over;
+
 static void free_frame(void *data, void *hint)
 {
-	(void)hint;
+	(void)atomic_load_explicit((atomic_uint_least64_t *)hint, memory_order_acquire);
 	free(data);
 }
 
@@ -153,7 +157,8 @@ int socket_send(void *socket, struct buffer *frame, int flags)
 	int rv = 0;
 
 	if (frame->size >= HAND_OVER_BYTES) {
-		if (zmq_msg_init_data(&message, frame->data, frame->size, free_frame, NULL) != 0)
+		(void)atomic_fetch_add_explicit(&frames_handed_over, 1, memory_order_release);
+		if (zmq_msg_init_data(&message, frame->data, frame->size, free_frame, &frames_handed_over) != 0)
 			return ENOMEM;
 		*frame = BUFFER_NULL;
 	} else {

@@ -185,18 +185,30 @@ int journal_append_batch(struct journal *journal, uint16_t partition, struct spa
 	return 0;
 }
 
-int journal_append_truncate(struct journal *journal, uint16_t partition, uint32_t epoch, uint64_t offset,
-			    uint64_t *block)
+/* A kind whose content is u32, u64. */
+static int append_pair(struct journal *journal, enum journal_item kind, uint16_t partition, uint32_t first,
+		       uint64_t second, uint64_t *block)
 {
 	uint8_t *content;
-	int rv = item_begin(journal, JOURNAL_TRUNCATE, partition, 12, &content);
+	int rv = item_begin(journal, kind, partition, 12, &content);
 
 	if (rv != 0)
 		return rv;
-	store_little(content, 4, epoch);
-	store_little(content + 4, 8, offset);
+	store_little(content, 4, first);
+	store_little(content + 4, 8, second);
 	*block = journal->open.number;
 	return 0;
+}
+
+int journal_append_truncate(struct journal *journal, uint16_t partition, uint32_t epoch, uint64_t offset,
+			    uint64_t *block)
+{
+	return append_pair(journal, JOURNAL_TRUNCATE, partition, epoch, offset, block);
+}
+
+int journal_append_settled(struct journal *journal, uint16_t partition, uint64_t offset, uint64_t *block)
+{
+	return append_pair(journal, JOURNAL_SETTLED, partition, journal->damage.quarantined, offset, block);
 }
 
 int journal_append_left(struct journal *journal, uint16_t partition, uint64_t *block)

@@ -17,7 +17,9 @@
  * Items: JOURNAL_BATCH a stamped batch; JOURNAL_TRUNCATE u32 epoch, u64 offset: the partition's log was cut to offset
  * while joining epoch; JOURNAL_LEFT: the partition left this node, what stands before is dead; JOURNAL_COMMIT u64
  * offset: everything before it was committed when this was written (a hint that lets a start apply without asking);
- * JOURNAL_SEGMENT_START u32 segment before, u64 its end place, u64 last block number there (first item of a segment).
+ * JOURNAL_SEGMENT_START u32 segment before, u64 its end place, u64 last block number there (first item of a segment);
+ * JOURNAL_SETTLED u32 blocks, u64 offset: the partition's log was in doubt behind so many corrupt blocks; it is what a
+ * start reads of it up to here and up to offset (shard_recovery.c).
  *
  * Invariants
  *  J1 One block is in flight; the next is filled meanwhile. A block is durable when its write has been answered.
@@ -49,6 +51,7 @@ enum journal_item {
 	JOURNAL_LEFT = 3,
 	JOURNAL_COMMIT = 4,
 	JOURNAL_SEGMENT_START = 5,
+	JOURNAL_SETTLED = 6,
 };
 
 /* Where a batch lies. place counts bytes from the segment's start to the batch's header. */
@@ -71,6 +74,7 @@ struct journal_visitor {
 	int (*truncate)(void *data, uint16_t partition, uint32_t epoch, uint64_t offset);
 	int (*left)(void *data, uint16_t partition);
 	int (*commit)(void *data, uint16_t partition, uint64_t offset);
+	int (*settled)(void *data, uint16_t partition, uint32_t blocks, uint64_t offset);
 };
 
 struct journal_damage {
@@ -113,6 +117,8 @@ int journal_append_batch(struct journal *journal, uint16_t partition, struct spa
 			 uint64_t *block);
 int journal_append_truncate(struct journal *journal, uint16_t partition, uint32_t epoch, uint64_t offset,
 			    uint64_t *block);
+/* As above; the count of blocks is that of this start's recovery. */
+int journal_append_settled(struct journal *journal, uint16_t partition, uint64_t offset, uint64_t *block);
 int journal_append_left(struct journal *journal, uint16_t partition, uint64_t *block);
 int journal_append_commit(struct journal *journal, uint16_t partition, uint64_t offset);
 

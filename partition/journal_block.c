@@ -9,6 +9,7 @@
 
 #define TRUNCATE_BYTES 12u
 #define COMMIT_BYTES 8u
+#define SETTLED_BYTES 12u
 #define START_BYTES (JOURNAL_START_ITEM_BYTES - JOURNAL_ITEM_HEADER_BYTES)
 
 static uint64_t block_checksum(const uint8_t *bytes, uint32_t size)
@@ -115,6 +116,7 @@ static int item_check(const struct journal_item_view *item, const struct journal
 	case JOURNAL_LEFT: return size == 0 ? 0 : ERROR_MALFORMED;
 	case JOURNAL_COMMIT: return size == COMMIT_BYTES ? 0 : ERROR_MALFORMED;
 	case JOURNAL_SEGMENT_START: return start_item_check(item, block, start);
+	case JOURNAL_SETTLED: return size == SETTLED_BYTES ? 0 : ERROR_MALFORMED;
 	}
 	return ERROR_VERSION;
 }

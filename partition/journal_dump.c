@@ -66,6 +66,11 @@ static void fill_item(struct journal_dump_line *line, const struct journal_item_
 		line->epoch = reader_u32(&reader);
 		line->offset = reader_u64(&reader);
 		break;
+	case JOURNAL_SETTLED:
+		line->kind = DUMP_SETTLED;
+		line->items = reader_u32(&reader);
+		line->offset = reader_u64(&reader);
+		break;
 	case JOURNAL_LEFT: line->kind = DUMP_LEFT; break;
 	case JOURNAL_COMMIT:
 		line->kind = DUMP_COMMIT;
@@ -310,6 +315,7 @@ const char *journal_dump_kind_name(enum journal_dump_kind kind)
 	case DUMP_TRUNCATE: return "truncate";
 	case DUMP_LEFT: return "left";
 	case DUMP_COMMIT: return "commit";
+	case DUMP_SETTLED: return "settled";
 	case DUMP_START: return "segment start";
 	case DUMP_CORRUPT: return "corrupt";
 	case DUMP_TAIL: return "tail";

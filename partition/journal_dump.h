@@ -30,6 +30,7 @@ enum journal_dump_kind {
 	DUMP_TRUNCATE,  /* partition, epoch, offset */
 	DUMP_LEFT,      /* partition */
 	DUMP_COMMIT,    /* partition, offset */
+	DUMP_SETTLED,   /* partition, items: how many blocks were missing, offset */
 	DUMP_START, /* first item of a segment: before, place: where that one ended, offset: its last block's number */
 	DUMP_CORRUPT, /* segment, place, number: of the first block missing, items: how many blocks are */
 	DUMP_TAIL,    /* segment, place, size_bytes: what a start will cut */

@@ -23,19 +23,24 @@ static int visit_item(const struct journal_visitor *visitor, struct journal_segm
 		      const struct journal_item_view *item)
 {
 	struct reader reader = reader_of(item->content);
-	uint32_t epoch;
+	uint32_t number; /* an epoch, or how many blocks */
 
 	switch (item->kind) {
 	case JOURNAL_BATCH: return visit_batch(visitor, segment, block_place, item);
 	case JOURNAL_TRUNCATE:
-		epoch = reader_u32(&reader);
+		number = reader_u32(&reader);
 		return visitor->truncate != NULL
-			       ? visitor->truncate(visitor->data, item->partition, epoch, reader_u64(&reader))
+			       ? visitor->truncate(visitor->data, item->partition, number, reader_u64(&reader))
 			       : 0;
 	case JOURNAL_LEFT: return visitor->left != NULL ? visitor->left(visitor->data, item->partition) : 0;
 	case JOURNAL_COMMIT:
 		return visitor->commit != NULL ? visitor->commit(visitor->data, item->partition, reader_u64(&reader))
 					       : 0;
+	case JOURNAL_SETTLED:
+		number = reader_u32(&reader);
+		return visitor->settled != NULL
+			       ? visitor->settled(visitor->data, item->partition, number, reader_u64(&reader))
+			       : 0;
 	case JOURNAL_SEGMENT_START: break;
 	}
 	return 0;

@@ -68,14 +68,18 @@ bool lease_holds(const struct partition *partition)
 bool lease_wanted(struct partition *partition)
 {
 	struct primary *primary = &partition->primary;
+	uint64_t now_ms = partition->shard->time.now_ms;
+	uint64_t again_ms = (now_ms / HEARTBEAT_INTERVAL_MS + 1) * HEARTBEAT_INTERVAL_MS; /* all partitions together */
+	uint64_t denied_ms;
 
 	if (lease_holds(partition)) {
 		primary->lease_missed_ms = 0;
 		return true;
 	}
 	if (primary->lease_missed_ms == 0)
-		primary->lease_missed_ms = partition->shard->time.now_ms;
-	partition_deadline(partition, primary->lease_missed_ms + FENCE_TIMEOUT_MS + 1);
+		primary->lease_missed_ms = now_ms;
+	denied_ms = primary->lease_missed_ms + FENCE_TIMEOUT_MS + 1; /* then who is not heard leaves the ISR */
+	partition_deadline(partition, denied_ms > now_ms ? denied_ms : again_ms);
 	return false;
 }
 

@@ -204,12 +204,15 @@ int outbox_close(struct outbox *outbox, const struct sender *sender)
 		struct outbox_frame *frame = &outbox->frames[i];
 		void *array = outbox->out.sends;
 
-		if (!grow(outbox, &array, &outbox->send_capacity, outbox->out.send_count, sizeof *outbox->out.sends) ||
-		    message_end(&frame->bytes, sender, frame->kind, frame->items) != 0) {
+		if (!grow(outbox, &array, &outbox->send_capacity, outbox->out.send_count, sizeof *outbox->out.sends)) {
 			result = -1;
 			continue;
 		}
-		outbox->out.sends = (struct shard_send *)array;
+		outbox->out.sends = (struct shard_send *)array; /* before anything else fails: it may have moved */
+		if (message_end(&frame->bytes, sender, frame->kind, frame->items) != 0) {
+			result = -1;
+			continue;
+		}
 		outbox->out.sends[outbox->out.send_count++] =
 			(struct shard_send){frame->node_id, frame->shard, frame->client, frame->bytes};
 		frame->bytes = BUFFER_NULL;

@@ -84,16 +84,25 @@ bool partition_is_replica(const struct partition *partition)
 
 /* --- the log's ends ----------------------------------------------------------------------------------------------- */
 
-void partition_note_history(struct partition *partition, const struct batch *batch)
+bool partition_is_epoch_start(const struct batch *batch, uint32_t *history)
 {
 	struct reader body = reader_of(batch->body);
 	struct control control;
 
 	if ((batch->flags & BATCH_CONTROL) == 0 || (batch->flags & BATCH_LZ4) != 0)
-		return;
-	if (control_decode(&body, &control) == 0 && control.kind == CONTROL_EPOCH_START &&
-	    control.history > partition->history)
-		partition->history = control.history;
+		return false;
+	if (control_decode(&body, &control) != 0 || control.kind != CONTROL_EPOCH_START)
+		return false;
+	*history = control.history;
+	return true;
+}
+
+void partition_note_history(struct partition *partition, const struct batch *batch)
+{
+	uint32_t history;
+
+	if (partition_is_epoch_start(batch, &history) && history > partition->history)
+		partition->history = history;
 }
 
 static bool is_of_row_history(const struct partition *partition)
@@ -170,6 +179,7 @@ void partition_forget(struct partition *partition)
 	partition->durable_end = 0;
 	partition->hint = 0;
 	partition->history = 0;
+	partition->loss.end = 0;
 	digests_deinit(partition);
 	partition_forget_state(partition);
 }
@@ -183,6 +193,8 @@ void partition_cut(struct partition *partition, uint64_t offset)
 	if (partition->hint > offset)
 		partition->hint = 0;
 	log_truncate(&partition->log, offset, partition->shard->journal);
+	if (offset <= partition->loss.end)
+		partition->loss.end = 0; /* the rest is as it was before anything was lost */
 	digests_cut(partition, offset);
 	if (partition->durable_end > offset)
 		partition->durable_end = offset;
@@ -193,6 +205,22 @@ void partition_cut(struct partition *partition, uint64_t offset)
 		state_overlay_clear(partition->state);
 	}
 	shard_touch(partition);
+}
+
+int partition_settle(struct partition *partition)
+{
+	struct shard *shard = partition->shard;
+	uint64_t block = 0;
+	int result;
+
+	assert(partition->loss.end != 0 && partition->loss.end <= partition->log.end);
+	assert(partition->loss.end >= partition->log.commit);
+	result = journal_append_settled(shard->journal, partition->id, partition->log.end, &block);
+	if (result != 0)
+		return result;
+	shard->open_items = true;
+	partition->loss.end = 0;
+	return 0;
 }
 
 static void advance_durable(struct partition *partition)

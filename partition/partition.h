@@ -96,6 +96,7 @@ struct primary {
 struct replica {
 	uint64_t ask_at_ms; /* 0: now */
 	uint64_t asked_ms;
+	bool agreed; /* the primary of this epoch holds what stands before loss.end */
 	bool ack_wanted;
 	bool misfit;
 	uint32_t starved_bytes; /* of a batch dropped for want of room: asked for again once there is room */
@@ -167,6 +168,10 @@ struct partition {
 	struct waiting_read *reads;
 	uint8_t snapshot_slot; /* the one to write next */
 	uint64_t snapshot_applied;
+	struct {                 /* blocks of the journal were corrupt at this start (shard_recovery.c) */
+		uint32_t blocks; /* so many before the log's last batch */
+		uint64_t end;    /* what is here from there on may follow other records than these; 0: it does not */
+	} loss;
 	struct buffer held; /* recovery: batches whose commit has not been read yet */
 	bool held_lost;     /* they were too many: applied later, from the disk */
 };
@@ -195,6 +200,11 @@ int partition_append(struct partition *partition, const struct batch *batch);
 /* Cuts the log to `offset`, a batch's base, and forgets what rested on the rest. */
 void partition_cut(struct partition *partition, uint64_t offset);
 
+/* Ends a doubt (loss): the log is right as it is now, and the journal bears it. 0; 1: no room; negative: fatal. */
+int partition_settle(struct partition *partition);
+
+/* true: *history is the one that the epoch begins in. */
+bool partition_is_epoch_start(const struct batch *batch, uint32_t *history);
 void partition_note_history(struct partition *partition, const struct batch *batch); /* of an epoch start */
 
 /* The history that offsets of what is here count in. That is the row's as soon as the log has been held against that

@@ -1,7 +1,8 @@
 /* Stage 2's decisions at the log's end: streams known to the log, expected versions of keys.
  *
  * 1. They look at state and overlay, so at everything appended; what they refuse is told when that is committed.
- * 2. A record's version counts the records of its key before it in the same batch.
+ * 2. A record's version counts the records of its key before it in the same batch, but for those that are refused: the
+ *    others are what will be stored.
  * 3. One pass over the records; the table of keys is scratch of the shard, twice a batch's largest count. */
 #include <assert.h>
 #include <stdlib.h>
@@ -118,6 +119,7 @@ int check_versions(struct partition *partition, struct span records, uint32_t co
 	for (uint32_t i = 0; i < count && more; i++) {
 		struct key_count *known;
 		struct event event;
+		bool refused = false;
 
 		if (event_decode(&in, &event) != 0)
 			return ERROR_MALFORMED;
@@ -129,9 +131,12 @@ int check_versions(struct partition *partition, struct span records, uint32_t co
 			if (!holds(&check, version)) {
 				add_fault(faults, fault_count, i, ERROR_CHECK_FAILED, version);
 				result = ERROR_CHECK_FAILED;
+				refused = true;
 			}
 			more = next_check(&checks, &left, &check);
 		}
+		if (refused)
+			continue;
 		known->stream_id = event.stream_id;
 		known->key = event.key;
 		known->partition_key = event.partition_key;

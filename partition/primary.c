@@ -1,13 +1,18 @@
 /* A primary's epoch (design.md 6.2, 6.4, 6.7).
  *
- *   begin: overlay rebuilt over the tail -> epoch start appended -> committed and applied, leases expired -> ACTIVE
+ *   begin: overlay rebuilt over the tail -> epoch start appended -> leases expired -> committed and applied -> ACTIVE
  *
  * 1. The first record of an epoch is its start; sequences rise above the log's greatest, tail included.
  * 2. Until that record is committed nothing is completed and nothing fresh is answered (R16): appends are not taken,
  *    and what was pending in the epoch before waits.
  * 3. The commit offset is the smallest acknowledged end over the maximal ISR, while the committed ISR has its minimum;
- *    an acknowledgement counts in this epoch and from the replica's present process only (R5, R6).
- * 4. Definitions of the map that the log lacks are appended before the appends that need them
+ *    an acknowledgement counts in this epoch and from the replica's present process only (R5, R6). Nothing is committed
+ *    while an earlier primary may hold a lease: subscribers anywhere would be shown what its reads do not show. Where
+ *    there is no other replica nobody else ever led.
+ * 4. A log in doubt (loss, partition.h) is cut where the doubt begins, before anything else: it was told of as far as
+ *    that (rule 10), and before what follows others may hold other records. The journal bears it before the epoch
+ *    start.
+ * 5. Definitions of the map that the log lacks are appended before the appends that need them
  *    (primary_definitions.c). */
 #include "partition/primary.h"
 
@@ -68,12 +73,26 @@ static int make_peers(struct partition *partition)
 	return 0;
 }
 
+static void cut_doubt(struct partition *partition)
+{
+	uint64_t doubt = partition->loss.end;
+	uint64_t end = partition->log.end;
+
+	if (doubt == 0 || doubt == end)
+		return;
+	partition_cut(partition, doubt);
+	partition->loss.end = doubt; /* until the journal bears it */
+	partition_tell(partition,
+		       (struct shard_event){.kind = SHARD_EVENT_TRUNCATED, .observed = end, .offset = doubt});
+}
+
 int primary_begin(struct partition *partition, bool stays)
 {
 	uint64_t overlay_end = partition->primary.overlay_end;
 
 	assert(partition->row.primary == partition->shard->sender.node_id);
 	primary_deinit(partition);
+	cut_doubt(partition);
 	if (!stays) {
 		state_overlay_clear(partition->state);
 		overlay_end = state_applied(partition->state);
@@ -200,7 +219,10 @@ int primary_prepare(struct partition *partition)
 	int result = 0;
 
 	if (partition->role == PARTITION_STARTING && !primary->epoch_started) {
-		result = build_overlay(partition);
+		if (partition->loss.end != 0)
+			result = partition_settle(partition);
+		if (result == 0)
+			result = build_overlay(partition);
 		if (result == 0)
 			result = append_epoch_start(partition);
 	}
@@ -233,16 +255,6 @@ static uint64_t commit_bound(struct partition *partition)
 	return bound;
 }
 
-void primary_commit(struct partition *partition)
-{
-	uint64_t bound = commit_bound(partition);
-
-	if (bound > partition->log.commit)
-		partition_commit(partition, bound);
-}
-
-/* --- the step ----------------------------------------------------------------------------------------------------- */
-
 uint64_t primary_wait_until_ms(const struct partition *partition)
 {
 	const struct shard *shard = partition->shard;
@@ -253,18 +265,31 @@ uint64_t primary_wait_until_ms(const struct partition *partition)
 	return lease_wait_until(partition) > after_start_ms ? lease_wait_until(partition) : after_start_ms;
 }
 
+void primary_commit(struct partition *partition)
+{
+	bool waits = others(partition) != 0 && !partition->primary.activated &&
+		     partition->shard->time.now_ms < primary_wait_until_ms(partition);
+	uint64_t bound = waits ? 0 : commit_bound(partition);
+
+	if (bound > partition->log.commit)
+		partition_commit(partition, bound);
+}
+
+/* --- the step ----------------------------------------------------------------------------------------------------- */
+
 static void activate(struct partition *partition)
 {
 	struct primary *primary = &partition->primary;
 	struct shard *shard = partition->shard;
 
-	if (partition->role != PARTITION_STARTING || !primary->epoch_started ||
-	    state_applied(partition->state) <= primary->epoch_start)
+	if (partition->role != PARTITION_STARTING || !primary->epoch_started)
 		return;
 	if (shard->time.now_ms < primary_wait_until_ms(partition)) {
 		partition_deadline(partition, primary_wait_until_ms(partition));
 		return;
 	}
+	if (state_applied(partition->state) <= primary->epoch_start)
+		return;
 	primary->activated = true;
 	partition_move(partition, PARTITION_ACTIVE);
 	partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_PRIMARY, .offset = primary->epoch_start});

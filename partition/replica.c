@@ -10,6 +10,8 @@
  * 3. Cutting: only while JOINING, only by an answer that repeats the present question (R2, R4), never below the commit
  *    offset unless the row's history is above the log's (rule 10). The truncation stands in the journal before what is
  *    accepted behind it, and acknowledgements name durable blocks only, so the record is durable before they count.
+ *    A log that lost blocks in between (shard_recovery.c) is asked about in two steps: first as far as it was whole.
+ *    Both answers must be of one epoch: two primaries may each hold one half of what stands here.
  * 4. The commit offset of a message of this epoch is good for the own log as far as it reaches, since it is a
  *    prefix. */
 #include "partition/replica.h"
@@ -25,10 +27,16 @@ void replica_begin(struct partition *partition)
 	partition->replica = (struct replica){0};
 }
 
-static void joined(struct partition *partition)
+/* 0; 1: no room in the journal now; negative: fatal. */
+static int joined(struct partition *partition)
 {
+	int result = partition->loss.end != 0 ? partition_settle(partition) : 0;
+
+	if (result != 0)
+		return result;
 	partition_move(partition, PARTITION_JOINED);
 	partition->replica.ack_wanted = true;
+	return 0;
 }
 
 static bool for_this_epoch(struct partition *partition, uint32_t from, uint32_t epoch)
@@ -72,7 +80,8 @@ static int accept_batches(struct partition *partition, const struct replicate_it
 		struct batch batch;
 
 		if (batch_decode_stamped(left, &batch) != 0 || batch.partition != partition->id ||
-		    batch.base_offset != expected) {
+		    batch.base_offset != expected ||
+		    !sequence_is_sound(batch.base_sequence, batch.partition, batch.record_count)) {
 			shard_garbage(partition->shard, partition->id, partition->row.primary);
 			break;
 		}
@@ -83,9 +92,21 @@ static int accept_batches(struct partition *partition, const struct replicate_it
 	return result;
 }
 
+/* What the primary is asked about: the end, or where the log was whole to. */
+static uint64_t told_end(const struct partition *partition)
+{
+	return partition->loss.end != 0 && !partition->replica.agreed ? partition->loss.end : partition->log.end;
+}
+
+static uint32_t told_epoch(const struct partition *partition)
+{
+	return log_epoch_before(&partition->log, told_end(partition));
+}
+
 static bool fits(const struct partition *partition, const struct replicate_item *item)
 {
-	return item->base == partition->log.end && item->previous_epoch == log_last_epoch(&partition->log);
+	return told_end(partition) == partition->log.end && item->base == partition->log.end &&
+	       item->previous_epoch == log_last_epoch(&partition->log);
 }
 
 int replica_receive(struct partition *partition, uint32_t from, const struct replicate_item *item)
@@ -104,7 +125,9 @@ int replica_receive(struct partition *partition, uint32_t from, const struct rep
 				partition->replica.ask_at_ms = partition->replica.asked_ms + ASK_SPACING_MS;
 			return 0;
 		}
-		joined(partition);
+		result = joined(partition);
+		if (result != 0)
+			return result < 0 ? result : 0;
 	}
 	if (item->base > partition->log.end)
 		partition->replica.misfit = true;
@@ -132,21 +155,23 @@ static uint64_t cut_point(const struct partition *partition, const struct join_i
 	return log_cut_base(&partition->log, answer->answer_end < own_end ? answer->answer_end : own_end);
 }
 
-/* The log's history stands in its newest epoch start, which may have been sealed before this start and so not be known.
- * false: it is being read, or is no good. */
+/* The log's history stands in its newest epoch start that is in no doubt, which may have been sealed before this start
+ * and so not be known. false: it is being read, or is no good. */
 static bool look_up_history(struct partition *partition)
 {
 	const struct log *log = &partition->log;
 	enum fetch_result result;
+	size_t count = log->epoch_count;
 	struct batch batch;
 
-	if (log->epoch_count == 0)
+	while (count > 0 && log->epochs[count - 1].start >= told_end(partition))
+		count--;
+	if (count == 0)
 		return true;
 	result = fetch_batch(partition->shard, &partition->look, ticket_owner(TICKET_LOOK, partition->id, 0), log,
-			     log->epochs[log->epoch_count - 1].start, &batch);
+			     log->epochs[count - 1].start, &batch);
 	if (result == FETCH_BROKEN)
-		partition_stop(partition, SHARD_EVENT_QUARANTINED, log->epochs[log->epoch_count - 1].start,
-			       SHARD_READER_JOIN);
+		partition_stop(partition, SHARD_EVENT_QUARANTINED, log->epochs[count - 1].start, SHARD_READER_JOIN);
 	if (result != FETCH_READY)
 		return false;
 	partition_note_history(partition, &batch);
@@ -184,19 +209,26 @@ static int cut_tail(struct partition *partition, uint64_t cut)
 
 int replica_joined(struct partition *partition, uint32_t from, const struct join_item *answer)
 {
-	const struct log *log = &partition->log;
+	bool agreed = answer->answer_epoch == answer->asked_epoch && answer->answer_end >= answer->asked_end;
 	uint64_t cut;
+	int result;
 
 	if (!for_this_epoch(partition, from, answer->epoch) || partition->role != PARTITION_JOINING ||
-	    answer->asked_epoch != log_last_epoch(log) || answer->asked_end != log->end ||
+	    answer->asked_epoch != told_epoch(partition) || answer->asked_end != told_end(partition) ||
 	    answer->answer_epoch > answer->asked_epoch)
 		return 0;
-	if (answer->answer_epoch == answer->asked_epoch && answer->answer_end >= log->end) {
-		joined(partition);
+	if (agreed && told_end(partition) == partition->log.end) {
+		result = joined(partition);
+		return result < 0 ? result : 0;
+	}
+	if (agreed) {
+		partition->replica.agreed = true;
+		partition->replica.ask_at_ms = 0;
+		shard_touch(partition);
 		return 0;
 	}
 	cut = cut_point(partition, answer);
-	return cut < log->end ? cut_tail(partition, cut) : 0;
+	return cut < partition->log.end ? cut_tail(partition, cut) : 0;
 }
 
 /* --- the step ----------------------------------------------------------------------------------------------------- */
@@ -216,8 +248,8 @@ static void ask(struct partition *partition)
 	struct join_item item = {
 		.partition = partition->id,
 		.epoch = partition->row.epoch,
-		.asked_epoch = log_last_epoch(&partition->log),
-		.asked_end = partition->log.end,
+		.asked_epoch = told_epoch(partition),
+		.asked_end = told_end(partition),
 	};
 	struct replica *replica = &partition->replica;
 	uint64_t now_ms = partition->shard->time.now_ms;
@@ -309,8 +341,8 @@ static void report_as_suspect(struct partition *partition)
 		proposal->partition = partition->id;
 		proposal->version = row->version;
 		proposal->node_epoch = shard->sender.node_epoch;
-		proposal->last_epoch = log_last_epoch(&partition->log);
-		proposal->end = partition->log.end;
+		proposal->last_epoch = told_epoch(partition);
+		proposal->end = told_end(partition);
 	}
 	partition_deadline(partition, partition->reported_ms + REPORT_REPEAT_MS);
 }

@@ -133,7 +133,8 @@ static int item_take(struct sealer *sealer, const struct journal_item_view *item
 	case JOURNAL_BATCH:
 		batch = sealer_batch(sealer, item->content.data); /* journal_block_check has verified it */
 		return part_batch(sealer, part, &batch);
-	case JOURNAL_TRUNCATE: part_truncate(sealer, part, load_little(item->content.data + 4, 8)); break;
+	case JOURNAL_TRUNCATE:
+	case JOURNAL_SETTLED: part_truncate(sealer, part, load_little(item->content.data + 4, 8)); break;
 	case JOURNAL_LEFT: part_leave(part); break;
 	case JOURNAL_COMMIT: break;
 	case JOURNAL_SEGMENT_START: break;

@@ -10,7 +10,16 @@
  * 3. The commit offset is a hint: what the journal and snapshots say was committed, and all that is sealed, never more
  *    than the log's end. A
  *    snapshot beyond the log's end is of a journal that is gone: it is not used.
- * 4. Batches read are kept only until their commit item, within HELD_MAX_BYTES; beyond it they are read again later. */
+ * 4. Where no gap shows, a block that was lost may yet have held a truncation, and what came in place of what it cut: a
+ *    batch that follows is known to follow the log's records only if those are committed (5), or its epoch is that of
+ *    the last one (two logs that share a record share all before it). The first other one is taken, and the replica
+ *    asks its primary about the log before it by itself (replica.c); behind a second one nothing is taken. While a
+ *    log is in doubt commit offsets read do not count: they were of another one.
+ *    How a doubt ended stands in the journal (settled): behind that, and with no more blocks lost before it than then,
+ *    there is none.
+ * 5. What is committed vouches only within its history: what a forced election gave up had been committed, too. So it
+ *    does for the start of an epoch of the same history. What is read in doubt tells no history.
+ * 6. Batches read are kept only until their commit item, within HELD_MAX_BYTES; beyond it they are read again later. */
 #include <assert.h>
 
 #include "partition/shard_internal.h"
@@ -84,15 +93,39 @@ static int cut_held(struct partition *partition, uint64_t offset)
 
 /* --- what the journal says ---------------------------------------------------------------------------------------- */
 
+static uint32_t blocks_lost(const struct partition *partition)
+{
+	return journal_damage(partition->shard->journal)->quarantined;
+}
+
+static bool in_doubt(const struct partition *partition)
+{
+	return partition->loss.end != 0 || partition->loss.blocks != blocks_lost(partition);
+}
+
+/* Whether the batch was written behind the very records that are here. */
+static bool surely_follows(const struct partition *partition, const struct batch *batch)
+{
+	uint32_t history;
+
+	if (partition->loss.blocks == blocks_lost(partition) || batch->base_offset == 0 ||
+	    batch->epoch == log_last_epoch(&partition->log))
+		return true;
+	return batch->base_offset <= partition->log.commit && partition_is_epoch_start(batch, &history) &&
+	       history == partition->history;
+}
+
 static int cut(struct partition *partition, uint64_t offset)
 {
 	const struct log_entry *entry = log_find(&partition->log, offset);
+	uint64_t doubt = partition->loss.end;
 
 	if (offset >= partition->log.end)
 		return 0;
 	if (entry != NULL)
 		offset = entry->base; /* in the sealed part it is one: that is where it was cut */
 	partition_cut(partition, offset);
+	partition->loss.end = doubt < offset ? doubt : offset; /* its own records may be others, too */
 	return partition->shard->fatal ? -1 : cut_held(partition, offset);
 }
 
@@ -108,18 +141,23 @@ static int visit_batch(void *data, const struct batch *batch, struct journal_pla
 		.last_sequence = batch->base_sequence + batch->record_count - 1,
 		.count = batch->record_count,
 	};
+	bool sure = partition != NULL && surely_follows(partition, batch);
+	bool taken = sure || (partition != NULL && partition->loss.end == 0);
 
-	if (partition != NULL && batch->base_offset < partition->log.end &&
-	    batch->epoch > log_last_epoch(&partition->log) && cut(partition, batch->base_offset) != 0)
+	if (taken && batch->base_offset < partition->log.end && batch->epoch > log_last_epoch(&partition->log) &&
+	    cut(partition, batch->base_offset) != 0)
 		return -1;
-	if (partition == NULL || batch->base_offset != partition->log.end ||
-	    batch->epoch < log_last_epoch(&partition->log)) {
+	if (!taken || batch->base_offset != partition->log.end || batch->epoch < log_last_epoch(&partition->log)) {
 		journal_drop(shard->journal, place, batch->size);
 		return 0;
 	}
+	if (!sure)
+		partition->loss.end = batch->base_offset;
+	partition->loss.blocks = blocks_lost(partition);
 	if (log_append(&partition->log, &entry) != 0)
 		return -1;
-	partition_note_history(partition, batch);
+	if (partition->loss.end == 0)
+		partition_note_history(partition, batch);
 	hold(partition, batch);
 	return 0;
 }
@@ -130,6 +168,21 @@ static int visit_truncate(void *data, uint16_t id, uint32_t epoch, uint64_t offs
 
 	(void)epoch;
 	return partition == NULL ? 0 : cut(partition, offset);
+}
+
+static int visit_settled(void *data, uint16_t id, uint32_t blocks, uint64_t offset)
+{
+	struct partition *partition = shard_partition(data, id);
+
+	if (partition == NULL)
+		return 0;
+	if (cut(partition, offset) != 0)
+		return -1;
+	if (blocks != blocks_lost(partition) || partition->log.end != offset)
+		return 0;
+	partition->loss.blocks = blocks;
+	partition->loss.end = 0;
+	return 0;
 }
 
 static int visit_left(void *data, uint16_t id)
@@ -148,7 +201,7 @@ static int visit_commit(void *data, uint16_t id, uint64_t offset)
 	struct partition *partition = shard_partition(data, id);
 	const struct log_entry *entry;
 
-	if (partition == NULL)
+	if (partition == NULL || in_doubt(partition))
 		return 0;
 	if (offset > partition->log.end)
 		offset = partition->log.end;
@@ -223,7 +276,8 @@ int shard_recovery_begin(struct shard *shard, const struct disk_segment *segment
 
 static int begin_journal(struct shard *shard)
 {
-	const struct journal_visitor visitor = {shard, visit_batch, visit_truncate, visit_left, visit_commit};
+	const struct journal_visitor visitor = {shard,      visit_batch,  visit_truncate,
+						visit_left, visit_commit, visit_settled};
 	uint32_t count;
 	const struct disk_segment *own = sealed_start_own(shard, &count);
 	int rv;
@@ -239,7 +293,8 @@ static void finish_partition(struct partition *partition)
 	held_resize(partition, 0);
 	buffer_deinit(&partition->held);
 	partition->durable_end = partition->log.end;
-	if (state_applied(partition->state) > partition->log.end)
+	if (state_applied(partition->state) > partition->log.end ||
+	    (in_doubt(partition) && state_applied(partition->state) > partition->log.commit))
 		partition_forget_state(partition);
 	if (state_applied(partition->state) > partition->log.commit)
 		log_advance_commit(&partition->log, state_applied(partition->state));

@@ -23,7 +23,7 @@ static void add_range(struct shard *shard, uint16_t partition, uint64_t from, ui
 	shard->seal.ranges[shard->seal.range_count++] = (struct seal_range){partition, batches, from, to};
 }
 
-/* false: something in it is not committed yet. */
+/* false: something in it is not committed yet, or a corrupt block in it puts a log in doubt. */
 static bool plan_oldest(struct shard *shard, uint32_t segment)
 {
 	shard->seal.range_count = 0;
@@ -33,7 +33,7 @@ static bool plan_oldest(struct shard *shard, uint32_t segment)
 		uint64_t to;
 
 		log_unsealed(log, segment, &to, &batches);
-		if (to > log->commit)
+		if (to > log->commit || shard->partitions[i].loss.end != 0)
 			return false;
 		if (to > log->sealed)
 			add_range(shard, shard->partitions[i].id, log->sealed, to, batches);

@@ -63,6 +63,14 @@ uint64_t sequence_next(uint64_t last, uint64_t unix_ms, uint16_t partition, uint
 	return sequence_pack(last_ms, partition, counter);
 }
 
+bool sequence_is_sound(uint64_t base, uint16_t partition, uint16_t count)
+{
+	uint64_t ms = base >> (SEQUENCE_PARTITION_BITS + SEQUENCE_COUNTER_BITS);
+
+	return sequence_partition(base) == partition &&
+	       (base & (SEQUENCE_COUNTER_END - 1)) + count <= SEQUENCE_COUNTER_END && ms < SEQUENCE_MS_MAX - UINT32_MAX;
+}
+
 /* --- position ----------------------------------------------------------------------------------------------- */
 
 static size_t decimal_format(uint64_t value, char *text)

@@ -21,6 +21,10 @@ uint16_t sequence_partition(uint64_t sequence);
 /* The base sequence of a batch of `count` records stamped at unix_ms in `partition` whose log's greatest sequence is
  * `last` (0: none). Above last; base + i stays within one millisecond's counter (it borrows from the next one). */
 uint64_t sequence_next(uint64_t last, uint64_t unix_ms, uint16_t partition, uint16_t count);
+/* Whether a primary of the partition can have given it to a batch of `count` records, and others can follow: the last
+ * 2^32 milliseconds that a sequence could tell are never come to. For what comes from a peer. That it rises is not
+ * asked for: a log that was cut in its sealed part still remembers the greater sequences of what was cut. */
+bool sequence_is_sound(uint64_t base, uint16_t partition, uint16_t count);
 
 /* --- position: (partition, history, offset), printed "p:offset@history", e.g. "17:4711@0" ------------------- */
 

@@ -2,7 +2,8 @@
  * sequences would run ahead for ever, or its log's time fall behind.
  *
  * 1. An offset is taken from a heartbeat's answer that came promptly: it is known to half a round trip.
- * 2. The median needs three voters' clocks, our own counted: of two nobody knows which is right.
+ * 2. The median needs three voters' clocks, our own counted: of two nobody knows which is right, but when they agree,
+ *    and one of them has no mark, the other's may go.
  * 3. A judgement must stand for CLOCK_SETTLE_MS before it is proposed: a process that was stopped shows an old clock
  *    for a moment. Between CLOCK_BACK_MS and CLOCK_OFF_MS a mark stays as it is. */
 #include <stdlib.h>
@@ -60,12 +61,17 @@ static bool clock_median(const struct cluster *cluster, int64_t *median_ms)
 {
 	int64_t ahead_ms[NODES_MAX];
 	uint32_t count = 0;
+	uint32_t unmarked = 0;
 
-	for (uint32_t id = 1; id <= NODES_MAX; id++)
-		if (cluster->metadata.map.nodes[id - 1].id != 0 && clock_known(cluster, id, &ahead_ms[count]) &&
-		    is_voter(cluster, id))
-			count++;
-	if (count < CLOCKS_MIN)
+	for (uint32_t id = 1; id <= NODES_MAX; id++) {
+		const struct map_node *node = &cluster->metadata.map.nodes[id - 1];
+
+		if (node->id == 0 || !clock_known(cluster, id, &ahead_ms[count]) || !is_voter(cluster, id))
+			continue;
+		count++;
+		unmarked += !node->clock_off;
+	}
+	if (count < CLOCKS_MIN && (count < 2 || unmarked == 0 || llabs(ahead_ms[0] - ahead_ms[1]) > CLOCK_BACK_MS))
 		return false;
 	qsort(ahead_ms, count, sizeof ahead_ms[0], compare);
 	*median_ms = (ahead_ms[(count - 1) / 2] + ahead_ms[count / 2]) / 2;

@@ -87,18 +87,40 @@ static int guard_set_vote(struct raft_io *io, raft_id server)
 	return 0;
 }
 
+static void put_complete(struct raft_node *node, int status)
+{
+	struct raft_io_snapshot_put *outer = node->put.outer;
+
+	node->put.outer = NULL;
+	node->put.cb(outer, status);
+}
+
+static void put_done(struct raft_io_snapshot_put *request, int status)
+{
+	struct raft_node *node = request->data;
+
+	if (status != 0 && !node->closing) {
+		raft_node_fail(node, "write a snapshot", node->io->errmsg);
+		node->put.stuck = true;
+		return;
+	}
+	put_complete(node, status);
+}
+
+/* A snapshot that could not be written leaves libraft refusing all entries for ever, or, told at once, with memory
+ * that it frees twice: it hears of neither before it closes. */
 static int guard_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *request,
 			      const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb)
 {
 	struct raft_node *node = raft_node_of(io);
-	int status;
 
-	if (node->failed)
-		return RAFT_IOERR;
-	status = node->inner.snapshot_put(io, trailing, request, snapshot, cb);
-	if (status != 0 && !node->closing)
+	assert(node->put.outer == NULL);
+	node->put = (struct raft_node_put){.outer = request, .cb = cb};
+	node->put.request.data = node;
+	if (!node->failed && node->inner.snapshot_put(io, trailing, &node->put.request, snapshot, put_done) != 0)
 		raft_node_fail(node, "write a snapshot", io->errmsg);
-	return status;
+	node->put.stuck = node->failed;
+	return 0;
 }
 
 /* libraft's error path frees a configuration it never set, so it does not hear of errors: it gets a snapshot of
@@ -124,6 +146,10 @@ static void snapshot_get_done(struct raft_io_snapshot_get *request, struct raft_
 
 	if (status != 0 && !node->closing)
 		raft_node_fail(node, "read a snapshot", node->io->errmsg);
+	if (status == 0) {
+		node->read_index = snapshot->index; /* sent from within the callback: raft_node.h, 5 */
+		node->read_term = snapshot->term;
+	}
 	get->cb(get->outer, status == 0 ? snapshot : snapshot_of_nothing(), 0);
 	free(get);
 }
@@ -156,6 +182,8 @@ static void guard_close(struct raft_io *io, raft_io_close_cb cb)
 		append->cb(append->outer, RAFT_CANCELED);
 		free(append);
 	}
+	if (node->put.stuck)
+		put_complete(node, RAFT_CANCELED);
 	node->inner.close(io, cb);
 }
 

@@ -79,11 +79,23 @@ static int sends_push(struct raft_node *node, struct raft_io_send *request)
 	return 0;
 }
 
+/* Invariants 5 and 7. */
+static void leaving_mend(const struct raft_node *node, struct raft_message *message)
+{
+	struct raft_append_entries_result *result = &message->append_entries_result;
+
+	if (message->type == RAFT_APPEND_ENTRIES_RESULT && node->receives_stale)
+		result->last_log_index = result->rejected == 0 ? 0 : result->rejected - 1;
+	if (message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.last_index == node->read_index)
+		message->install_snapshot.last_term = node->read_term;
+}
+
 static int node_io_send(struct raft_io *io, struct raft_io_send *request, const struct raft_message *message,
 			raft_io_send_cb cb)
 {
 	struct raft_node *node = raft_node_of(io);
 	struct raft_route route = {.from = node->id, .life = node->life};
+	struct raft_message mended = *message;
 	struct buffer body = BUFFER_NULL;
 	int result;
 
@@ -96,7 +108,8 @@ static int node_io_send(struct raft_io *io, struct raft_io_send *request, const 
 	/* Too large or no memory: like a message that the network lost. */
 	route.number = ++node->next_number;
 	snprintf(route.address, sizeof(route.address), "%s", node->raft.address);
-	if (raft_codec_encode(message, &route, &body) == 0)
+	leaving_mend(node, &mended);
+	if (raft_codec_encode(&mended, &route, &body) == 0)
 		node->callbacks->send(node->host, message->server_id, message->server_address, &body);
 	buffer_deinit(&body);
 	return 0;
@@ -324,6 +337,25 @@ static bool receivable(const struct raft_node *node, const struct raft_message *
 	return true;
 }
 
+/* Invariant 6. */
+static void commit_mend(const struct raft_node *node, struct raft_message *message)
+{
+	struct raft_append_entries *args = &message->append_entries;
+	uint64_t commit = raft_commit_index(&node->raft);
+
+	if (message->type == RAFT_APPEND_ENTRIES && args->leader_commit > commit &&
+	    args->prev_log_index + args->n_entries < commit)
+		args->leader_commit = commit;
+}
+
+/* Of an earlier term than ours: libraft answers that it is over. */
+static bool is_stale(const struct raft_node *node, const struct raft_message *message)
+{
+	if (message->type == RAFT_APPEND_ENTRIES)
+		return message->append_entries.term < raft_node_term(node);
+	return message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.term < raft_node_term(node);
+}
+
 static struct raft_node_peer *peer_of(struct raft_node *node, uint64_t id)
 {
 	struct raft_node_peer *peer = node->peers;
@@ -372,8 +404,11 @@ void raft_node_receive(struct raft_node *node, struct span body, uint64_t now_ms
 		raft_codec_discard(&message);
 		return;
 	}
+	commit_mend(node, &message);
 	timer_prepare(node);
+	node->receives_stale = is_stale(node, &message);
 	node->receive(node->io, &message);
+	node->receives_stale = false;
 	node_settle(node);
 }
 

@@ -17,7 +17,16 @@
  *     late or twice makes its leader's next index fall below its match index, and that follower gets no entry any
  *     more until another leads (found by seed 57 of tests/unit/test_cluster.c). Links that reorder become links that
  *     lose.
- *  5. Send requests are completed at the next call from outside, never within send. */
+ *  5. A snapshot leaves under the term of its own last entry. libraft decides to send its newest one, then reads the
+ *     newest there is by then, and corrects the index only: under the earlier one's term a follower would refuse its
+ *     leader for ever, and vote for one that lacks what was committed (found by evgrid-raft-torture).
+ *  6. The commit index never falls. libraft takes the lesser of the leader's and of what one message covers, also
+ *     where that is less than it had: the next snapshot would bear an index below what it holds, and a start apply an
+ *     entry twice (found by evgrid-raft-torture). A message that covers less tells of no more than is known already.
+ *  7. The answer to a leader of an earlier term acknowledges nothing. libraft leaves the index in it unset, and does
+ *     not say that it rejects a snapshot: if that leader leads again in the answer's term, it would count entries as
+ *     stored that are not (found by evgrid-raft-torture).
+ *  8. Send requests are completed at the next call from outside, never within send. */
 #ifndef EVGRID_RAFT_RAFT_NODE_H
 #define EVGRID_RAFT_RAFT_NODE_H
 
@@ -74,6 +83,14 @@ struct raft_node_peer {
 
 struct raft_stuck; /* raft_guard.c */
 
+/* The one snapshot that libraft writes at a time: its request behind ours. */
+struct raft_node_put {
+	struct raft_io_snapshot_put request;
+	struct raft_io_snapshot_put *outer; /* NULL: none */
+	raft_io_snapshot_put_cb cb;
+	bool stuck; /* a failed store left it behind */
+};
+
 struct raft_node {
 	struct raft raft;
 	struct raft_fsm fsm;
@@ -93,10 +110,14 @@ struct raft_node {
 	bool failed;
 	bool closing;
 	bool closed;
+	bool receives_stale; /* while libraft is given what an earlier term's leader sent */
+	uint64_t read_index; /* of the snapshot that was read last, to be sent */
+	uint64_t read_term;
 	struct raft_io_send **sends; /* waiting for their completion */
 	size_t send_count;
 	size_t send_capacity;
 	struct raft_stuck *stuck; /* appends that a failed store left behind */
+	struct raft_node_put put;
 	struct raft_transfer transfer;
 	uint64_t slot_term;
 	struct raft_node_slot slots[RAFT_NODE_INFLIGHT_MAX];

@@ -3,27 +3,31 @@
 #
 #   tests/run.sh [--werror] [--nightly] [SECTION...]
 #
-# Sections: format tidy build-gcc symbols unit build-clang sanitizers sim model cluster fuzz chaos.
+# Sections: format tidy build-gcc symbols unit build-clang sanitizers sim model cluster tsan fuzz chaos; and valgrind
+# and analyze, which run with --nightly, or when they are named.
 # --werror makes warnings errors, --nightly takes more seeds and time and the suites' nightly lines.
 # Each section prints one line; its log is build/logs/SECTION.log; what came before a failure is shown. The last line is
 # "N passed, N failed"; the exit status is 0 only if something passed and nothing failed. What cannot run here
 # is skipped in so many words and counts nothing, as does what does not exist.
 #
 # Builds: build/ (gcc), build-clang/, build-asan/ (clang: ASan, UBSan, libFuzzer), build-sanitized/ (gcc: ASan, UBSan;
-# the simulator alone: libFuzzer slows it down threefold). A script run from here finds the one to use
-# in EVGRID_BUILD. What is run is data: unit tests and fuzz targets are the lists in tests/unit/meson.build
-# and tests/fuzz/meson.build; tests/sim/run takes --seeds 1-N; tests/cluster/suite and tests/chaos/suite hold one
+# the simulator alone: libFuzzer slows it down threefold), build-tsan/ (clang: ThreadSanitizer; the programs and the
+# library). A script run from here finds the one to use in EVGRID_BUILD. What is run is data: unit tests and fuzz
+# targets are the lists in tests/unit/meson.build and tests/fuzz/meson.build; tests/sim/run takes --seeds 1-N;
+# tests/cluster/suite, tests/cluster/tsan-suite (which tests/cluster/tsan watches) and tests/chaos/suite hold one
 # command a line (`nightly COMMAND`: only then), run from the root: exit status 0 passed, 77 skipped.
 set -euo pipefail
 
-readonly ALL=(format tidy build-gcc symbols unit build-clang sanitizers sim model cluster fuzz chaos)
+readonly ALL=(format tidy build-gcc symbols unit build-clang sanitizers sim model cluster tsan fuzz chaos valgrind
+    analyze)
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 logs=$root/build/logs
 jobs=${JOBS:-$(nproc)}
 werror=false
-nightly=no
-seeds=130 fresh_seeds=50 liveness_seeds=30 sanitized_seeds=30 fuzz_seconds=10 suite_seconds=600
+nightly=no named=no
+seeds=1000 fresh_seeds=200 liveness_seeds=150 sanitized_seeds=150 fuzz_seconds=120 suite_seconds=600
+raft_seeds=200
 
 usage() {
     sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -78,6 +82,12 @@ build_sanitized() {
     configure build-sanitized gcc -Db_sanitize=address,undefined &&
         ninja -k 0 -j "$jobs" -C build-sanitized evgrid-sim
 }
+build_tsan() { # what the nightly tests install is everything
+    local targets=(evgrid evgridd)
+    [ "$nightly" = no ] || targets=(all)
+    configure build-tsan clang -Db_sanitize=thread -Db_lundef=false &&
+        ninja -k 0 -j "$jobs" -C build-tsan "${targets[@]}"
+}
 
 # The tests of a build directory's suites, each a check.
 meson_tests() {
@@ -106,21 +116,21 @@ for line in open(sys.argv[1]):
 PYTHON
 }
 
-# The commands of a suite file, each a check.
+# The commands of a suite file, each a check, on a build: suite FILE [FOLDER BUILD-FUNCTION].
 suite() {
-    local file=$1 line any=no
+    local file=$1 folder=${2:-build} line any=no
     if [ ! -f "$file" ]; then
         none "$file"
         return
     fi
-    build_gcc || { failed "$file: the build"; return; }
+    "${3:-build_gcc}" || { failed "$file: the build"; return; }
     while read -r -u 3 line; do
         case "$line" in
             '' | '#'*) continue ;;
             nightly\ *) [ "$nightly" = yes ] || continue; line=${line#nightly } ;;
         esac
         any=yes
-        EVGRID_BUILD=$root/build check "$line" timeout -k 30 "$suite_seconds" bash -c "$line" </dev/null
+        EVGRID_BUILD=$root/$folder check "$line" timeout -k 30 "$suite_seconds" bash -c "$line" </dev/null
     done 3<"$file"
     [ "$any" = yes ] || none "$file is empty"
 }
@@ -169,6 +179,8 @@ section_symbols() {
 section_unit() {
     build_gcc || { failed 'the build'; return; }
     meson_tests build unit fuzz
+    [ "$nightly" = no ] ||
+        EVGRID_FAULT_STRIDE=1 check 'a shard, each allocation failing in turn' build/tests/unit/test_shard_memory
 }
 
 section_sanitizers() {
@@ -186,8 +198,9 @@ section_sim() {
     EVGRID_BUILD=$root/build check "fresh seeds $fresh-$((fresh + fresh_seeds - 1))" \
         tests/sim/run --seeds "$fresh-$((fresh + fresh_seeds - 1))"
     EVGRID_BUILD=$root/build check "seeds 1-$liveness_seeds, something stays bad" \
-        tests/sim/run --liveness --seeds "1-$liveness_seeds" --seconds 20 --marks-percent 0
-    EVGRID_BUILD=$root/build check "forced elections" tests/sim/run --seeds 1-12 --marks-percent 0 --forced-election
+        tests/sim/run --liveness --seeds "1-$liveness_seeds" --marks-per-mille 0
+    EVGRID_BUILD=$root/build check "scenarios" tests/sim/run --seeds 1-4 --scenario all
+    check "libraft, seeds 101-$raft_seeds" build/evgrid-raft-torture --seeds "101-$raft_seeds" # 1-100: a unit test
     build_sanitized || { failed 'the sanitized build'; return; }
     EVGRID_BUILD=$root/build-sanitized check "seeds 1-$sanitized_seeds, ASan and UBSan" \
         tests/sim/run --seeds "1-$sanitized_seeds"
@@ -205,9 +218,38 @@ section_model() {
 
 section_cluster() { suite tests/cluster/suite; }
 section_chaos() { suite tests/chaos/suite; }
+section_tsan() { suite tests/cluster/tsan-suite build-tsan build_tsan; }
+
+long_section() {
+    [ "$nightly" = yes ] || [ "$named" = yes ] || { skipped 'runs with --nightly, or when named'; return 1; }
+}
+
+# memcheck over each unit test; those whose processes end in the middle of things, as a node does, leave memory behind.
+section_valgrind() {
+    local test leaks
+    long_section || return 0
+    command -v valgrind >/dev/null || { skipped 'needs valgrind'; return; }
+    build_gcc || { failed 'the build'; return; }
+    for test in build/tests/unit/test_*; do
+        if [ ! -f "$test" ] || [ ! -x "$test" ]; then continue; fi
+        leaks=full
+        case "$test" in */test_*_faults) leaks=no ;; esac
+        check "$test" timeout -k 30 7200 valgrind -q --error-exitcode=99 --leak-check="$leaks" \
+            --errors-for-leak-kinds=definite,indirect,possible --show-leak-kinds=definite,indirect,possible "$test"
+    done
+}
+
+section_analyze() {
+    long_section || return 0
+    build_gcc || { failed 'the build'; return; }
+    checks tests/analyze --self-test
+    checks tests/analyze build "$jobs"
+}
 
 section_fuzz() {
-    local source target found inputs any=no
+    local source target found inputs seconds any=no
+    local sources=(tests/fuzz/fuzz_*.c)
+    seconds=$((fuzz_seconds / ${#sources[@]})) # fuzz_seconds are for all of them
     for source in tests/fuzz/fuzz_*.c; do
         [ -e "$source" ] || { none 'no fuzz target'; return; }
     done
@@ -218,8 +260,8 @@ section_fuzz() {
         any=yes
         inputs=("$found")
         [ ! -d "tests/fuzz/corpus/${target##*/fuzz_}" ] || inputs+=("tests/fuzz/corpus/${target##*/fuzz_}")
-        check "$(basename "$target"), $fuzz_seconds s" "$target" -max_total_time="$fuzz_seconds" -timeout=10 \
-            -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 -artifact_prefix="$logs/$(basename "$target")-" \
+        check "$(basename "$target"), $seconds s" "$target" -max_total_time="$seconds" -timeout=30 \
+            -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 -artifact_prefix="$logs/$(basename "$target")-" \
             "${inputs[@]}"
         rm -rf "${found:?}"/*
     done
@@ -265,12 +307,13 @@ for argument in "$@"; do
     case "$argument" in
         --werror) werror=true ;;
         --nightly)
-            nightly=yes seeds=10000 liveness_seeds=2000 sanitized_seeds=1000 fuzz_seconds=900 suite_seconds=14400
+            nightly=yes seeds=10000 liveness_seeds=2000 sanitized_seeds=1000 fuzz_seconds=14400 suite_seconds=14400
+            raft_seeds=1000
             ;;
         -h | --help) usage; exit 0 ;;
         *)
             [[ " ${ALL[*]} " == *" $argument "* ]] || { usage >&2; exit 2; }
-            sections+=("$argument")
+            sections+=("$argument") named=yes
             ;;
     esac
 done

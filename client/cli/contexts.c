@@ -26,6 +26,16 @@ bool context_name_is_valid(const char *text, size_t size)
 	return true;
 }
 
+/* What stands in a host's name or address, and between quotes as it is. */
+static bool host_is_valid(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (!isgraph((unsigned char)text[i]) || text[i] == '"' || text[i] == '\\')
+			return false;
+	}
+	return size > 0;
+}
+
 static bool address_is_valid(const char *text, size_t size)
 {
 	const char *colon = memrchr(text, ':', size);
@@ -33,10 +43,10 @@ static bool address_is_valid(const char *text, size_t size)
 	uint64_t number;
 	size_t digits = colon == NULL ? 0 : size - (size_t)(colon - text) - 1;
 
-	if (digits == 0 || digits >= sizeof port || colon == text || memchr(text, ' ', size) != NULL)
+	if (digits == 0 || digits >= sizeof port || !host_is_valid(text, size - digits - 1))
 		return false;
 	memcpy(port, colon + 1, digits);
-	return text_to_u64(port, &number) && number > 0 && number <= UINT16_MAX;
+	return strlen(port) == digits && text_to_u64(port, &number) && number > 0 && number <= UINT16_MAX;
 }
 
 bool addresses_are_valid(const char *text, size_t size)
@@ -104,13 +114,14 @@ static int read_context(struct file *file, struct span name, struct reader *in)
 	members = msgpack_read_map(in);
 	for (uint32_t i = 0; i < members; i++) {
 		struct span member = msgpack_read_str(in);
-		struct span value = msgpack_peek(in) == MSGPACK_STR ? msgpack_read_str(in) : msgpack_skip(in);
+		bool named = msgpack_peek(in) == MSGPACK_STR;
+		struct span value = named ? msgpack_read_str(in) : msgpack_skip(in);
 		(void)snprintf(path, sizeof path, "contexts.%s.%.*s", context->name,
 			       (int)(member.size < CONTEXT_NAME_MAX_BYTES ? member.size : CONTEXT_NAME_MAX_BYTES),
 			       (const char *)member.data);
 		if (!span_equal(member, span_of_text("server")))
 			return fault(file, path, "no such member: server is the only one");
-		if (!addresses_are_valid((const char *)value.data, value.size))
+		if (!named || !addresses_are_valid((const char *)value.data, value.size))
 			return fault(file, path, "host:port[,host:port...] is wanted");
 		memcpy(context->server, value.data, value.size);
 		context->server[value.size] = '\0';
@@ -130,12 +141,12 @@ static int read_members(struct file *file, struct reader *in)
 		struct span member = msgpack_read_str(in);
 		char name[CONTEXT_NAME_MAX_BYTES + 1];
 		(void)snprintf(name, sizeof name, "%.*s", (int)member.size, (const char *)member.data);
-		if (strcmp(name, "current") == 0) {
+		if (span_equal(member, span_of_text("current"))) {
 			struct span value = msgpack_peek(in) == MSGPACK_STR ? msgpack_read_str(in) : SPAN_NULL;
 			if (!context_name_is_valid((const char *)value.data, value.size))
 				return fault(file, name, "a context's name is wanted");
 			memcpy(file->contexts->current, value.data, value.size);
-		} else if (strcmp(name, "contexts") != 0) {
+		} else if (!span_equal(member, span_of_text("contexts"))) {
 			return fault(file, name, "no such member: current and contexts are known");
 		} else if (msgpack_peek(in) != MSGPACK_MAP) {
 			return fault(file, name, "a mapping of names is wanted, not %s",

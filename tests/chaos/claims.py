@@ -5,8 +5,9 @@ it was told; a subscriber takes every event; a reader asks for all keys again an
    check`).
 2. The view is the fold of the events, on every replica, and replicas' digests are equal.
 3. A read has all that was acknowledged before it began, nothing that was published after it ended, and never less than
-   a read before it.
+   a read before it; and the whole is linearizable, key by key (evgrid-linear, the simulator's checker).
 4. The subscriber has what is stored, each event once, in each partition in order."""
+import array
 import bisect
 import collections
 import json
@@ -48,7 +49,7 @@ class Reader:
     def __init__(self, directory):
         self.keys = directory / "read-keys"
         self.keys.write_text("".join(f"{key}\n" for key in probe.keys()), encoding="utf-8")
-        self.reads = []  # (began, ended, key, count)
+        self.reads = []  # (began, ended, key, count, last)
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -60,7 +61,7 @@ class Reader:
             ended = now_us()
             for row in map(json.loads, out.splitlines()):
                 if row.get("state") is not None:
-                    self.reads.append((began, ended, row["key"], row["state"]["count"]))
+                    self.reads.append((began, ended, row["key"], row["state"]["count"], row["state"]["last"]))
             pause(0.2)
 
     def finish(self):
@@ -74,6 +75,7 @@ class Subscriber:
     def __init__(self):
         self.partitions = {}
         self.count = 0
+        self.offsets = array.array("q")  # by event, -1: it is not stored
         self.process = subprocess.Popen([program("evgrid"), "subscribe", "--stream", "Probe", "--quiet"],
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.thread = threading.Thread(target=self.run)
@@ -84,13 +86,21 @@ class Subscriber:
             take_stored(self.partitions, line)
             self.count += 1
 
+    def note_offset(self, event):
+        number = int(event["id"])
+        self.offsets.extend([-1] * (number + 1 - len(self.offsets)))
+        self.offsets[number] = int(event["offset"])
+
+    def offset_of(self, number):
+        return self.offsets[number] if number < len(self.offsets) else -1
+
     def finish(self, directory):
         stored = {}
         with open(directory / "replay.err", "w+", encoding="utf-8") as said:
             with subprocess.Popen([program("evgrid"), "replay", "--stream", "Probe"], stdout=subprocess.PIPE,
                                   stderr=said) as replay:
                 for line in replay.stdout:
-                    take_stored(stored, line)
+                    self.note_offset(take_stored(stored, line))
             said.seek(0)
             if replay.returncode != 0:
                 raise SystemExit(f"failed: replay ended with {replay.returncode}: {said.read()[-2000:]}")
@@ -112,6 +122,7 @@ def take_stored(partitions, line):
     event = json.loads(line)
     count, total = partitions.get(event["partition"], (0, 0))
     partitions[event["partition"]] = count + 1, zlib.crc32(f"{event['offset']} {event['id']}\n".encode(), total)
+    return event
 
 
 class Told(probed.Told):
@@ -135,12 +146,33 @@ class Told(probed.Told):
         for times in (*self.applied_us.values(), *self.possible_us.values()):
             times.sort()
         newest = collections.Counter()
-        for began, ended, key, count in reads:
+        for began, ended, key, count, _ in reads:
             least = max(bisect.bisect_left(self.applied_us[key], began), newest[key])
             most = bisect.bisect_right(self.possible_us[key], ended)
             if not least <= count <= most:
                 yield f"{key}: read {count} between {began} and {ended}, at least {least} and at most {most} are right"
             newest[key] = max(newest[key], count)
+
+
+def write_linear(path, publishes, reads, offset_of):
+    """The history in the words of tests/sim/linear.h: each event of a key is a write that the view shows as `last`, and
+    the view's count is the key's version. What is not stored in the end never took effect."""
+    with open(path, "w", encoding="utf-8") as lines:
+        for event in publishes:
+            number = int(event["id"])
+            offset = offset_of(number)
+            if number < probe.PARTITIONS or offset < 0:
+                continue
+            ended = event["completed_us"] if event["outcome"] == "applied" else "-"
+            lines.write(f"{event['key']} put {event['invoked_us']} {ended} {number} - {offset}\n")
+        for began, ended, key, count, last in reads:
+            lines.write(f"{key} read {began} {ended} {last} {count} -\n")
+
+
+def not_linear(path):
+    done = subprocess.run([program("evgrid-linear"), path], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    print(done.stdout.strip(), flush=True)
+    return [] if done.returncode == 0 else [f"evgrid-linear ended with {done.returncode}: {done.stdout}"]
 
 
 class Claims:
@@ -171,6 +203,9 @@ class Claims:
         for event in probed.events(self.publisher.history):
             told.take(event)
         violations += told.wrong_reads(self.reader.reads)
+        linear = self.grid.directory / "linear"
+        write_linear(linear, probed.events(self.publisher.history), self.reader.reads, self.subscriber.offset_of)
+        violations += not_linear(linear)
         print(f"{sum(told.sent.values())} events to {len(told.sent)} partitions: {dict(told.outcomes)}; "
               f"{self.subscriber.count} at the subscriber; {len(self.reader.reads)} reads", flush=True)
         status, out, errors = evgrid("history", "check", str(self.publisher.history), seconds=600)

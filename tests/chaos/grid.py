@@ -71,10 +71,15 @@ class Disk:
         """To the last block: what is laid out already may still be written."""
         free = os.statvfs(self.path)
         with open(self.path / "lost+found" / "ballast", "wb") as ballast:
-            os.posix_fallocate(ballast.fileno(), 0, free.f_bavail * free.f_frsize)
+            if free.f_bavail > 0:
+                os.posix_fallocate(ballast.fileno(), 0, free.f_bavail * free.f_frsize)
 
     def make_room(self):
+        """For good: a power loss right after it does not bring the ballast back."""
         (self.path / "lost+found" / "ballast").unlink()
+        folder = os.open(self.path / "lost+found", os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(folder)
+        os.close(folder)
 
 
 class Node:
@@ -126,8 +131,28 @@ class Node:
         self.inside("nft", "-f", "-", text="flush ruleset\ntable ip chaos {\n chain heard {\n"
                     f"  type filter hook input priority 0;\n{rules} }}\n}}\n")
 
-    def end_of_log(self, lines=15):
-        return "\n".join((self.directory / "log").read_text(errors="replace").splitlines()[-lines:])
+    def end_of_log(self, lines=60, alike=4):
+        """Of lines of one event that follow each other only the first few, and how many more there were."""
+        shown = []
+        event, count = None, 0
+        for line in (self.directory / "log").read_text(errors="replace").splitlines():
+            word = next((word for word in line.split() if word.startswith("event=")), line)
+            count = count + 1 if word == event else 1
+            event = word
+            if count <= alike:
+                shown.append(line)
+            elif count == alike + 1:
+                shown.append("")
+            if count > alike:
+                shown[-1] = f"  and {count - alike} more of {event}"
+        return "\n".join(shown[-lines:])
+
+    def says(self):
+        """What this node, asked alone, tells of the cluster: its map may be another than the others'."""
+        questions = (("cluster", "status"), ("node", "ls"),
+                     *(("partition", "ls", "--partition", str(partition)) for partition in range(3)))
+        return "\n".join("".join(evgrid(*words, "--server", f"{self.address}:{PORT}", "--timeout", "2s")[1:])
+                         for words in questions)
 
 
 class Grid:

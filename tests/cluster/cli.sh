@@ -39,7 +39,7 @@ quietly evgrid context set dead 127.0.0.1:1
 expect 3 'from --context: cannot connect (waited 300 ms) [CONNECT]' "$program" node ls -c dead --timeout 300ms
 quietly evgrid context use here
 quietly evgrid node ls
-evgrid context show | grep -qx "server: $server" || fail 'the current context is not shown'
+evgrid context show | has_line -x "server: $server" || fail 'the current context is not shown'
 EVGRID_CONTEXT=dead expect 3 'from EVGRID_CONTEXT' "$program" node ls --timeout 300ms
 EVGRID_SERVER=127.0.0.1:1 quietly evgrid node ls --context here
 expect 4 "no context 'her' in $XDG_CONFIG_HOME/evgrid/contexts.yaml; did you mean 'here'?" "$program" node ls -c her
@@ -139,11 +139,11 @@ PYTHON
 
 say 'colours and hints on a terminal only, and not where they are unwanted'
 escape=$'\033'
-in_terminal "$program" cluster status | grep -qF "state: ${escape}[32mhealthy" || fail 'no colour on a terminal'
+in_terminal "$program" cluster status | has_line -F "state: ${escape}[32mhealthy" || fail 'no colour on a terminal'
 in_terminal "$program" cluster status --no-color | grep -qF "$escape" && fail '--no-color shows colours'
 NO_COLOR=1 in_terminal "$program" cluster status | grep -qF "$escape" && fail 'NO_COLOR shows colours'
 evgrid cluster status | grep -qF "$escape" && fail 'colours in a pipe'
-in_terminal "$program" stream create Order | grep -q 'evgrid publish --stream Order' || fail 'no hint on a terminal'
+in_terminal "$program" stream create Order | has_line 'evgrid publish --stream Order' || fail 'no hint on a terminal'
 in_terminal "$program" stream create Order -q | grep -q 'evgrid publish' && fail 'a hint with --quiet'
 in_terminal "$program" stream create Order -o json | grep -q 'evgrid publish' && fail 'a hint with -o json'
 evgrid stream create Order 2>&1 | grep -q 'evgrid publish' && fail 'a hint in a pipe'
@@ -155,7 +155,7 @@ slowly() { # slowly SECONDS-A-LINE COMMAND...: its input comes so slowly that pr
 }
 export -f slowly
 export work
-in_terminal bash -c "slowly $program publish -" | grep -qaE 'published [0-9]+, [0-9]+/s' ||
+in_terminal bash -c "slowly $program publish -" | has_line -aE 'published [0-9]+, [0-9]+/s' ||
     fail 'no progress on a terminal'
 in_terminal bash -c "slowly $program publish - -q" | grep -qaE 'published [0-9]+,' && fail 'progress with --quiet'
 slowly "$program" publish - 2>&1 | grep -qaE 'published [0-9]+,' && fail 'progress in a pipe'

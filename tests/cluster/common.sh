@@ -19,6 +19,10 @@ fail() {
     exit 1
 }
 
+# Is it in what comes through the pipe? grep -q ends at once, and who goes on writing then ends by SIGPIPE, now and
+# again, which pipefail takes for a failure.
+has_line() { grep "$@" >/dev/null; }
+
 # The pid of node I, as deploy/local/cluster wrote it.
 node_pid() { cut -d' ' -f1 "$work/cluster/n$1/pid"; }
 
@@ -63,6 +67,15 @@ start_cluster() {
 
 # What is done on the way, told only when it fails.
 quietly() { "$@" >"$work/quietly" 2>&1 || fail "$* ended with $?: $(cat "$work/quietly")"; }
+
+# expect CODE TEXT COMMAND...: it ends with that code and says that on stderr.
+expect() {
+    local code=$1 text=$2 status=0
+    shift 2
+    timeout 60 "$@" 2>"$work/stderr" >/dev/null || status=$?
+    [ "$status" -eq "$code" ] || fail "$* ended with $status, not $code: $(cat "$work/stderr")"
+    grep -q -- "$text" "$work/stderr" || fail "$* did not say '$text' but: $(cat "$work/stderr")"
+}
 
 # Streams and views of the shop.
 shop_views='customers products orders payments customer-orders open-orders'

@@ -22,15 +22,6 @@ start() {
     evgrid cluster wait
 }
 
-# expect CODE TEXT COMMAND...: its exit code and a text on its stderr.
-expect() {
-    local code=$1 text=$2 status=0
-    shift 2
-    "$@" 2>"$work/stderr" >/dev/null || status=$?
-    [ "$status" -eq "$code" ] || fail "$* ended with $status, not $code: $(cat "$work/stderr")"
-    grep -q -- "$text" "$work/stderr" || fail "$* did not say '$text' but: $(cat "$work/stderr")"
-}
-
 clean_up() { [ ! -f "$work/log" ] || [ -z "${EVGRID_KEEP:-}" ] || cat "$work/log" >&2; }
 
 say 'the reference page is the one that evgridd prints'

@@ -16,11 +16,15 @@ prefix=$work/root$(pkg-config --variable=prefix evgrid)
 read -ra flags < <(pkg-config --define-variable=prefix="$prefix" --cflags --libs evgrid)
 for name in publish follow withdraw list; do
     [ -x "$EVGRID_BUILD/examples/example_$name" ] || fail "example_$name was not built"
-    quietly cc -std=c11 -Wall -Wextra -Wpedantic -Werror "examples/$name.c" -o "$work/$name" "${flags[@]}"
+    # shellcheck disable=SC2086 # flags, by words
+    quietly "${CC:-cc}" ${CFLAGS:-} -std=c11 -Wall -Wextra -Wpedantic -Werror "examples/$name.c" \
+        -o "$work/$name" "${flags[@]}"
 done
 if command -v c++ >/dev/null; then
     printf '#include <evgrid.h>\nint main() { return evg_version() == nullptr; }\n' >"$work/a.cc"
-    quietly c++ -std=c++17 -Wall -Wextra -Wpedantic -Werror "$work/a.cc" -o "$work/a" "${flags[@]}"
+    # shellcheck disable=SC2086
+    quietly "${CXX:-c++}" ${CFLAGS:-} -std=c++17 -Wall -Wextra -Wpedantic -Werror "$work/a.cc" \
+        -o "$work/a" "${flags[@]}"
 fi
 [ -z "$(find "$work/root" -name '*.h' ! -name evgrid.h)" ] || fail 'another header is installed'
 for page in man1/evgrid.1 man8/evgridd.8; do
@@ -70,7 +74,7 @@ for pid in "${pids[@]}"; do wait "$pid" || fail "withdrawing: $(cat "$work"/with
 cat "$work"/withdrawn?
 made=$(sed 's/made \([0-9]*\),.*/\1/' "$work"/withdrawn? | paste -sd+)
 [ $((made)) -eq 60 ] || fail "$((made)) were made, not 60"
-evgrid view get accounts a-1 -o json | grep -q '"balance":0[,}]' || fail "left: $(evgrid view get accounts a-1)"
+evgrid view get accounts a-1 -o json | has_line '"balance":0[,}]' || fail "left: $(evgrid view get accounts a-1)"
 example follow "$work/cursor2" 1 accounts a-1 >"$work/read" || fail 'reading the entry'
 head -n 1 "$work/read" | grep -q '^a-1 {"balance":0,' || fail "the entry is not read: $(cat "$work/read")"
 

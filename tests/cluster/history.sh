@@ -49,8 +49,9 @@ compare
 
 say 'a node is killed and starts again'
 cluster kill 2
+wait_until 30 'its end is known' live_nodes_are 2 # else "balanced" would be told of the time before it
 cluster start 2
-quietly evgrid cluster wait --for balanced --timeout 60s
+quietly evgrid cluster wait --for balanced --nodes 3 --timeout 60s
 compare
 
 say 'a key that is not there: the present is looked for everywhere, a point of the past is not'
@@ -64,9 +65,12 @@ evgrid view get customers nobody --as-of 1 >"$work/out" 2>"$work/err" || status=
 ! grep -q 'all shards were asked' "$work/err" || fail "nobody, then: $(cat "$work/err")"
 
 say 'a position to come, and a replica that is asked'
-status=0
-evgrid view get customers c-0000001 --at-least 999999999 --timeout 1s >"$work/out" 2>"$work/err" || status=$?
-[ "$status" -eq 7 ] || fail "a position to come: exit code $status: $(cat "$work/err")"
+for _ in {1..5}; do # the answer has a tenth of a second for its way: a machine that stands still can take that
+    status=0
+    evgrid view get customers c-0000001 --at-least 999999999 --timeout 1s >"$work/out" 2>"$work/err" || status=$?
+    [ "$status" -eq 7 ] || fail "a position to come: exit code $status: $(cat "$work/err")"
+    ! grep -q 'has applied partition' "$work/err" || break
+done
 grep -q 'has applied partition [0-9]* up to offset [0-9]' "$work/err" || fail "no present position: $(cat "$work/err")"
 cat "$work/err"
 for node in n1 n2 n3; do

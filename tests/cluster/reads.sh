@@ -106,4 +106,4 @@ expect 0 evgrid view get sums a --as-of "$position" -o json
 expect 7 evgrid view get sums a --at-least "${position%@*}@1" --timeout 300ms
 expect 2 evgrid view get sums b --at-least "$position"
 said 'that is a position of partition'
-evgrid replay -o table 2>/dev/null | grep -q "^$position " || fail "no $position in the table"
+evgrid replay -o table 2>/dev/null | has_line "^$position " || fail "no $position in the table"

@@ -163,4 +163,4 @@ compare 2 "$work/first" "$work/second"
 say 'nothing lost, nothing doubled'
 evgrid history check "$work/first.history" "$work/second.history" >"$work/checked" || fail "$(cat "$work/checked")"
 cat "$work/checked"
-evgrid cluster status --check-digests | grep -q '^digests: equal' || fail 'digests differ'
+evgrid cluster status --check-digests | has_line '^digests: equal' || fail 'digests differ'

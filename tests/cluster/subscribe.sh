@@ -65,15 +65,6 @@ print(f"{count} events in {len(seen)} partitions, each once, in order")
 EOF
 }
 
-# expect CODE TEXT COMMAND...: its exit code and a text on its stderr.
-expect() {
-    local code=$1 text=$2 status=0
-    shift 2
-    timeout 60 "$@" 2>"$work/stderr" >/dev/null || status=$?
-    [ "$status" -eq "$code" ] || fail "$* ended with $status, not $code: $(cat "$work/stderr")"
-    grep -q -- "$text" "$work/stderr" || fail "$* did not say '$text' but: $(cat "$work/stderr")"
-}
-
 start_cluster 3
 define_shop
 deploy/shop/generate.py --events "$events" --seed 7 >"$work/events"

@@ -47,7 +47,7 @@ expect() {
 }
 said() { grep -q -- "$1" "$work/err" || fail "'$1' was not said: $(cat "$work/err")"; }
 
-has_sum() { evgrid view get sums "$1" --node "n$3" -o json 2>"$work/err" | grep -q "\"sum\": *$2\\b"; }
+has_sum() { evgrid view get sums "$1" --node "n$3" -o json 2>"$work/err" | has_line "\"sum\": *$2\\b"; }
 
 # sum KEY SUM: what the view holds, read fresh, and soon on every node.
 sum() {

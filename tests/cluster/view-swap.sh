@@ -95,9 +95,15 @@ expect 0 define third --wait --timeout 60s
 describes 'version == 3 and answering == 271 and answering_older == 0 and entries == "30"'
 still_has third
 
-say 'dropped and applied again while a node is dead: its partitions do not answer with what was before'
+say 'filled everywhere, and answering on the living nodes only'
+wait_until 10 'it is known to be filled' is_described 'filled == 271'
 cluster kill 3
 wait_until 10 'the dead node is missed' live_nodes_are 2
+expect 7 define third --wait --timeout 1s
+said='is filled on all partitions and answers on 1[0-9][0-9] of 271 \(outcome: applied\) \[TIMEOUT\]'
+grep -Eq "$said" "$work/err" || fail "said: $(cat "$work/err")"
+
+say 'dropped and applied again while a node is dead: its partitions do not answer with what was before'
 expect 0 evgrid view drop counts
 expect 7 define fourth --wait --timeout 3s
 quietly cluster start 3

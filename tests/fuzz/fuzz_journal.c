@@ -167,10 +167,15 @@ static int see_commit(void *data, uint16_t partition, uint64_t offset)
 	return note(data, JOURNAL_COMMIT, partition, offset, SPAN_NULL);
 }
 
+static int see_settled(void *data, uint16_t partition, uint32_t blocks, uint64_t offset)
+{
+	return note(data, JOURNAL_SETTLED, partition | (uint64_t)blocks << 16, offset, SPAN_NULL);
+}
+
 static struct journal *start(const struct disk *disk, uint32_t segments, struct seen *seen)
 {
 	struct journal_config config = {.journal_id = JOURNAL_ID, .segment_bytes = SEGMENT_BYTES, .durable = true};
-	struct journal_visitor visitor = {seen, see_batch, see_truncate, see_left, see_commit};
+	struct journal_visitor visitor = {seen, see_batch, see_truncate, see_left, see_commit, see_settled};
 	struct disk_segment found[SEGMENTS + 1];
 	struct disk_request read;
 	struct journal *journal = journal_new(&config);

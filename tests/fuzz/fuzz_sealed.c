@@ -193,10 +193,16 @@ static uint32_t item_make(struct reader *in, uint8_t *at)
 	uint8_t records = reader_u8(in);
 	uint32_t size = JOURNAL_ITEM_HEADER_BYTES;
 
-	kind = kind % 8 < 5 ? JOURNAL_BATCH : kind % 8 == 5 ? JOURNAL_TRUNCATE : kind % 8 == 6 ? JOURNAL_LEFT : kind;
+	if (kind % 16 == 7)
+		kind = JOURNAL_SETTLED;
+	else
+		kind = kind % 8 < 5    ? JOURNAL_BATCH
+		       : kind % 8 == 5 ? JOURNAL_TRUNCATE
+		       : kind % 8 == 6 ? JOURNAL_LEFT
+				       : kind;
 	if (kind == JOURNAL_BATCH)
 		size += batch_make(at + size, partition, base, epoch, records);
-	if (kind == JOURNAL_TRUNCATE) {
+	if (kind == JOURNAL_TRUNCATE || kind == JOURNAL_SETTLED) {
 		store_little(at + size, 4, epoch);
 		store_little(at + size + 4, 8, base);
 		size += 12;

@@ -4,70 +4,80 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static bool appointment_before(const struct appointment *a, const struct appointment *b)
+static bool is_before(const struct clockwork_entry *a, const struct clockwork_entry *b)
 {
 	return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
 }
 
-static void heap_swap(struct clockwork *clockwork, size_t i, size_t j)
+static void heap_rise(struct clockwork *clockwork, size_t i, struct clockwork_entry entry)
 {
-	struct appointment held = clockwork->heap[i];
-
-	clockwork->heap[i] = clockwork->heap[j];
-	clockwork->heap[j] = held;
+	for (; i > 0 && is_before(&entry, &clockwork->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		clockwork->heap[i] = clockwork->heap[(i - 1) / 2];
+	clockwork->heap[i] = entry;
 }
 
-static void heap_sink(struct clockwork *clockwork, size_t i)
+static void heap_sink(struct clockwork *clockwork, size_t i, struct clockwork_entry entry)
 {
-	for (;;) {
-		size_t least = i;
-
-		for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < clockwork->count; child++)
-			if (appointment_before(&clockwork->heap[child], &clockwork->heap[least]))
-				least = child;
-		if (least == i)
-			return;
-		heap_swap(clockwork, i, least);
-		i = least;
+	for (size_t child = 2 * i + 1; child < clockwork->count; child = 2 * i + 1) {
+		child +=
+			child + 1 < clockwork->count && is_before(&clockwork->heap[child + 1], &clockwork->heap[child]);
+		if (!is_before(&clockwork->heap[child], &entry))
+			break;
+		clockwork->heap[i] = clockwork->heap[child];
+		i = child;
 	}
+	clockwork->heap[i] = entry;
 }
 
 void clockwork_deinit(struct clockwork *clockwork)
 {
 	for (size_t i = 0; i < clockwork->count; i++)
-		buffer_deinit(&clockwork->heap[i].bytes);
+		buffer_deinit(&clockwork->appointments[clockwork->heap[i].place].bytes);
 	free(clockwork->heap);
+	free(clockwork->appointments);
 	*clockwork = (struct clockwork){0};
+}
+
+static void make_room(struct clockwork *clockwork)
+{
+	size_t former = clockwork->capacity;
+
+	clockwork->capacity = former == 0 ? 1024 : former * 2;
+	clockwork->heap = realloc(clockwork->heap, clockwork->capacity * sizeof *clockwork->heap);
+	clockwork->appointments =
+		realloc(clockwork->appointments, clockwork->capacity * sizeof *clockwork->appointments);
+	assert(clockwork->heap != NULL && clockwork->appointments != NULL);
+	for (size_t i = former; i < clockwork->capacity; i++)
+		clockwork->heap[i].place = i;
 }
 
 void clockwork_add(struct clockwork *clockwork, struct appointment appointment)
 {
-	size_t i = clockwork->count;
+	size_t place;
 
-	if (clockwork->count == clockwork->capacity) {
-		clockwork->capacity = clockwork->capacity == 0 ? 1024 : clockwork->capacity * 2;
-		clockwork->heap = realloc(clockwork->heap, clockwork->capacity * sizeof *clockwork->heap);
-		assert(clockwork->heap != NULL);
-	}
+	if (clockwork->count == clockwork->capacity)
+		make_room(clockwork);
 	if (appointment.at_us < clockwork->now_us)
 		appointment.at_us = clockwork->now_us;
-	appointment.order = clockwork->next_order++;
-	clockwork->heap[clockwork->count++] = appointment;
-	while (i > 0 && appointment_before(&clockwork->heap[i], &clockwork->heap[(i - 1) / 2])) {
-		heap_swap(clockwork, i, (i - 1) / 2);
-		i = (i - 1) / 2;
-	}
+	place = clockwork->heap[clockwork->count].place;
+	clockwork->appointments[place] = appointment;
+	heap_rise(clockwork, clockwork->count++,
+		  (struct clockwork_entry){appointment.at_us, clockwork->next_order++, place});
 }
 
 bool clockwork_step(struct clockwork *clockwork)
 {
 	struct appointment next;
+	struct clockwork_entry last;
+	size_t place;
 
 	if (clockwork->count == 0)
 		return false;
-	next = clockwork->heap[0];
-	clockwork->heap[0] = clockwork->heap[--clockwork->count];
-	heap_sink(clockwork, 0);
+	place = clockwork->heap[0].place;
+	next = clockwork->appointments[place];
+	last = clockwork->heap[--clockwork->count];
+	heap_sink(clockwork, 0, last);
+	clockwork->heap[clockwork->count].place = place;
 	assert(next.at_us >= clockwork->now_us);
 	clockwork->now_us = next.at_us;
 	next.run(next.owner, &next);

@@ -7,7 +7,6 @@
 
 struct appointment {
 	uint64_t at_us;
-	uint64_t order;
 	void (*run)(void *owner, struct appointment *appointment);
 	void *owner;
 	uint64_t generation; /* of the owner when it was made: a process that has died ignores its appointments */
@@ -16,10 +15,17 @@ struct appointment {
 	struct buffer bytes; /* freed after run */
 };
 
+struct clockwork_entry {
+	uint64_t at_us;
+	uint64_t order;
+	size_t place; /* of its appointment */
+};
+
 struct clockwork {
 	uint64_t now_us;
 	uint64_t next_order;
-	struct appointment *heap;
+	struct clockwork_entry *heap; /* `count` of them, and behind them the places that are free */
+	struct appointment *appointments;
 	size_t count;
 	size_t capacity;
 };

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #define SECTOR_BYTES 512u
+#define ROTTEN_SNAPSHOTS_MAX 16u
+#define INDEX_BYTES 1024u /* about so long a sealed file's index and footer are */
 #define SEAL_SLICE_BYTES (16u * 1024)
 
 static struct disk_file *file_find(const struct sim_disk *disk, uint32_t segment, uint32_t generation)
@@ -40,6 +42,7 @@ static void file_delete(struct sim_disk *disk, uint32_t segment, uint32_t genera
 
 	if (file == NULL)
 		return;
+	buffer_deinit(&file->written);
 	if (generation == 0 && !keep) {
 		buffer_deinit(&disk->spare);
 		disk->spare = file->content;
@@ -70,6 +73,7 @@ void sim_disk_deinit(struct sim_disk *disk)
 	buffer_deinit(&disk->spare);
 	buffer_deinit(&disk->write_bytes);
 	buffer_deinit(&disk->seal_plan);
+	buffer_deinit(&disk->put_bytes);
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
 		for (uint32_t slot = 0; slot < 2; slot++)
 			buffer_deinit(&disk->snapshots[p][slot]);
@@ -98,12 +102,24 @@ static void issue_seal(struct sim_disk *disk, const struct disk_request *request
 	buffer_bytes(&disk->seal_plan, request->bytes.data, request->bytes.size);
 }
 
+static void issue_put(struct sim_disk *disk, const struct disk_request *request)
+{
+	assert(!disk->putting);
+	disk->putting = true;
+	disk->put_partition = request->partition;
+	disk->put_slot = request->slot;
+	buffer_clear(&disk->put_bytes);
+	buffer_bytes(&disk->put_bytes, request->bytes.data, request->bytes.size);
+}
+
 void sim_disk_issue(struct sim_disk *disk, const struct disk_request *request)
 {
 	if (request->verb == DISK_WRITE)
 		issue_write(disk, request);
 	else if (request->verb == DISK_SEAL)
 		issue_seal(disk, request);
+	else if (request->verb == DISK_SNAPSHOT_PUT && request->bytes.size > 0)
+		issue_put(disk, request);
 }
 
 static enum disk_outcome finish_write(struct sim_disk *disk)
@@ -134,6 +150,7 @@ static void seal(struct sim_disk *disk, struct buffer *answer)
 		buffer_bytes(&content, slice, size);
 	made = file_open(disk, disk->seal_segment, disk->seal_generation + 1);
 	buffer_deinit(&made->content);
+	buffer_deinit(&made->written);
 	made->content = content;
 	if (answer != NULL)
 		buffer_bytes(answer, sealer_result(sealer).data, sealer_result(sealer).size);
@@ -162,40 +179,32 @@ static void finish_read(struct sim_disk *disk, const struct disk_request *reques
 	buffer_bytes(answer, file->content.data + request->place, size);
 }
 
-enum disk_outcome sim_disk_finish(struct sim_disk *disk, const struct disk_request *request, struct buffer *answer)
+static void put_snapshot(struct sim_disk *disk, uint16_t partition, uint8_t slot, struct span bytes)
 {
-	struct buffer *snapshot = &disk->snapshots[request->partition % PARTITION_COUNT][request->slot % 2];
+	struct buffer *snapshot = &disk->snapshots[partition % PARTITION_COUNT][slot % 2];
 
-	switch (request->verb) {
-	case DISK_WRITE: return finish_write(disk);
-	case DISK_READ: finish_read(disk, request, answer); return DISK_DONE;
-	case DISK_DELETE: file_delete(disk, request->segment, request->generation, request->keep); return DISK_DONE;
-	case DISK_SEAL: return finish_seal(disk, answer);
-	case DISK_SNAPSHOT_PUT:
-		if (disk->full)
-			return DISK_FULL;
-		buffer_clear(snapshot);
-		buffer_bytes(snapshot, request->bytes.data, request->bytes.size);
-		return DISK_DONE;
-	case DISK_SNAPSHOT_GET: buffer_bytes(answer, snapshot->data, snapshot->size); return DISK_DONE;
-	}
-	return DISK_FAILED;
+	buffer_clear(snapshot);
+	buffer_bytes(snapshot, bytes.data, bytes.size);
+	disk->snapshot_rotten[partition % PARTITION_COUNT][slot % 2] = false;
 }
 
-static bool crash_write(struct sim_disk *disk, struct random *random, bool power_loss)
+static enum disk_outcome finish_put(struct sim_disk *disk, const struct disk_request *request)
 {
-	struct disk_file *file;
+	if (request->bytes.size > 0 || request->partition == disk->put_partition)
+		disk->putting = false; /* emptied since: the node's disk thread keeps their order */
+	if (disk->full)
+		return DISK_FULL;
+	put_snapshot(disk, request->partition, request->slot, request->bytes);
+	return DISK_DONE;
+}
+
+/* Sectors in [0, size) land each with a chance of a half. */
+static size_t write_sectors(struct sim_disk *disk, struct random *random)
+{
+	struct disk_file *file = file_open(disk, disk->write_segment, 0);
 	size_t sectors = disk->write_bytes.size / SECTOR_BYTES;
 	size_t landed = 0;
 
-	disk->writing = false;
-	if (disk->full || random_chance(random, 300))
-		return false;
-	file = file_open(disk, disk->write_segment, 0);
-	if (!power_loss || random_chance(random, 200)) {
-		file_write(file, disk->write_place, buffer_span(&disk->write_bytes));
-		return false;
-	}
 	for (size_t i = 0; i < sectors; i++) {
 		if (random_chance(random, 500))
 			continue;
@@ -203,39 +212,158 @@ static bool crash_write(struct sim_disk *disk, struct random *random, bool power
 		file_write(file, disk->write_place + i * SECTOR_BYTES,
 			   span_of(disk->write_bytes.data + i * SECTOR_BYTES, SECTOR_BYTES));
 	}
-	return landed > 0 && landed < sectors;
+	return landed;
 }
 
-bool sim_disk_crash(struct sim_disk *disk, struct random *random, bool power_loss)
+/* After an error nobody knows what has landed. */
+static enum disk_outcome fail(struct sim_disk *disk, struct random *random, const struct disk_request *request)
 {
+	disk->failing = false;
+	if (request->verb == DISK_WRITE) {
+		disk->writing = false;
+		write_sectors(disk, random);
+	}
+	return DISK_FAILED;
+}
+
+enum disk_outcome sim_disk_finish(struct sim_disk *disk, struct random *random, const struct disk_request *request,
+				  struct buffer *answer)
+{
+	const struct buffer *snapshot = &disk->snapshots[request->partition % PARTITION_COUNT][request->slot % 2];
+
+	if (disk->failing)
+		return fail(disk, random, request);
+	switch (request->verb) {
+	case DISK_WRITE: return finish_write(disk);
+	case DISK_READ: finish_read(disk, request, answer); return DISK_DONE;
+	case DISK_DELETE: file_delete(disk, request->segment, request->generation, request->keep); return DISK_DONE;
+	case DISK_SEAL: return finish_seal(disk, answer);
+	case DISK_SNAPSHOT_PUT: return finish_put(disk, request);
+	case DISK_SNAPSHOT_GET: buffer_bytes(answer, snapshot->data, snapshot->size); return DISK_DONE;
+	}
+	return DISK_FAILED;
+}
+
+static void crash_write(struct sim_disk *disk, struct random *random, bool power_loss, struct disk_crash *crash)
+{
+	size_t landed;
+
+	disk->writing = false;
+	crash->lost = disk->full || random_chance(random, 300);
+	if (crash->lost)
+		return;
+	if (!power_loss || random_chance(random, 200)) {
+		file_write(file_open(disk, disk->write_segment, 0), disk->write_place, buffer_span(&disk->write_bytes));
+		return;
+	}
+	landed = write_sectors(disk, random);
+	crash->lost = landed == 0;
+	crash->torn = landed > 0 && landed < disk->write_bytes.size / SECTOR_BYTES;
+}
+
+struct disk_crash sim_disk_crash(struct sim_disk *disk, struct random *random, bool power_loss)
+{
+	struct disk_crash crash = {.sealing = disk->sealing, .snapshot = disk->putting};
+
 	/* Died after the rename and before the answer. */
 	if (disk->sealing && !disk->full && random_chance(random, 300))
 		seal(disk, NULL);
+	if (disk->putting && !disk->full && random_chance(random, 300))
+		put_snapshot(disk, disk->put_partition, disk->put_slot, buffer_span(&disk->put_bytes));
+	if (disk->writing)
+		crash_write(disk, random, power_loss, &crash);
 	disk->sealing = false;
-	return disk->writing && crash_write(disk, random, power_loss);
+	disk->putting = false;
+	disk->failing = false;
+	return crash;
 }
 
-bool sim_disk_rot(struct sim_disk *disk, struct random *random)
+static void flip(struct buffer *content, struct random *random, size_t from)
+{
+	content->data[random_between(random, from, content->size - 1)] ^= (uint8_t)(1u << random_between(random, 0, 7));
+}
+
+/* Chosen by size. NULL: there are none. */
+static struct disk_file *choose_file(struct sim_disk *disk, struct random *random, bool sealed)
 {
 	uint64_t total = 0;
 	uint64_t at;
 
 	for (uint32_t i = 0; i < disk->file_count; i++)
-		total += disk->files[i].generation == 0 ? disk->files[i].content.size : 0;
+		total += (disk->files[i].generation != 0) == sealed ? disk->files[i].content.size : 0;
 	if (total == 0)
-		return false;
+		return NULL;
 	at = random_between(random, 0, total - 1);
 	for (uint32_t i = 0; i < disk->file_count; i++) {
-		struct buffer *content = &disk->files[i].content;
-
-		if (disk->files[i].generation != 0)
+		if ((disk->files[i].generation != 0) != sealed)
 			continue;
-		if (at < content->size) {
-			content->data[at] ^= (uint8_t)(1u << random_between(random, 0, 7));
-			return true;
-		}
-		at -= content->size;
+		if (at < disk->files[i].content.size)
+			return &disk->files[i];
+		at -= disk->files[i].content.size;
 	}
+	return NULL;
+}
+
+static enum disk_rot rot_file(struct sim_disk *disk, struct random *random, bool sealed)
+{
+	struct disk_file *file = choose_file(disk, random, sealed);
+	size_t from = 0;
+
+	if (file == NULL)
+		return ROT_NONE;
+	if (sealed && file->written.size == 0)
+		buffer_bytes(&file->written, file->content.data, file->content.size);
+	if (sealed && file->content.size > INDEX_BYTES && random_chance(random, 500))
+		from = file->content.size - INDEX_BYTES;
+	flip(&file->content, random, from);
+	return sealed ? ROT_SEALED : ROT_JOURNAL;
+}
+
+static enum disk_rot rot_snapshots(struct sim_disk *disk, struct random *random)
+{
+	uint32_t first = (uint32_t)random_between(random, 0, PARTITION_COUNT - 1);
+	uint32_t left = (uint32_t)random_between(random, 1, ROTTEN_SNAPSHOTS_MAX);
+	enum disk_rot rot = ROT_NONE;
+
+	for (uint32_t i = 0; i < PARTITION_COUNT && left > 0; i++) {
+		uint32_t p = (first + i) % PARTITION_COUNT;
+		uint32_t slot = (uint32_t)random_between(random, 0, 1);
+
+		if (disk->snapshots[p][slot].size == 0)
+			continue;
+		flip(&disk->snapshots[p][slot], random, 0);
+		disk->snapshot_rotten[p][slot] = true;
+		rot = ROT_SNAPSHOT;
+		left--;
+	}
+	return rot;
+}
+
+enum disk_rot sim_disk_rot(struct sim_disk *disk, struct random *random)
+{
+	uint64_t drawn = random_between(random, 0, 2);
+	enum disk_rot rot = ROT_NONE;
+
+	if (drawn == 0)
+		rot = rot_snapshots(disk, random);
+	if (rot == ROT_NONE && drawn <= 1)
+		rot = rot_file(disk, random, true);
+	return rot == ROT_NONE ? rot_file(disk, random, false) : rot;
+}
+
+bool sim_disk_sealed_rotten(const struct sim_disk *disk)
+{
+	for (uint32_t i = 0; i < disk->file_count; i++)
+		if (disk->files[i].written.size > 0)
+			return true;
+	return false;
+}
+
+bool sim_disk_snapshot_rotten(const struct sim_disk *disk)
+{
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
+		if (disk->snapshot_rotten[p][0] || disk->snapshot_rotten[p][1])
+			return true;
 	return false;
 }
 
@@ -257,5 +385,5 @@ struct span sim_disk_bytes(const struct sim_disk *disk, uint32_t segment, uint32
 		return span_of(disk->write_bytes.data + (place - disk->write_place), size);
 	if (file == NULL || file->content.size < place + size)
 		return SPAN_NULL;
-	return span_of(file->content.data + place, size);
+	return span_of((file->written.size > 0 ? file->written.data : file->content.data) + place, size);
 }

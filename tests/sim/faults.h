@@ -14,6 +14,12 @@ void faults_heal(struct sim *sim);
 void faults_kill_for_good(struct sim *sim, uint32_t index);
 /* The process is gone, for a while. */
 void faults_kill(struct sim *sim, uint32_t index, bool power_loss);
+/* The process ended itself; it is started again a while later. */
+void faults_process_ended(struct sim *sim, uint32_t index);
+
+#define FAULTS_TEXT_BYTES 512u
+/* Which kinds are on, and how often. */
+void faults_describe(const struct sim *sim, char *text, size_t size);
 
 void fault_echo(struct sim *sim); /* see there */
 

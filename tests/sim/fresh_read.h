@@ -4,6 +4,7 @@
 #define EVGRID_TESTS_SIM_FRESH_READ_H
 
 #include "client/core.h"
+#include "tests/sim/edge.h"
 #include "tests/sim/workload.h"
 
 struct acknowledged { /* of one key */
@@ -20,6 +21,7 @@ struct fresh_read {
 	bool of_view; /* else of the key's version */
 	uint32_t key;
 	struct acknowledged before; /* it was asked */
+	struct edge_question asked;
 };
 
 void acknowledged_add(struct acknowledged *of, const struct operation *operation);

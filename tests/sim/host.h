@@ -24,9 +24,17 @@ void host_kill(struct host *host, bool power_loss);
 /* SIGSTOP until then: everything that arrives waits. */
 void host_pause(struct host *host, uint64_t until_us);
 void host_set_disk_full(struct host *host, bool full);
-/* A bit of one of its journals rots. false: they are empty. */
-bool host_rot(struct host *host);
+/* A bit of one of its disks rots; and whether one has that only shows to who reads there. */
+enum disk_rot host_rot(struct host *host);
+bool host_is_rotten(const struct host *host);
 void host_set_disk_latency(struct host *host, uint32_t min_us, uint32_t max_us);
+
+/* The next request of its journals' disks fails; of Raft's store, the `after`-th verb, 0: none. */
+void host_fail_disk(struct host *host, bool failing);
+void host_fail_store(struct host *host, uint32_t after);
+void host_set_clock(struct host *host, int64_t ahead_us); /* the wall clock */
+/* The client's or subscriber's connections to it are gone. */
+void host_forget_guest(struct host *host, uint32_t party);
 
 bool host_is_writing(const struct host *host); /* a journal write is in flight */
 bool host_is_sealing(const struct host *host); /* a segment is being sealed */
@@ -37,6 +45,7 @@ uint32_t host_node_id(const struct host *host);                    /* 0 before r
 uint32_t host_index_of(const struct host *host, uint32_t node_id); /* whose host has that id, by this one's map */
 void host_command(struct host *host, struct span command);         /* proposes it, as a client would */
 bool host_is_controller(const struct host *host);
+void host_connection_lost(struct host *host, uint32_t node_id); /* its connection to that node broke */
 
 void host_receive(struct host *host, struct endpoint from, uint8_t port, uint64_t generation, struct span bytes);
 
@@ -44,6 +53,11 @@ void host_receive(struct host *host, struct endpoint from, uint8_t port, uint64_
 struct shard *host_shard(const struct host *host, uint16_t partition);
 const struct sim_disk *host_disk(const struct host *host, uint16_t partition);
 const struct cluster_map *host_map(const struct host *host); /* the control thread's; NULL */
+
+/* What its Raft store holds; the process may be down. */
+struct sim_raft_disk;
+const struct sim_raft_disk *host_raft_disk(const struct host *host);
+uint64_t host_metadata_digest(const struct host *host); /* of what is applied */
 
 const char *host_address(uint32_t index); /* control address */
 

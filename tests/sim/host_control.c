@@ -2,9 +2,11 @@
  * control port gives to clients. */
 #include "raft/client_service.h"
 #include "raft/command.h"
+#include "tests/sim/faults.h"
 #include "tests/sim/host_internal.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/raft_io.h"
+#include "tests/sim/trace.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -23,9 +25,16 @@ struct host_control {
 	bool serving;
 };
 
+uint64_t host_now_us(const struct host *host)
+{
+	int64_t now_us = (int64_t)host->sim->clockwork.now_us;
+
+	return (uint64_t)(now_us + now_us * host->drift_ppm / 1000000) + host->clock_offset_ms * 1000;
+}
+
 uint64_t host_now_ms(const struct host *host)
 {
-	return sim_now_ms(host->sim) + host->clock_offset_ms;
+	return host_now_us(host) / 1000;
 }
 
 uint64_t host_unix_us(const struct host *host)
@@ -76,6 +85,33 @@ void host_control_deinit(struct host *host)
 	sim_raft_disk_deinit(&host->control->raft_disk);
 	free(host->control);
 	host->control = NULL;
+}
+
+const struct sim_raft_disk *host_raft_disk(const struct host *host)
+{
+	return &host->control->raft_disk;
+}
+
+uint64_t host_metadata_digest(const struct host *host)
+{
+	return cluster_digest(host->control->cluster);
+}
+
+static void entry_applied(void *watcher, raft_index index, const struct raft_buffer *entry)
+{
+	const struct host *host = watcher;
+
+	if (cluster_applied(host->control->cluster) != index)
+		return; /* its store has failed: it applies nothing more, and ends */
+	oracle_applied(host->sim->oracle, host->index, index, span_of(entry->base, entry->len));
+}
+
+static void entries_cut(void *watcher, raft_index from)
+{
+	const struct host *host = watcher;
+
+	if (host->sim->oracle != NULL)
+		oracle_cut(host->sim->oracle, host->index, from);
 }
 
 /* --- sending ---------------------------------------------------------------------------------------------------- */
@@ -152,7 +188,12 @@ static void map_changed(struct host *host)
 {
 	const struct cluster_map *map = cluster_map(host->control->cluster);
 
+	if (map->version > host->sim->traced_version) {
+		trace_map(host->sim, map, host->sim->traced_version);
+		host->sim->traced_version = map->version;
+	}
 	oracle_map(host->sim->oracle, map);
+	ambush_map(host->sim, map);
 	for (uint32_t i = 0; i < host->sim->options.shards; i++)
 		if (host->control->serving)
 			host_later(host, &host->parts[i], part_take_map, random_between(&host->sim->random, 5, 200), 0);
@@ -198,6 +239,23 @@ static void send_output(struct host *host, const struct cluster_output *output)
 				  output->items, buffer_span(&output->body));
 }
 
+static void end_process(void *owner, struct appointment *appointment)
+{
+	struct host *host = owner;
+
+	if (host->up && appointment->generation == host->generation)
+		faults_process_ended(host->sim, host->index);
+}
+
+static void ended(struct host *host, const char *why)
+{
+	if (host->control->raft_io.fail_after == 0)
+		sim_fail(host->sim, "host %u: cluster is fatal: %s", host->index, why);
+	sim_trace(host->sim, "process  fatal    h%-16u%s", host->index, why);
+	marks_reach(&host->sim->marks, MARK_STORE_ERROR);
+	host_later(host, host, end_process, 0, 0);
+}
+
 static void take_output(struct host *host, const struct cluster_output *output)
 {
 	switch (output->kind) {
@@ -216,12 +274,14 @@ static void take_output(struct host *host, const struct cluster_output *output)
 		part_wake(&host->parts[output->partition % host->sim->options.shards]);
 		break;
 	case CLUSTER_NOTICE:
-		sim_trace(host->sim, "host %u: notice %d count %llu of %llu distance %lld ms: %s", host->index,
-			  (int)output->notice.kind, (unsigned long long)output->notice.count,
+		if (output->notice.kind == NOTICE_CLOCK_OFF)
+			marks_reach(&host->sim->marks, MARK_CLOCK_OFF);
+		sim_trace(host->sim, "notice            h%u.0            %d count %llu of %llu distance %lld ms: %s",
+			  host->index, (int)output->notice.kind, (unsigned long long)output->notice.count,
 			  (unsigned long long)output->notice.total, (long long)output->notice.distance_ms,
 			  output->text);
 		break;
-	case CLUSTER_FATAL: sim_fail(host->sim, "host %u: cluster is fatal: %s", host->index, output->text); break;
+	case CLUSTER_FATAL: ended(host, output->text); break;
 	case CLUSTER_IS_STOPPED: break;
 	}
 }
@@ -248,6 +308,12 @@ static void control_tick(void *owner, struct appointment *appointment)
 		oracle_controller(host->sim->oracle, host->index);
 	drain(host);
 	host_later(host, host, control_tick, CLUSTER_TICK_MS * 1000, 0);
+}
+
+void host_fail_store(struct host *host, uint32_t after)
+{
+	if (host->up && host->control->cluster != NULL)
+		host->control->raft_io.fail_after = after;
 }
 
 /* Raft's store answers between ticks, too. */
@@ -311,6 +377,7 @@ void host_shard_recovered(struct host *host)
 			return;
 	config = cluster_config_of(host);
 	sim_raft_io_init(&control->raft_io, &control->raft_disk, random_next(&host->sim->random), 0, 3);
+	sim_raft_io_watch(&control->raft_io, &(struct sim_raft_watch){entry_applied, entries_cut, host});
 	control->cluster = cluster_new(&config, &control->raft_io.io, host_now_ms(host));
 	assert(control->cluster != NULL);
 	cluster_start(control->cluster, host_now_ms(host));
@@ -386,6 +453,9 @@ void host_propose(struct host *host, const struct shard_proposal *proposal)
 
 	if (host->control->cluster == NULL)
 		return;
+	trace_proposal(host->sim, host->index, proposal);
+	if (proposal->kind == PROPOSE_ISR)
+		ambush_reach(host->sim, WINDOW_ISR, host->index);
 	switch (proposal->kind) {
 	case PROPOSE_ISR: isr_command(host, proposal, &command); break;
 	case PROPOSE_HANDOVER: command_handover_encode(&handover, 1, &command); break;
@@ -407,6 +477,15 @@ void host_command(struct host *host, struct span command)
 {
 	assert(command_from_client(command));
 	cluster_propose(host->control->cluster, 0, command, host_now_ms(host));
+	drain(host);
+	expect_store(host);
+}
+
+void host_connection_lost(struct host *host, uint32_t node_id)
+{
+	if (host->control->cluster == NULL)
+		return;
+	cluster_connection_lost(host->control->cluster, node_id, host_now_ms(host));
 	drain(host);
 	expect_store(host);
 }

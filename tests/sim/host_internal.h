@@ -16,6 +16,7 @@ struct part { /* a partition thread: one shard and its journal's disk */
 	bool recovered;
 	bool awake; /* a turn is on its way */
 	uint64_t timer_ms;
+	uint64_t appointed_ms;      /* of the earliest appointment there is for it; UINT64_MAX: none */
 	struct cluster_map maps[2]; /* the one in use and the next */
 	uint32_t map_in_use;
 };
@@ -27,6 +28,7 @@ struct host {
 	uint64_t generation;
 	uint64_t incarnation;
 	uint64_t clock_offset_ms; /* CLOCK_BOOTTIME differs from host to host */
+	int32_t drift_ppm;        /* and its rate, by so much */
 	int64_t unix_skew_us;
 	uint64_t paused_until_us;
 	uint32_t disk_min_us;
@@ -45,6 +47,7 @@ bool host_may_run(struct host *host, struct appointment *appointment);
 void part_wake(struct part *part);
 void part_timer(void *owner, struct appointment *appointment);
 
+uint64_t host_now_us(const struct host *host);
 uint64_t host_now_ms(const struct host *host);
 uint64_t host_unix_us(const struct host *host);
 uint32_t host_index_of_node(const struct host *host, uint32_t node_id);

@@ -24,14 +24,12 @@ static struct { /* of the one run; a predicate has no other way to know it */
 	uint32_t host;
 } left_out;
 
-/* Whose journal or state is damaged at the end of the faults has no vote: it is the one. */
+/* Whose journal is damaged at the end of the faults has no vote: it is the one. */
 static uint32_t choose_host(struct sim *sim)
 {
 	uint32_t drawn = (uint32_t)random_between(&sim->random, 0, sim->options.hosts - 1);
 
-	if (sim->rot.host != 0)
-		return sim->rot.host - 1;
-	return sim->corruption.host != 0 ? sim->corruption.host - 1 : drawn;
+	return sim->rot.host != 0 ? sim->rot.host - 1 : drawn;
 }
 
 static void cut_from(struct sim *sim, uint32_t host, uint32_t other)
@@ -82,6 +80,38 @@ static bool is_quiet(struct sim *sim)
 	return workload_quiet(sim->workload) && others_are_in_sync(sim);
 }
 
+/* This very process is registered, and live. */
+static bool is_live(const struct cluster_map *map, const struct host *host)
+{
+	const struct map_node *node = cluster_map_node(map, host_node_id(host));
+
+	return host_up(host) && node != NULL && !node->fenced && node->incarnation == host_incarnation(host);
+}
+
+/* Whoever alone has all of a partition cannot be missed: nobody else may be elected (rules 1 and 10). One whose journal
+ * rots does not count. That all are registered and live is waited for, and that a state that was made wrong is mended:
+ * only what is written shows it, and the clients stop later. */
+static bool all_can_be_missed(struct sim *sim)
+{
+	const struct cluster_map *newest = NULL;
+	uint32_t rotten = sim->rot.host == 0 ? 0 : host_node_id(sim->hosts[sim->rot.host - 1]);
+	node_set sound = rotten == 0 ? ~(node_set)0 : ~node_bit(rotten);
+
+	for (uint32_t i = 0; i < sim->options.hosts; i++) {
+		const struct cluster_map *map = host_map(sim->hosts[i]);
+
+		if (map != NULL && (newest == NULL || map->version > newest->version))
+			newest = map;
+	}
+	for (uint32_t i = 0; newest != NULL && i < sim->options.hosts; i++)
+		if (!is_live(newest, sim->hosts[i]))
+			return false;
+	for (uint16_t p = 0; newest != NULL && p < PARTITION_COUNT; p++)
+		if (node_set_count((newest->partitions[p].isr | newest->partitions[p].elr) & sound) < 2)
+			return false;
+	return newest != NULL && sim->corruption.host == 0;
+}
+
 static void check_answers(struct sim *sim, uint64_t since_us)
 {
 	size_t count, acknowledged = 0;
@@ -108,11 +138,14 @@ static void check_answers(struct sim *sim, uint64_t since_us)
 
 void liveness_run(struct sim *sim)
 {
-	uint64_t began_us = sim->clockwork.now_us;
+	uint64_t began_us;
 
+	faults_heal(sim);
+	if (!sim->failed && !sim_run_until(sim, all_can_be_missed, LIMIT_US))
+		sim_fail(sim, "L0: %.0f s after the faults one replica alone has all of a partition", LIMIT_US / 1e6);
 	left_out.bad = (enum bad)random_between(&sim->random, 0, BAD_COUNT - 1);
 	left_out.host = choose_host(sim);
-	faults_heal(sim);
+	began_us = sim->clockwork.now_us;
 	hurt(sim);
 	clockwork_run(&sim->clockwork, began_us + GRACE_US + WATCHED_US);
 	workload_stop(sim->workload);

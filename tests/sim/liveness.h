@@ -1,6 +1,8 @@
-/* Liveness runs (evgrid-sim --liveness): when the faults stop, one node or one link stays bad for good. What is left is
- * a quorum of every partition, and must be enough:
+/* Liveness runs (evgrid-sim --liveness): when the faults are over, one node or one link becomes bad for good. What is
+ * left is a quorum of every partition, and must be enough:
  *
+ *   L0  within LIMIT of the faults all are registered and live, each partition has two sound whole copies, and
+ *       a state that was made wrong is mended: only then is anything made bad;
  *   L1  GRACE after the faults every event that is published is acknowledged within its client's deadline, or refused
  *       by an expected version;
  *   L2  where it is a node that is bad, the replicas of all others are in sync then.

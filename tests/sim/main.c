@@ -1,8 +1,10 @@
 /* evgrid-sim: runs seeds, prints what each failing one violated and the command that replays it, and sums up marks.
  *
- *   evgrid-sim --seeds 1-1000 [--seconds 60] [--hosts 0] [--repeat] [--trace] [--no-faults] [--marks-percent 1]
+ *   evgrid-sim --seeds 1-1000 [--seconds 0] [--hosts 0] [--repeat] [--trace] [--no-faults] [--marks-per-mille 1]
  *              [--liveness: when the faults stop a node or a link stays bad (liveness.h)]
- *              [--forced-election: the scripted run of scenario.c in place of random faults] */
+ *              [--scenario NAME|all|help: scripted runs in place of random faults (scenarios/scenario.h)] */
+#include "tests/sim/faults.h"
+#include "tests/sim/scenarios/scenario.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/workload.h"
 
@@ -14,14 +16,14 @@
 struct arguments {
 	uint64_t first;
 	uint64_t last;
-	uint64_t seconds;
-	uint64_t hosts; /* 0: drawn from the seed, 3 or 5 */
-	uint64_t marks_percent;
+	uint64_t seconds; /* of faults; 0: drawn from the seed */
+	uint64_t hosts;   /* 0: drawn from the seed, 3 or 5 */
+	uint64_t marks_per_mille;
 	bool repeat; /* each seed twice: the traces must be equal */
 	bool trace;
 	bool faults;
 	bool liveness;
-	bool scenario;
+	const char *scenario; /* NULL: none */
 };
 
 struct tally {
@@ -33,11 +35,23 @@ struct tally {
 	uint64_t reached[MARK_COUNT]; /* seeds that reached it */
 };
 
+/* Many short runs meet more than few long ones, for each begins with a young cluster and ends with a whole look; what
+ * takes long to come about is left to the long ones. */
+static uint64_t draw_seconds(struct random *random)
+{
+	uint64_t drawn = random_between(random, 1, 100);
+
+	if (drawn <= 60)
+		return random_between(random, 2, 5);
+	if (drawn <= 90)
+		return random_between(random, 5, 10);
+	return drawn <= 99 ? random_between(random, 10, 30) : 60;
+}
+
 static struct sim_options options_of(const struct arguments *arguments, uint64_t seed)
 {
 	struct random random = {.state = seed};
-
-	return (struct sim_options){
+	struct sim_options options = {
 		.seed = seed,
 		.hosts = arguments->hosts != 0 ? (uint32_t)arguments->hosts : (random_chance(&random, 250) ? 5 : 3),
 		.shards = random_chance(&random, 500) ? 1 : 2,
@@ -47,14 +61,18 @@ static struct sim_options options_of(const struct arguments *arguments, uint64_t
 		.liveness = arguments->liveness,
 		.trace = arguments->trace,
 	};
+
+	if (options.seconds == 0)
+		options.seconds = draw_seconds(&random);
+	return options;
 }
 
 static void replay_command(const struct arguments *arguments, uint64_t seed)
 {
 	printf("  replay: build/evgrid-sim --seeds %" PRIu64 "-%" PRIu64 " --seconds %" PRIu64 " --hosts %" PRIu64
-	       "%s%s%s --trace\n",
+	       "%s%s --trace\n",
 	       seed, seed, arguments->seconds, arguments->hosts, arguments->faults ? "" : " --no-faults",
-	       arguments->liveness ? " --liveness" : "", arguments->scenario ? " --forced-election" : "");
+	       arguments->liveness ? " --liveness" : "");
 }
 
 static void tally_add(struct tally *tally, const struct sim *sim)
@@ -71,18 +89,23 @@ static void run_seed(const struct arguments *arguments, uint64_t seed, struct ta
 {
 	struct sim_options options = options_of(arguments, seed);
 	static struct sim sim;
+	char faults[FAULTS_TEXT_BYTES];
 	uint64_t hash;
 
-	if ((arguments->scenario ? scenario_forced_election(&sim, seed) : sim_run(&sim, &options)) != 0) {
+	if (sim_run(&sim, &options) != 0) {
 		tally->failed++;
 		printf("seed %" PRIu64 ": FAILED after %.3f virtual seconds: %s\n", seed,
 		       (double)sim.clockwork.now_us / 1e6, sim.why);
+		if (sim.swarm.on != 0) {
+			faults_describe(&sim, faults, sizeof faults);
+			printf("  faults: %s\n", faults);
+		}
 		replay_command(arguments, seed);
 	}
 	tally_add(tally, &sim);
 	hash = sim.trace_hash;
 	sim_deinit(&sim);
-	if (!arguments->repeat || arguments->scenario)
+	if (!arguments->repeat)
 		return;
 	sim_run(&sim, &options);
 	if (sim.trace_hash != hash) {
@@ -92,18 +115,48 @@ static void run_seed(const struct arguments *arguments, uint64_t seed, struct ta
 	sim_deinit(&sim);
 }
 
-static bool print_marks(const struct tally *tally, uint64_t percent)
+static void play(const struct arguments *arguments, const struct scenario *scenario, uint64_t seed, struct tally *tally)
+{
+	static struct sim sim;
+	int failed = scenario_run(&sim, scenario, seed, arguments->trace);
+
+	tally->failed += failed != 0;
+	if (failed != 0)
+		printf("seed %" PRIu64 ": FAILED %s (%s) after %.3f virtual seconds: %s\n"
+		       "  replay: build/evgrid-sim --scenario %s --seeds %" PRIu64 "-%" PRIu64 " --trace\n",
+		       seed, scenario->name, scenario->shows, (double)sim.clockwork.now_us / 1e6, sim.why,
+		       scenario->name, seed, seed);
+	tally_add(tally, &sim);
+	sim_deinit(&sim);
+}
+
+/* One of them, or all. */
+static void play_seed(const struct arguments *arguments, uint64_t seed, struct tally *tally)
+{
+	for (uint32_t i = 0; i < scenario_count; i++)
+		if (strcmp(arguments->scenario, "all") == 0 || strcmp(arguments->scenario, scenarios[i].name) == 0)
+			play(arguments, &scenarios[i], seed, tally);
+}
+
+static int list_scenarios(void)
+{
+	for (uint32_t i = 0; i < scenario_count; i++)
+		printf("%-5s %s\n", scenarios[i].name, scenarios[i].shows);
+	return 0;
+}
+
+static bool print_marks(const struct tally *tally, uint64_t per_mille)
 {
 	bool complete = true;
 
 	for (uint32_t i = 0; i < MARK_COUNT; i++) {
-		bool enough = tally->reached[i] * 100 >= percent * tally->seeds && tally->reached[i] > 0;
+		bool enough = tally->reached[i] * 1000 >= per_mille * tally->seeds && tally->reached[i] > 0;
 
 		printf("mark %-45s %6" PRIu64 " seeds%s\n", mark_name((enum mark)i), tally->reached[i],
-		       enough || percent == 0 ? "" : "  TOO FEW");
+		       enough || per_mille == 0 ? "" : "  TOO FEW");
 		complete = complete && enough;
 	}
-	return complete || percent == 0;
+	return complete || per_mille == 0;
 }
 
 static bool parse(int count, char **words, struct arguments *arguments)
@@ -117,8 +170,6 @@ static bool parse(int count, char **words, struct arguments *arguments)
 			arguments->trace = true;
 		} else if (strcmp(words[i], "--no-faults") == 0) {
 			arguments->faults = false;
-		} else if (strcmp(words[i], "--forced-election") == 0) {
-			arguments->scenario = true;
 		} else if (strcmp(words[i], "--liveness") == 0) {
 			arguments->liveness = true;
 		} else if (value == NULL) {
@@ -129,35 +180,45 @@ static bool parse(int count, char **words, struct arguments *arguments)
 			arguments->first = strtoull(value, &end, 10);
 			arguments->last = *end == '-' ? strtoull(end + 1, &end, 10) : arguments->first;
 			i++;
+		} else if (strcmp(words[i], "--scenario") == 0) {
+			arguments->scenario = words[++i];
 		} else if (strcmp(words[i], "--seconds") == 0) {
 			arguments->seconds = strtoull(words[++i], NULL, 10);
 		} else if (strcmp(words[i], "--hosts") == 0) {
 			arguments->hosts = strtoull(words[++i], NULL, 10);
-		} else if (strcmp(words[i], "--marks-percent") == 0) {
-			arguments->marks_percent = strtoull(words[++i], NULL, 10);
+		} else if (strcmp(words[i], "--marks-per-mille") == 0) {
+			arguments->marks_per_mille = strtoull(words[++i], NULL, 10);
 		} else {
 			return false;
 		}
 	}
+	if (arguments->scenario != NULL && strcmp(arguments->scenario, "all") != 0 &&
+	    strcmp(arguments->scenario, "help") != 0 && scenario_find(arguments->scenario) == NULL)
+		return false;
 	return arguments->first > 0 && arguments->first <= arguments->last && arguments->hosts <= SIM_HOSTS_MAX;
 }
 
 int main(int count, char **words)
 {
-	struct arguments arguments = {.first = 1, .last = 10, .seconds = 60, .faults = true};
+	struct arguments arguments = {.first = 1, .last = 10, .faults = true};
 	struct tally tally = {0};
 	bool marks;
 
 	if (!parse(count, words, &arguments)) {
 		fprintf(stderr,
 			"usage: evgrid-sim --seeds FIRST[-LAST] [--seconds N] [--hosts 3|5] [--repeat] [--trace] "
-			"[--no-faults] [--marks-percent N] [--liveness] [--forced-election]\n");
+			"[--no-faults] [--marks-per-mille N] [--liveness] [--scenario NAME|all|help]\n");
 		return 2;
 	}
+	if (arguments.scenario != NULL && strcmp(arguments.scenario, "help") == 0)
+		return list_scenarios();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (uint64_t seed = arguments.first; seed <= arguments.last; seed++)
-		run_seed(&arguments, seed, &tally);
-	marks = print_marks(&tally, arguments.marks_percent);
+		if (arguments.scenario != NULL)
+			play_seed(&arguments, seed, &tally);
+		else
+			run_seed(&arguments, seed, &tally);
+	marks = arguments.scenario != NULL || print_marks(&tally, arguments.marks_per_mille);
 	printf("%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64 " events acknowledged, %" PRIu64
 	       " messages, %.3f virtual hours\n",
 	       tally.seeds, tally.failed, tally.acknowledged, tally.messages, (double)tally.virtual_us / 3.6e9);

@@ -4,6 +4,7 @@
 #include "partition/bits.h"
 #include "partition/log.h"
 #include "partition/state.h"
+#include "tests/sim/edge.h"
 #include "tests/sim/host.h"
 #include "tests/sim/oracle_internal.h"
 
@@ -24,6 +25,7 @@ struct oracle *oracle_new(struct sim *sim)
 
 	assert(oracle != NULL);
 	oracle->sim = sim;
+	oracle->quorum = quorum_new();
 	return oracle;
 }
 
@@ -35,6 +37,7 @@ struct oracle *oracle_free(struct oracle *oracle)
 		free(oracle->partitions[p].facts);
 		free(oracle->partitions[p].digests);
 	}
+	quorum_free(oracle->quorum);
 	free(oracle);
 	return NULL;
 }
@@ -277,6 +280,9 @@ static void check_member(struct oracle *oracle, uint16_t partition, uint32_t nod
 			sim_fail(sim, "O5: host %u is in ISR or ELR of partition %u at end %llu, committed is %llu", i,
 				 partition, (unsigned long long)(log == NULL ? 0 : log->end),
 				 (unsigned long long)chronicle->committed);
+		else if (!oracle_is_durable(oracle, i, partition, log, chronicle->committed))
+			sim_fail(sim, "O5: host %u is in ISR or ELR of partition %u, and its disk ends before %llu", i,
+				 partition, (unsigned long long)chronicle->committed);
 	}
 }
 
@@ -301,6 +307,9 @@ static void watch_partition(struct oracle *oracle, uint32_t host, struct shard *
 	watch_log(oracle, host, partition, log);
 	if (chronicle->committed > committed)
 		check_members(oracle, partition);
+	else if (log->end < chronicle->committed &&
+		 node_set_has(chronicle->isr | chronicle->elr, host_node_id(oracle->sim->hosts[host])))
+		check_member(oracle, partition, host_node_id(oracle->sim->hosts[host]));
 	if (state != NULL && state_applied(state) != chronicle->applied[host]) {
 		uint64_t from;
 
@@ -355,6 +364,7 @@ void oracle_rebuild(struct oracle *oracle, struct host *host, const struct shard
 	uint32_t index = host_index(oracle, host);
 
 	marks_reach(&oracle->sim->marks, MARK_TAKEN_OUT);
+	edge_rebuilt(oracle->sim->edge, index, event->partition);
 	if (node_set_has(chronicle->isr | chronicle->elr, host_node_id(host)) &&
 	    oracle->map_version == host_map(host)->version)
 		sim_fail(oracle->sim, "O5: host %u forgets partition %u and is in its ISR or ELR", index,
@@ -473,20 +483,37 @@ uint64_t oracle_lost(const struct oracle *oracle)
 	return oracle->lost;
 }
 
-void oracle_map(struct oracle *oracle, const struct cluster_map *map)
+/* The members that are live by this map in a process that was not so by the one before. */
+static node_set note_members(struct oracle *oracle, const struct cluster_map *map)
 {
-	if (map->version <= oracle->map_version)
-		return;
+	node_set came = 0;
+
 	for (uint32_t id = 1; id <= NODES_MAX; id++) {
 		const struct map_node *node = cluster_map_node(map, id);
+		struct member *member = &oracle->members[id - 1];
+		struct member now = {0};
 
-		oracle->members[id - 1] = (struct member){0};
 		if (node != NULL)
-			oracle->members[id - 1] = (struct member){node->incarnation, !node->fenced};
+			now = (struct member){node->incarnation, !node->fenced};
+		if (now.live && (!member->live || member->incarnation != now.incarnation))
+			came |= node_bit(id);
+		*member = now;
 	}
+	return came;
+}
+
+void oracle_map(struct oracle *oracle, const struct cluster_map *map)
+{
+	node_set came;
+
+	if (map->version <= oracle->map_version)
+		return;
+	came = note_members(oracle, map);
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
 		const struct map_partition *row = &map->partitions[p];
 
+		if (row->changed_at <= oracle->map_version && ((row->isr | row->elr) & came) != 0)
+			check_members(oracle, p);
 		if (row->changed_at <= oracle->map_version)
 			continue;
 		if (row->primary != 0 && (row->elr & node_bit(row->primary)) != 0)

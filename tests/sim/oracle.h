@@ -11,16 +11,20 @@
  *   O11 no log chooses a version of a view in place of an older one before metadata made it active, or passes over one
  *      that is active;
  *   O12 a log drops a view in versions that metadata dropped, and has none of them when it defines a newer one.
- * Whenever something becomes committed, and after every metadata change
- *   O5 every live member of ISR and ELR holds everything committed.
+ * Whenever a metadata machine applies an entry
+ *   O14 a majority of the voters' disks hold it (oracle_quorum.c has more).
+ * Whenever something becomes committed, after every metadata change, and when a member's own log becomes shorter
+ *   O5 every live member of ISR and ELR holds everything committed, on its disk.
  * At the end, when all is healed and quiet
  *   O6 every acknowledged event is in the log once, at the place it was acknowledged for; no event is there twice; what
  *      was refused is not there at all; acknowledged events of one key stand in the order they were published (an
- *      operator's forced election excuses what it gave up, nothing else);
+ *      operator's forced election excuses what it gave up, nothing else); a producer's batches are numbered without
+ *      a gap, and its epochs do not fall;
  *   O7 all replicas have the same log and digest; a digest recomputed by a scan is the same;
  *   O8 views and key versions equal a fold of the log by the oracle's own few lines, and so does all that was told
  *      of the past (claims.h);
  *   O10 so do the other views and their blocked keys, by the log's events and the decisions on them;
+ *   O13 each key's history at the clients' edge is linearizable (edge.h);
  *   O9 journals verify: no sealed segment says anything but what its records do; and soon (what lies in the segment
  *      must be committed again, and a first write of the new run be durable) no block is corrupt any more. */
 #ifndef EVGRID_TESTS_SIM_ORACLE_H
@@ -40,6 +44,9 @@ void oracle_unsound(struct oracle *oracle, struct host *host, const struct shard
 void oracle_duplicate(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_answer(struct oracle *oracle, struct host *host, struct span frame);
 void oracle_controller(struct oracle *oracle, uint32_t host_index); /* it leads, and has applied all before its term */
+/* O14: a host's metadata machine has applied an entry; its Raft store is about to cut everything from an index on. */
+void oracle_applied(struct oracle *oracle, uint32_t host_index, uint64_t index, struct span entry);
+void oracle_cut(struct oracle *oracle, uint32_t host_index, uint64_t from);
 void oracle_map(struct oracle *oracle, const struct cluster_map *map);
 
 /* O10 (subscriber.h): a batch that a subscriber was handed is committed. */

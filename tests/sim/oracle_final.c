@@ -3,6 +3,7 @@
 #include "partition/state.h"
 #include "proto/batch.h"
 #include "proto/msgpack.h"
+#include "tests/sim/edge.h"
 #include "tests/sim/host.h"
 #include "tests/sim/oracle_internal.h"
 #include "tests/sim/oracle_views.h"
@@ -29,6 +30,7 @@ struct inspection {
 	struct buffer scratch;
 	struct claims *claims;
 	struct decisions_made decisions; /* of this partition */
+	struct producer_lines producers; /* the same */
 };
 
 /* Acknowledged in an earlier history, at or beyond where the present one parts from it: gone, or at another place. */
@@ -68,6 +70,8 @@ static void inspect_operation(struct inspection *inspection, struct operation *o
 		sim_fail(sim, "O6: event %llu was acknowledged at %u:%llu and stands at %u:%llu",
 			 (unsigned long long)operation->id, operation->partition, (unsigned long long)operation->offset,
 			 inspection->partition, (unsigned long long)offset);
+	if (operation->beside)
+		return;
 	if (operation->serial <= *last)
 		sim_fail(sim, "O6: events of key %u by client %u are out of order: %llu behind %llu", operation->key,
 			 operation->client, (unsigned long long)operation->serial, (unsigned long long)*last);
@@ -99,6 +103,7 @@ static void inspect_batch(struct inspection *inspection, const struct batch *bat
 		oracle_views_control(&inspection->decisions, inspection->oracle->sim, batch);
 		return;
 	}
+	oracle_producers_batch(inspection->oracle, &inspection->producers, batch);
 	if (batch_records(batch, &inspection->scratch, &records) != 0) {
 		sim_fail(inspection->oracle->sim, "O6: a stored batch does not open");
 		return;
@@ -250,6 +255,7 @@ void oracle_final(struct oracle *oracle)
 	for (uint16_t p = 0; p < PARTITION_COUNT && !sim->failed; p++) {
 		inspection.partition = p;
 		inspection.decisions.count = 0;
+		inspection.producers.count = 0;
 		inspect_partition(&inspection, map);
 	}
 	for (size_t i = 0; i < inspection.operation_count && !sim->failed; i++) {
@@ -266,6 +272,7 @@ void oracle_final(struct oracle *oracle)
 	}
 	buffer_deinit(&inspection.scratch);
 	free(inspection.decisions.list);
+	free(inspection.producers.list);
 	for (uint32_t key = 0; key < WORKLOAD_KEYS; key++) {
 		const struct chronicle *chronicle = &oracle->partitions[partition_of(workload_key(key))];
 
@@ -274,4 +281,6 @@ void oracle_final(struct oracle *oracle)
 	}
 	if (!sim->failed)
 		claims_check(inspection.claims, sim, inspection.operations);
+	if (!sim->failed)
+		edge_check(sim->edge, inspection.operations, inspection.operation_count);
 }

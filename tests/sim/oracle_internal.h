@@ -8,6 +8,7 @@
 #define ORACLE_VIEWS 8u /* a run has fewer */
 
 struct sim_disk;
+struct quorum;
 
 struct fact { /* one committed batch */
 	uint64_t base;
@@ -66,13 +67,33 @@ struct oracle {
 	uint32_t made_active[ORACLE_VIEWS]; /* the newest that ever was, dropped since or not */
 	uint32_t dropped_versions[ORACLE_VIEWS];
 	bool views_active; /* every view's newest version is */
+	struct quorum *quorum;
 	struct chronicle partitions[PARTITION_COUNT];
 };
+
+/* O14 (oracle_quorum.c). */
+struct quorum *quorum_new(void);
+struct quorum *quorum_free(struct quorum *quorum);
 
 /* Reads [from, log->sealed) of a log from its sealed segments, batch by batch: verified, dense. False: the batch at
  * *at is not there, or visit said so. */
 bool oracle_walk_sealed(const struct log *log, const struct sim_disk *disk, uint64_t from,
 			bool (*visit)(void *data, const struct batch *batch), void *data, uint64_t *at);
+
+/* O5: the record that ends at `end` is on the host's disk. */
+bool oracle_is_durable(const struct oracle *oracle, uint32_t host, uint16_t partition, const struct log *log,
+		       uint64_t end);
+
+struct producer_lines { /* of one partition's log, as far as it has been read */
+	struct producer_line {
+		uint64_t id;
+		uint32_t number;
+		uint16_t epoch;
+	} * list;
+	size_t count;
+};
+
+void oracle_producers_batch(struct oracle *oracle, struct producer_lines *lines, const struct batch *batch);
 
 /* O11: a batch that is committed, in the order of the log; NULL: it cannot be read. And a newer map. */
 void oracle_versions_batch(struct oracle *oracle, uint16_t partition, const struct batch *batch);

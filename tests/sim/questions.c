@@ -202,6 +202,7 @@ static bool ask_one(struct questions *questions, struct sim *sim, struct core *c
 	question.point = draw_point(&question, sim, tokens);
 	draw_history(&question, sim, tokens);
 	question.least = tokens->offset[key];
+	question.asked = edge_ask(sim->edge, questions->client, question.partition);
 	if (ask(questions, &question, sim, core, tokens, view_id, tag) != 0)
 		return false;
 	questions->list[tag] = question;
@@ -233,14 +234,37 @@ static bool map_number(struct span map, const char *name, uint64_t *value)
 	return reader_done(&reader);
 }
 
-static void claim_state(struct claims *claims, struct sim *sim, struct claim claim, struct span state)
+bool questions_state(struct span state, uint32_t group, uint64_t *serial, uint64_t *client)
 {
-	const char *serial = claim.group == 0 ? "n" : "last";
-	const char *client = claim.group == 0 ? "client" : "count";
+	return map_number(state, group == 0 ? "n" : "last", serial) &&
+	       map_number(state, group == 0 ? "client" : "count", client);
+}
 
+/* Linearizable, and of the first view. */
+static void show_entry(const struct question *question, struct sim *sim, const struct claim *claim)
+{
+	struct edge_seen seen = {
+		.key = claim->key,
+		.invoked = question->asked.invoked,
+		.version = UINT64_MAX,
+		.of_view = true,
+		.present = claim->present,
+		.serial = claim->serial,
+		.client = claim->client,
+		.changed_at = claim->changed_at,
+	};
+
+	if (question->linearizable && claim->kind == CLAIM_STATE && claim->group == 0)
+		edge_seen(sim->edge, &seen);
+}
+
+static void claim_state(const struct question *question, struct claims *claims, struct sim *sim, struct claim claim,
+			struct span state)
+{
 	claim.present = state.size > 0;
-	if (claim.present && (!map_number(state, serial, &claim.serial) || !map_number(state, client, &claim.client)))
+	if (claim.present && !questions_state(state, claim.group, &claim.serial, &claim.client))
 		sim_fail(sim, "past: key %u: a state that no view made", claim.key);
+	show_entry(question, sim, &claim);
 	claims_add(claims, &claim);
 }
 
@@ -273,12 +297,14 @@ static void take_page(const struct question *question, struct sim *sim, const st
 }
 
 static void told_history(const struct question *question, struct sim *sim, struct claims *claims,
-			 const struct history_data *page)
+			 const struct core_result *result)
 {
+	const struct history_data *page = &result->history;
 	const struct history *asked = &question->history;
 	struct claim claim = {.kind = CLAIM_HISTORY, .key = question->key, .history = page->history};
 
 	take_page(question, sim, page, &claim);
+	edge_answered(sim->edge, &question->asked, result->node_id, false, page->commit);
 	if (asked->reverse) {
 		claim.from = page->done ? 0 : page->next;
 		claim.to = asked->from < page->commit ? asked->from : page->commit;
@@ -364,13 +390,16 @@ static void told_read(const struct question *question, struct sim *sim, struct t
 	marks_reach(&sim->marks, question->group > 0 ? MARK_OTHER_KEY_AS_OF : read_marks[question->kind]);
 	if (question->kind == ASKED_ANY && !told_any(question, sim, result))
 		return;
-	claim_state(claims, sim, claim, done->state);
+	if (question->kind != ASKED_AS_OF && question->kind != ASKED_AS_OF_TIME)
+		edge_answered(sim->edge, &question->asked, result->node_id, question->linearizable, done->applied);
+	claim_state(question, claims, sim, claim, done->state);
 }
 
 /* Every key of the partition up to the page's last one (all, when it is the last page) is in the page or not there. */
 static void told_scan(const struct question *question, struct sim *sim, struct claims *claims,
-		      const struct scan_done *page)
+		      const struct core_result *result)
 {
+	const struct scan_done *page = &result->scan;
 	struct reader entries = reader_of(page->entries);
 	struct scan_entry entry = {0};
 	uint32_t taken = 0;
@@ -387,13 +416,14 @@ static void told_scan(const struct question *question, struct sim *sim, struct c
 		if (partition_of(workload_key(key)) != question->partition)
 			continue;
 		claim.changed_at = here ? entry.changed_at : 0;
-		claim_state(claims, sim, claim, here ? entry.state : SPAN_NULL);
+		claim_state(question, claims, sim, claim, here ? entry.state : SPAN_NULL);
 		taken += here;
 		if (here && taken < page->count && scan_entry_decode(&entries, &entry) != 0)
 			sim_fail(sim, "scan: a page does not decode");
 	}
 	if (taken != page->count)
 		sim_fail(sim, "scan: partition %u: keys out of order, or not of this partition", question->partition);
+	edge_answered(sim->edge, &question->asked, result->node_id, question->linearizable, page->applied);
 	marks_reach(&sim->marks, MARK_SCAN);
 }
 
@@ -446,6 +476,7 @@ static void told_view(struct questions *questions, const struct question *questi
 	}
 	if (result->error != ERROR_NONE && result->error != ERROR_NOT_FOUND)
 		return;
+	edge_answered(sim->edge, &question->asked, result->node_id, true, done->applied);
 	if (question->least > 0 && done->applied <= question->least)
 		sim_fail(sim, "linearizability: view %u, key %u misses offset %llu", question->view, question->key,
 			 (unsigned long long)question->least);
@@ -475,9 +506,9 @@ void questions_told(struct questions *questions, struct sim *sim, struct tokens 
 
 	assert(result->tag < QUESTIONS_MAX && question->kind != ASKED_NOTHING);
 	if (question->kind == ASKED_HISTORY && result->error == ERROR_NONE)
-		told_history(question, sim, claims, &result->history);
+		told_history(question, sim, claims, result);
 	else if (question->kind == ASKED_SCAN && result->error == ERROR_NONE)
-		told_scan(question, sim, claims, &result->scan);
+		told_scan(question, sim, claims, result);
 	else if (question->kind == ASKED_VIEW)
 		told_view(questions, question, sim, tokens, result);
 	else if (question->kind == ASKED_DECISION)

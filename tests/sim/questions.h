@@ -8,6 +8,7 @@
 
 #include "client/core.h"
 #include "tests/sim/claims.h"
+#include "tests/sim/edge.h"
 #include "tests/sim/views.h"
 
 #define QUESTIONS_MAX 32u /* open, of one client */
@@ -38,12 +39,14 @@ struct question {
 	bool linearizable;   /* if it is */
 	bool elsewhere;      /* ANY: in another partition than the key's */
 	struct history history;
+	struct edge_question asked;
 	uint32_t view; /* VIEW, DECISION: enum sim_view */
 	bool skip;
 	uint32_t version; /* VIEW: that had answered before it was asked */
 };
 
 struct questions { /* of one client */
+	uint32_t client;
 	struct question list[QUESTIONS_MAX];
 	struct question blocked; /* one that is to be decided on; ASKED_NOTHING: none */
 	uint32_t open;
@@ -65,6 +68,8 @@ struct tokens {
 /* Asks something of a key; tags are the list's places. view_id 0: not known yet. */
 void questions_ask(struct questions *questions, struct sim *sim, struct core *core, const struct tokens *tokens,
 		   uint32_t view_id);
+/* What a state of the first view (group 0) or of SIM_VIEW_GROUPS says. False: no view made it. */
+bool questions_state(struct span state, uint32_t group, uint64_t *serial, uint64_t *client);
 void questions_told(struct questions *questions, struct sim *sim, struct tokens *tokens, struct claims *claims,
 		    const struct core_result *result);
 

@@ -173,17 +173,27 @@ static struct sim_raft_operation *queue_pop(struct sim_raft_io *sim)
 	return operation;
 }
 
+static void watch_cut(struct sim_raft_io *sim, raft_index from)
+{
+	if (sim->watch.cut != NULL)
+		sim->watch.cut(sim->watch.watcher, from);
+}
+
 /* What an operation does to the disk; its memory becomes the disk's. */
 static void operation_write(struct sim_raft_io *sim, struct sim_raft_operation *operation)
 {
+	sim->writes++;
 	if (operation->kind == OPERATION_APPEND) {
 		disk_append(sim->disk, operation->entries, operation->count);
 		free(operation->entries);
 		operation->entries = NULL;
 		operation->count = 0;
 	} else if (operation->kind == OPERATION_TRUNCATE) {
+		watch_cut(sim, operation->index);
 		disk_truncate(sim->disk, operation->index);
 	} else if (operation->kind == OPERATION_PUT) {
+		if (operation->trailing == 0)
+			watch_cut(sim, operation->snapshot->index + 1);
 		disk_put(sim->disk, operation->snapshot, operation->trailing);
 		operation->snapshot = NULL;
 	}
@@ -265,6 +275,52 @@ static void entries_load(const struct sim_raft_disk *disk, struct raft_entry **e
 	}
 }
 
+/* --- the state machine's verbs, watched --------------------------------------------------------------------------- */
+
+static int watched_apply(struct raft_fsm *fsm, const struct raft_buffer *entry, void **result)
+{
+	struct sim_raft_io *sim = fsm->data;
+	const struct raft *raft = sim->io.data;
+	raft_index index = raft->last_applied + 1;
+	int status = sim->theirs->apply(sim->theirs, entry, result);
+
+	sim->watch.applied(sim->watch.watcher, index, entry);
+	return status;
+}
+
+static int watched_snapshot(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigned *count)
+{
+	struct sim_raft_io *sim = fsm->data;
+
+	return sim->theirs->snapshot(sim->theirs, buffers, count);
+}
+
+static int watched_restore(struct raft_fsm *fsm, struct raft_buffer *bytes)
+{
+	struct sim_raft_io *sim = fsm->data;
+
+	return sim->theirs->restore(sim->theirs, bytes);
+}
+
+/* Nothing is applied or restored before the first load. */
+static void watch_machine(struct sim_raft_io *sim)
+{
+	struct raft *raft = sim->io.data;
+
+	if (sim->watch.applied == NULL || raft->fsm == &sim->fsm)
+		return;
+	assert(raft->fsm->version == 1);
+	sim->theirs = raft->fsm;
+	sim->fsm = (struct raft_fsm){.version = 1,
+				     .data = sim,
+				     .apply = watched_apply,
+				     .snapshot = watched_snapshot,
+				     .restore = watched_restore};
+	raft->fsm = &sim->fsm;
+}
+
+/* --- the verbs, again --------------------------------------------------------------------------------------------- */
+
 static int verb_load(struct raft_io *io, raft_term *term, raft_id *voted_for, struct raft_snapshot **snapshot,
 		     raft_index *start_index, struct raft_entry *entries[], size_t *n_entries)
 {
@@ -272,8 +328,9 @@ static int verb_load(struct raft_io *io, raft_term *term, raft_id *voted_for, st
 
 	if (fails(sim))
 		return RAFT_IOERR;
+	watch_machine(sim);
 	*term = sim->disk->term;
-	*voted_for = sim->disk->vote;
+	*voted_for = sim->forgets_vote ? 0 : sim->disk->vote;
 	*snapshot = sim->disk->snapshot == NULL ? NULL : snapshot_copy(sim->disk->snapshot);
 	*start_index = sim->disk->first;
 	*n_entries = sim->disk->count;
@@ -381,7 +438,7 @@ static int verb_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_
 	struct sim_raft_io *sim = io->impl;
 	struct sim_raft_operation *operation;
 
-	if (fails(sim))
+	if (fails(sim) || sim->put_refused)
 		return RAFT_IOERR;
 	operation = queue_push(sim, OPERATION_PUT);
 	req->cb = cb;
@@ -429,18 +486,39 @@ void sim_raft_io_init(struct sim_raft_io *sim, struct sim_raft_disk *disk, uint6
 	};
 }
 
+void sim_raft_io_watch(struct sim_raft_io *sim, const struct sim_raft_watch *watch)
+{
+	sim->watch = *watch;
+}
+
 uint64_t sim_raft_io_next(const struct sim_raft_io *sim)
 {
 	return sim->head == NULL ? UINT64_MAX : sim->head->due_ms;
 }
 
+/* The lie: completions overtake the writes. */
+static void appends_tell_early(struct sim_raft_io *sim)
+{
+	for (struct sim_raft_operation *operation = sim->head; operation != NULL; operation = operation->next) {
+		struct raft_io_append *append = operation->append;
+
+		operation->append = NULL;
+		if (append != NULL)
+			append->cb(append, 0);
+	}
+}
+
 void sim_raft_io_run(struct sim_raft_io *sim, uint64_t now_ms)
 {
 	sim->now_ms = now_ms;
+	if (sim->lies_stored && !sim->dead)
+		appends_tell_early(sim);
 	while (sim->head != NULL && sim->head->due_ms <= now_ms && !sim->dead) {
 		struct sim_raft_operation *operation = queue_pop(sim);
 		int status = operation->kind != OPERATION_GET && fails(sim) ? RAFT_IOERR : 0;
 
+		if (operation->kind == OPERATION_PUT && sim->put_fails)
+			status = RAFT_IOERR;
 		if (status == 0)
 			operation_write(sim, operation);
 		operation_tell(sim, operation, status);
@@ -454,6 +532,34 @@ void sim_raft_io_kill(struct sim_raft_io *sim)
 	uint64_t survivors = random_next(sim) % 3;
 
 	sim->dead = true;
+	if (sim->fail_after == 1)
+		survivors = 0; /* what comes after a failed write must not take its place */
 	for (; operation != NULL && survivors > 0; operation = operation->next, survivors--)
 		operation_write(sim, operation);
+	if (sim->forgets_stored && sim->disk->count > 1)
+		disk_truncate(sim->disk, sim->disk->first + sim->disk->count - 1);
+}
+
+const struct sim_raft_entry *sim_raft_io_entry(const struct sim_raft_io *sim, raft_index index)
+{
+	const struct sim_raft_disk *disk = sim->disk;
+	const struct sim_raft_entry *found = NULL;
+	raft_index last = disk->first + disk->count - 1;
+
+	if (index >= disk->first && index <= last)
+		found = &disk->entries[index - disk->first];
+	for (const struct sim_raft_operation *operation = sim->head; operation != NULL; operation = operation->next) {
+		if (operation->kind == OPERATION_APPEND) {
+			if (index > last && index <= last + operation->count)
+				found = &operation->entries[index - last - 1];
+			last += operation->count;
+		} else if (operation->kind == OPERATION_TRUNCATE) {
+			found = index >= operation->index ? NULL : found;
+			last = last >= operation->index ? operation->index - 1 : last;
+		} else if (operation->kind == OPERATION_PUT && operation->trailing == 0) {
+			found = NULL;
+			last = operation->snapshot->index;
+		}
+	}
+	return found;
 }

@@ -31,6 +31,13 @@ struct sim_raft_disk {
 
 struct sim_raft_operation;
 
+/* Sees what libraft does, for an oracle. */
+struct sim_raft_watch {
+	void (*applied)(void *watcher, raft_index index, const struct raft_buffer *entry); /* by the state machine */
+	void (*cut)(void *watcher, raft_index from); /* before it: all from there on leaves the disk */
+	void *watcher;
+};
+
 struct sim_raft_io {
 	struct raft_io io;
 	struct sim_raft_disk *disk;
@@ -41,7 +48,16 @@ struct sim_raft_io {
 	uint32_t latency_min_ms;
 	uint32_t latency_max_ms;
 	uint32_t fail_after; /* the n-th verb of the store from now fails, and all after it; 0: none */
+	bool put_refused;    /* every snapshot is refused at once */
+	bool put_fails;      /* every snapshot's write fails when its time has come */
+	uint64_t writes;     /* what has changed on the disk, counted */
 	bool dead;
+	bool lies_stored;    /* a broken one, for proofs: an append is told as stored before it is */
+	bool forgets_vote;   /* another: a start reads no vote */
+	bool forgets_stored; /* another: at a kill the newest entry is gone although it was stored */
+	struct sim_raft_watch watch;
+	struct raft_fsm fsm; /* in the place of theirs, when it is watched */
+	struct raft_fsm *theirs;
 };
 
 void sim_raft_disk_init(struct sim_raft_disk *disk);
@@ -51,11 +67,17 @@ bool sim_raft_disk_empty(const struct sim_raft_disk *disk);
 void sim_raft_io_init(struct sim_raft_io *sim, struct sim_raft_disk *disk, uint64_t seed, uint32_t latency_min_ms,
 		      uint32_t latency_max_ms);
 
+/* Before the process starts. */
+void sim_raft_io_watch(struct sim_raft_io *sim, const struct sim_raft_watch *watch);
+
 /* Time of the next completion, UINT64_MAX: none. */
 uint64_t sim_raft_io_next(const struct sim_raft_io *sim);
 
 /* Completes what is due. */
 void sim_raft_io_run(struct sim_raft_io *sim, uint64_t now_ms);
+
+/* The entry at this index as the process sees its log, stored or on its way; NULL: none, or only in a snapshot. */
+const struct sim_raft_entry *sim_raft_io_entry(const struct sim_raft_io *sim, raft_index index);
 
 /* The process dies: a prefix of the queue still reaches the disk, nothing after that does. Requests are cancelled when
  * libraft closes. */

@@ -43,5 +43,5 @@ says '^seed 7: FAILED, it crashed'
 says 'replay: .* --seeds 7-7 '
 says '^seed 12: FAILED after'
 says '^mark fail-over  *18 seeds$'
-run 1 13-40 --marks-percent 101
+run 1 13-40 --marks-per-mille 1001
 says 'TOO FEW'

@@ -1,6 +1,7 @@
 /* One run: form a cluster, let clients work while faults happen, heal everything, wait until it is quiet, look. */
 #include "tests/sim/sim.h"
 
+#include "tests/sim/edge.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/host.h"
 #include "tests/sim/liveness.h"
@@ -15,6 +16,7 @@
 #define FORMATION_LIMIT_US (20 * SECOND_US)
 #define SETTLE_LIMIT_US (60 * SECOND_US)
 #define SEGMENT_BYTES_MIN (64u * 1024) /* the largest batch that clients here build fits a quarter of it */
+#define SNAPSHOT_BYTES_MIN (32u * 1024)
 
 void sim_fail(struct sim *sim, const char *format, ...)
 {
@@ -84,40 +86,50 @@ static void sim_init(struct sim *sim, const struct sim_options *options)
 	sim->network.delay_min_us = (uint32_t)random_between(&sim->random, 20, 200);
 	sim->network.delay_max_us = sim->network.delay_min_us + (uint32_t)random_between(&sim->random, 50, 3000);
 	sim->segment_bytes = SEGMENT_BYTES_MIN << random_between(&sim->random, 0, 2);
+	sim->snapshot_bytes = SNAPSHOT_BYTES_MIN << random_between(&sim->random, 0, 4);
 	sim->oracle = oracle_new(sim);
+	sim->edge = edge_new(sim);
 	for (uint32_t i = 0; i < options->hosts; i++)
 		sim->hosts[i] = host_new(sim, i);
 	sim->workload = workload_new(sim);
 	sim->subscribers = subscribers_new(sim);
 }
 
+/* The partition on this host, if it is a replica there and not where it should be. */
+static void explain_replica(struct sim *sim, const struct cluster_map *map, uint16_t partition, uint32_t index)
+{
+	const struct map_partition *row = &map->partitions[partition];
+	struct shard *shard = host_shard(sim->hosts[index], partition);
+	uint32_t id = host_node_id(sim->hosts[index]);
+	struct partition_status status = {0};
+	node_set replicas = 0;
+
+	for (uint32_t r = 0; r < row->replica_count; r++)
+		replicas |= node_bit(row->replicas[r]);
+	if (shard != NULL)
+		shard_status(shard, partition, &status);
+	if (id != 0 && (!node_set_has(replicas, id) ||
+			(shard != NULL && status.applied == oracle_committed(sim->oracle, partition) &&
+			 status.end == status.applied && node_set_has(row->isr, id))))
+		return;
+	sim_fail(sim,
+		 "liveness: partition %u on host %u: role %u active %u epoch %u end %llu commit %llu applied %llu, "
+		 "committed anywhere %llu, row epoch %u primary %u isr %llx elr %llx",
+		 partition, index, status.role, status.active, status.epoch, (unsigned long long)status.end,
+		 (unsigned long long)status.commit, (unsigned long long)status.applied,
+		 (unsigned long long)oracle_committed(sim->oracle, partition), row->epoch, row->primary,
+		 (unsigned long long)row->isr, (unsigned long long)row->elr);
+}
+
 static void explain_unsettled(struct sim *sim)
 {
 	const struct cluster_map *map = host_map(sim->hosts[0]);
 
+	if (map == NULL)
+		sim_fail(sim, "liveness: host 0 has no map");
 	for (uint16_t p = 0; p < PARTITION_COUNT && !sim->failed; p++)
-		for (uint32_t i = 0; i < sim->options.hosts; i++) {
-			struct shard *shard = host_shard(sim->hosts[i], p);
-			uint32_t id = host_node_id(sim->hosts[i]);
-			struct partition_status status = {0};
-
-			if (shard != NULL)
-				shard_status(shard, p, &status);
-			if (shard == NULL || map == NULL || status.applied != oracle_committed(sim->oracle, p) ||
-			    !node_set_has(map->partitions[p].isr, id))
-				sim_fail(sim,
-					 "liveness: partition %u on host %u: role %u active %u epoch %u end %llu "
-					 "commit %llu "
-					 "applied %llu, committed anywhere %llu, row epoch %u primary %u isr %llx elr "
-					 "%llx",
-					 p, i, status.role, status.active, status.epoch, (unsigned long long)status.end,
-					 (unsigned long long)status.commit, (unsigned long long)status.applied,
-					 (unsigned long long)oracle_committed(sim->oracle, p),
-					 map == NULL ? 0 : map->partitions[p].epoch,
-					 map == NULL ? 0 : map->partitions[p].primary,
-					 (unsigned long long)(map == NULL ? 0 : map->partitions[p].isr),
-					 (unsigned long long)(map == NULL ? 0 : map->partitions[p].elr));
-		}
+		for (uint32_t i = 0; i < sim->options.hosts && !sim->failed; i++)
+			explain_replica(sim, map, p, i);
 	if (!workload_quiet(sim->workload))
 		sim_fail(sim, "liveness: operations of clients are still pending");
 	if (!subscribers_quiet(sim->subscribers))
@@ -188,10 +200,12 @@ void sim_deinit(struct sim *sim)
 {
 	sim->failed = true; /* nothing runs any more */
 	echo_end(sim);
+	client_lives_end(sim);
 	sim->workload = workload_free(sim->workload);
 	sim->subscribers = subscribers_free(sim->subscribers);
 	for (uint32_t i = 0; i < SIM_HOSTS_MAX; i++)
 		sim->hosts[i] = host_free(sim->hosts[i]);
 	sim->oracle = oracle_free(sim->oracle);
+	sim->edge = edge_free(sim->edge);
 	clockwork_deinit(&sim->clockwork);
 }

@@ -8,15 +8,22 @@
  *   host        a node: start, kill, restart; what node/ does with threads is done here with appointments
  *   workload    clients: publish, read, remember what they were told
  *   subscriber  what is subscribed to, by quick and slow ones that die and resume
- *   faults      who is hurt, when and how; fault_echo: one long schedule of them
+ *   edge        what clients saw, key by key: linear: is it linearizable
+ *   faults      who is hurt, when and how; fault_network, fault_machine: more kinds; fault_echo: a long schedule
+ *   client_death  clients that die and come back
+ *   ambush      faults that wait for a dangerous moment
+ *   scenarios   scripted runs
  *   liveness    what must go on while something stays bad
  *   echo        messages that arrive once more, much later
  *   oracle      the invariants of design.md section 10
+ *   trace       what --trace prints
  *   marks       which named events a run has reached */
 #ifndef EVGRID_TESTS_SIM_SIM_H
 #define EVGRID_TESTS_SIM_SIM_H
 
 #include "proto/cluster_map.h"
+#include "tests/sim/ambush.h"
+#include "tests/sim/client_death.h"
 #include "tests/sim/clockwork.h"
 #include "tests/sim/echo.h"
 #include "tests/sim/marks.h"
@@ -28,6 +35,7 @@
 #define SIM_GUESTS_MAX (SIM_CLIENTS_MAX + SIM_SUBSCRIBERS_MAX) /* whose connections say HELLO */
 
 struct sim;
+struct edge;
 struct host;
 struct oracle;
 struct subscribers;
@@ -51,6 +59,9 @@ struct network {
 	uint32_t delay_max_us;
 	uint32_t late_per_mille; /* of messages that arrive much later */
 	uint32_t late_max_us;
+	uint32_t corrupt_per_mille;
+	uint32_t far_us[PARTIES_MAX];                /* so much longer to it and from it, at most */
+	uint64_t reset_us[PARTIES_MAX][PARTIES_MAX]; /* from, to: what was sent before then is lost */
 	uint64_t last_us[SIM_GUESTS_MAX][256]
 			[2]; /* newest arrival on a client's connection: to the host, to the client */
 };
@@ -76,10 +87,12 @@ struct sim {
 	struct workload *workload;
 	struct subscribers *subscribers;
 	struct oracle *oracle;
+	struct edge *edge;
 	struct marks marks;
-	uint32_t segment_bytes; /* of the journals: small, so that many are sealed */
-	struct corruption {     /* of one state in memory, until its digest is right again */
-		uint32_t host;  /* index + 1; 0: none */
+	uint32_t segment_bytes;  /* of the journals: small, so that many are sealed */
+	uint32_t snapshot_bytes; /* of a journal from one snapshot to the next */
+	struct corruption {      /* of one state in memory, until its digest is right again */
+		uint32_t host;   /* index + 1; 0: none */
 		uint16_t partition;
 		uint64_t applied; /* what it showed last */
 		uint64_t digest;
@@ -91,15 +104,20 @@ struct sim {
 	uint32_t dead_for_good; /* host, index + 1 */
 	bool calm;              /* the faults are over: none that was planned comes about any more */
 	struct echo echo;
-	uint64_t trace_hash; /* of every message delivered: equal for equal seeds */
+	void *script; /* of a scenario: what its steps must know */
+	struct ambush ambush;
+	struct client_life lives[SIM_CLIENTS_MAX];
+	struct swarm {       /* what the seed has drawn */
+		uint64_t on; /* bit per kind of fault */
+		uint32_t gap_min_us;
+		uint32_t gap_max_us;
+	} swarm;
+	uint64_t traced_version; /* of the map that --trace has told */
+	uint64_t trace_hash;     /* of every message delivered: equal for equal seeds */
 	uint64_t messages;
 	bool failed;
 	char why[512];
 };
-
-/* A scripted run: a cluster of five, a partition whose complete replicas die, an operator who elects the one that lacks
- * what they acknowledged. 0: exactly that is lost, and all replicas are equal again; 1: sim->why. */
-int scenario_forced_election(struct sim *sim, uint64_t seed);
 
 /* Runs one seed. 0: all invariants held; 1: violated, sim->why says what. */
 int sim_run(struct sim *sim, const struct sim_options *options);
@@ -124,5 +142,7 @@ void network_send(struct sim *sim, struct endpoint from, struct endpoint to, str
 void network_cut(struct sim *sim, uint32_t from, uint32_t to, bool cut);      /* one way */
 void network_cut_data(struct sim *sim, uint32_t from, uint32_t to, bool cut); /* one way, shards only */
 void network_heal(struct sim *sim);
+/* The connections between the two break: what is on its way is lost; a client's begins with HELLO again. */
+void network_reset(struct sim *sim, uint32_t a, uint32_t b);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "client/core.h"
+#include "tests/sim/edge.h"
 #include "tests/sim/host.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/workload.h"
@@ -107,6 +108,8 @@ static void consume_batch(struct subscriber *subscriber, const struct core_deliv
 	struct reader in;
 
 	oracle_delivered(sim->oracle, delivery->partition, batch);
+	if ((batch->flags & BATCH_CONTROL) == 0)
+		edge_shown(sim->edge, delivery->partition, batch->base_offset + batch->record_count);
 	if (batch_records(batch, &subscriber->all->scratch, &records) != 0) {
 		sim_fail(sim, "O10: subscriber %u: a batch does not open", subscriber->index);
 		return;

@@ -2,6 +2,7 @@
 #include "tests/sim/views.h"
 
 #include "proto/msgpack.h"
+#include "tests/sim/workload.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@ struct span views_group(uint32_t group)
 
 /* --- definitions -------------------------------------------------------------------------------------------------- */
 
-void views_write_pair(struct buffer *out, const char *name, const char *value)
+static void write_pair(struct buffer *out, const char *name, const char *value)
 {
 	msgpack_write_str(out, span_of_text(name));
 	msgpack_write_str(out, span_of_text(value));
@@ -44,20 +45,20 @@ void views_write_pair(struct buffer *out, const char *name, const char *value)
 static void write_head(struct buffer *out, uint32_t size, enum sim_view view, const char *kind)
 {
 	msgpack_write_map(out, size);
-	views_write_pair(out, "view", names[view]);
+	write_pair(out, "view", names[view]);
 	msgpack_write_str(out, span_of_text("streams"));
 	msgpack_write_array(out, view == SIM_VIEW_GROUPS ? 1 : 2);
 	msgpack_write_str(out, span_of_text(WORKLOAD_STREAM));
 	if (view != SIM_VIEW_GROUPS)
 		msgpack_write_str(out, span_of_text(WORKLOAD_OTHER_STREAM));
-	views_write_pair(out, "kind", kind);
+	write_pair(out, "kind", kind);
 }
 
 static void write_map_of_one(struct buffer *out, const char *name, const char *member, const char *value)
 {
 	msgpack_write_str(out, span_of_text(name));
 	msgpack_write_map(out, 1);
-	views_write_pair(out, member, value);
+	write_pair(out, member, value);
 }
 
 static const char *const version_members[VIEWS_VERSIONS + 1] = {[2] = "second", [3] = "third"};
@@ -79,15 +80,15 @@ static void write_sums(struct buffer *out, uint32_t version)
 	msgpack_write_map(out, 3);
 	msgpack_write_str(out, span_of_text("Put"));
 	msgpack_write_map(out, version > 1 ? 3 : 2);
-	views_write_pair(out, "count", "puts");
+	write_pair(out, "count", "puts");
 	write_map_of_one(out, "sum", "s", "x");
 	if (version > 1)
 		write_map_of_one(out, "last", version_members[version], "n");
 	msgpack_write_str(out, span_of_text("Merged"));
 	msgpack_write_map(out, 2);
-	views_write_pair(out, "count", "merges");
+	write_pair(out, "count", "merges");
 	write_map_of_one(out, "sum", "s", "x");
-	views_write_pair(out, "Deleted", "delete");
+	write_pair(out, "Deleted", "delete");
 }
 
 static uint64_t hash_factor(uint32_t version)
@@ -109,7 +110,7 @@ static void write_hash(struct buffer *out, uint32_t version)
 	msgpack_write_array(out, 2);
 	msgpack_write_str(out, span_of_text("Merged"));
 	msgpack_write_str(out, span_of_text("Deleted"));
-	views_write_pair(out, "apply", text);
+	write_pair(out, "apply", text);
 }
 
 static void write_groups(struct buffer *out, uint32_t version)
@@ -120,11 +121,28 @@ static void write_groups(struct buffer *out, uint32_t version)
 	msgpack_write_map(out, 2);
 	msgpack_write_str(out, span_of_text("Put"));
 	msgpack_write_map(out, version % 2 == 0 ? 3 : 2);
-	views_write_pair(out, "count", "count");
+	write_pair(out, "count", "count");
 	write_map_of_one(out, "last", "last", "n");
 	if (version % 2 == 0)
 		write_map_of_one(out, "first", "oldest", "n");
-	views_write_pair(out, "Deleted", "delete");
+	write_pair(out, "Deleted", "delete");
+}
+
+void views_first_definition(struct buffer *out)
+{
+	msgpack_write_map(out, 4);
+	write_pair(out, "view", WORKLOAD_VIEW);
+	write_pair(out, "stream", WORKLOAD_STREAM);
+	write_pair(out, "kind", "entity");
+	msgpack_write_str(out, span_of_text("on"));
+	msgpack_write_map(out, 3);
+	msgpack_write_str(out, span_of_text("Put"));
+	msgpack_write_map(out, 1);
+	write_pair(out, "put", "all");
+	msgpack_write_str(out, span_of_text("Merged"));
+	msgpack_write_map(out, 1);
+	write_pair(out, "merge", "all");
+	write_pair(out, "Deleted", "delete");
 }
 
 void views_definition(enum sim_view view, uint32_t version, struct buffer *out)

@@ -14,7 +14,7 @@ enum sim_view { SIM_VIEW_SUMS, SIM_VIEW_HASH, SIM_VIEW_GROUPS, SIM_VIEW_COUNT };
 
 const char *views_name(enum sim_view view);
 void views_definition(enum sim_view view, uint32_t version, struct buffer *out);
-void views_write_pair(struct buffer *out, const char *name, const char *value);
+void views_first_definition(struct buffer *out);
 
 struct span views_group(uint32_t group); /* static text */
 

@@ -6,6 +6,7 @@
 #include "raft/command.h"
 #include "tests/sim/fresh_read.h"
 #include "tests/sim/host.h"
+#include "tests/sim/oracle.h"
 #include "tests/sim/questions.h"
 #include "tests/sim/views.h"
 
@@ -19,7 +20,6 @@
 #define VIEW_QUIET_US 3000000u /* longer than a message is late */
 #define DROP_PER_MILLE 300u    /* of the times that a new version is due: the one before goes first */
 #define OVERTAKE_PER_MILLE 20u /* whenever a client looks, while a version is not active yet */
-#define ENDPOINTS_MAX 256u
 #define TAG_STREAM (1ull << 62)
 #define TAG_VIEW (2ull << 62)
 #define TAG_READ (3ull << 62)
@@ -35,6 +35,7 @@ struct client {
 	uint64_t serials[WORKLOAD_KEYS];
 	uint64_t known_versions[WORKLOAD_KEYS];
 	uint32_t pending;
+	uint32_t pending_of[WORKLOAD_KEYS];
 	uint32_t gap_min_us;
 	uint32_t gap_max_us;
 	struct fresh_read reads[READS_MAX];
@@ -105,20 +106,16 @@ static void client_send(struct client *client, const struct core_send *send)
 {
 	struct sim *sim = client->workload->sim;
 	const struct core_endpoint *endpoint;
-	struct endpoint from = {(uint8_t)(SIM_HOSTS_MAX + client->index), (uint8_t)send->endpoint};
 	struct endpoint to;
 
-	assert(send->endpoint < ENDPOINTS_MAX);
 	if (send->close)
 		return;
 	endpoint = core_endpoint(client->core, send->endpoint);
 	if (endpoint == NULL)
 		return;
 	to = party_of(client, endpoint);
-	sim_trace(sim, "client %u endpoint %u (%s) -> %u.%u kind %u", client->index, send->endpoint, endpoint->address,
-		  to.party, to.port, send->frame.size > 4 ? send->frame.data[4] : 0);
 	if (to.party < SIM_HOSTS_MAX)
-		network_send(sim, from, to, buffer_span(&send->frame));
+		client_life_send(sim, client->index, send->endpoint, to, buffer_span(&send->frame));
 }
 
 /* A check that fails is an answer about the key's version, and must miss nothing either (L7). */
@@ -128,6 +125,10 @@ static void check_failed(struct client *client, const struct operation *operatio
 
 	marks_reach(&sim->marks, MARK_CHECK_FAILED);
 	client->known_versions[operation->key] = actual_version;
+	if (operation->alone)
+		edge_seen(sim->edge, &(struct edge_seen){.key = operation->key,
+							 .invoked = operation->invoked_at,
+							 .version = actual_version});
 	if (actual_version >= operation->acknowledged_before ||
 	    (sim->corruption.host != 0 && sim->corruption.partition == partition_of(workload_key(operation->key))))
 		return;
@@ -136,6 +137,14 @@ static void check_failed(struct client *client, const struct operation *operatio
 		 "%llu",
 		 operation->key, (unsigned long long)actual_version,
 		 (unsigned long long)operation->acknowledged_before);
+}
+
+static void take_acknowledged(struct edge *edge, struct operation *operation)
+{
+	operation->answered_at = edge_now(edge);
+	edge_shown(edge, operation->partition, operation->offset + 1);
+	if (!edge_is_sound(edge, operation->partition, operation->invoked_at))
+		operation->expected = UINT64_MAX;
 }
 
 static void operation_done(struct client *client, const struct core_completion *completion)
@@ -149,6 +158,7 @@ static void operation_done(struct client *client, const struct core_completion *
 		return;
 	}
 	client->pending--;
+	client->pending_of[operation->key]--;
 	operation->answered_us = workload->sim->clockwork.now_us;
 	operation->error = (enum error)completion->error;
 	if (completion->outcome == CORE_APPLIED) {
@@ -157,6 +167,7 @@ static void operation_done(struct client *client, const struct core_completion *
 		operation->offset = completion->offset;
 		operation->history = completion->history;
 		workload->acknowledged++;
+		take_acknowledged(workload->sim->edge, operation);
 		acknowledged_add(&workload->acknowledged_of[operation->key], operation);
 		if (operation->offset > workload->tokens.offset[operation->key]) {
 			workload->tokens.offset[operation->key] = operation->offset;
@@ -168,8 +179,30 @@ static void operation_done(struct client *client, const struct core_completion *
 		operation->outcome = OUTCOME_UNKNOWN;
 		marks_reach(&workload->sim->marks, MARK_UNKNOWN_OUTCOME);
 	}
+	sim_trace(workload->sim, "client   told     c%-16uevent %llu p%u: %s @%llu", client->index,
+		  (unsigned long long)operation->id, completion->partition, error_name(completion->error),
+		  (unsigned long long)completion->offset);
 	if (completion->error == ERROR_CHECK_FAILED)
 		check_failed(client, operation, completion->actual_version);
+}
+
+/* What a fresh read has shown. */
+static void read_shown(const struct client *client, const struct fresh_read *read, const struct core_result *result)
+{
+	struct sim *sim = client->workload->sim;
+	struct edge_seen seen = {
+		.key = read->key,
+		.invoked = read->asked.invoked,
+		.version = result->read.version,
+		.of_view = read->of_view,
+		.present = read->of_view && result->error == ERROR_NONE,
+		.changed_at = result->read.changed_at,
+	};
+
+	if (seen.present)
+		questions_state(result->read.state, 0, &seen.serial, &seen.client);
+	edge_answered(sim->edge, &read->asked, result->node_id, true, result->read.applied);
+	edge_seen(sim->edge, &seen);
 }
 
 static void read_done(struct client *client, const struct core_result *result)
@@ -182,8 +215,10 @@ static void read_done(struct client *client, const struct core_result *result)
 	client->pending_reads--;
 	if (result->error == ERROR_STALE_LEASE)
 		marks_reach(&workload->sim->marks, MARK_STALE_PRIMARY_REFUSED);
-	if (fresh_read_check(read, result, workload->operations, workload->operation_count, invoked, workload->sim))
-		client->known_versions[read->key] = result->read.version;
+	if (!fresh_read_check(read, result, workload->operations, workload->operation_count, invoked, workload->sim))
+		return;
+	client->known_versions[read->key] = result->read.version;
+	read_shown(client, read, result);
 }
 
 static void view_told(struct workload *workload, uint64_t view, int error)
@@ -205,6 +240,18 @@ static void result_done(struct client *client, const struct core_result *result)
 	}
 }
 
+static void take_outbox(struct client *client, bool alive)
+{
+	for (size_t i = 0; alive && i < client->outbox.send_count; i++)
+		client_send(client, &client->outbox.sends[i]);
+	for (size_t i = 0; i < client->outbox.completion_count; i++)
+		operation_done(client, &client->outbox.completions[i]);
+	for (size_t i = 0; i < client->outbox.result_count; i++)
+		result_done(client, &client->outbox.results[i]);
+	client->timer_ms = client->outbox.next_timer_ms;
+	core_outbox_clear(&client->outbox);
+}
+
 static void client_turn(void *owner, struct appointment *appointment)
 {
 	struct client *client = owner;
@@ -217,14 +264,7 @@ static void client_turn(void *owner, struct appointment *appointment)
 		return;
 	if (core_turn(client->core, now_ms, &client->outbox) != 0)
 		sim_fail(sim, "client %u: turn failed", client->index);
-	for (size_t i = 0; i < client->outbox.send_count; i++)
-		client_send(client, &client->outbox.sends[i]);
-	for (size_t i = 0; i < client->outbox.completion_count; i++)
-		operation_done(client, &client->outbox.completions[i]);
-	for (size_t i = 0; i < client->outbox.result_count; i++)
-		result_done(client, &client->outbox.results[i]);
-	client->timer_ms = client->outbox.next_timer_ms;
-	core_outbox_clear(&client->outbox);
+	take_outbox(client, true);
 	if (client->timer_ms != UINT64_MAX)
 		client_wake(client, client->timer_ms > now_ms ? (client->timer_ms - now_ms) * 1000 : 1000);
 }
@@ -294,48 +334,77 @@ static void write_payload(struct sim *sim, const struct operation *operation, st
 	}
 }
 
-static void publish_one(struct client *client, const struct map_stream *stream, const struct map_stream *other)
+static void operation_fill(struct client *client, struct operation *operation, uint32_t key)
 {
 	struct workload *workload = client->workload;
-	struct sim *sim = workload->sim;
-	struct operation *operation = operation_new(workload);
-	uint32_t key = (uint32_t)random_between(&sim->random, 0, WORKLOAD_KEYS - 1);
-	uint64_t drawn = random_between(&sim->random, 0, 99);
-	uint8_t id[WORKLOAD_ID_BYTES];
-	struct buffer payload = BUFFER_NULL;
-	struct check check = {.kind = CHECK_VERSION, .version = client->known_versions[key]};
-	bool checked = random_chance(&sim->random, 50);
-	struct event event = {.stream_id = stream->id, .key = workload_key(key), .partition_key = workload_key(key)};
-	int error;
+	struct random *random = &workload->sim->random;
+	uint64_t drawn = random_between(random, 0, 99);
 
 	operation->client = client->index;
 	operation->key = key;
 	operation->kind = drawn < 60 ? OPERATION_PUT : drawn < 90 ? OPERATION_MERGE : OPERATION_DELETE;
 	operation->serial = client->serials[key] + 1;
 	operation->acknowledged_before = workload->acknowledged_of[key].count;
-	operation->invoked_us = sim->clockwork.now_us;
-	operation->other = other != NULL && random_chance(&sim->random, 200);
-	operation->value = (uint8_t)random_between(&sim->random, 0, 9);
-	if (random_chance(&sim->random, 15))
+	operation->invoked_us = workload->sim->clockwork.now_us;
+	operation->invoked_at = edge_now(workload->sim->edge);
+	operation->alone = client->pending_of[key] == 0;
+	operation->expected = UINT64_MAX;
+	operation->value = (uint8_t)random_between(random, 0, 9);
+	if (random_chance(random, 15))
 		operation->value = OPERATION_BAD_VALUE;
-	operation->group = (uint8_t)random_between(&sim->random, 0, SIM_VIEW_GROUPS_MAX - 1);
-	if (operation->other)
-		event.stream_id = other->id;
+	operation->group = (uint8_t)random_between(random, 0, SIM_VIEW_GROUPS_MAX - 1);
+}
+
+/* It points to id and payload. */
+static struct event event_of(struct client *client, const struct operation *operation, uint32_t stream_id,
+			     uint8_t id[WORKLOAD_ID_BYTES], struct buffer *payload)
+{
+	struct sim *sim = client->workload->sim;
+
 	workload_event_id(sim, operation->id, id);
-	write_payload(sim, operation, &payload);
-	event.type = span_of_text(types[operation->kind]);
-	event.id = span_of(id, sizeof id);
-	event.id_is_uuid = true;
-	event.payload = buffer_span(&payload);
-	error = core_publish(client->core, &event, checked && !operation->other ? &check : NULL, operation->id,
-			     sim_now_ms(sim));
-	if (error != 0) {
+	write_payload(sim, operation, payload);
+	return (struct event){
+		.stream_id = stream_id,
+		.key = workload_key(operation->key),
+		.partition_key = workload_key(operation->key),
+		.type = span_of_text(types[operation->kind]),
+		.id = span_of(id, WORKLOAD_ID_BYTES),
+		.id_is_uuid = true,
+		.payload = buffer_span(payload),
+	};
+}
+
+static void operation_accepted(struct client *client, const struct operation *operation)
+{
+	sim_trace(client->workload->sim, "client   publish  c%-16uevent %llu p%u key %u", client->index,
+		  (unsigned long long)operation->id, partition_of(workload_key(operation->key)), operation->key);
+	client->serials[operation->key]++;
+	client->workload->invoked_of[operation->key] += !operation->other;
+	client->pending++;
+	client->pending_of[operation->key]++;
+}
+
+static void publish_one(struct client *client, const struct map_stream *stream, const struct map_stream *other)
+{
+	struct workload *workload = client->workload;
+	struct sim *sim = workload->sim;
+	struct operation *operation = operation_new(workload);
+	uint32_t key = (uint32_t)random_between(&sim->random, 0, WORKLOAD_KEYS - 1);
+	struct check check = {.kind = CHECK_VERSION, .version = client->known_versions[key]};
+	bool checked = random_chance(&sim->random, 50);
+	uint8_t id[WORKLOAD_ID_BYTES];
+	struct buffer payload = BUFFER_NULL;
+	struct event event;
+
+	operation_fill(client, operation, key);
+	operation->other = other != NULL && random_chance(&sim->random, 200);
+	operation->expected = checked && !operation->other ? check.version : UINT64_MAX;
+	event = event_of(client, operation, operation->other ? other->id : stream->id, id, &payload);
+	if (core_publish(client->core, &event, checked && !operation->other ? &check : NULL, operation->id,
+			 sim_now_ms(sim)) != 0)
 		workload->operation_count--;
-	} else {
-		client->serials[key]++;
-		workload->invoked_of[key] += !operation->other;
-		client->pending++;
-	}
+	else
+		operation_accepted(client, operation);
 	buffer_deinit(&payload);
 }
 
@@ -364,6 +433,7 @@ static void read_one(struct client *client, uint32_t stream_id)
 		.of_view = of_view,
 		.key = key,
 		.before = workload->acknowledged_of[key],
+		.asked = edge_ask(workload->sim->edge, client->index, partition_of(workload_key(key))),
 	};
 	client->pending_reads++;
 }
@@ -379,23 +449,6 @@ static void ask_stream(struct client *client, uint32_t other)
 	client->workload->stream_asked[other] = true;
 }
 
-static void write_first_view(struct buffer *definition)
-{
-	msgpack_write_map(definition, 4);
-	views_write_pair(definition, "view", WORKLOAD_VIEW);
-	views_write_pair(definition, "stream", WORKLOAD_STREAM);
-	views_write_pair(definition, "kind", "entity");
-	msgpack_write_str(definition, span_of_text("on"));
-	msgpack_write_map(definition, 3);
-	msgpack_write_str(definition, span_of_text("Put"));
-	msgpack_write_map(definition, 1);
-	views_write_pair(definition, "put", "all");
-	msgpack_write_str(definition, span_of_text("Merged"));
-	msgpack_write_map(definition, 1);
-	views_write_pair(definition, "merge", "all");
-	views_write_pair(definition, "Deleted", "delete");
-}
-
 /* view: SIM_VIEW_COUNT is the first one. */
 static void ask_view(struct client *client, uint32_t view, uint32_t version, uint32_t expected)
 {
@@ -404,7 +457,7 @@ static void ask_view(struct client *client, uint32_t view, uint32_t version, uin
 	struct command_view asked = {.name = span_of_text(WORKLOAD_VIEW), .expected_version = UINT32_MAX};
 
 	if (view == SIM_VIEW_COUNT) {
-		write_first_view(&definition);
+		views_first_definition(&definition);
 	} else {
 		asked.name = span_of_text(views_name((enum sim_view)view));
 		asked.expected_version = expected;
@@ -528,30 +581,90 @@ static void client_act(void *owner, struct appointment *appointment)
 
 /* --- life ------------------------------------------------------------------------------------------------------- */
 
+static struct core *new_core(struct sim *sim)
+{
+	const char *members[SIM_HOSTS_MAX];
+	struct core_config config = {
+		.incarnation = random_next(&sim->random) | 1,
+		.addresses = members,
+		.address_count = sim->options.hosts,
+		.deadline_ms = random_chance(&sim->random, 500) ? 30000 : 3000,
+	};
+	struct core *core;
+
+	for (uint32_t i = 0; i < sim->options.hosts; i++)
+		members[i] = host_address(i);
+	core = core_new(&config);
+	assert(core != NULL);
+	return core;
+}
+
+/* What the core says of all that was open is what a user who watches the process die may believe. */
+void workload_client_dies(struct workload *workload, uint32_t index)
+{
+	struct client *client = &workload->clients[index];
+	uint64_t now_ms = sim_now_ms(workload->sim);
+
+	core_abort(client->core, now_ms);
+	if (core_turn(client->core, now_ms, &client->outbox) != 0)
+		sim_fail(workload->sim, "client %u: its last turn failed", index);
+	take_outbox(client, false);
+	if (client->pending > 0 || client->pending_reads > 0 || client->questions.open > 0)
+		sim_fail(workload->sim, "client %u: something stays open behind core_abort", index);
+	core_free(client->core);
+	client->core = new_core(workload->sim);
+	client_wake(client, 10);
+}
+
+bool workload_write_event(struct workload *workload, uint32_t index, uint16_t partition, struct batch_builder *builder,
+			  uint64_t *id)
+{
+	struct client *client = &workload->clients[index];
+	const struct cluster_map *map =
+		host_map(workload->sim->hosts[oracle_primary_host(workload->sim->oracle, partition)]);
+	const struct map_stream *stream =
+		map == NULL ? NULL : cluster_map_stream_by_name(map, span_of_text(WORKLOAD_STREAM));
+	struct operation *operation;
+	struct event event;
+	uint8_t id_bytes[WORKLOAD_ID_BYTES];
+	struct buffer payload = BUFFER_NULL;
+	uint32_t key = 0;
+
+	while (key < WORKLOAD_KEYS && partition_of(workload_key(key)) != partition)
+		key++;
+	if (key == WORKLOAD_KEYS || stream == NULL || workload->stopped)
+		return false;
+	operation = operation_new(workload);
+	operation_fill(client, operation, key);
+	operation->beside = true;
+	event = event_of(client, operation, stream->id, id_bytes, &payload);
+	if (batch_builder_add(builder, &event) != 0)
+		sim_fail(workload->sim, "client %u: an event does not fit an empty batch", index);
+	buffer_deinit(&payload);
+	operation_accepted(client, operation);
+	*id = operation->id;
+	return true;
+}
+
+void workload_told(struct workload *workload, uint32_t index, const struct core_completion *completion)
+{
+	operation_done(&workload->clients[index], completion);
+}
+
 struct workload *workload_new(struct sim *sim)
 {
 	struct workload *workload = calloc(1, sizeof *workload);
-	const char *members[SIM_HOSTS_MAX];
 
 	assert(workload != NULL);
 	workload->sim = sim;
-	for (uint32_t i = 0; i < sim->options.hosts; i++)
-		members[i] = host_address(i);
 	for (uint32_t i = 0; i < sim->options.clients; i++) {
 		struct client *client = &workload->clients[i];
-		struct core_config config = {
-			.incarnation = random_next(&sim->random) | 1,
-			.addresses = members,
-			.address_count = sim->options.hosts,
-			.deadline_ms = random_chance(&sim->random, 500) ? 30000 : 3000,
-		};
-
 		*client = (struct client){.workload = workload, .index = i, .timer_ms = UINT64_MAX};
 		client->outbox = CORE_OUTBOX_NULL;
+		client->questions.client = i;
 		client->gap_min_us = (uint32_t)random_between(&sim->random, 2000, 20000);
 		client->gap_max_us = client->gap_min_us + (uint32_t)random_between(&sim->random, 10000, 100000);
-		client->core = core_new(&config);
-		assert(client->core != NULL);
+		client->core = new_core(sim);
 	}
 	return workload;
 }
@@ -601,6 +714,7 @@ void workload_given_up(struct workload *workload, uint16_t partition)
 {
 	struct tokens *tokens = &workload->tokens;
 
+	edge_given_up(workload->sim->edge, partition);
 	tokens->version[partition] = 0;
 	for (uint32_t key = 0; key < WORKLOAD_KEYS; key++) {
 		if (partition_of(workload_key(key)) != partition)
@@ -647,9 +761,11 @@ void workload_receive(struct workload *workload, uint32_t index, struct endpoint
 {
 	struct client *client = &workload->clients[index];
 
-	sim_trace(workload->sim, "client %u endpoint %u <- kind %u", index, at.port,
-		  bytes.size > 4 ? bytes.data[4] : 0);
-	core_receive(client->core, at.port, bytes, sim_now_ms(workload->sim));
+	uint32_t port;
+
+	if (!client_life_receive(workload->sim, index, at.port, bytes, &port))
+		return;
+	core_receive(client->core, port, bytes, sim_now_ms(workload->sim));
 	client_wake(client, random_between(&workload->sim->random, 5, 100));
 }
 

@@ -32,7 +32,12 @@ struct operation { /* one event */
 	uint64_t acknowledged_before; /* it was published, of its key */
 	uint64_t invoked_us;
 	uint64_t answered_us;
-	uint8_t kind;  /* enum operation_kind */
+	uint64_t invoked_at;  /* by edge.h's clock */
+	uint64_t answered_at; /* acknowledged */
+	uint64_t expected;    /* version; UINT64_MAX: any */
+	bool alone;           /* its client had no other event of the key on its way */
+	bool beside;          /* by a dead one that came back: no order binds it and the client's own events */
+	uint8_t kind;         /* enum operation_kind */
 	bool other;    /* an event of the other stream: the key's version and the first view know nothing of it */
 	uint8_t value; /* OPERATION_BAD_VALUE: not a number */
 	uint8_t group;
@@ -66,6 +71,16 @@ struct workload_went_on {
 };
 struct workload_went_on workload_went_on(const struct workload *workload);
 bool workload_quiet(const struct workload *workload); /* nothing pending */
+
+/* The process is gone: what it had sent is unknown, what not is not applied; another takes its place. */
+void workload_client_dies(struct workload *workload, uint32_t client_index);
+/* Adds a new event for a key of this partition to the batch. false: there is none, or nothing to write to. Its outcome
+ * is told by workload_told, the completion's tag being *operation. */
+struct batch_builder;
+bool workload_write_event(struct workload *workload, uint32_t client_index, uint16_t partition,
+			  struct batch_builder *builder, uint64_t *operation);
+struct core_completion;
+void workload_told(struct workload *workload, uint32_t client_index, const struct core_completion *completion);
 
 /* `at`: the client's own endpoint, its port being the client core's number of the connection. */
 void workload_receive(struct workload *workload, uint32_t client_index, struct endpoint at, struct span bytes);

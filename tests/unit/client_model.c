@@ -281,6 +281,8 @@ static uint16_t model_take_records(struct model_log *log, const struct batch *ba
 			fault_encode(&fault, faults);
 			fault_count++;
 		}
+		if (fault.error == ERROR_CHECK_FAILED)
+			continue; /* counts for nobody behind it */
 		log->events[log->event_count++] = (struct model_event){load_little(event.payload.data, 8), key};
 		assert(log->event_count < MODEL_TAGS_MAX);
 	}

@@ -1,5 +1,5 @@
 /* Fails the n-th allocation from now on, and every later one until it is switched off. A test that includes this is
- * linked with memory_fault_dep (tests/unit/meson.build), which sends malloc, calloc and realloc here. */
+ * linked with memory_fault_dep (tests/unit/meson.build), which sends malloc, calloc, realloc and reallocarray here. */
 #ifndef EVGRID_TESTS_UNIT_MEMORY_FAULT_H
 #define EVGRID_TESTS_UNIT_MEMORY_FAULT_H
 
@@ -11,10 +11,11 @@
 static size_t memory_fault_left = MEMORY_FAULT_NEVER;
 static bool memory_fault_passes; /* after one failure */
 static bool memory_fault_passed;
+static bool memory_fault_paused; /* what is allocated meanwhile does not count */
 
 static inline bool memory_fault_now(void)
 {
-	if (memory_fault_left == MEMORY_FAULT_NEVER)
+	if (memory_fault_left == MEMORY_FAULT_NEVER || memory_fault_paused)
 		return false;
 	if (memory_fault_left == 0) {
 		memory_fault_passed = memory_fault_passes;
@@ -53,9 +54,11 @@ static inline bool memory_fault_off(void)
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *data, size_t size);
+void *__real_reallocarray(void *data, size_t count, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *data, size_t size);
+void *__wrap_reallocarray(void *data, size_t count, size_t size);
 
 void *__wrap_malloc(size_t size)
 {
@@ -70,6 +73,11 @@ void *__wrap_calloc(size_t count, size_t size)
 void *__wrap_realloc(void *data, size_t size)
 {
 	return memory_fault_now() ? NULL : __real_realloc(data, size);
+}
+
+void *__wrap_reallocarray(void *data, size_t count, size_t size)
+{
+	return memory_fault_now() ? NULL : __real_reallocarray(data, count, size);
 }
 
 #endif

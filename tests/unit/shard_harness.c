@@ -13,11 +13,6 @@
 
 #define HEARTBEAT_MS 50u
 
-static uint64_t next_ticket(struct harness *harness)
-{
-	return 1000 + (++harness->proposals) + harness->now_ms * 1000;
-}
-
 /* --- the controller ----------------------------------------------------------------------------------------------- */
 
 struct map_partition *harness_row(struct harness *harness)
@@ -100,6 +95,10 @@ static void controller_takes(struct harness *harness, uint32_t node, const struc
 {
 	struct map_partition *row = harness_row(harness);
 
+	if (harness->controller != NULL) {
+		harness->controller(harness, node, proposal);
+		return;
+	}
 	if (proposal->kind == PROPOSE_FILLED) {
 		harness_filled(harness, proposal);
 		return;
@@ -200,6 +199,22 @@ static struct span segment_bytes(struct harness_disk *disk, const struct disk_re
 			 : span_of(segment->data + request->place, left < request->length ? left : request->length);
 }
 
+void harness_finish_read(struct harness *harness, uint32_t node, uint32_t index)
+{
+	struct harness_node *at = &harness->nodes[node];
+	struct disk_request request;
+
+	if (at->disk.read_count == 0)
+		return;
+	index %= at->disk.read_count;
+	request = at->disk.reads[index];
+	at->disk.read_count--;
+	memmove(at->disk.reads + index, at->disk.reads + index + 1,
+		(at->disk.read_count - index) * sizeof at->disk.reads[0]);
+	assert(shard_disk_done(at->shard, request.ticket, DISK_DONE, segment_bytes(&at->disk, &request)) == 0);
+	at->touched = true;
+}
+
 static void disk_takes(struct harness *harness, uint32_t node, const struct disk_request *request)
 {
 	struct harness_node *at = &harness->nodes[node];
@@ -211,7 +226,13 @@ static void disk_takes(struct harness *harness, uint32_t node, const struct disk
 		assert(!at->disk.write.open);
 		at->disk.write = (struct harness_write){true, *request};
 		return;
-	case DISK_READ: bytes = segment_bytes(&at->disk, request); break;
+	case DISK_READ:
+		if (at->disk.hold_reads && at->disk.read_count < HARNESS_READS) {
+			at->disk.reads[at->disk.read_count++] = *request;
+			return;
+		}
+		bytes = segment_bytes(&at->disk, request);
+		break;
 	case DISK_SEAL:
 		assert(!at->disk.seal.open);
 		at->disk.seal = (struct harness_write){true, *request};
@@ -268,6 +289,10 @@ static void keep_answers(struct harness *harness, uint32_t node, const struct bu
 
 	assert(message_decode(buffer_span(frame), &message) == 0);
 	items = message.items == 0 ? 1 : message.items;
+	if (harness->hear != NULL) {
+		harness->hear(harness, node, &message);
+		return;
+	}
 	if (message.kind >= MESSAGE_SUBSCRIBE && message.kind <= MESSAGE_UNSUBSCRIBE) {
 		if (harness->subscriber != NULL)
 			harness->subscriber(harness, &message);
@@ -422,6 +447,8 @@ void harness_run(struct harness *harness, uint64_t duration_ms)
 				harness_finish_write(harness, i);
 			if (!node->disk.hold_seal)
 				harness_finish_seal(harness, i, true);
+			while (!node->disk.hold_reads && node->disk.read_count > 0)
+				harness_finish_read(harness, i, 0);
 			if (node->touched || shard_outbox(node->shard)->next_timer_ms <= harness->now_ms)
 				harness_turn(harness, i);
 		}
@@ -464,8 +491,8 @@ void harness_recover(struct harness *harness, uint32_t node)
 	struct harness_node *at = &harness->nodes[node];
 	struct disk_segment segments[HARNESS_SEGMENTS * HARNESS_GENERATIONS];
 	struct shard_config config = {
-		.index = 0,
-		.shard_count = 1,
+		.index = harness->partition % harness->shard_count,
+		.shard_count = harness->shard_count,
 		.incarnation = ++at->incarnation,
 		.journal_id = at->journal_id,
 		.segment_bytes = harness->segment_bytes,
@@ -503,7 +530,7 @@ void harness_start(struct harness *harness, uint32_t node)
 	entry->epoch = at->node_epoch;
 	entry->state = NODE_ACTIVE;
 	entry->fenced = false;
-	entry->shard_count = 1;
+	entry->shard_count = harness->shard_count;
 	memset(&at->contacts, 0, sizeof at->contacts);
 	at->contacts.controller_ms = harness->now_ms;
 	shard_register(at->shard, node + 1, at->node_epoch);
@@ -517,6 +544,7 @@ void harness_kill(struct harness *harness, uint32_t node)
 	at->shard = shard_free(at->shard);
 	at->disk.write.open = false;
 	at->disk.seal.open = false;
+	at->disk.read_count = 0;
 }
 
 static void define(struct harness *harness)
@@ -528,36 +556,54 @@ static void define(struct harness *harness)
 	assert(cluster_map_add_stream(&harness->map, &stream) == 0);
 }
 
-struct harness *harness_new(uint32_t nodes)
-{
-	return harness_new_sized(nodes, HARNESS_SEGMENT_BYTES * 16);
-}
-
-struct harness *harness_new_sized(uint32_t nodes, uint32_t segment_bytes)
+static struct harness *make(uint32_t nodes, uint32_t segment_bytes, uint16_t shard_count)
 {
 	struct harness *harness = calloc(1, sizeof *harness);
-	struct map_partition *row;
 
 	assert(harness != NULL && nodes <= HARNESS_NODES);
 	harness->count = nodes;
 	harness->now_ms = 10000;
 	harness->pending_limit_bytes = 16 * 1024 * 1024;
 	harness->segment_bytes = segment_bytes;
+	harness->shard_count = shard_count;
 	harness->apply_proposals = true;
 	harness->demanded = HISTORY_ANY;
 	harness->partition = partition_of(span_of_text("k"));
 	harness->producer = producer_id_make(1700000000000ull, 1, 1);
 	cluster_map_init(&harness->map);
-	harness->map.cluster_id[0] = 1;
-	define(harness);
-	row = harness_row(harness);
-	row->minimum_isr = nodes > 2 ? 2 : 1;
-	row->replica_count = (uint8_t)nodes;
 	for (uint32_t i = 0; i < nodes; i++) {
-		row->replicas[i] = i + 1;
 		harness->nodes[i].journal_id = 42 + i;
 		cluster_map_init(&harness->nodes[i].map);
 	}
+	return harness;
+}
+
+struct harness *harness_new(uint32_t nodes)
+{
+	return harness_new_sized(nodes, HARNESS_SEGMENT_BYTES * 16);
+}
+
+struct harness *harness_bare(uint32_t nodes, uint32_t segment_bytes)
+{
+	return make(nodes, segment_bytes, 1);
+}
+
+struct harness *harness_new_sized(uint32_t nodes, uint32_t segment_bytes)
+{
+	return harness_new_shards(nodes, segment_bytes, 1);
+}
+
+struct harness *harness_new_shards(uint32_t nodes, uint32_t segment_bytes, uint16_t shard_count)
+{
+	struct harness *harness = make(nodes, segment_bytes, shard_count);
+	struct map_partition *row = harness_row(harness);
+
+	harness->map.cluster_id[0] = 1;
+	define(harness);
+	row->minimum_isr = nodes > 2 ? 2 : 1;
+	row->replica_count = (uint8_t)nodes;
+	for (uint32_t i = 0; i < nodes; i++)
+		row->replicas[i] = i + 1;
 	for (uint32_t i = 0; i < nodes; i++)
 		harness_start(harness, i);
 	harness_elect(harness, 1, ((node_set)1 << nodes) - 1, 0);
@@ -585,192 +631,4 @@ struct harness *harness_free(struct harness *harness)
 	cluster_map_deinit(&harness->map);
 	free(harness);
 	return NULL;
-}
-
-/* --- clients ------------------------------------------------------------------------------------------------------ */
-
-static void client_sends(struct harness *harness, uint32_t node, enum message_kind kind, const struct buffer *body)
-{
-	struct message message = {.kind = kind, .items = 1, .body = buffer_span(body)};
-	struct harness_node *at = &harness->nodes[node];
-
-	if (at->shard == NULL)
-		return;
-	assert(shard_receive_client(at->shard, HARNESS_CLIENT, &message) == 0);
-	at->touched = true;
-}
-
-void harness_send(struct harness *harness, uint32_t node, enum message_kind kind, struct span body)
-{
-	struct buffer bytes = BUFFER_NULL;
-
-	buffer_bytes(&bytes, body.data, body.size);
-	client_sends(harness, node, kind, &bytes);
-	buffer_deinit(&bytes);
-}
-
-uint64_t harness_append(struct harness *harness, uint32_t node, uint32_t number, const char *key, uint32_t count,
-			const struct check *check)
-{
-	const struct event event = {
-		.stream_id = HARNESS_STREAM,
-		.type = span_of_text("Created"),
-		.key = span_of_text(key),
-		.partition_key = span_of_text("k"),
-		.id = span_of_text("id"),
-		.payload = span_of("\x80", 1),
-	};
-
-	return harness_append_event(harness, node, number, &event, count, check);
-}
-
-uint64_t harness_append_event(struct harness *harness, uint32_t node, uint32_t number, const struct event *event,
-			      uint32_t count, const struct check *check)
-{
-	struct batch_builder builder;
-	struct buffer checks = BUFFER_NULL;
-	struct buffer body = BUFFER_NULL;
-	struct append_item item = {.ticket = next_ticket(harness)};
-
-	batch_builder_init(&builder, harness->partition);
-	for (uint32_t i = 0; i < count; i++)
-		assert(batch_builder_add(&builder, event) == 0);
-	assert(batch_builder_finish(&builder, harness->producer, 1, number, 0, false) == 0);
-	if (check != NULL)
-		check_encode(check, &checks);
-	item.check_count = check != NULL;
-	item.checks = buffer_span(&checks);
-	item.batch = buffer_span(&builder.bytes);
-	append_item_encode(&item, &body);
-	client_sends(harness, node, MESSAGE_APPEND, &body);
-	buffer_deinit(&body);
-	buffer_deinit(&checks);
-	batch_builder_deinit(&builder);
-	return item.ticket;
-}
-
-uint64_t harness_append_next(struct harness *harness, uint32_t node, const char *key)
-{
-	return harness_append(harness, node, ++harness->number, key, 1, NULL);
-}
-
-static uint64_t read_of(struct harness *harness, uint32_t node, uint32_t view_id, enum read_mode mode, const char *key,
-			uint64_t at_least, uint32_t wait_ms)
-{
-	struct read_item item = {
-		.ticket = next_ticket(harness),
-		.partition = harness->partition,
-		.mode = (uint8_t)mode,
-		.view_id = view_id,
-		.stream_id = view_id == 0 ? HARNESS_STREAM : 0,
-		.at_least = at_least,
-		.history = harness->demanded,
-		.wait_ms = wait_ms,
-		.key = span_of_text(key),
-		.partition_key = span_of_text("k"),
-	};
-	struct buffer body = BUFFER_NULL;
-
-	read_item_encode(&item, &body);
-	client_sends(harness, node, MESSAGE_READ, &body);
-	buffer_deinit(&body);
-	return item.ticket;
-}
-
-uint64_t harness_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key, uint64_t at_least,
-		      uint32_t wait_ms)
-{
-	return read_of(harness, node, 0, mode, key, at_least, wait_ms);
-}
-
-uint64_t harness_replay(struct harness *harness, uint32_t node, uint64_t from, uint32_t max_bytes)
-{
-	struct replay item = {next_ticket(harness), harness->partition, from, harness->demanded, max_bytes};
-	struct buffer body = BUFFER_NULL;
-
-	replay_encode(&item, &body);
-	client_sends(harness, node, MESSAGE_REPLAY, &body);
-	buffer_deinit(&body);
-	return item.ticket;
-}
-
-uint64_t harness_history(struct harness *harness, uint32_t node, const struct history *history)
-{
-	struct history item = *history;
-	struct buffer body = BUFFER_NULL;
-
-	item.ticket = next_ticket(harness);
-	item.partition = harness->partition;
-	item.history = harness->demanded;
-	item.partition_key = span_of_text("k");
-	history_encode(&item, &body);
-	client_sends(harness, node, MESSAGE_HISTORY, &body);
-	buffer_deinit(&body);
-	return item.ticket;
-}
-
-uint64_t harness_scan(struct harness *harness, uint32_t node, const struct scan *scan)
-{
-	struct scan item = *scan;
-	struct buffer body = BUFFER_NULL;
-
-	item.ticket = next_ticket(harness);
-	item.partition = harness->partition;
-	item.history = harness->demanded;
-	item.view_id = HARNESS_VIEW;
-	scan_encode(&item, &body);
-	client_sends(harness, node, MESSAGE_SCAN, &body);
-	buffer_deinit(&body);
-	return item.ticket;
-}
-
-uint64_t harness_decide(struct harness *harness, uint32_t node, const struct decide *decide)
-{
-	struct decide item = *decide;
-	struct buffer body = BUFFER_NULL;
-
-	item.ticket = next_ticket(harness);
-	item.partition = harness->partition;
-	item.view_id = HARNESS_VIEW;
-	item.partition_key = span_of_text("k");
-	decide_encode(&item, &body);
-	client_sends(harness, node, MESSAGE_DECIDE, &body);
-	buffer_deinit(&body);
-	return item.ticket;
-}
-
-uint64_t harness_view_read(struct harness *harness, uint32_t node, enum read_mode mode, const char *key,
-			   uint64_t at_least, uint32_t wait_ms)
-{
-	return read_of(harness, node, HARNESS_VIEW, mode, key, at_least, wait_ms);
-}
-
-const struct harness_answer *harness_answer(struct harness *harness, uint64_t ticket)
-{
-	for (size_t i = 0; i < harness->answer_count; i++) {
-		const struct harness_answer *answer = &harness->answers[i];
-
-		if (answer->append.ticket == ticket || answer->read.ticket == ticket ||
-		    answer->replay.ticket == ticket || answer->history.ticket == ticket ||
-		    answer->scan.ticket == ticket || answer->decided.ticket == ticket)
-			return answer;
-	}
-	return NULL;
-}
-
-void harness_forget_answers(struct harness *harness)
-{
-	for (size_t i = 0; i < harness->answer_count; i++)
-		buffer_deinit(&harness->answers[i].frame);
-	harness->answer_count = 0;
-}
-
-void harness_expect(struct harness *harness, uint64_t ticket, enum error error)
-{
-	const struct harness_answer *answer = harness_answer(harness, ticket);
-
-	assert_non_null(answer);
-	assert_string_equal(error_name(answer->append.error | answer->read.error | answer->replay.error |
-				       answer->history.error | answer->scan.error | answer->decided.error),
-			    error_name((int)error));
 }

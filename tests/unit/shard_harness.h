@@ -13,6 +13,7 @@
 #define HARNESS_SEGMENT_BYTES (1024u * 1024)
 #define HARNESS_PACKETS 4096u
 #define HARNESS_ANSWERS 1024u
+#define HARNESS_READS 64u /* held at once */
 #define HARNESS_STREAM 1u
 #define HARNESS_VIEW 1u
 #define HARNESS_DIGEST_INTERVAL 8u
@@ -34,6 +35,9 @@ struct harness_disk {
 	bool full;
 	bool hold_seal;
 	bool hold_deletes; /* for ever: what a crash before them leaves */
+	bool hold_reads;   /* until harness_finish_read */
+	struct disk_request reads[HARNESS_READS];
+	uint32_t read_count;
 	struct harness_write write;
 	struct harness_write seal;
 };
@@ -81,15 +85,20 @@ struct harness {
 	uint64_t snapshot_interval_bytes;
 	uint64_t pending_limit_bytes;
 	uint32_t segment_bytes;
+	uint16_t shard_count; /* W */
 	bool interval_sync;
 	struct cluster_map map;
 	uint16_t partition;
 	bool apply_proposals; /* the controller takes what is proposed */
+	void (*controller)(struct harness *harness, uint32_t node, const struct shard_proposal *proposal); /* another */
+	void *owner;                                                                /* of controller and drop */
 	bool (*drop)(struct harness *harness, const struct harness_packet *packet); /* true: lost */
 	uint32_t chaos_percent; /* packets lost, repeated, put off: each */
 	uint64_t chaos_state;
 	void (*subscriber)(struct harness *harness, const struct message *message); /* gets EVENTS and CREDIT_DONE */
 	void *subscriber_state;
+	/* Not NULL: gets all answers. */
+	void (*hear)(struct harness *harness, uint32_t node, const struct message *message);
 	struct harness_node nodes[HARNESS_NODES]; /* node i has id i + 1 */
 	struct harness_packet packets[HARNESS_PACKETS];
 	size_t packet_count;
@@ -107,6 +116,9 @@ struct harness {
 
 struct harness *harness_new(uint32_t nodes);
 struct harness *harness_new_sized(uint32_t nodes, uint32_t segment_bytes); /* of the journals */
+struct harness *harness_bare(uint32_t nodes, uint32_t segment_bytes);      /* disks and clock; nothing runs */
+/* Of W shards, so that the one that matters has fewer partitions, and is made sooner. */
+struct harness *harness_new_shards(uint32_t nodes, uint32_t segment_bytes, uint16_t shard_count);
 struct harness *harness_free(struct harness *harness);
 
 /* --- the controller ----------------------------------------------------------------------------------------------- */
@@ -123,6 +135,8 @@ void harness_recover(struct harness *harness, uint32_t node); /* recover only */
 void harness_kill(struct harness *harness, uint32_t node);    /* a write in flight is lost */
 void harness_turn(struct harness *harness, uint32_t node);
 void harness_finish_write(struct harness *harness, uint32_t node);
+/* One of the reads that are held, any but the oldest out of turn; nothing where there is none. */
+void harness_finish_read(struct harness *harness, uint32_t node, uint32_t index);
 /* The DISK_SEAL under way, if there is one: the file is made, and, unless the process is to die before, answered. */
 void harness_finish_seal(struct harness *harness, uint32_t node, bool answer);
 
@@ -140,6 +154,9 @@ void harness_inject(struct harness *harness, uint32_t from, uint32_t to, enum me
 /* A batch of `count` events of one key, numbered as given; check NULL: none. Returns the ticket. */
 uint64_t harness_append(struct harness *harness, uint32_t node, uint32_t number, const char *key, uint32_t count,
 			const struct check *check);
+uint64_t harness_append_checked(struct harness *harness, uint32_t node, uint32_t number, const char *key,
+				uint32_t count, const struct check *checks,
+				uint16_t check_count); /* in the order of records */
 /* The same of any event, `count` times. */
 uint64_t harness_append_event(struct harness *harness, uint32_t node, uint32_t number, const struct event *event,
 			      uint32_t count, const struct check *check);

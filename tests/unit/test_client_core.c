@@ -513,6 +513,28 @@ static void a_token_to_come_ends_with_the_present_position(void **state)
 	fixture_free(fixture);
 }
 
+/* What is late when its turn comes is not sent any more: the node would wait for it for ever. */
+static void a_question_that_is_late_is_not_asked(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+	struct core_read read = {
+		.mode = READ_AT_LEAST, .view_id = 1, .at_least = 9, .key = span_of_text("k"), .timeout_ms = 400};
+
+	(void)state;
+	step_for(fixture, 20);
+	assert_int_equal(core_read(fixture->core, &read, 9, fixture->model->now_ms), 0);
+	step_for(fixture, 30); /* its shard is known and up */
+	assert_int_equal(fixture->results, 1);
+	fixture->model->wait_ms = 0;
+	read.timeout_ms = 3;
+	assert_int_equal(core_read(fixture->core, &read, 9, fixture->model->now_ms), 0);
+	fixture->model->now_ms += 5; /* the driver was away */
+	step_for(fixture, 30);
+	assert_int_equal(fixture->results, 2);
+	assert_int_equal(fixture->model->wait_ms, 0);
+	fixture_free(fixture);
+}
+
 static void a_view_that_is_filled_still_tells_how_far_it_is(void **state)
 {
 	struct fixture *fixture = fixture_new(3, &quiet, &plain);
@@ -666,6 +688,7 @@ int main(void)
 		cmocka_unit_test(read_of_any_partition_key_asks_the_named_partition),
 		cmocka_unit_test(request_without_an_answer_ends_at_its_time),
 		cmocka_unit_test(a_token_to_come_ends_with_the_present_position),
+		cmocka_unit_test(a_question_that_is_late_is_not_asked),
 		cmocka_unit_test(a_view_that_is_filled_still_tells_how_far_it_is),
 		cmocka_unit_test(a_dropped_view_is_not_waited_for),
 		cmocka_unit_test(histories_and_scans_are_asked_again_until_answered),

@@ -165,6 +165,26 @@ static void nesting_is_bounded(void **state)
 	assert_refused(deep, 1, 34, "nested too deep");
 }
 
+/* Each level of keys is escaped once more than the one in it, so a hundred bytes could become gigabytes. */
+static void keys_in_keys_are_bounded(void **state)
+{
+	(void)state;
+	for (uint32_t levels = 1; levels <= 31; levels++) {
+		struct buffer value = BUFFER_NULL;
+		struct buffer text = BUFFER_NULL;
+
+		for (uint32_t i = 0; i < levels; i++)
+			msgpack_write_map(&value, 1);
+		msgpack_write_str(&value, span_of_text("k"));
+		for (uint32_t i = 0; i < levels; i++)
+			msgpack_write_nil(&value);
+		assert_int_equal(json_from_msgpack(buffer_span(&value), &text), levels <= 6 ? 0 : ERROR_MALFORMED);
+		assert_true(text.size <= 40 * value.size);
+		buffer_deinit(&value);
+		buffer_deinit(&text);
+	}
+}
+
 static void what_json_does_not_have_becomes_something(void **state)
 {
 	struct buffer value = BUFFER_NULL;
@@ -260,6 +280,7 @@ int main(void)
 		cmocka_unit_test(wrong_text_is_refused_with_its_place),
 		cmocka_unit_test(members_of_one_name_are_refused),
 		cmocka_unit_test(nesting_is_bounded),
+		cmocka_unit_test(keys_in_keys_are_bounded),
 		cmocka_unit_test(what_json_does_not_have_becomes_something),
 		cmocka_unit_test(base64_goes_there_and_back),
 		cmocka_unit_test(wrong_base64_is_refused),

@@ -92,6 +92,21 @@ static void sequences_rise_without_overlap_when_the_clock_jumps(void **state)
 	}
 }
 
+static void only_what_a_primary_gives_is_sound(void **state)
+{
+	uint64_t last = sequence_make(NOW_MS, 5, 8190);
+	uint64_t end_ms = SEQUENCE_EPOCH_UNIX_MS + ((uint64_t)1 << 42) - UINT32_MAX;
+
+	(void)state;
+	assert_true(sequence_is_sound(sequence_next(last, NOW_MS, 5, 1), 5, 1));
+	assert_true(sequence_is_sound(sequence_next(last, NOW_MS, 5, 2), 5, 2));
+	assert_true(sequence_is_sound(sequence_next(0, 0, 5, 4096), 5, 4096));
+	assert_false(sequence_is_sound(sequence_make(NOW_MS, 5, 8191), 5, 2)); /* beyond the counter */
+	assert_false(sequence_is_sound(sequence_make(NOW_MS + 1, 6, 0), 5, 1));
+	assert_true(sequence_is_sound(sequence_make(end_ms - 2, 5, 0), 5, 1));
+	assert_false(sequence_is_sound(sequence_make(end_ms - 1, 5, 0), 5, 1));
+}
+
 /* --- position ----------------------------------------------------------------------------------------------- */
 
 static void position_is_printed_and_read_back(void **state)
@@ -302,6 +317,7 @@ int main(void)
 		cmocka_unit_test(sequence_is_never_zero_whatever_the_clock_says),
 		cmocka_unit_test(sequence_borrows_from_the_next_millisecond),
 		cmocka_unit_test(sequences_rise_without_overlap_when_the_clock_jumps),
+		cmocka_unit_test(only_what_a_primary_gives_is_sound),
 		cmocka_unit_test(position_is_printed_and_read_back),
 		cmocka_unit_test(position_has_one_form),
 		cmocka_unit_test(cursor_is_encoded_and_read_back),

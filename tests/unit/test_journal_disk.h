@@ -201,6 +201,14 @@ static inline int test_visit_commit(void *data, uint16_t partition, uint64_t off
 	return 0;
 }
 
+static inline int test_visit_settled(void *data, uint16_t partition, uint32_t blocks, uint64_t offset)
+{
+	test_items_add(data,
+		       &(struct test_item){
+			       .kind = JOURNAL_SETTLED, .partition = partition, .epoch = blocks, .offset = offset});
+	return 0;
+}
+
 /* --- a journal on that disk ------------------------------------------------------------------------------------- */
 
 static inline struct journal_config test_config(uint32_t segment_bytes)
@@ -248,8 +256,8 @@ static inline uint32_t test_delete(struct journal *journal, struct test_disk *di
 static inline int test_recover(struct journal *journal, struct test_disk *disk, struct test_items *items)
 {
 	struct disk_segment segments[256];
-	struct journal_visitor visitor = {items, test_visit_batch, test_visit_truncate, test_visit_left,
-					  test_visit_commit};
+	struct journal_visitor visitor = {items,           test_visit_batch,  test_visit_truncate,
+					  test_visit_left, test_visit_commit, test_visit_settled};
 	struct disk_request read;
 	int rv;
 

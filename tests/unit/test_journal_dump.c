@@ -94,6 +94,7 @@ static void make(struct test_disk *disk)
 			assert_int_equal(journal_append_truncate(journal, 4, 2, 77, &block), 0);
 			assert_int_equal(journal_append_left(journal, 5, &block), 0);
 			assert_int_equal(journal_append_commit(journal, 6, 88), 0);
+			assert_int_equal(journal_append_settled(journal, 7, 99, &block), 0);
 		}
 		test_flush(journal, disk);
 	}
@@ -114,12 +115,13 @@ static void every_item_gets_a_line(void **state)
 	assert_int_equal(damage.last_block, 6);
 	assert_string_equal(text.bytes, "segment 1/16384 block 1: 0 0\n"
 					"segment 2/16384 block 5: 0 0\n"
-					"block 1/0 block 1: 0 5\n"
+					"block 1/0 block 1: 0 6\n"
 					"segment start 1/0 block 1: 0 0\n"
 					"batch 1/100 block 1: 3 0\n"
 					"truncate 1/208 block 1: 4 77\n"
 					"left 1/228 block 1: 5 0\n"
 					"commit 1/236 block 1: 6 88\n"
+					"settled 1/252 block 1: 7 99\n"
 					"block 1/4096 block 2: 0 1\n"
 					"batch 1/4168 block 2: 3 10\n"
 					"block 1/8192 block 3: 0 1\n"

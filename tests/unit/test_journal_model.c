@@ -77,8 +77,12 @@ static void append_something(struct world *w)
 
 	switch (below(w, 6)) {
 	case 0:
-		item.kind = JOURNAL_TRUNCATE;
-		rv = journal_append_truncate(w->journal, partition, item.epoch, item.offset, &item.block);
+		item.kind = item.offset % 2 == 0 ? JOURNAL_TRUNCATE : JOURNAL_SETTLED;
+		if (item.kind == JOURNAL_SETTLED)
+			item.epoch = journal_damage(w->journal)->quarantined;
+		rv = item.kind == JOURNAL_TRUNCATE
+			     ? journal_append_truncate(w->journal, partition, item.epoch, item.offset, &item.block)
+			     : journal_append_settled(w->journal, partition, item.offset, &item.block);
 		break;
 	case 1:
 		item.kind = JOURNAL_LEFT;

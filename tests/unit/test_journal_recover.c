@@ -140,10 +140,12 @@ static void every_item_comes_back_in_order(void **state)
 		test_visit_left(&f->items, 8);
 		assert_int_equal(journal_append_commit(f->journal, 9, i * 77ull), 0);
 		test_visit_commit(&f->items, 9, i * 77ull);
+		assert_int_equal(journal_append_settled(f->journal, 10, i * 55ull, &block), 0);
+		test_visit_settled(&f->items, 10, 0, i * 55ull);
 		test_flush(f->journal, &f->disk);
 	}
 	assert_int_equal(restart(f), 0);
-	assert_seen(f, 0, 200);
+	assert_seen(f, 0, 250);
 	assert_unharmed(f);
 	assert_int_equal(f->damage.last_block, 50);
 	assert_int_equal(journal_durable_block(f->journal), 50);

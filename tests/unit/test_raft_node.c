@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "proto/error.h"
+#include "raft/raft_codec.h"
 #include "raft/raft_node.h"
 #include "tests/sim/raft_io.h"
 
@@ -210,7 +211,8 @@ static void world_step(struct world *world)
 static struct server *world_leader(struct world *world)
 {
 	for (uint32_t i = 0; i < world->count; i++)
-		if (world->servers[i].runs && raft_node_leads(&world->servers[i].node))
+		if (world->servers[i].runs && world->servers[i].fatal[0] == '\0' &&
+		    raft_node_leads(&world->servers[i].node))
 			return &world->servers[i];
 	return NULL;
 }
@@ -321,6 +323,108 @@ static void the_first_error_of_the_store_fails_the_node(void **state)
 	}
 }
 
+/* A voter that takes or is sent a snapshot and cannot write it; nothing else fails. */
+static void snapshot_fails(uint32_t taker, bool sent, bool at_once)
+{
+	struct world *world = world_new(3);
+	struct server *server = &world->servers[taker];
+
+	leader_submit(world, 5);
+	if (sent)
+		server_kill(server);
+	else
+		*(at_once ? &server->io.put_refused : &server->io.put_fails) = true;
+	leader_submit(world, RAFT_NODE_SNAPSHOT_ENTRIES + RAFT_NODE_TRAILING_ENTRIES + 50);
+	if (sent) {
+		server_start(world, taker);
+		*(at_once ? &server->io.put_refused : &server->io.put_fails) = true;
+		world_run(world, 500);
+	}
+	assert_non_null(strstr(server->fatal, "write a snapshot"));
+	world_free(world);
+}
+
+static void a_snapshot_that_cannot_be_written_fails_the_node(void **state)
+{
+	(void)state;
+	for (uint32_t taker = 0; taker < SERVERS; taker++)
+		for (uint32_t how = 0; how < 4; how++)
+			snapshot_fails(taker, (how & 1) != 0, (how & 2) != 0);
+}
+
+/* A leader that has stepped back to probe sends a heartbeat that covers less than the follower has committed. */
+static void a_heartbeat_that_covers_less_leaves_the_commit_index(void **state)
+{
+	struct world *world = world_new(3);
+	struct server *leader = world_elect(world);
+	struct server *follower = leader == world->servers ? leader + 1 : world->servers;
+	struct raft_message message = {.type = RAFT_APPEND_ENTRIES};
+	struct raft_route route = {.number = 1u << 30, .address = "n:1"};
+	struct buffer body = BUFFER_NULL;
+	uint64_t commit;
+
+	(void)state;
+	leader_submit(world, 5);
+	world_run(world, 200);
+	commit = raft_commit_index(&follower->node.raft);
+	message.server_id = follower->node.id;
+	message.append_entries.term = raft_node_term(&leader->node);
+	message.append_entries.prev_log_index = commit - 2;
+	message.append_entries.prev_log_term = message.append_entries.term;
+	message.append_entries.leader_commit = commit + 10;
+	route.from = leader->node.id;
+	route.life = leader->node.life;
+	assert_int_equal(raft_codec_encode(&message, &route, &body), 0);
+	raft_node_receive(&follower->node, buffer_span(&body), world->now_ms);
+	assert_int_equal(raft_commit_index(&follower->node.raft), commit);
+	buffer_deinit(&body);
+	world_free(world);
+}
+
+/* What libraft leaves unset is then not zero by chance. */
+static void __attribute__((noinline)) stack_soil(void)
+{
+	volatile uint8_t bytes[16384];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = 0xa5;
+}
+
+/* What a server answers to a snapshot of an earlier term must not look like an acknowledgement of anything: its sender
+ * may lead again, in the term of the answer, when that arrives. */
+static void an_earlier_leaders_snapshot_is_acknowledged_as_nothing(void **state)
+{
+	struct world *world = world_new(3);
+	struct server *leader = world_elect(world);
+	struct server *follower = leader == world->servers ? leader + 1 : world->servers;
+	uint8_t data[8] = {0};
+	struct raft_message message = {.type = RAFT_INSTALL_SNAPSHOT};
+	struct raft_install_snapshot *args = &message.install_snapshot;
+	struct raft_route route = {.number = 1u << 30, .address = "n:1"};
+	struct buffer body = BUFFER_NULL;
+
+	(void)state;
+	leader_submit(world, 5);
+	message.server_id = follower->node.id;
+	*args = (struct raft_install_snapshot){
+		.term = raft_node_term(&leader->node) - 1, .last_index = 3, .last_term = 1};
+	args->data = (struct raft_buffer){.base = data, .len = sizeof(data)};
+	raft_configuration_init(&args->conf);
+	assert_int_equal(raft_configuration_add(&args->conf, 1, "n:1", RAFT_VOTER), 0);
+	route.from = leader->node.id;
+	route.life = leader->node.life;
+	assert_int_equal(raft_codec_encode(&message, &route, &body), 0);
+	raft_configuration_close(&args->conf);
+	stack_soil();
+	raft_node_receive(&follower->node, buffer_span(&body), world->now_ms);
+	assert_int_equal(raft_codec_decode(buffer_span(&world->mail[world->mail_count - 1].body), &message, &route), 0);
+	assert_int_equal(message.type, RAFT_APPEND_ENTRIES_RESULT);
+	assert_int_equal(message.append_entries_result.rejected, 0);
+	assert_int_equal(message.append_entries_result.last_log_index, 0);
+	buffer_deinit(&body);
+	world_free(world);
+}
+
 static uint64_t story(void)
 {
 	struct world *world = world_new(3);
@@ -353,6 +457,9 @@ int main(void)
 		cmocka_unit_test(three_servers_agree_after_kills),
 		cmocka_unit_test(one_that_was_away_gets_a_snapshot),
 		cmocka_unit_test(the_first_error_of_the_store_fails_the_node),
+		cmocka_unit_test(a_snapshot_that_cannot_be_written_fails_the_node),
+		cmocka_unit_test(a_heartbeat_that_covers_less_leaves_the_commit_index),
+		cmocka_unit_test(an_earlier_leaders_snapshot_is_acknowledged_as_nothing),
 		cmocka_unit_test(the_same_inputs_give_the_same_trace),
 	};
 

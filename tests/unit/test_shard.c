@@ -151,6 +151,28 @@ static void refusal_waits_for_the_tail(void **state)
 	assert_int_equal(fault.actual_version, 2);
 }
 
+/* A record that is refused itself takes no version from those behind it: what is told of them is what the log says. */
+static void a_refused_record_counts_for_nobody(void **state)
+{
+	struct harness *harness = *state;
+	struct check checks[] = {{0, CHECK_VERSION, 9}, {1, CHECK_VERSION, 2}, {2, CHECK_VERSION, 2}};
+	struct reader faults;
+	struct fault fault;
+	uint64_t refused;
+
+	(void)harness_append(harness, 0, 1, "k", 2, NULL);
+	harness_run(harness, 5);
+	refused = harness_append_checked(harness, 0, 2, "k", 3, checks, 3);
+	harness_run(harness, 5);
+	harness_expect(harness, refused, ERROR_CHECK_FAILED);
+	assert_int_equal(harness_answer(harness, refused)->append.fault_count, 2);
+	faults = reader_of(harness_answer(harness, refused)->append.faults);
+	assert_int_equal(fault_decode(&faults, &fault), 0);
+	assert_true(fault.record == 0 && fault.actual_version == 2);
+	assert_int_equal(fault_decode(&faults, &fault), 0);
+	assert_true(fault.record == 2 && fault.actual_version == 3); /* the one between would be stored */
+}
+
 static void linearizable_read_sees_what_was_acknowledged(void **state)
 {
 	struct harness *harness = *state;
@@ -372,6 +394,7 @@ int main(void)
 		CASE(numbers_are_taken_one_by_one),
 		CASE(duplicates_come_before_checks),
 		CASE(refusal_waits_for_the_tail),
+		CASE(a_refused_record_counts_for_nobody),
 		CASE(linearizable_read_sees_what_was_acknowledged),
 		CASE(read_at_a_position_waits_or_says_not_yet),
 		CASE(everything_is_there_after_a_restart),

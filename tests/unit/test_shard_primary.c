@@ -30,6 +30,12 @@ static bool drop_data(struct harness *harness, const struct harness_packet *pack
 	return true;
 }
 
+static bool drop_acknowledgements(struct harness *harness, const struct harness_packet *packet)
+{
+	(void)harness;
+	return packet->kind == MESSAGE_ACK;
+}
+
 static bool drop_greetings(struct harness *harness, const struct harness_packet *packet)
 {
 	(void)harness;
@@ -420,6 +426,25 @@ static void a_member_that_is_not_heard_is_let_go_where_a_lease_is_wanted(void **
 	assert_int_equal(harness_row(harness)->isr, 7);
 }
 
+/* However long a read waits for the lease, the shard sleeps between looks. */
+static void a_read_that_waits_for_the_lease_lets_the_shard_sleep(void **state)
+{
+	struct harness *harness = *state;
+
+	harness->apply_proposals = false;
+	harness->nodes[0].cut = true;
+	harness_run(harness, LEASE_MS + 50);
+	(void)harness_read(harness, 0, READ_LINEARIZABLE, "k", 0, 30000);
+	for (uint32_t i = 0; i < 3 * FENCE_TIMEOUT_MS; i += HEARTBEAT_INTERVAL_MS) {
+		struct shard_time time;
+
+		harness_run(harness, HEARTBEAT_INTERVAL_MS);
+		time = (struct shard_time){.now_ms = harness->now_ms};
+		assert_int_equal(shard_turn(harness->nodes[0].shard, &time), 0);
+		assert_true(shard_outbox(harness->nodes[0].shard)->next_timer_ms > harness->now_ms);
+	}
+}
+
 /* L6: stopped between the arrival of the request and the turn: the turn's clock decides. */
 static void a_stopped_process_reads_nothing_stale(void **state)
 {
@@ -465,6 +490,34 @@ static void a_new_primary_waits_for_the_old_lease(void **state)
 	active_ms = harness->now_ms;
 	assert_true(active_ms >= answered_ms + LEASE_MS + LEASE_MS / 10);
 	assert_true(active_ms < answered_ms + LEASE_MS + 100);
+}
+
+/* Rule 7: what is committed is shown, to subscribers of any replica, and the earlier primary's reads would not show it.
+ */
+static void nothing_is_committed_while_an_earlier_lease_may_hold(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t answered_ms, committed, until_ms;
+
+	harness->drop = drop_acknowledgements;
+	(void)harness_append_next(harness, 0, "k");
+	harness_run(harness, 20);
+	committed = harness_status(harness, 0).commit;
+	assert_true(harness_status(harness, 1).end > committed);
+	harness->drop = NULL;
+	harness_kill(harness, 0);
+	answered_ms = harness->nodes[1].contacts.nodes[0].our_answer_ms;
+	harness_elect(harness, 2, 6, 0);
+	until_ms = answered_ms + LEASE_MS + LEASE_MS / 10;
+	while (harness->now_ms + 1 < until_ms) {
+		harness_run(harness, 1);
+		assert_int_equal(harness_status(harness, 1).commit, committed);
+		assert_int_equal(harness_status(harness, 2).commit, committed);
+	}
+	assert_true(harness_status(harness, 1).end > committed);
+	harness_run(harness, 20);
+	assert_true(harness_status(harness, 1).active);
+	assert_int_equal(harness_status(harness, 1).commit, harness_status(harness, 1).end);
 }
 
 /* --- hand-over ---------------------------------------------------------------------------------------------------- */
@@ -614,8 +667,10 @@ int main(void)
 		CASE(a_renewed_contact_answers_a_waiting_read),
 		CASE(a_member_that_is_not_heard_is_let_go_where_a_lease_is_wanted),
 		CASE(a_stopped_process_reads_nothing_stale),
+		CASE(a_read_that_waits_for_the_lease_lets_the_shard_sleep),
 		CASE(answers_of_a_newer_map_feed_no_lease),
 		CASE(a_new_primary_waits_for_the_old_lease),
+		CASE(nothing_is_committed_while_an_earlier_lease_may_hold),
 		CASE(a_planned_hand_over_is_short),
 		CASE(a_sealed_primary_stays_sealed_until_the_version_changes),
 		CASE(an_unfit_target_is_refused),

@@ -1,0 +1,110 @@
+/* The table of scenarios, and the steps that they share. */
+#include "tests/sim/scenarios/scenario.h"
+
+#include "tests/sim/subscriber.h"
+#include "tests/sim/workload.h"
+
+#include <string.h>
+
+#define STEP_LIMIT_US (30 * SCENARIO_SECOND_US)
+#define CLIENTS 2u
+
+const struct scenario scenarios[] = {
+	{"R1", "a primary that restarts faster than it is fenced, and what it had sent before", scenario_restart, 3},
+	{"R5", "acknowledgements and batches of an earlier epoch arrive at the same processes (also R12)",
+	 scenario_late_messages, 3},
+	{"R19", "a primary that the controller hears and that reaches no replica", scenario_grey_primary, 3},
+	{"R20", "an operator elects one that lacks what was acknowledged", scenario_forced_election, 5},
+	{"L1", "hastened fencing while the old primary's lease still runs", scenario_hastened_fencing, 5},
+	{"L2", "a controller that was stopped goes on answering the old primary", scenario_zombie_controller, 5},
+};
+const uint32_t scenario_count = sizeof scenarios / sizeof scenarios[0];
+
+const struct scenario *scenario_find(const char *name)
+{
+	for (uint32_t i = 0; i < scenario_count; i++)
+		if (strcmp(scenarios[i].name, name) == 0)
+			return &scenarios[i];
+	return NULL;
+}
+
+int scenario_run(struct sim *sim, const struct scenario *scenario, uint64_t seed, bool trace)
+{
+	const struct sim_options options = {
+		.seed = seed, .hosts = scenario->hosts, .shards = 1, .clients = CLIENTS, .trace = trace};
+
+	if (sim_form(sim, &options))
+		scenario->run(sim);
+	return sim->failed ? 1 : 0;
+}
+
+/* --- steps -------------------------------------------------------------------------------------------------------- */
+
+bool scenario_step(struct sim *sim, bool (*done)(struct sim *sim), const char *what)
+{
+	if (!sim->failed && !sim_run_until(sim, done, STEP_LIMIT_US))
+		sim_fail(sim, "scenario: %s did not come about", what);
+	return !sim->failed;
+}
+
+void scenario_wait(struct sim *sim, uint64_t us)
+{
+	if (!sim->failed)
+		clockwork_run(&sim->clockwork, sim->clockwork.now_us + us);
+}
+
+void scenario_wait_quiet(struct sim *sim)
+{
+	workload_stop(sim->workload);
+	subscribers_calm(sim->subscribers);
+	sim_settle(sim);
+}
+
+void scenario_cut(struct sim *sim, uint32_t one, uint32_t other, bool cut)
+{
+	network_cut(sim, one, other, cut);
+	network_cut(sim, other, one, cut);
+}
+
+void scenario_isolate(struct sim *sim, uint32_t host, bool cut)
+{
+	for (uint32_t i = 0; i < sim->options.hosts; i++)
+		if (i != host)
+			scenario_cut(sim, host, i, cut);
+}
+
+void scenario_cut_client(struct sim *sim, uint32_t client, uint32_t host, bool cut)
+{
+	scenario_cut(sim, SIM_HOSTS_MAX + client, host, cut);
+}
+
+uint32_t scenario_controller(const struct sim *sim)
+{
+	for (uint32_t i = 0; i < sim->options.hosts; i++)
+		if (host_is_controller(sim->hosts[i]))
+			return i;
+	return sim->options.hosts;
+}
+
+const struct map_partition *scenario_row(const struct sim *sim, uint16_t partition)
+{
+	const struct cluster_map *newest = NULL;
+
+	for (uint32_t i = 0; i < sim->options.hosts; i++) {
+		const struct cluster_map *map = host_map(sim->hosts[i]);
+
+		if (map != NULL && (newest == NULL || map->version > newest->version))
+			newest = map;
+	}
+	return newest == NULL ? NULL : &newest->partitions[partition];
+}
+
+uint32_t scenario_primary(const struct sim *sim, uint16_t partition)
+{
+	const struct map_partition *row = scenario_row(sim, partition);
+
+	for (uint32_t i = 0; row != NULL && row->primary != 0 && i < sim->options.hosts; i++)
+		if (host_node_id(sim->hosts[i]) == row->primary)
+			return i;
+	return sim->options.hosts;
+}
