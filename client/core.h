@@ -130,6 +130,7 @@ struct core_replay {
 	uint32_t node_id; /* 0: the primary, another replica when it does not answer */
 	uint64_t from;
 	uint32_t history; /* that from counts in, or HISTORY_ANY */
+	bool fresh;       /* without a node: as the message says; only the primary is asked */
 	uint32_t max_bytes;
 	uint32_t timeout_ms;
 };
@@ -137,8 +138,8 @@ int core_replay(struct core *core, const struct core_replay *replay, uint64_t ta
 
 /* A page of one key's history. The spans are copied. */
 struct core_history {
-	uint32_t node_id;       /* 0: the primary, another replica when it does not answer */
-	struct history history; /* ticket and partition are filled in; partition key empty: the key */
+	uint32_t node_id;       /* whose replica; 0: the primary's, fresh */
+	struct history history; /* ticket, partition and fresh are filled in; partition key empty: the key */
 	uint32_t timeout_ms;
 };
 int core_history(struct core *core, const struct core_history *history, uint64_t tag, uint64_t now_ms);

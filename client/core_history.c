@@ -22,6 +22,7 @@ int core_history(struct core *core, const struct core_history *history, uint64_t
 	request->history.partition = partition_of(partition_key.size == 0 ? key : partition_key);
 	request->history.key = request_keep(request, key);
 	request->history.partition_key = request_keep(request, partition_key);
+	request->history.fresh = history->node_id == 0;
 	return 0;
 }
 

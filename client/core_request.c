@@ -179,8 +179,14 @@ int core_replay(struct core *core, const struct core_replay *replay, uint64_t ta
 	if (rv != 0)
 		return rv;
 	request->node_id = replay->node_id;
-	request->replay =
-		(struct replay){request->ticket, replay->partition, replay->from, replay->history, replay->max_bytes};
+	request->replay = (struct replay){
+		.ticket = request->ticket,
+		.partition = replay->partition,
+		.from = replay->from,
+		.history = replay->history,
+		.max_bytes = replay->max_bytes,
+		.fresh = replay->fresh && replay->node_id == 0,
+	};
 	return 0;
 }
 
@@ -224,7 +230,13 @@ static uint32_t replica_shard(struct core *core, uint32_t node_id, uint16_t part
 	return session_shard(core, node_id, (uint16_t)(partition % node->shard_count));
 }
 
-/* The primary at first, then the replicas in turn: all of them have what is committed. */
+static bool request_fresh(const struct request *request)
+{
+	return (request->kind == CORE_REPLAY && request->replay.fresh) ||
+	       (request->kind == CORE_HISTORY && request->history.fresh);
+}
+
+/* The primary at first, then the replicas in turn: all of them have what is committed. A fresh answer is the primary's. */
 static uint32_t replay_endpoint(struct core *core, const struct request *request, uint16_t partition)
 {
 	const struct map_partition *row = &core->map.partitions[partition];
@@ -233,7 +245,7 @@ static uint32_t replay_endpoint(struct core *core, const struct request *request
 
 	if (request->node_id != 0)
 		return replica_shard(core, request->node_id, partition);
-	if ((turn % 2 == 0 && row->primary != 0) || count == 0)
+	if (request_fresh(request) || (turn % 2 == 0 && row->primary != 0) || count == 0)
 		return session_partition(core, partition);
 	return replica_shard(core, row->replicas[turn / 2 % count], partition);
 }
@@ -421,8 +433,10 @@ void requests_lost(struct core *core, uint32_t endpoint)
 void requests_rerouted(struct core *core)
 {
 	for (struct request *r = core->requests.next; r != &core->requests; r = r->next) {
-		if (r->sent && (r->kind == CORE_READ || r->kind == CORE_SCAN || r->kind == CORE_DECIDE) &&
-		    request_endpoint(core, r) != r->endpoint)
+		bool primary = r->kind == CORE_READ || r->kind == CORE_SCAN || r->kind == CORE_DECIDE ||
+			       request_fresh(r);
+
+		if (r->sent && primary && request_endpoint(core, r) != r->endpoint)
 			request_again(core, r, 0);
 	}
 }

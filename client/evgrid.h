@@ -391,7 +391,7 @@ typedef struct evg_replay_options {
 	uint16_t partition;  /* EVG_ALL_PARTITIONS, or one */
 	uint64_t from;       /* the offset to begin at, in every partition replayed */
 	const char *cursor;  /* text of evg_replay_cursor: where an earlier replay ended; overrides from */
-	const char *node;    /* whose replica is read; NULL: primaries first */
+	const char *node;    /* whose replica is read; NULL: primaries say where it ends */
 	bool merge;          /* all partitions merged by sequence; else one partition after the other */
 	uint32_t timeout_ms; /* without progress; 0: the deadline */
 } evg_replay_options;
@@ -418,7 +418,8 @@ static inline evg_position evg_record_position(const evg_record *record)
 	return position;
 }
 
-/* A replay runs over what is committed when it first looks at a partition, and ends there. NULL options: everything.
+/* A replay runs over what is committed when it first looks at a partition, and ends there: that counts every event
+ * acknowledged before (with a node: what that node knows). NULL options: everything.
  * EVG_OK; EVG_UNKNOWN_STREAM; EVG_FOREIGN (a cursor of another cluster); EVG_USAGE (no cursor, node or partition of
  * that name, in a callback); EVG_MEMORY. */
 int evg_replay_open(evg *grid, const evg_replay_options *options, evg_replay **replay);
@@ -448,7 +449,7 @@ typedef struct evg_history_options {
 	uint64_t until;          /* the last offset wanted; UINT64_MAX, or 0 when reverse: no bound */
 	uint64_t until_us;       /* ends before the first event ingested later (reverse: earlier); 0: no bound */
 	uint32_t history;        /* that from and until count in; EVG_ANY_HISTORY: whatever records stand there */
-	const char *node;        /* whose replica is read; NULL: the primary's first */
+	const char *node;        /* whose replica is read; NULL: the primary's */
 	uint32_t page;           /* events asked for at a time, at most 4096; 0: 1000 */
 	uint32_t timeout_ms;     /* of a page; 0: the deadline */
 } evg_history_options;
@@ -457,7 +458,7 @@ typedef struct evg_history_options {
 #define EVG_HISTORY_BACKWARDS ((evg_history_options){.reverse = true, .from = UINT64_MAX, .history = EVG_ANY_HISTORY})
 
 /* Exactly this key's committed events, in the order of their log or the other way round, to what is committed when the
- * last page is asked for. What it costs follows the key's events where the journal is sealed; what is not sealed yet of
+ * last page is asked for, which counts every event acknowledged before (with a node: what it knows). What it costs follows the key's events where the journal is sealed; what is not sealed yet of
  * its partition is read through. EVG_OK; EVG_UNKNOWN_STREAM; EVG_EMPTY (no key), EVG_LIMIT (a key or page too large),
  * EVG_USAGE (no such node, in a callback), EVG_MEMORY, EVG_CLOSED. */
 int evg_history_open(evg *grid, const evg_history_options *options, evg_history **history);

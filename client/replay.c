@@ -19,7 +19,7 @@ struct part {
 	uint64_t next;    /* offset to be handed out next, or passed over */
 	uint64_t fetch;   /* offset to ask for next */
 	uint32_t history; /* that both count in; HISTORY_ANY: whatever is there, and the first answer tells */
-	uint64_t end;     /* commit offset when it was first seen */
+	uint64_t end;     /* what was committed when it was first asked */
 	bool end_known;
 	/* arrivals: under the handle's lock */
 	bool asked;
@@ -45,7 +45,7 @@ struct evg_replay {
 	uint32_t references;    /* the user's and one for every open ask; under the lock */
 	struct cluster_map map; /* names of streams */
 	uint32_t stream_id;     /* 0: all */
-	uint32_t node_id;       /* 0: primaries first */
+	uint32_t node_id;       /* 0: primaries say where it ends; who gives the events, primaries first */
 	uint32_t timeout_ms;
 	bool merge;
 	bool begun;
@@ -201,6 +201,7 @@ static int part_ask(struct part *part)
 		.node_id = replay->node_id,
 		.from = part->fetch,
 		.history = part->history,
+		.fresh = !part->end_known,
 		.max_bytes = replay->merge ? MERGE_CHUNK_BYTES : CHUNK_BYTES,
 		.timeout_ms = replay->timeout_ms,
 	};

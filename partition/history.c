@@ -1,6 +1,7 @@
 /* Jobs over one key's events, and pages of a key's history (design.md 7, sealing; ES-2 to ES-4).
  *
- * 1. Only what was committed here when the job began is given: `commit` of the answer says how far that is.
+ * 1. Only what was committed here when the job began is given: `commit` of the answer says how far that is. A fresh
+ *    page that reaches so far is given only where that counts all that was acknowledged (read.h).
  * 2. A job begins with the turn's history_turn, never inside the request: it may stop the partition. HISTORIES_MAX are
  *    under way at once, beyond it BUSY; HISTORY_TURN_BYTES are looked at in one turn, by all of them.
  * 3. A page ends at its limit, at its bytes, or at its bounds; `next` is where the next one begins, `done` that there
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 
 #include "partition/history_job.h"
+#include "partition/read.h"
 
 #define AT_INGEST 16u /* of an encoded record (message_history.c) */
 
@@ -301,6 +303,14 @@ static struct history_job *job_open(struct partition *partition, enum history_ki
 	return job;
 }
 
+/* A page within what is committed here is the same on every replica. */
+static enum error why_not_fresh(struct partition *partition, const struct history *request)
+{
+	uint64_t bound = request->reverse ? request->from : request->until;
+
+	return request->fresh && bound > partition->log.commit ? read_why_not_fresh(partition) : ERROR_NONE;
+}
+
 void history_request(struct shard *shard, uint64_t client, const struct history *request)
 {
 	struct partition *partition = shard_partition(shard, request->partition);
@@ -311,7 +321,9 @@ void history_request(struct shard *shard, uint64_t client, const struct history 
 		send_error(shard, client, request, partition == NULL ? ERROR_WRONG_PARTITION : ERROR_NOT_PRIMARY);
 		return;
 	}
-	error = partition_has_history(partition, request->history);
+	error = why_not_fresh(partition, request);
+	if (error == ERROR_NONE)
+		error = partition_has_history(partition, request->history);
 	job = error == ERROR_NONE ? job_open(partition, HISTORY_PAGE, client, request) : NULL;
 	if (job == NULL) {
 		send_error(shard, client, request, error == ERROR_NONE ? ERROR_BUSY : error);

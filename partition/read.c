@@ -134,6 +134,13 @@ enum readiness read_readiness(struct partition *partition, uint8_t mode, uint64_
 	return lease_wanted(partition) ? READ_NOW : READ_WAIT;
 }
 
+enum error read_why_not_fresh(struct partition *partition)
+{
+	enum error error;
+
+	return read_readiness(partition, READ_LINEARIZABLE, 0, HISTORY_ANY, &error) == READ_NOW ? ERROR_NONE : error;
+}
+
 /* Whether this turn has time for it. */
 static bool has_time(struct partition *partition, const struct read_item *item)
 {

@@ -23,6 +23,10 @@ enum readiness { READ_NOW, READ_WAIT, READ_REFUSED };
 enum readiness read_readiness(struct partition *partition, uint8_t mode, uint64_t at_least, uint32_t history,
 			      enum error *error);
 
+/* ERROR_NONE: what is committed here counts everything that was acknowledged before this turn; else why that cannot be
+ * said. */
+enum error read_why_not_fresh(struct partition *partition);
+
 /* Since this replica last advanced or heard its primary; 0: it holds the lease; UINT32_MAX: never. */
 uint32_t read_age_ms(const struct partition *partition);
 

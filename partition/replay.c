@@ -3,6 +3,7 @@
  * 1. Only what is committed here is given, and only whole batches: the first may begin before the offset asked for.
  * 2. REPLAYS_MAX are under way at once, beyond it BUSY; REPLAY_TURN_BYTES are gathered in one turn, the rest later.
  * 3. An empty answer with next == from means: nothing more is committed at this moment.
+ *    A fresh answer is given only where that counts all that was acknowledged (read.h).
  * 4. An offset that counts in a history is of that history's log: of one that was given up, HISTORY; from beyond the
  *    end BEYOND_END by who knows the end, else NOT_YET. One without a history begins wherever it may. */
 #include "partition/replay.h"
@@ -10,6 +11,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "partition/read.h"
 #include "partition/shard_internal.h"
 
 static void send(struct shard *shard, uint64_t client, const struct replay *request, enum error error, uint64_t from,
@@ -132,7 +134,10 @@ void replay_request(struct shard *shard, uint64_t client, const struct replay *r
 		     request->from, request->from, SPAN_NULL);
 		return;
 	}
-	error = admit(partition, request, &end);
+	end = request->from;
+	error = request->fresh ? read_why_not_fresh(partition) : ERROR_NONE;
+	if (error == ERROR_NONE)
+		error = admit(partition, request, &end);
 	if (error != ERROR_NONE) {
 		send(shard, client, request, error, request->from, end, SPAN_NULL);
 		return;

@@ -4,7 +4,7 @@
 #include "proto/message.h"
 
 /* --- history: u64 ticket, u16 partition, u32 stream id, u8 reverse, u32 history, u64 from, u64 until, u64 until us,
- *     u16 limit, u32 max bytes, string key, string partition key */
+ *     u16 limit, u32 max bytes, u8 fresh, string key, string partition key */
 
 void history_encode(const struct history *history, struct buffer *out)
 {
@@ -20,6 +20,7 @@ void history_encode(const struct history *history, struct buffer *out)
 	buffer_u64(out, history->until_us);
 	buffer_u16(out, history->limit);
 	buffer_u32(out, history->max_bytes);
+	buffer_u8(out, history->fresh);
 	buffer_string(out, history->key);
 	buffer_string(out, history->partition_key);
 }
@@ -36,10 +37,11 @@ int history_decode(struct reader *in, struct history *history)
 	history->until_us = reader_u64(in);
 	history->limit = reader_u16(in);
 	history->max_bytes = reader_u32(in);
+	history->fresh = reader_u8(in);
 	history->key = reader_string(in, KEY_MAX_BYTES);
 	history->partition_key = reader_string(in, KEY_MAX_BYTES);
-	if (in->failed || history->partition >= PARTITION_COUNT || history->reverse > 1 || history->key.size == 0 ||
-	    history->limit > HISTORY_PAGE_MAX)
+	if (in->failed || history->partition >= PARTITION_COUNT || history->reverse > 1 || history->fresh > 1 ||
+	    history->key.size == 0 || history->limit > HISTORY_PAGE_MAX)
 		return ERROR_MALFORMED;
 	return 0;
 }

@@ -84,6 +84,7 @@ void replay_encode(const struct replay *replay, struct buffer *out)
 	buffer_u64(out, replay->from);
 	buffer_u32(out, replay->history);
 	buffer_u32(out, replay->max_bytes);
+	buffer_u8(out, replay->fresh);
 }
 
 int replay_decode(struct reader *in, struct replay *replay)
@@ -93,7 +94,8 @@ int replay_decode(struct reader *in, struct replay *replay)
 	replay->from = reader_u64(in);
 	replay->history = reader_u32(in);
 	replay->max_bytes = reader_u32(in);
-	return in->failed || replay->partition >= PARTITION_COUNT ? ERROR_MALFORMED : 0;
+	replay->fresh = reader_u8(in);
+	return in->failed || replay->partition >= PARTITION_COUNT || replay->fresh > 1 ? ERROR_MALFORMED : 0;
 }
 
 /* --- replay data: u64 ticket, u16 partition, u16 error, u32 history, u64 from, u64 next, u64 commit, u32 size,

@@ -43,12 +43,17 @@ class Publisher:
             raise SystemExit(f"failed: publish ended with {status}: {self.said.read()[-2000:]}")
 
 
+def entries(keys):
+    """The rows of those keys in the file that have an entry and could be read in time."""
+    _, out, _ = evgrid("view", "get", "probe", "--keys-from", str(keys), "--timeout", "2s")
+    return [row for row in map(json.loads, out.splitlines()) if row.get("state") is not None]
+
+
 class Reader:
     """Reads of all keys, linearizable; what could not be read in time says nothing."""
 
-    def __init__(self, directory):
-        self.keys = directory / "read-keys"
-        self.keys.write_text("".join(f"{key}\n" for key in probe.keys()), encoding="utf-8")
+    def __init__(self, keys):
+        self.keys = keys
         self.reads = []  # (began, ended, key, count, last)
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.run)
@@ -57,11 +62,9 @@ class Reader:
     def run(self):
         while not self.ended.is_set():
             began = now_us()
-            _, out, _ = evgrid("view", "get", "probe", "--keys-from", str(self.keys), "--timeout", "2s")
+            rows = entries(self.keys)
             ended = now_us()
-            for row in map(json.loads, out.splitlines()):
-                if row.get("state") is not None:
-                    self.reads.append((began, ended, row["key"], row["state"]["count"], row["state"]["last"]))
+            self.reads += ((began, ended, row["key"], row["state"]["count"], row["state"]["last"]) for row in rows)
             pause(0.2)
 
     def finish(self):
@@ -178,13 +181,20 @@ def not_linear(path):
 class Claims:
     def __init__(self, grid, rate):
         self.grid = grid
+        self.whole()
+        self.keys = grid.directory / "read-keys"
+        self.keys.write_text("".join(f"{key}\n" for key in probe.keys()), encoding="utf-8")
         must("stream", "create", "Probe")
         (grid.directory / "probe.yaml").write_text(probe.VIEW, encoding="utf-8")
         must("view", "apply", str(grid.directory / "probe.yaml"))
         self.publisher = Publisher(grid.directory, rate)
-        wait_until(60, "the view's first entries", lambda: evgrid("view", "get", "probe", "probe-0")[0] == 0)
-        self.reader = Reader(grid.directory)
+        wait_until(60, "an entry of each key", self.has_begun)  # a key whose first event is refused never has one
+        self.reader = Reader(self.keys)
         self.subscriber = Subscriber()
+
+    def has_begun(self):
+        """No fault may come before."""
+        return len(entries(self.keys)) == probe.PARTITIONS
 
     def whole(self):
         """All nodes live, every partition takes writes, all replicas in sync: gives after how many seconds."""

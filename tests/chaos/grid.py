@@ -158,6 +158,7 @@ class Node:
 class Grid:
     def __init__(self, directory, count, flags):
         self.directory = directory
+        pathlib.Path("/run/netns").mkdir(exist_ok=True)
         run("mount", "-t", "tmpfs", "none", "/run/netns")
         run("ip", "link", "set", "lo", "up")
         run("ip", "link", "add", "grid", "type", "bridge")

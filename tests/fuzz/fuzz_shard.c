@@ -237,8 +237,14 @@ static void read_build(struct program *program, struct buffer *body)
 
 static void replay_build(struct program *program, struct buffer *body)
 {
-	struct replay item = {world_ticket(program->world), partition_from(program), offset_of(program),
-			      history_from(program), (uint32_t)around(program, 4096, 4)};
+	struct replay item = {
+		.ticket = world_ticket(program->world),
+		.partition = partition_from(program),
+		.from = offset_of(program),
+		.history = history_from(program),
+		.max_bytes = (uint32_t)around(program, 4096, 4),
+		.fresh = (uint8_t)pick(program, 2),
+	};
 
 	replay_encode(&item, body);
 }
@@ -257,6 +263,7 @@ static void history_build(struct program *program, struct buffer *body)
 		.until_us = number(program, 1) * 1700000000000u,
 		.limit = (uint16_t)around(program, 0, 2),
 		.max_bytes = (uint32_t)around(program, 4096, 4),
+		.fresh = (uint8_t)pick(program, 2),
 		.key = key_from(program, name),
 		.partition_key = span_of_text("k"),
 	};

@@ -29,6 +29,8 @@ static int ask_history(struct question *question, struct sim *sim, struct core *
 		question->history.from = question->history.from == 0 ? UINT64_MAX : question->history.from;
 		question->history.until = 0;
 	}
+	question->linearizable =
+		ask.node_id == 0 && (!question->history.reverse || question->history.from == UINT64_MAX);
 	ask.history = question->history;
 	return core_history(core, &ask, tag, sim_now_ms(sim));
 }
@@ -303,8 +305,11 @@ static void told_history(const struct question *question, struct sim *sim, struc
 	const struct history *asked = &question->history;
 	struct claim claim = {.kind = CLAIM_HISTORY, .key = question->key, .history = page->history};
 
+	if (question->linearizable && question->least > 0 && page->commit <= question->least)
+		sim_fail(sim, "linearizability: a history of key %u, committed %llu, misses offset %llu", question->key,
+			 (unsigned long long)page->commit, (unsigned long long)question->least);
 	take_page(question, sim, page, &claim);
-	edge_answered(sim->edge, &question->asked, result->node_id, false, page->commit);
+	edge_answered(sim->edge, &question->asked, result->node_id, question->linearizable, page->commit);
 	if (asked->reverse) {
 		claim.from = page->done ? 0 : page->next;
 		claim.to = asked->from < page->commit ? asked->from : page->commit;

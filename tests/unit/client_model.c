@@ -487,6 +487,26 @@ static uint16_t model_refuses(struct model *model)
 	return ERROR_BUSY;
 }
 
+static void model_replay(struct model *model, uint32_t node, uint32_t endpoint, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct buffer frame = BUFFER_NULL;
+	struct replay_data data = {0};
+	struct replay item;
+
+	assert(replay_decode(&in, &item) == 0);
+	if (node == model->mute)
+		return;
+	data.ticket = item.ticket;
+	data.partition = item.partition;
+	data.error = model_refuses(model);
+	data.next = node; /* who answers */
+	model->misled += item.fresh && model->map.partitions[item.partition].primary != node;
+	message_begin(&frame);
+	replay_data_encode(&data, &frame);
+	model_answer(model, node, endpoint, MESSAGE_REPLAY_DATA, 0, &frame);
+}
+
 /* Answers that say what was asked. */
 static void model_history(struct model *model, uint32_t node, uint32_t endpoint, const struct message *message)
 {
@@ -499,6 +519,7 @@ static void model_history(struct model *model, uint32_t node, uint32_t endpoint,
 	data.ticket = item.ticket;
 	data.partition = item.partition;
 	data.error = model_refuses(model);
+	model->misled += item.fresh && model->map.partitions[item.partition].primary != node;
 	data.next = item.from;
 	data.records = item.key;
 	message_begin(&frame);
@@ -591,6 +612,7 @@ static void model_take(struct model *model, struct core *core, uint32_t endpoint
 	case MESSAGE_MAP_REQUEST: model_map(model, node, endpoint, &message); break;
 	case MESSAGE_PRODUCER_OPEN: model_producer(model, node, endpoint, &message); break;
 	case MESSAGE_READ: model_reads(model, node, endpoint, &message); break;
+	case MESSAGE_REPLAY: model_replay(model, node, endpoint, &message); break;
 	case MESSAGE_HISTORY: model_history(model, node, endpoint, &message); break;
 	case MESSAGE_SCAN: model_scan(model, node, endpoint, &message); break;
 	case MESSAGE_DECIDE: model_decide(model, node, endpoint, &message); break;

@@ -85,7 +85,9 @@ struct model {
 	uint32_t duplicates;
 	uint32_t gaps;
 	uint32_t wait_ms;  /* of the last READ_AT_LEAST, which is answered NOT_YET */
-	uint32_t refusals; /* so many histories and scans are refused before one is answered */
+	uint32_t refusals; /* so many replays, histories and scans are refused before one is answered */
+	uint32_t mute;     /* the node that answers no replay */
+	uint32_t misled;   /* replays and histories that were to be fresh, and not asked of the primary */
 	/* what subscriptions say */
 	void (*subscriber)(struct model *model, uint32_t node, uint32_t endpoint, const struct message *message);
 };

@@ -469,6 +469,7 @@ static void sample_history(enum message_kind kind, struct buffer *body)
 		.until_us = 1790000000000000u,
 		.limit = 100,
 		.max_bytes = 65536,
+		.fresh = 1,
 		.key = span_of_text("customer-17"),
 	};
 	struct history_record record = {100, sequence_make(1790000000000u, 5, 0), 1790000000000123u, 4, SPAN_NULL};
@@ -648,7 +649,7 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 	case MESSAGE_READ:
 	case MESSAGE_READ_DONE:
 	case MESSAGE_STATUS_DONE: sample_read(kind, body); break;
-	case MESSAGE_REPLAY: replay_encode(&(struct replay){78, 5, 100, 1, 1024 * 1024}, body); break;
+	case MESSAGE_REPLAY: replay_encode(&(struct replay){78, 5, 100, 1, 1024 * 1024, 1}, body); break;
 	case MESSAGE_REPLAY_DATA:
 	case MESSAGE_EVENTS:
 	case MESSAGE_REPLICATE: sample_batches(kind, body); break;

@@ -105,6 +105,7 @@ struct harness {
 	struct harness_answer answers[HARNESS_ANSWERS];
 	size_t answer_count;
 	uint32_t demanded;              /* history of the reads, replays and scans from now on; HISTORY_ANY at first */
+	bool fresh;                     /* so are replays and histories asked from now on */
 	struct shard_proposal proposal; /* the newest but for PROPOSE_FILLED */
 	struct shard_proposal filled;   /* the newest PROPOSE_FILLED; taken, it is as if all partitions had said so */
 	uint32_t filled_reports;

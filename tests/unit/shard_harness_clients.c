@@ -122,7 +122,14 @@ uint64_t harness_read(struct harness *harness, uint32_t node, enum read_mode mod
 
 uint64_t harness_replay(struct harness *harness, uint32_t node, uint64_t from, uint32_t max_bytes)
 {
-	struct replay item = {next_ticket(harness), harness->partition, from, harness->demanded, max_bytes};
+	struct replay item = {
+		.ticket = next_ticket(harness),
+		.partition = harness->partition,
+		.from = from,
+		.history = harness->demanded,
+		.max_bytes = max_bytes,
+		.fresh = harness->fresh,
+	};
 	struct buffer body = BUFFER_NULL;
 
 	replay_encode(&item, &body);
@@ -139,6 +146,7 @@ uint64_t harness_history(struct harness *harness, uint32_t node, const struct hi
 	item.ticket = next_ticket(harness);
 	item.partition = harness->partition;
 	item.history = harness->demanded;
+	item.fresh = harness->fresh;
 	item.partition_key = span_of_text("k");
 	history_encode(&item, &body);
 	client_sends(harness, node, MESSAGE_HISTORY, &body);

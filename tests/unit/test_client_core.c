@@ -606,6 +606,52 @@ static void histories_and_scans_are_asked_again_until_answered(void **state)
 	fixture_free(fixture);
 }
 
+/* Where a replay ends only the primary knows; what lies before, every replica. */
+static void what_must_be_fresh_is_asked_of_primaries_alone(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+	struct core_replay replay = {.partition = 6, .fresh = true, .history = HISTORY_ANY, .max_bytes = 1000};
+	struct core_history history = {.history = {.until = UINT64_MAX, .key = span_of_text("k")}};
+	uint32_t primary;
+
+	(void)state;
+	step_for(fixture, 20);
+	primary = fixture->model->map.partitions[6].primary;
+	for (uint32_t i = 0; i < 2; i++, replay.fresh = false) {
+		fixture->model->refusals = 3;
+		assert_int_equal(core_replay(fixture->core, &replay, 9, fixture->model->now_ms), 0);
+		step_for(fixture, 300);
+		assert_int_equal(fixture->results, 1 + i);
+		assert_int_equal(fixture->last.error, 0);
+		assert_int_equal(fixture->last.replay.next == primary, replay.fresh);
+	}
+	fixture->model->refusals = 3;
+	assert_int_equal(core_history(fixture->core, &history, 9, fixture->model->now_ms), 0);
+	step_for(fixture, 300);
+	assert_int_equal(fixture->results, 3);
+	assert_int_equal(fixture->model->misled, 0);
+	fixture_free(fixture);
+}
+
+static void a_fresh_question_follows_the_primary(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+	struct core_replay replay = {.partition = 7, .fresh = true, .history = HISTORY_ANY, .max_bytes = 1000};
+	uint32_t next;
+
+	(void)state;
+	step_for(fixture, 20);
+	next = fixture->model->map.partitions[7].primary % 3 + 1;
+	fixture->model->mute = fixture->model->map.partitions[7].primary;
+	assert_int_equal(core_replay(fixture->core, &replay, 9, fixture->model->now_ms), 0);
+	step_for(fixture, 20);
+	model_move(fixture->model, 7, next, false);
+	step_for(fixture, 1500); /* less than until it would be asked again */
+	assert_int_equal(fixture->results, 1);
+	assert_int_equal(fixture->last.replay.next, next);
+	fixture_free(fixture);
+}
+
 static void decisions_are_asked_again_until_answered(void **state)
 {
 	struct fixture *fixture = fixture_new(3, &quiet, &plain);
@@ -692,6 +738,8 @@ int main(void)
 		cmocka_unit_test(a_view_that_is_filled_still_tells_how_far_it_is),
 		cmocka_unit_test(a_dropped_view_is_not_waited_for),
 		cmocka_unit_test(histories_and_scans_are_asked_again_until_answered),
+		cmocka_unit_test(what_must_be_fresh_is_asked_of_primaries_alone),
+		cmocka_unit_test(a_fresh_question_follows_the_primary),
 		cmocka_unit_test(decisions_are_asked_again_until_answered),
 		cmocka_unit_test(a_shard_is_asked_how_far_a_view_is),
 		cmocka_unit_test(garbage_is_dropped_and_counted),

@@ -373,8 +373,11 @@ static void without_a_lease_nothing_fresh_is_answered(void **state)
 {
 	struct harness *harness = *state;
 	struct check none = {0, CHECK_NONE, 0};
-	uint64_t read, refused, plain;
+	const struct history whole = {.until = UINT64_MAX, .max_bytes = 1000, .key = span_of_text("k")};
+	const struct history before = {.until = 1, .max_bytes = 1000, .key = span_of_text("k")};
+	uint64_t read, refused, plain, replay, history, of_old;
 
+	harness->fresh = true;
 	(void)harness_append_next(harness, 0, "k");
 	harness_run(harness, 20);
 	harness->nodes[0].cut = true;
@@ -382,7 +385,13 @@ static void without_a_lease_nothing_fresh_is_answered(void **state)
 	read = harness_read(harness, 0, READ_LINEARIZABLE, "k", 0, 20);
 	refused = harness_append(harness, 0, 2, "k", 1, &none);
 	plain = harness_append(harness, 0, 2, "k", 1, NULL);
+	replay = harness_replay(harness, 0, 0, 1000);
+	history = harness_history(harness, 0, &whole);
+	of_old = harness_history(harness, 0, &before);
 	harness_run(harness, 30);
+	harness_expect(harness, replay, ERROR_STALE_LEASE);
+	harness_expect(harness, history, ERROR_STALE_LEASE);
+	harness_expect(harness, of_old, ERROR_NONE);
 	harness_expect(harness, read, ERROR_STALE_LEASE);
 	harness_expect(harness, refused, ERROR_STALE_LEASE);
 	harness_expect(harness, plain, ERROR_NONE);
@@ -492,6 +501,19 @@ static void a_new_primary_waits_for_the_old_lease(void **state)
 	assert_true(active_ms < answered_ms + LEASE_MS + 100);
 }
 
+/* A replay ends where the first answer says, which nobody but a primary in office knows. */
+static void expect_replays(struct harness *harness, bool fresh, enum error of_the_primary, enum error of_another)
+{
+	uint64_t tickets[2];
+
+	harness->fresh = fresh;
+	tickets[0] = harness_replay(harness, 1, 0, 1000);
+	tickets[1] = harness_replay(harness, 2, 0, 1000);
+	harness_run(harness, 1);
+	harness_expect(harness, tickets[0], of_the_primary);
+	harness_expect(harness, tickets[1], of_another);
+}
+
 /* Rule 7: what is committed is shown, to subscribers of any replica, and the earlier primary's reads would not show it.
  */
 static void nothing_is_committed_while_an_earlier_lease_may_hold(void **state)
@@ -509,6 +531,9 @@ static void nothing_is_committed_while_an_earlier_lease_may_hold(void **state)
 	answered_ms = harness->nodes[1].contacts.nodes[0].our_answer_ms;
 	harness_elect(harness, 2, 6, 0);
 	until_ms = answered_ms + LEASE_MS + LEASE_MS / 10;
+	harness_run(harness, 1);
+	expect_replays(harness, true, ERROR_NOT_READY, ERROR_NOT_PRIMARY);
+	expect_replays(harness, false, ERROR_NONE, ERROR_NONE);
 	while (harness->now_ms + 1 < until_ms) {
 		harness_run(harness, 1);
 		assert_int_equal(harness_status(harness, 1).commit, committed);
@@ -518,6 +543,7 @@ static void nothing_is_committed_while_an_earlier_lease_may_hold(void **state)
 	harness_run(harness, 20);
 	assert_true(harness_status(harness, 1).active);
 	assert_int_equal(harness_status(harness, 1).commit, harness_status(harness, 1).end);
+	expect_replays(harness, true, ERROR_NONE, ERROR_NOT_PRIMARY);
 }
 
 /* --- hand-over ---------------------------------------------------------------------------------------------------- */

@@ -157,6 +157,7 @@ static void set_replay(json_t *fields, struct reader *in)
 	set_u64(fields, "from", replay.from);
 	set_u64(fields, "history", replay.history);
 	set_int(fields, "max_bytes", replay.max_bytes);
+	set_int(fields, "fresh", replay.fresh);
 }
 
 static void set_replay_data(json_t *fields, struct reader *in)
@@ -191,6 +192,7 @@ static void set_history(json_t *fields, struct reader *in)
 	set_u64(fields, "until_us", history.until_us);
 	set_int(fields, "limit", history.limit);
 	set_int(fields, "max_bytes", history.max_bytes);
+	set_int(fields, "fresh", history.fresh);
 	set_hex(fields, "key", history.key);
 	set_hex(fields, "partition_key", history.partition_key);
 }
