@@ -236,7 +236,8 @@ static bool request_fresh(const struct request *request)
 	       (request->kind == CORE_HISTORY && request->history.fresh);
 }
 
-/* The primary at first, then the replicas in turn: all of them have what is committed. A fresh answer is the primary's. */
+/* The primary at first, then the replicas in turn: all of them have what is committed. What must be fresh only the
+ * primary says. */
 static uint32_t replay_endpoint(struct core *core, const struct request *request, uint16_t partition)
 {
 	const struct map_partition *row = &core->map.partitions[partition];
@@ -433,8 +434,8 @@ void requests_lost(struct core *core, uint32_t endpoint)
 void requests_rerouted(struct core *core)
 {
 	for (struct request *r = core->requests.next; r != &core->requests; r = r->next) {
-		bool primary = r->kind == CORE_READ || r->kind == CORE_SCAN || r->kind == CORE_DECIDE ||
-			       request_fresh(r);
+		bool primary =
+			r->kind == CORE_READ || r->kind == CORE_SCAN || r->kind == CORE_DECIDE || request_fresh(r);
 
 		if (r->sent && primary && request_endpoint(core, r) != r->endpoint)
 			request_again(core, r, 0);

@@ -458,9 +458,10 @@ typedef struct evg_history_options {
 #define EVG_HISTORY_BACKWARDS ((evg_history_options){.reverse = true, .from = UINT64_MAX, .history = EVG_ANY_HISTORY})
 
 /* Exactly this key's committed events, in the order of their log or the other way round, to what is committed when the
- * last page is asked for, which counts every event acknowledged before (with a node: what it knows). What it costs follows the key's events where the journal is sealed; what is not sealed yet of
- * its partition is read through. EVG_OK; EVG_UNKNOWN_STREAM; EVG_EMPTY (no key), EVG_LIMIT (a key or page too large),
- * EVG_USAGE (no such node, in a callback), EVG_MEMORY, EVG_CLOSED. */
+ * last page is asked for: that counts every event acknowledged before (with a node: what that node knows). What it
+ * costs follows the key's events where the journal is sealed; what is not sealed yet of its partition is read through.
+ * EVG_OK; EVG_UNKNOWN_STREAM; EVG_EMPTY (no key), EVG_LIMIT (a key or page too large), EVG_USAGE (no such node, in a
+ * callback), EVG_MEMORY, EVG_CLOSED. */
 int evg_history_open(evg *grid, const evg_history_options *options, evg_history **history);
 /* Valid until the next call. EVG_OK; EVG_NOT_FOUND: the end; EVG_HISTORY: as evg_replay_next; a request's: may be
  * called again. */

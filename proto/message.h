@@ -244,7 +244,7 @@ struct replay {
 	uint64_t from;      /* offset */
 	uint32_t history;   /* that it counts in: then it may not lie beyond the end; or HISTORY_ANY */
 	uint32_t max_bytes; /* at least one batch is sent, if there is one */
-	uint8_t fresh;	    /* 1: `commit` counts all that was acknowledged before the question; a primary with its lease */
+	uint8_t fresh;      /* 1: `commit` counts all that was acknowledged before: a primary with its lease says */
 };
 void replay_encode(const struct replay *replay, struct buffer *out);
 int replay_decode(struct reader *in, struct replay *replay);
@@ -252,7 +252,7 @@ int replay_decode(struct reader *in, struct replay *replay);
 struct replay_data {
 	uint64_t ticket;
 	uint16_t partition;
-	uint16_t error;      /* ERROR_NONE, NOT_PRIMARY, HISTORY, BEYOND_END: of `next`, NOT_YET; fresh: NOT_READY, ... */
+	uint16_t error;      /* ERROR_NONE, NOT_PRIMARY, HISTORY, BEYOND_END: of `next`, NOT_YET, NOT_READY, ... */
 	uint32_t history;    /* that all offsets here count in */
 	uint64_t from;       /* offset the batches begin at or before (a batch is never cut) */
 	uint64_t next;       /* offset to ask for next */
@@ -275,7 +275,7 @@ struct history { /* one key's events, forwards or backwards, a page at a time */
 	uint64_t until_us;  /* ends before the first event ingested later (backwards: earlier); 0: not by time */
 	uint16_t limit;     /* most records, 0: HISTORY_PAGE_MAX */
 	uint32_t max_bytes; /* one record is sent in any case */
-	uint8_t fresh;	    /* as of replay, where the bounds do not lie before what is committed */
+	uint8_t fresh;      /* as of replay, where the bounds do not lie before what is committed */
 	struct span key;
 	struct span partition_key; /* empty: the key */
 };
