@@ -2,8 +2,8 @@
  * sequences would run ahead for ever, or its log's time fall behind.
  *
  * 1. An offset is taken from a heartbeat's answer that came promptly: it is known to half a round trip.
- * 2. The median needs three voters' clocks, our own counted: of two nobody knows which is right, but when they agree,
- *    and one of them has no mark, the other's may go.
+ * 2. The median needs three voters' clocks, our own counted. Of two nobody knows which is right; but when they agree,
+ *    and are most of the voters, the third's would not matter: neither is off, whatever was judged before.
  * 3. A judgement must stand for CLOCK_SETTLE_MS before it is proposed: a process that was stopped shows an old clock
  *    for a moment. Between CLOCK_BACK_MS and CLOCK_OFF_MS a mark stays as it is. */
 #include <stdlib.h>
@@ -38,17 +38,6 @@ static bool clock_known(const struct cluster *cluster, uint32_t node_id, int64_t
 	       (peer->clock_at_ms != 0 && cluster->now_ms - peer->clock_at_ms < CLOCK_FRESH_MS);
 }
 
-static bool is_voter(const struct cluster *cluster, uint32_t node_id)
-{
-	struct raft_node_server servers[NODES_MAX];
-	uint32_t count = raft_node_servers(&cluster->raft, servers, NODES_MAX);
-
-	for (uint32_t i = 0; i < count; i++)
-		if (servers[i].voter && servers[i].id == cluster->metadata.nodes[node_id - 1].raft_id)
-			return true;
-	return false;
-}
-
 static int compare(const void *a, const void *b)
 {
 	int64_t left = *(const int64_t *)a;
@@ -57,21 +46,35 @@ static int compare(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+/* How far the voters' clocks are ahead of ours, as many as are known; *voters: how many there are. */
+static uint32_t voters_clocks(const struct cluster *cluster, int64_t ahead_ms[NODES_MAX], uint32_t *voters)
+{
+	struct raft_node_server servers[NODES_MAX];
+	uint32_t server_count = raft_node_servers(&cluster->raft, servers, NODES_MAX);
+	uint32_t count = 0;
+	int64_t known_ms;
+
+	*voters = 0;
+	for (uint32_t i = 0; i < server_count; i++) {
+		if (!servers[i].voter)
+			continue;
+		++*voters;
+		for (uint32_t id = 1; id <= NODES_MAX; id++)
+			if (cluster->metadata.nodes[id - 1].raft_id == servers[i].id &&
+			    clock_known(cluster, id, &known_ms))
+				ahead_ms[count++] = known_ms;
+	}
+	return count;
+}
+
 static bool clock_median(const struct cluster *cluster, int64_t *median_ms)
 {
 	int64_t ahead_ms[NODES_MAX];
-	uint32_t count = 0;
-	uint32_t unmarked = 0;
+	uint32_t voters;
+	uint32_t count = voters_clocks(cluster, ahead_ms, &voters);
 
-	for (uint32_t id = 1; id <= NODES_MAX; id++) {
-		const struct map_node *node = &cluster->metadata.map.nodes[id - 1];
-
-		if (node->id == 0 || !clock_known(cluster, id, &ahead_ms[count]) || !is_voter(cluster, id))
-			continue;
-		count++;
-		unmarked += !node->clock_off;
-	}
-	if (count < CLOCKS_MIN && (count < 2 || unmarked == 0 || llabs(ahead_ms[0] - ahead_ms[1]) > CLOCK_BACK_MS))
+	if (count < CLOCKS_MIN &&
+	    (count * 2 <= voters || count < 2 || llabs(ahead_ms[0] - ahead_ms[1]) > CLOCK_BACK_MS))
 		return false;
 	qsort(ahead_ms, count, sizeof ahead_ms[0], compare);
 	*median_ms = (ahead_ms[(count - 1) / 2] + ahead_ms[count / 2]) / 2;

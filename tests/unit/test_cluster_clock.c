@@ -210,7 +210,6 @@ static void two_judge_nobody(void **state)
 	control_free(control);
 }
 
-/* A process that was stopped, or a clock that jumps for a moment, is not marked. */
 /* One of three is dead: the other two agree again, so the mark goes, or what only the marked one has stays without a
  * primary. Two that do not agree change nothing. */
 static void of_two_that_agree_neither_is_off(void **state)
@@ -233,6 +232,29 @@ static void of_two_that_agree_neither_is_off(void **state)
 	control_free(control);
 }
 
+/* Both were marked, and who was right is dead. */
+static void of_two_that_agree_again_neither_is_off(void **state)
+{
+	struct control *control = formed(4, 3);
+	uint32_t leader = control_controller(control);
+	uint32_t others[] = {(leader + 1) % 3, (leader + 2) % 3};
+
+	(void)state;
+	control->nodes[others[0]].clock_ahead_ms = 3000;
+	control->nodes[others[1]].clock_ahead_ms = -3000;
+	control_run(control, 4000);
+	assert_int_equal(marked(control), 2);
+	control_kill(control, leader);
+	control_run(control, 4000);
+	assert_int_equal(marked(control), 2);
+	control->nodes[others[0]].clock_ahead_ms = 0;
+	control->nodes[others[1]].clock_ahead_ms = 0;
+	control_run(control, 4000);
+	assert_int_equal(marked(control), 0);
+	control_free(control);
+}
+
+/* A process that was stopped, or a clock that jumps for a moment, is not marked. */
 static void a_moment_is_not_judged(void **state)
 {
 	struct control *control = formed(5, 3);
@@ -276,6 +298,7 @@ int main(void)
 		cmocka_unit_test(a_little_is_no_harm),
 		cmocka_unit_test(two_judge_nobody),
 		cmocka_unit_test(of_two_that_agree_neither_is_off),
+		cmocka_unit_test(of_two_that_agree_again_neither_is_off),
 		cmocka_unit_test(a_moment_is_not_judged),
 		cmocka_unit_test(an_election_passes_it_over),
 	};
