@@ -1,4 +1,4 @@
-/* What the control thread has to tell of itself and of the cluster: metrics, and how the node stands. Control thread. */
+/* What the control thread tells of itself and of the cluster: metrics, and how the node stands. Control thread. */
 #include "node/control.h"
 
 static void set_raft(struct metrics_table *table, const struct cluster_figures *figures)

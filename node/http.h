@@ -5,8 +5,8 @@
  *                                               than once) leaves one out
  *   GET /metrics                                the page of metrics.h
  *
- * HEAD is as GET; another method is 405, another path 404. libmicrohttpd runs in one thread of ours, which also looks at
- * the other threads' beats. It opens before data is recovered, and is the last thing to end. */
+ * HEAD is as GET; another method is 405, another path 404. libmicrohttpd runs in one thread of ours, which also looks
+ * at the other threads' beats. It opens before data is recovered, and is the last thing to end. */
 #ifndef EVGRID_NODE_HTTP_H
 #define EVGRID_NODE_HTTP_H
 

@@ -341,6 +341,7 @@ static uint64_t http_port_with(void **state, const char *flag)
 {
 	struct config *config = config_of(state);
 
+	config_init(config);
 	config_read_flag(config, flag);
 	config_apply_dev(config);
 	config_finish(config);

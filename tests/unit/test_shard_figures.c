@@ -236,7 +236,7 @@ static void a_start_goes_through_its_phases_and_ends(void **state)
 	assert_int_equal(shard_progress(harness->nodes[0].shard).phase, SHARD_HAS_STARTED);
 	harness_kill(harness, 0);
 	harness->nodes[0].disk.hold_reads = true;
-	harness_begin(harness, 0);
+	harness_begin_recovery(harness, 0);
 	for (uint32_t i = 0; i < 1000 && progress.phase != SHARD_HAS_STARTED; i++) {
 		struct shard_progress next;
 
