@@ -196,7 +196,12 @@ static void views_are_told_by_state(void **state)
 	assert_int_equal(figures.views[HARNESS_VIEW - 1].partitions[SHARD_VIEW_FILLING], 0);
 	assert_int_equal(figures.views[HARNESS_VIEW - 1].entries, 1);
 	assert_int_equal(figures.views[HARNESS_VIEW - 1].lag, 0);
-	harness_define(harness, 2, span_of_text("nonsense"));
+	harness->holds_entry = true; /* the next one is filled, and waits */
+	harness_define(harness, 2, cluster_map_view(&harness->map, HARNESS_VIEW)->definition);
+	harness_run(harness, 200);
+	assert_int_equal(figured(harness, 0)->views[HARNESS_VIEW - 1].partitions[SHARD_VIEW_FILLING], 1);
+	assert_int_equal(figures.views[HARNESS_VIEW - 1].entries, 1); /* of one version */
+	harness_define(harness, 3, span_of_text("nonsense"));
 	harness_run(harness, 200);
 	assert_int_equal(figured(harness, 0)->views[HARNESS_VIEW - 1].partitions[SHARD_VIEW_BROKEN], 1);
 	assert_int_equal(figures.views[HARNESS_VIEW - 1].entries, 1); /* the former version answers */
@@ -247,6 +252,7 @@ static void a_start_goes_through_its_phases_and_ends(void **state)
 		if (next.phase == progress.phase)
 			assert_true(next.done >= progress.done);
 		assert_true(next.phase == SHARD_HAS_STARTED || next.done <= next.total);
+		assert_true(next.phase != SHARD_READS_JOURNAL || next.done % DISK_BLOCK_BYTES == 0);
 		progress = next;
 	}
 	assert_int_equal(progress.phase, SHARD_HAS_STARTED);
