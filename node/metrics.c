@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const struct metric metrics[] = {
+static const struct metric registry[] = {
 #define ENTRY(kind, name, unit, labels, gather, help) \
 	{#name, METRIC_##kind, METRIC_##unit, METRIC_LABELS_##labels, METRIC_##gather, help, METRIC_AT_##name},
 #define COUNTER(name, unit, labels, gather, help) ENTRY(COUNTER, name, unit, labels, gather, help)
@@ -14,12 +14,12 @@ static const struct metric metrics[] = {
 #undef ENTRY
 };
 
-#define METRICS_COUNT (sizeof metrics / sizeof metrics[0])
+#define METRICS_COUNT (sizeof registry / sizeof registry[0])
 
 const struct metric *metrics_all(size_t *count)
 {
 	*count = METRICS_COUNT;
-	return metrics;
+	return registry;
 }
 
 uint32_t metric_label_values(const struct metric *metric)
@@ -49,50 +49,50 @@ uint32_t metric_series_max(const struct metric *metric)
 static void table_init(struct metrics_table *table)
 {
 	for (size_t i = 0; i < METRICS_COUNT; i++) {
-		uint32_t cells = metrics[i].kind == METRIC_GAUGE ? metric_label_values(&metrics[i]) : 0;
+		uint32_t cells = registry[i].kind == METRIC_GAUGE ? metric_label_values(&registry[i]) : 0;
 
 		for (uint32_t cell = 0; cell < cells; cell++)
-			atomic_init(&table->cells[metrics[i].at + cell], METRIC_UNKNOWN);
+			atomic_init(&table->cells[registry[i].at + cell], METRIC_UNKNOWN);
 	}
 }
 
-void metrics_init(struct metrics *all, uint16_t shard_count, const char *data_directory, uint64_t unix_us)
+void metrics_init(struct metrics *metrics, uint16_t shard_count, const char *data_directory, uint64_t unix_us)
 {
-	memset(all, 0, sizeof *all);
-	pthread_mutex_init(&all->lock, NULL);
-	all->shard_count = shard_count;
-	all->data_directory = data_directory;
-	all->started_us = unix_us;
+	memset(metrics, 0, sizeof *metrics);
+	pthread_mutex_init(&metrics->lock, NULL);
+	metrics->shard_count = shard_count;
+	metrics->data_directory = data_directory;
+	metrics->started_us = unix_us;
 	for (uint16_t i = 0; i < SHARDS_MAX; i++)
-		table_init(&all->shards[i]);
-	table_init(&all->control);
-	table_init(&all->scraped);
+		table_init(&metrics->shards[i]);
+	table_init(&metrics->control);
+	table_init(&metrics->scraped);
 }
 
-void metrics_deinit(struct metrics *all)
+void metrics_deinit(struct metrics *metrics)
 {
-	all->map = map_share_drop(all->map);
-	pthread_mutex_destroy(&all->lock);
+	metrics->map = map_share_drop(metrics->map);
+	pthread_mutex_destroy(&metrics->lock);
 }
 
-void metrics_put_map(struct metrics *all, struct map_share *map)
+void metrics_put_map(struct metrics *metrics, struct map_share *map)
 {
 	struct map_share *replaced;
 
-	pthread_mutex_lock(&all->lock);
-	replaced = all->map;
-	all->map = map_share_hold(map);
-	pthread_mutex_unlock(&all->lock);
+	pthread_mutex_lock(&metrics->lock);
+	replaced = metrics->map;
+	metrics->map = map_share_hold(map);
+	pthread_mutex_unlock(&metrics->lock);
 	map_share_drop(replaced);
 }
 
-struct map_share *metrics_hold_map(struct metrics *all)
+struct map_share *metrics_hold_map(struct metrics *metrics)
 {
 	struct map_share *map;
 
-	pthread_mutex_lock(&all->lock);
-	map = all->map == NULL ? NULL : map_share_hold(all->map);
-	pthread_mutex_unlock(&all->lock);
+	pthread_mutex_lock(&metrics->lock);
+	map = metrics->map == NULL ? NULL : map_share_hold(metrics->map);
+	pthread_mutex_unlock(&metrics->lock);
 	return map;
 }
 
@@ -126,15 +126,15 @@ static uint64_t joined(enum metric_gather gather, uint64_t a, uint64_t b)
 }
 
 /* `shard`: EACH; else all tables together. */
-static uint64_t gathered(const struct metrics *all, enum metric_gather gather, uint16_t shard, uint32_t cell)
+static uint64_t gathered(const struct metrics *metrics, enum metric_gather gather, uint16_t shard, uint32_t cell)
 {
 	uint64_t value;
 
 	if (gather == METRIC_EACH)
-		return cell_of(&all->shards[shard], cell);
-	value = joined(gather, cell_of(&all->control, cell), cell_of(&all->scraped, cell));
-	for (uint16_t i = 0; i < all->shard_count; i++)
-		value = joined(gather, value, cell_of(&all->shards[i], cell));
+		return cell_of(&metrics->shards[shard], cell);
+	value = joined(gather, cell_of(&metrics->control, cell), cell_of(&metrics->scraped, cell));
+	for (uint16_t i = 0; i < metrics->shard_count; i++)
+		value = joined(gather, value, cell_of(&metrics->shards[i], cell));
 	return value;
 }
 
@@ -194,26 +194,26 @@ static void put_series(const struct series *series, const char *suffix, size_t b
 }
 
 /* The count is the last bucket's, so that they agree whatever is counted meanwhile. */
-static void put_histogram(const struct series *series, const struct metrics *all, uint16_t shard, uint32_t cell)
+static void put_histogram(const struct series *series, const struct metrics *metrics, uint16_t shard, uint32_t cell)
 {
 	enum metric_gather gather = series->metric->gather;
 	uint64_t count = 0;
 
 	for (uint32_t i = 0; i < METRIC_BUCKETS; i++) {
-		count += gathered(all, gather, shard, cell + i);
+		count += gathered(metrics, gather, shard, cell + i);
 		put_series(series, "_bucket", i, METRIC_ONE, count);
 	}
-	put_series(series, "_sum", SIZE_MAX, METRIC_SECONDS, gathered(all, gather, shard, cell + METRIC_BUCKETS));
+	put_series(series, "_sum", SIZE_MAX, METRIC_SECONDS, gathered(metrics, gather, shard, cell + METRIC_BUCKETS));
 	put_series(series, "_count", SIZE_MAX, METRIC_ONE, count);
 }
 
-static void put_one(struct series *series, const struct metrics *all, const struct metric_names *names, uint16_t shard,
-		    uint32_t label)
+static void put_one(struct series *series, const struct metrics *metrics, const struct metric_names *names,
+		    uint16_t shard, uint32_t label)
 {
 	const struct metric *metric = series->metric;
 	bool histogram = metric->kind == METRIC_HISTOGRAM;
 	uint32_t cell = metric->at + label * (histogram ? METRIC_HISTOGRAM_CELLS : 1);
-	uint64_t value = gathered(all, metric->gather, shard, cell);
+	uint64_t value = gathered(metrics, metric->gather, shard, cell);
 	char text[24];
 
 	if (!histogram && (value == METRIC_UNKNOWN || (metric->labels == METRIC_LABELS_CODE && value == 0)))
@@ -227,7 +227,7 @@ static void put_one(struct series *series, const struct metrics *all, const stru
 	if (!metric_labels_print(metric->labels, label, names, &series->labels))
 		return;
 	if (histogram)
-		put_histogram(series, all, shard, cell);
+		put_histogram(series, metrics, shard, cell);
 	else
 		put_series(series, "", SIZE_MAX, metric->unit, value);
 }
@@ -247,21 +247,21 @@ static void put_help(struct buffer *page, const struct metric *metric)
 	put(page, "\n");
 }
 
-void metrics_print(struct metrics *all, struct buffer *page)
+void metrics_print(struct metrics *metrics, struct buffer *page)
 {
-	struct map_share *map = metrics_hold_map(all);
+	struct map_share *map = metrics_hold_map(metrics);
 	struct metric_names names = {map == NULL ? NULL : &map->map,
-				     atomic_load_explicit(&all->self, memory_order_relaxed)};
+				     atomic_load_explicit(&metrics->self, memory_order_relaxed)};
 	struct series series = {.labels = BUFFER_NULL, .page = page};
 
 	for (size_t i = 0; i < METRICS_COUNT; i++) {
-		uint16_t shards = metrics[i].gather == METRIC_EACH ? all->shard_count : 1;
+		uint16_t shards = registry[i].gather == METRIC_EACH ? metrics->shard_count : 1;
 
-		series.metric = &metrics[i];
-		put_help(page, &metrics[i]);
+		series.metric = &registry[i];
+		put_help(page, &registry[i]);
 		for (uint16_t shard = 0; shard < shards; shard++) {
-			for (uint32_t label = 0; label < metric_label_values(&metrics[i]); label++)
-				put_one(&series, all, &names, shard, label);
+			for (uint32_t label = 0; label < metric_label_values(&registry[i]); label++)
+				put_one(&series, metrics, &names, shard, label);
 		}
 	}
 	page->failed |= series.labels.failed;
