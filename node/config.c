@@ -183,6 +183,18 @@ static void derive_from_member(struct config *config)
 	}
 }
 
+/* So nodes with ports of their own on one machine have one of these, too. */
+static void derive_http_port(struct config *config)
+{
+	struct config_values *v = &config->values;
+	uint64_t port = v->listen_control + (CONFIG_HTTP_PORT - CONFIG_CONTROL_PORT);
+
+	if (given(config, "http.port") || v->listen_control == CONFIG_CONTROL_PORT)
+		return;
+	v->http_port = v->listen_control == 0 || port > UINT16_MAX ? 0 : port;
+	derived(config, "http.port");
+}
+
 static uint64_t shards_of_machine(void)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -267,6 +279,11 @@ static void check(struct config *config)
 			     "listen.address: %s is not a loopback address, and without keys everybody who reaches "
 			     "it could read, write and command",
 			     v->listen_address);
+	if (!v->insecure && v->http_enabled && !is_loopback(v->http_address))
+		config_error(config, ERROR_BAD_CONFIG, "set insecure: true if that is meant",
+			     "http.address: %s is not a loopback address, and everybody who reaches it could read "
+			     "health and metrics",
+			     v->http_address);
 }
 
 void config_finish(struct config *config)
@@ -275,6 +292,7 @@ void config_finish(struct config *config)
 
 	derive_from_member(config);
 	derive_text(config, "listen.advertise", v->listen_advertise, sizeof v->listen_advertise, v->listen_address);
+	derive_http_port(config);
 	derive_numbers(config);
 	check(config);
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #define CONFIG_CONTROL_PORT 7400u /* the shards take the next W */
+#define CONFIG_HTTP_PORT 7480u    /* as far above the control port */
 #define CONFIG_ERRORS_MAX 64u     /* of one run; what comes behind is counted */
 #define CONFIG_TEXT_BYTES 256u
 #define CONFIG_PATH_BYTES 1024u
@@ -39,6 +40,9 @@ struct config_values {
 	char listen_address[ADDRESS_MAX_BYTES + 1];
 	char listen_advertise[ADDRESS_MAX_BYTES + 1];
 	uint64_t listen_control;
+	bool http_enabled;
+	char http_address[ADDRESS_MAX_BYTES + 1];
+	uint64_t http_port;
 	struct config_members members;
 	uint64_t replication_factor;
 	uint64_t minimum_isr;

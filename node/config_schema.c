@@ -47,6 +47,15 @@ static const struct config_key schema[] = {
 	KEY_RANGE("listen.control", CONFIG_NUMBER, listen_control, "7400", 0, 65535 - SHARDS_MAX,
 		  "Port of the control thread; shard i listens on the port i + 1 above it. 0: any free ports, see "
 		  "--ports-file. Default: the port of this node's entry in cluster.members, else 7400."),
+	KEY_TEXT("http.enabled", CONFIG_BOOLEAN, http_enabled, "true",
+		 "Whether the operations port is opened: health and metrics over HTTP, for probes and scrapers."),
+	KEY_TEXT("http.address", CONFIG_STRING, http_address, "127.0.0.1",
+		 "Address of the operations port. It has no TLS: only a loopback address is accepted, unless insecure "
+		 "is "
+		 "set. It tells, and takes no commands."),
+	KEY_RANGE("http.port", CONFIG_NUMBER, http_port, "7480", 0, 65535,
+		  "Operations port. 0: any free one, see --ports-file. Default: 80 above listen.control, any free one "
+		  "where that is 0."),
 	KEY_TEXT("cluster.members", CONFIG_MEMBERS, members, NULL,
 		 "The founders, the same list in the same order on all of them: name=host:port of each control port. "
 		 "Read when the cluster is formed. Default: this node alone."),

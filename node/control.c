@@ -80,17 +80,33 @@ static void on_async(uv_async_t *async)
 	take_inbox(control);
 }
 
+/* By how much this tick is late. */
+static void note_lag(struct control *control)
+{
+	uint64_t now_us = clock_boot_us();
+
+	if (control->tick_due_us != 0)
+		histogram_count(&control->lag_us, now_us > control->tick_due_us ? now_us - control->tick_due_us : 0);
+	control->tick_due_us = now_us + CLUSTER_TICK_MS * 1000u;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct control *control = timer->data;
 
+	note_lag(control);
+	health_beat(&control->health->control);
 	control_receive(control);
 	control->now_ms = clock_boot_ms();
 	take_inbox(control);
-	if (control->cluster == NULL)
-		return;
-	control_upkeep_links(control);
-	cluster_tick(control->cluster, control->now_ms, clock_unix_us() / 1000u);
+	if (control->cluster != NULL) {
+		control_upkeep_links(control);
+		cluster_tick(control->cluster, control->now_ms, clock_unix_us() / 1000u);
+	}
+	if (control->now_ms >= control->metrics_ms) {
+		control_set_metrics(control);
+		control->metrics_ms = control->now_ms + CONTROL_METRICS_MS;
+	}
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -168,6 +184,8 @@ int control_init(struct control *control, const struct control_config *config)
 	control->directory = config->directory;
 	control->factory = config->factory;
 	control->shards = config->shards;
+	control->metrics = config->metrics;
+	control->health = config->health;
 	control->incarnation = config->incarnation;
 	control->port = (uint16_t)config->values->listen_control;
 	control->self.name = config->values->node_name;

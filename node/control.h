@@ -22,6 +22,7 @@
 
 #define CONTROL_MESSAGES_MAX 256u /* taken from the port in one pass of the loop */
 #define CONTROL_LINKS_MAX (2 * NODES_MAX)
+#define CONTROL_METRICS_MS 100u
 
 enum control_state {
 	CONTROL_RECOVERING,
@@ -53,6 +54,8 @@ struct control {
 	struct directory *directory;
 	struct socket_factory *factory;
 	struct partition_thread *shards; /* values->shards of them */
+	struct metrics *metrics;
+	struct health *health;
 	uint64_t incarnation;
 	uint8_t fresh_cluster_id[16];
 	uint16_t port;
@@ -79,7 +82,10 @@ struct control {
 	struct control_link links[CONTROL_LINKS_MAX];
 	struct client_service service;
 	struct control_counters counters;
-	bool maps_due; /* a subscriber could not be told, or the map changed */
+	struct histogram lag_us;
+	uint64_t tick_due_us;
+	uint64_t metrics_ms; /* when they are set again */
+	bool maps_due;       /* a subscriber could not be told, or the map changed */
 	uint64_t now_ms;
 	uint64_t stop_ms; /* when the first signal came */
 	bool to_hand_over[PARTITION_COUNT];
@@ -95,6 +101,8 @@ struct control_config {
 	struct directory *directory;
 	struct socket_factory *factory;
 	struct partition_thread *shards;
+	struct metrics *metrics;
+	struct health *health;
 	uint64_t incarnation;
 };
 
@@ -124,6 +132,8 @@ void control_push_maps(struct control *control); /* to every subscriber that lac
 /* control_notices.c */
 void control_notice(struct control *control, const struct cluster_output *output);
 _Noreturn void control_cluster_failed(const struct control *control, const struct cluster_output *output);
+
+void control_set_metrics(struct control *control); /* control_metrics.c */
 
 /* control_outputs.c */
 void control_carry_out(struct control *control); /* all that the cluster has for us */

@@ -124,6 +124,7 @@ static void tell_map(struct control *control)
 		control_out_of_memory(control, "the cluster map");
 	for (uint64_t i = 0; i < control->values->shards; i++)
 		inbox_put_map(&control->shards[i].inbox, share);
+	metrics_put_map(control->metrics, share);
 	map_share_drop(share);
 	control->maps_due = true;
 }

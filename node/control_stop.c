@@ -75,6 +75,7 @@ static void leave(struct control *control)
 
 void control_stop_begin(struct control *control)
 {
+	atomic_store_explicit(&control->health->stopping, true, memory_order_relaxed);
 	control->stop_ms = control->now_ms;
 	if (control->cluster == NULL || cluster_state(control->cluster) != CLUSTER_SERVING) {
 		quiet_shards(control);

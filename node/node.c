@@ -3,6 +3,7 @@
 
 #include "node/clock.h"
 #include "node/control.h"
+#include "node/http.h"
 #include "node/ports_file.h"
 
 #include <errno.h>
@@ -17,8 +18,10 @@ struct node {
 	struct directory directory;
 	struct socket_factory factory;
 	struct partition_thread *shards;
-	uint16_t shards_made;
 	struct control *control;
+	struct metrics *metrics;
+	struct health *health;
+	struct http http;
 };
 
 static enum node_exit refuse(const struct node *node, const char *operation, int error)
@@ -37,10 +40,15 @@ static enum node_exit node_init(struct node *node, const struct config_values *v
 	node->values = values;
 	node->log = (struct logging){values->log_level, values->log_format, values->node_name};
 	node->directory = DIRECTORY_NULL;
+	node->http = HTTP_NULL;
 	node->shards = calloc(values->shards, sizeof *node->shards);
 	node->control = calloc(1, sizeof *node->control);
-	if (node->shards == NULL || node->control == NULL)
+	node->metrics = calloc(1, sizeof *node->metrics);
+	node->health = calloc(1, sizeof *node->health);
+	if (node->shards == NULL || node->control == NULL || node->metrics == NULL || node->health == NULL)
 		return refuse(node, "memory for the shards", ENOMEM);
+	metrics_init(node->metrics, (uint16_t)values->shards, values->data_directory, clock_unix_us());
+	node->health->shard_count = (uint16_t)values->shards;
 	while (node->incarnation == 0) {
 		if (getrandom(&node->incarnation, sizeof node->incarnation, 0) != sizeof node->incarnation)
 			return refuse(node, "taking random bytes", errno);
@@ -62,10 +70,30 @@ static enum node_exit make_control(struct node *node)
 		.directory = &node->directory,
 		.factory = &node->factory,
 		.shards = node->shards,
+		.metrics = node->metrics,
+		.health = node->health,
 		.incarnation = node->incarnation,
 	};
 
 	return control_init(node->control, &config) == 0 ? NODE_EXIT_DONE : NODE_EXIT_LISTEN;
+}
+
+/* Before the shards are: their recovery shows there. */
+static enum node_exit open_http(struct node *node)
+{
+	const struct config_values *values = node->values;
+
+	if (!values->http_enabled)
+		return NODE_EXIT_DONE;
+	switch (http_open(&node->http, node->metrics, node->health, values->http_address,
+			  (uint16_t)values->http_port)) {
+	case HTTP_OPEN: return NODE_EXIT_DONE;
+	case HTTP_NOT_STARTED: return refuse(node, "opening the operations port", errno);
+	case HTTP_NOT_BOUND: break;
+	}
+	LOG_EVENT(&node->log, node_not_bound, .socket = "http", .host = values->http_address, .port = values->http_port,
+		  .observed = strerror(errno));
+	return NODE_EXIT_LISTEN;
 }
 
 static enum node_exit make_shard(struct node *node, uint16_t index)
@@ -81,6 +109,9 @@ static enum node_exit make_shard(struct node *node, uint16_t index)
 		.clients = (uint32_t)values->clients,
 		.reserve_bytes = values->disk_reserve_bytes,
 		.sync_ms = values->sync_ms,
+		.metrics = &node->metrics->shards[index],
+		.beats = node->health->shards[index],
+		.recovery = &node->health->recovery[index],
 		.shard =
 			{
 				.index = index,
@@ -115,13 +146,15 @@ static enum node_exit tell_ports(const struct node *node, const char *ports_file
 		.control = node->control->port,
 		.shards = shard_ports,
 		.shard_count = (uint16_t)node->values->shards,
+		.http = node->http.port,
 	};
 	int rv = 0;
 
 	for (uint16_t i = 0; i < ports.shard_count; i++)
 		shard_ports[i] = node->shards[i].port;
 	LOG_EVENT(&node->log, node_listening, .host = ports.host, .control = ports.control,
-		  .first_shard = shard_ports[0], .shards = ports.shard_count, .version = EVGRID_VERSION);
+		  .first_shard = shard_ports[0], .shards = ports.shard_count, .http = ports.http,
+		  .version = EVGRID_VERSION);
 	if (ports_file != NULL)
 		rv = ports_file_write(ports_file, &ports);
 	return rv == 0 ? NODE_EXIT_DONE : refuse(node, "writing the ports file", rv);
@@ -169,23 +202,31 @@ enum node_exit node_run(const struct config_values *values, const char *ports_fi
 	result = node_init(&node, values);
 	if (result == NODE_EXIT_DONE)
 		result = make_control(&node);
+	if (result == NODE_EXIT_DONE)
+		result = open_http(&node);
 	for (uint16_t i = 0; result == NODE_EXIT_DONE && i < values->shards; i++)
 		result = make_shard(&node, i);
 	if (result == NODE_EXIT_DONE)
 		result = start_shards(&node);
 	if (result == NODE_EXIT_DONE)
 		result = tell_ports(&node, ports_file);
-	if (result != NODE_EXIT_DONE)
+	if (result != NODE_EXIT_DONE) {
+		http_close(&node.http);
 		exit((int)result); /* threads may run: nothing was promised to anyone yet */
+	}
 	open_signals();
 	control_run(node.control);
 	control_deinit(node.control);
 	for (uint64_t i = 0; i < values->shards; i++)
 		partition_thread_deinit(&node.shards[i]);
+	http_close(&node.http);
+	metrics_deinit(node.metrics);
 	socket_factory_deinit(&node.factory);
 	directory_deinit(&node.directory);
 	free(node.shards);
 	free(node.control);
+	free(node.metrics);
+	free(node.health);
 	LOG_EVENT(&node.log, node_stopped);
 	return NODE_EXIT_DONE;
 }

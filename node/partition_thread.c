@@ -102,6 +102,7 @@ static void tell_recovered(struct partition_thread *thread)
 	LOG_EVENT(thread->config.log, shard_recovered, .shard = thread->config.shard.index,
 		  .segments = thread->segment_count, .tail_cut = shard_cut_tail(thread->shard) ? "yes" : "no",
 		  .quarantined = shard_quarantined(thread->shard));
+	health_recovers(thread->config.recovery, shard_progress(thread->shard));
 	control_inbox_put_recovered(thread->config.control, thread->config.shard.index, damaged);
 }
 
@@ -123,8 +124,11 @@ static void turn(struct partition_thread *thread)
 	if (!thread->recovered && shard_recovered(thread->shard))
 		tell_recovered(thread);
 	partition_carry_out(thread);
+	health_beat(&thread->config.beats[HEALTH_TURN]);
+	histogram_count(&thread->turns_us, clock_boot_us() - time.taken_us);
 	if (time.now_ms >= thread->upkeep_ms) {
 		partition_upkeep(thread);
+		partition_set_metrics(thread);
 		thread->upkeep_ms = time.now_ms + PARTITION_UPKEEP_MS;
 	}
 }
@@ -161,6 +165,8 @@ static void *thread_run(void *argument)
 		if (!is_finished(thread))
 			rest(thread);
 	} while (!is_finished(thread));
+	partition_set_metrics(thread);
+	health_end(&thread->config.beats[HEALTH_TURN]);
 	control_inbox_put_stopped(thread->config.control, thread->config.shard.index);
 	return NULL;
 }
@@ -176,6 +182,8 @@ static int open_disk(struct partition_thread *thread)
 		.segment_bytes = thread->config.shard.segment_bytes,
 		.reserve_bytes = thread->config.reserve_bytes,
 		.sync_ms = thread->config.sync_ms,
+		.metrics = thread->config.metrics,
+		.beats = thread->config.beats,
 		.done = disk_done,
 		.owner = thread,
 	};

@@ -10,13 +10,15 @@
 #define EVGRID_NODE_PARTITION_THREAD_H
 
 #include "node/control_inbox.h"
+#include "node/health.h"
 #include "node/inbox.h"
 #include "node/link.h"
 #include "node/logging.h"
+#include "node/metrics.h"
 #include "node/shard_disk.h"
 #include "partition/shard.h"
 
-#define PARTITION_UPKEEP_MS 1000u    /* idle links are closed, HELLO_WANTEDs taken in */
+#define PARTITION_UPKEEP_MS 1000u    /* idle links are closed, HELLO_WANTEDs taken in, metrics set */
 #define PARTITION_MESSAGES_MAX 4096u /* of one turn: many tiny ones must not make it long */
 
 struct partition_thread_config {
@@ -29,6 +31,9 @@ struct partition_thread_config {
 	uint32_t clients;
 	uint64_t reserve_bytes;
 	uint64_t sync_ms;
+	struct metrics_table *metrics; /* the thread's, and its disk's */
+	struct health_beat *beats;     /* by enum health_thread */
+	struct health_recovery *recovery;
 	struct shard_config shard;
 };
 
@@ -63,6 +68,8 @@ struct partition_thread {
 	struct link *links[NODES_MAX][SHARDS_MAX]; /* NULL: none needed yet */
 	struct map_share *map;
 	struct partition_counters counters;
+	struct histogram turns_us;
+	struct shard_figures figures;
 	bool recovered;
 	bool registered;
 	bool stopping;
@@ -88,6 +95,8 @@ void partition_carry_out(struct partition_thread *thread);    /* the shard's out
 void partition_upkeep(struct partition_thread *thread);
 /* What the shard gave back, negative, of this operation: said, then the process ends. */
 _Noreturn void partition_fatal(const struct partition_thread *thread, const char *operation, int result);
+
+void partition_set_metrics(struct partition_thread *thread); /* shard_metrics.c */
 
 /* shard_events.c */
 void partition_tell_event(struct partition_thread *thread, const struct shard_event *event);

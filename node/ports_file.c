@@ -19,7 +19,10 @@ int ports_file_write(const char *path, const struct ports *ports)
 		ports->control);
 	for (uint16_t i = 0; i < ports->shard_count; i++)
 		fprintf(file, "%s%u", i == 0 ? "" : ",", ports->shards[i]);
-	fprintf(file, "]}\n");
+	fprintf(file, "]");
+	if (ports->http != 0)
+		fprintf(file, ",\"http\":%u", ports->http);
+	fprintf(file, "}\n");
 	if (ferror(file))
 		rv = EIO;
 	if (fclose(file) != 0 && rv == 0)

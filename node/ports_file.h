@@ -10,6 +10,7 @@ struct ports {
 	uint16_t control;
 	const uint16_t *shards;
 	uint16_t shard_count;
+	uint16_t http; /* 0: closed, and not told */
 };
 
 int ports_file_write(const char *path, const struct ports *ports); /* 0, or an errno value */

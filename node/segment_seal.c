@@ -65,13 +65,14 @@ static size_t next_slice(struct sealer *sealer, uint8_t *slice)
 	return size;
 }
 
-static int write_slices(int fd, struct sealer *sealer, const atomic_bool *stop)
+static int write_slices(int fd, struct sealer *sealer, const atomic_bool *stop, struct health_beat *beat)
 {
 	uint8_t *slice = malloc(SEGMENT_SEAL_SLICE_BYTES);
 	size_t size = 1;
 	int rv = slice == NULL ? ENOMEM : 0;
 
 	while (rv == 0 && size > 0) {
+		health_beat(beat);
 		size = next_slice(sealer, slice);
 		rv = atomic_load(stop) ? ECANCELED : size == 0 ? 0 : write_slice(fd, slice, size);
 	}
@@ -80,7 +81,7 @@ static int write_slices(int fd, struct sealer *sealer, const atomic_bool *stop)
 }
 
 static int write_file(const struct segment_files *files, const struct disk_request *request, struct sealer *sealer,
-		      const atomic_bool *stop)
+		      const atomic_bool *stop, struct health_beat *beat)
 {
 	char aside[SEGMENT_NAME_BYTES], name[SEGMENT_NAME_BYTES];
 	int fd, rv;
@@ -90,7 +91,7 @@ static int write_file(const struct segment_files *files, const struct disk_reque
 	fd = openat(files->folder, aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno;
-	rv = write_slices(fd, sealer, stop);
+	rv = write_slices(fd, sealer, stop, beat);
 	if (rv == 0 && fsync(fd) != 0)
 		rv = errno;
 	close(fd);
@@ -125,7 +126,8 @@ static int copy_result(const struct sealer *sealer, uint8_t **bytes, size_t *siz
 }
 
 enum segment_seal_outcome segment_seal(const struct segment_files *files, const struct disk_request *request,
-				       const atomic_bool *stop, uint8_t **bytes, size_t *size, int *why)
+				       const atomic_bool *stop, struct health_beat *beat, uint8_t **bytes, size_t *size,
+				       int *why)
 {
 	struct source source = {0};
 	struct sealer *sealer = NULL;
@@ -141,7 +143,7 @@ enum segment_seal_outcome segment_seal(const struct segment_files *files, const 
 			*why = ENOMEM;
 	}
 	if (*why == 0 && sealer != NULL)
-		*why = write_file(files, request, sealer, stop);
+		*why = write_file(files, request, sealer, stop, beat);
 	if (*why == 0 && sealer != NULL)
 		*why = copy_result(sealer, bytes, size);
 	outcome = outcome_of(*why);

@@ -4,6 +4,7 @@
 #ifndef EVGRID_NODE_SEGMENT_SEAL_H
 #define EVGRID_NODE_SEGMENT_SEAL_H
 
+#include "node/health.h"
 #include "node/segment_files.h"
 
 #include <stdatomic.h>
@@ -18,8 +19,9 @@ enum segment_seal_outcome {
 	SEGMENT_SEAL_FAILED,  /* *why: an errno value */
 };
 
-/* The answer's bytes (the new file's index and footer) go to *bytes; the caller frees them. */
+/* The answer's bytes (the new file's index and footer) go to *bytes; the caller frees them. Each slice is a beat. */
 enum segment_seal_outcome segment_seal(const struct segment_files *files, const struct disk_request *request,
-				       const atomic_bool *stop, uint8_t **bytes, size_t *size, int *why);
+				       const atomic_bool *stop, struct health_beat *beat, uint8_t **bytes, size_t *size,
+				       int *why);
 
 #endif

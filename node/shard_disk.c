@@ -26,12 +26,32 @@ static bool is_no_space(int error)
 	return error == ENOSPC || error == EDQUOT;
 }
 
+/* As disk_queue_take, but returns WOKEN in time for the thread's next sign of life. */
+static enum disk_queue_outcome take(struct shard_disk *disk, struct disk_queue *queue, enum health_thread thread,
+				    uint64_t until_ms, struct disk_job **job)
+{
+	uint64_t beat_ms = clock_monotonic_ms() + HEALTH_BEAT_MS;
+
+	health_beat(&disk->config.beats[thread]);
+	return disk_queue_take(queue, until_ms < beat_ms ? until_ms : beat_ms, job);
+}
+
 /* --- writer ------------------------------------------------------------------------------------------------------ */
+
+static void sync_file(struct shard_disk *disk, int fd)
+{
+	uint64_t began_us = clock_us(CLOCK_MONOTONIC);
+
+	if (fdatasync(fd) != 0)
+		disk_fatal(disk, "fdatasync", errno);
+	histogram_count(&disk->sync_us, clock_us(CLOCK_MONOTONIC) - began_us);
+	METRIC_SET_HISTOGRAM(disk->config.metrics, evgrid_journal_sync_duration_seconds, 0, &disk->sync_us);
+}
 
 static void sync_dirty(struct shard_disk *disk)
 {
-	if (disk->dirty >= 0 && fdatasync(disk->dirty) != 0)
-		disk_fatal(disk, "fdatasync", errno);
+	if (disk->dirty >= 0)
+		sync_file(disk, disk->dirty);
 	disk->dirty = -1;
 }
 
@@ -82,9 +102,10 @@ static enum disk_outcome carry_out_write(struct shard_disk *disk, const struct d
 		return DISK_FULL;
 	if (rv != 0)
 		disk_fatal(disk, "pwrite", rv);
+	disk->written_bytes += request->bytes.size;
+	METRIC_SET(disk->config.metrics, evgrid_journal_written_bytes_total, disk->written_bytes);
 	if (request->durable) {
-		if (fdatasync(fd) != 0)
-			disk_fatal(disk, "fdatasync", errno);
+		sync_file(disk, fd);
 		disk->dirty = -1;
 	} else {
 		note_unsynced(disk, fd);
@@ -100,7 +121,8 @@ static void *writer_run(void *argument)
 	struct disk_job *job;
 
 	do {
-		taken = disk_queue_take(&disk->writes, disk->dirty >= 0 ? disk->sync_due_ms : UINT64_MAX, &job);
+		taken = take(disk, &disk->writes, HEALTH_WRITER, disk->dirty >= 0 ? disk->sync_due_ms : UINT64_MAX,
+			     &job);
 		if (taken == DISK_QUEUE_JOB) {
 			job->outcome = carry_out_write(disk, &job->request);
 			disk->config.done(disk->config.owner, job);
@@ -111,6 +133,7 @@ static void *writer_run(void *argument)
 			sync_dirty(disk);
 	} while (taken != DISK_QUEUE_CLOSED);
 	sync_dirty(disk);
+	health_end(&disk->config.beats[HEALTH_WRITER]);
 	return NULL;
 }
 
@@ -146,7 +169,7 @@ static void *reader_run(void *argument)
 	struct shard_disk *disk = argument;
 	struct disk_job *job;
 
-	while (disk_queue_take(&disk->reads, UINT64_MAX, &job) != DISK_QUEUE_CLOSED) {
+	while (take(disk, &disk->reads, HEALTH_READER, UINT64_MAX, &job) != DISK_QUEUE_CLOSED) {
 		if (job == NULL)
 			continue;
 		if (job->request.verb == DISK_READ)
@@ -155,6 +178,7 @@ static void *reader_run(void *argument)
 			carry_out_get(disk, job);
 		disk->config.done(disk->config.owner, job);
 	}
+	health_end(&disk->config.beats[HEALTH_READER]);
 	return NULL;
 }
 
@@ -214,11 +238,12 @@ static void *keeper_run(void *argument)
 	struct disk_job *job;
 
 	do {
-		taken = disk_queue_take(&disk->keeps, rest_until_ms, &job);
+		taken = take(disk, &disk->keeps, HEALTH_KEEPER, rest_until_ms, &job);
 		if (taken == DISK_QUEUE_JOB)
 			carry_out_keep(disk, job);
 		rest_until_ms = prepare(disk, &was_full);
 	} while (taken != DISK_QUEUE_CLOSED);
+	health_end(&disk->config.beats[HEALTH_KEEPER]);
 	return NULL;
 }
 
@@ -252,7 +277,8 @@ static void carry_out_seal(struct shard_disk *disk, struct disk_job *job)
 {
 	int why = 0;
 
-	switch (segment_seal(&disk->files, &job->request, &disk->stopped, &job->bytes, &job->size_bytes, &why)) {
+	switch (segment_seal(&disk->files, &job->request, &disk->stopped, &disk->config.beats[HEALTH_SEALER],
+			     &job->bytes, &job->size_bytes, &why)) {
 	case SEGMENT_SEALED: break;
 	case SEGMENT_SEAL_REFUSED: tell_refused(disk, &job->request, why); break;
 	case SEGMENT_SEAL_FULL:
@@ -268,10 +294,11 @@ static void *sealer_run(void *argument)
 	struct disk_job *job;
 
 	be_polite();
-	while (disk_queue_take(&disk->seals, UINT64_MAX, &job) != DISK_QUEUE_CLOSED) {
+	while (take(disk, &disk->seals, HEALTH_SEALER, UINT64_MAX, &job) != DISK_QUEUE_CLOSED) {
 		if (job != NULL)
 			carry_out_seal(disk, job);
 	}
+	health_end(&disk->config.beats[HEALTH_SEALER]);
 	return NULL;
 }
 

@@ -11,7 +11,9 @@
 #define EVGRID_NODE_SHARD_DISK_H
 
 #include "node/disk_queue.h"
+#include "node/health.h"
 #include "node/logging.h"
+#include "node/metrics.h"
 #include "node/segment_files.h"
 
 #include <stdatomic.h>
@@ -26,6 +28,8 @@ struct shard_disk_config {
 	uint64_t segment_bytes;
 	uint64_t reserve_bytes;
 	uint64_t sync_ms;                                /* 0: every write says itself whether it is durable */
+	struct metrics_table *metrics;                   /* the writer sets what is of the journal */
+	struct health_beat *beats;                       /* by enum health_thread */
 	void (*done)(void *owner, struct disk_job *job); /* takes the job; on a disk thread */
 	void *owner;
 };
@@ -44,6 +48,8 @@ struct shard_disk {
 	atomic_bool stopped; /* the sealer gives up */
 	int dirty;           /* writer: descriptor with unsynced writes, -1: none */
 	uint64_t sync_due_ms;
+	uint64_t written_bytes; /* writer */
+	struct histogram sync_us;
 };
 
 /* Opens, scans and syncs what is there; the segments go to the shard. 0, or an errno value. The caller frees. */

@@ -25,7 +25,7 @@ void as_of_fail(struct shard *shard, const struct history_job *job, enum error e
 {
 	const struct read_done done = {.ticket = job->read.ticket, .error = (uint16_t)error};
 
-	read_answer(shard, job->client, &done);
+	read_answer(shard, job->client, job->read.mode, &done);
 }
 
 static bool by_time(const struct history_job *job)
@@ -58,7 +58,7 @@ static void answer(struct shard *shard, const struct history_job *job)
 		done.error = ERROR_BEFORE_FIRST;
 		done.changed_at = job->first_offset;
 	}
-	read_answer(shard, job->client, &done);
+	read_answer(shard, job->client, job->read.mode, &done);
 }
 
 /* The walk's next event. True: it is the entry's, and lies beyond the point or cannot be applied. */

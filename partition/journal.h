@@ -106,6 +106,8 @@ bool journal_recover_next(struct journal *journal, struct disk_request *read);
  * has failed, and nothing was changed. */
 int journal_recover_feed(struct journal *journal, struct span bytes);
 const struct journal_damage *journal_damage(const struct journal *journal);
+/* Bytes of the files that have been gone over, of all. */
+void journal_recover_progress(const struct journal *journal, uint64_t *done, uint64_t *total);
 
 /* --- appending ---------------------------------------------------------------------------------------------------- */
 

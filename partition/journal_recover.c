@@ -580,3 +580,22 @@ int journal_recover_feed(struct journal *journal, struct span bytes)
 	}
 	return recovery_run(journal);
 }
+
+void journal_recover_progress(const struct journal *journal, uint64_t *done, uint64_t *total)
+{
+	const struct recovery *r = &journal->recovery;
+	size_t index = r->phase == RECOVERY_AHEAD ? r->bad_index : r->index;
+	uint64_t place = r->phase == RECOVERY_AHEAD ? r->bad_place : r->place;
+
+	*done = 0;
+	*total = 0;
+	for (size_t i = 0; i < r->count; i++) {
+		if (i < index || r->phase >= RECOVERY_TAIL)
+			*done += r->segments[i].size;
+		else if (i == index)
+			*done += place;
+		*total += r->segments[i].size;
+	}
+	if (r->phase == RECOVERY_STARTS)
+		*done = 0;
+}

@@ -120,6 +120,7 @@ struct pending {
 	uint32_t size_bytes; /* charged against the pending limit */
 	uint16_t error;
 	bool duplicate;
+	uint16_t record_count;
 	uint16_t fault_count;
 	struct buffer faults;
 };

@@ -43,6 +43,8 @@ static void answer(struct shard *shard, uint64_t client, const struct append_don
 	struct buffer *out =
 		outbox_client_item(&shard->outbox, client, MESSAGE_APPEND_DONE, ANSWER_BYTES + done->faults.size);
 
+	if (done->error != ERROR_NONE)
+		shard->counters.append_errors[done->error]++;
 	if (out != NULL)
 		append_done_encode(done, out);
 }
@@ -155,6 +157,25 @@ void pipeline_free(struct shard *shard)
 	shard->pending_free = NULL;
 }
 
+static void count_applied(struct shard_counters *counters, const struct pending *pending,
+			  const struct append_done *done)
+{
+	uint64_t whole_us = 0;
+
+	if (pending->duplicate) {
+		counters->append_duplicates++;
+		return;
+	}
+	counters->append_batches++;
+	counters->append_events += pending->record_count;
+	counters->append_bytes += pending->size_bytes;
+	for (uint32_t stage = 0; stage < SHARD_STAGES; stage++) {
+		histogram_count(&counters->stage_us[stage], done->stage_us[stage]);
+		whole_us += done->stage_us[stage];
+	}
+	histogram_count(&counters->append_us, whole_us);
+}
+
 /* `now_us`: of an applied one, when the views bore it. */
 static void complete(struct partition *partition, const struct pending *pending, uint64_t now_us)
 {
@@ -171,15 +192,16 @@ static void complete(struct partition *partition, const struct pending *pending,
 		.faults = buffer_span(&pending->faults),
 	};
 
-	if (pending->client == 0)
-		return;
 	if (pending->error == ERROR_NONE) {
 		done.stages = STAGES_ALL;
 		done.stage_us[STAGE_SOURCE] = pending->source_us;
 		done.stage_us[STAGE_ENRICH] = pending->enrich_us;
 		done.stage_us[STAGE_PERSIST] = since_us(pending->enriched_us, partition->committed_us);
 		done.stage_us[STAGE_VIEW] = since_us(partition->committed_us, now_us);
+		count_applied(&shard->counters, pending, &done);
 	}
+	if (pending->client == 0)
+		return;
 	answer(shard, pending->client, &done);
 	if (pending->duplicate)
 		partition_tell(partition,
@@ -342,6 +364,7 @@ static int take(struct partition *partition, uint64_t client, const struct appen
 	pending->base_offset = batch->base_offset;
 	pending->base_sequence = batch->base_sequence;
 	pending->size_bytes = batch->size;
+	pending->record_count = (uint16_t)batch->record_count;
 	shard->pending_bytes += batch->size;
 	return 0;
 }

@@ -20,11 +20,24 @@
 
 #define ANSWER_BYTES 80u
 
-void read_answer(struct shard *shard, uint64_t client, const struct read_done *done)
+static void count(struct shard_counters *counters, uint8_t mode, uint16_t error)
+{
+	enum shard_read_outcome outcome = SHARD_READ_FAILED;
+
+	if (error == ERROR_NONE || error == ERROR_NOT_FOUND)
+		outcome = error == ERROR_NONE ? SHARD_READ_FOUND : SHARD_READ_NOT_FOUND;
+	else
+		counters->read_errors[error]++;
+	if (mode < SHARD_READ_MODES)
+		counters->reads[mode][outcome]++;
+}
+
+void read_answer(struct shard *shard, uint64_t client, uint8_t mode, const struct read_done *done)
 {
 	struct buffer *out = outbox_client_item(&shard->outbox, client, MESSAGE_READ_DONE,
 						ANSWER_BYTES + done->state.size + done->partition_key.size);
 
+	count(&shard->counters, mode, done->error);
 	if (out != NULL)
 		read_done_encode(done, out);
 }
@@ -39,7 +52,7 @@ static void answer_error(struct shard *shard, uint64_t client, const struct read
 		done.applied = state_applied(partition->state);
 		done.age_ms = read_age_ms(partition);
 	}
-	read_answer(shard, client, &done);
+	read_answer(shard, client, item->mode, &done);
 }
 
 uint32_t read_age_ms(const struct partition *partition)
@@ -95,7 +108,7 @@ static void answer(struct partition *partition, uint64_t client, const struct re
 			done.changed_at = filled_to(partition, item->view_id);
 		done.version = entry.key_version;
 	}
-	read_answer(partition->shard, client, &done);
+	read_answer(partition->shard, client, item->mode, &done);
 }
 
 /* Of an offset in a history. */

@@ -6,7 +6,7 @@
 
 /* Each answers, or waits within bounds. Reads as of a point go on in history.h. */
 void read_request(struct shard *shard, uint64_t client, const struct read_item *item);
-void read_answer(struct shard *shard, uint64_t client, const struct read_done *done);
+void read_answer(struct shard *shard, uint64_t client, uint8_t mode, const struct read_done *done);
 void read_progress(struct shard *shard, uint64_t client, const struct progress_ask *progress);
 void read_status(struct shard *shard, uint64_t client, struct reader *body, uint16_t items);
 

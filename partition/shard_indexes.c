@@ -29,6 +29,12 @@ struct sealed_start *sealed_start_free(struct sealed_start *start)
 	return NULL;
 }
 
+void sealed_start_progress(const struct shard *shard, uint64_t *done, uint64_t *total)
+{
+	*done = shard->start == NULL ? 0 : shard->start->next;
+	*total = shard->start == NULL ? 0 : shard->start->sealed_count;
+}
+
 static int by_file(const void *a, const void *b)
 {
 	const struct disk_segment *left = a;

@@ -7,6 +7,7 @@
 #include "partition/outbox.h"
 #include "partition/partition.h"
 #include "partition/sealed.h"
+#include "partition/shard_figures.h"
 #include "partition/view_lua.h"
 
 #define TOUCH_WORDS BIT_WORDS(PARTITION_COUNT)
@@ -115,6 +116,7 @@ struct shard {
 	struct shard_time time;
 	uint32_t ticket_count;
 	bool fatal;
+	struct shard_counters counters;
 
 	struct partition *partitions; /* of p = index + i * W */
 	uint32_t partition_count;
@@ -254,6 +256,8 @@ int sealed_start_next(struct shard *shard, struct disk_request *read);
 int sealed_start_feed(struct shard *shard, struct span bytes); /* 0, or negative: the start has failed */
 /* The journal's own files, valid until sealed_start_free. */
 const struct disk_segment *sealed_start_own(const struct shard *shard, uint32_t *count);
+
+void sealed_start_progress(const struct shard *shard, uint64_t *done, uint64_t *total); /* sealed files looked at */
 
 /* The extent that an index entry tells of, with its marks. 0 or ERROR_MEMORY. */
 int shard_extent_of(const struct sealed_entry *entry, uint32_t segment, uint32_t generation, struct log_extent *extent);

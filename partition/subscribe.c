@@ -19,6 +19,7 @@ static void send_item(struct shard *shard, struct subscriber *subscriber, struct
 	item->generation = subscriber->generation;
 	item->number = ++subscriber->number;
 	subscriber->sent += size;
+	shard->counters.subscription_bytes += size;
 	if (out != NULL)
 		events_item_encode(item, out);
 }
@@ -434,4 +435,35 @@ void subscribe_free(struct shard *shard)
 	free(all->followed);
 	free(all);
 	shard->subscriptions = NULL;
+}
+
+/* --- figures ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t lag_of(const struct shard *shard, const struct subscriber *subscriber)
+{
+	uint64_t most = 0;
+
+	for (uint32_t slot = 0; slot < shard->partition_count; slot++) {
+		uint64_t visible = state_applied(shard->partitions[slot].state);
+		uint64_t next = subscriber->followers[slot].next;
+
+		if (subscriber->followers[slot].used && visible > next && visible - next > most)
+			most = visible - next;
+	}
+	return most;
+}
+
+void subscribe_figures(const struct shard *shard, struct shard_figures *figures)
+{
+	const struct subscriptions *all = shard->subscriptions;
+
+	for (uint32_t i = 0; all != NULL && i < SUBSCRIBERS_MAX; i++) {
+		const struct subscriber *subscriber = &all->subscribers[i];
+		uint64_t lag = subscriber->used ? lag_of(shard, subscriber) : 0;
+
+		figures->subscriptions += subscriber->used ? 1 : 0;
+		figures->subscriptions_starved += subscriber->used && subscriber->starved ? 1 : 0;
+		if (lag > figures->subscription_lag)
+			figures->subscription_lag = lag;
+	}
 }

@@ -36,5 +36,7 @@ uint64_t subscribe_next_ms(const struct shard *shard); /* when it wants a turn; 
 void subscribe_disk_done(struct shard *shard, uint64_t ticket, struct span bytes);
 void subscribe_client_gone(struct shard *shard, uint64_t client);
 void subscribe_free(struct shard *shard);
+struct shard_figures;
+void subscribe_figures(const struct shard *shard, struct shard_figures *figures);
 
 #endif

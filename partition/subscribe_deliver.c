@@ -87,6 +87,7 @@ static enum fetch_result gather(struct delivery *delivery)
 	uint64_t visible = state_applied(delivery->partition->state);
 	enum fetch_result result = FETCH_READY;
 	struct batch batch;
+	bool wanted;
 
 	buffer_clear(batches);
 	while (delivery->follower->next < visible && delivery->left > 0 && batches->size < SUBSCRIBE_ITEM_BYTES &&
@@ -96,10 +97,12 @@ static enum fetch_result gather(struct delivery *delivery)
 			break;
 		assert(batch_end_offset(&batch) > delivery->follower->next);
 		assert(batch_end_offset(&batch) <= delivery->partition->log.commit);
-		if (batch_is_wanted(shard, delivery->subscriber->filter, &batch))
+		wanted = batch_is_wanted(shard, delivery->subscriber->filter, &batch);
+		if (wanted)
 			buffer_bytes(batches, batch.bytes.data, batch.bytes.size);
 		if (batches->failed)
 			break; /* no memory: this batch another time */
+		shard->counters.subscription_events += wanted ? batch.record_count : 0;
 		delivery->follower->next = batch_end_offset(&batch);
 		delivery->left -= batch.size;
 	}

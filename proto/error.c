@@ -7,6 +7,11 @@ static const struct error_entry entries[] = {
 #undef ERROR
 };
 
+#define ERROR(name, number, retry, text, next) \
+	_Static_assert(ERROR_##name > 0 && ERROR_##name < ERROR_NUMBERS, "raise ERROR_NUMBERS");
+#include "proto/error.def"
+#undef ERROR
+
 #define ENTRY_COUNT (sizeof(entries) / sizeof(entries[0]))
 
 const struct error_entry *error_all(size_t *count)

@@ -13,6 +13,8 @@ enum error {
 #undef ERROR
 };
 
+#define ERROR_NUMBERS 64u /* all are below it: what is counted by error has so many places */
+
 struct error_entry {
 	enum error code;
 	const char *name; /* "NOT_PRIMARY" */

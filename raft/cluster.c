@@ -175,6 +175,10 @@ static void leader_notice(struct cluster *cluster)
 	uint64_t leader = raft_node_leader(&cluster->raft);
 	uint32_t controller = 0;
 
+	if (leader != 0 && leader != cluster->leader_id) {
+		cluster->leader_id = leader;
+		cluster->leader_changes++;
+	}
 	for (uint32_t i = 0; i < NODES_MAX && leader != 0; i++)
 		if (cluster->metadata.map.nodes[i].id != 0 && cluster->metadata.nodes[i].raft_id == leader)
 			controller = i + 1;
@@ -326,4 +330,22 @@ uint64_t cluster_applied(const struct cluster *cluster)
 uint64_t cluster_digest(const struct cluster *cluster)
 {
 	return metadata_digest(&cluster->metadata);
+}
+
+void cluster_figures(struct cluster *cluster, struct cluster_figures *figures)
+{
+	*figures = (struct cluster_figures){
+		.has_leader = raft_node_leader(&cluster->raft) != 0,
+		.leads = raft_node_leads(&cluster->raft),
+		.term = raft_node_term(&cluster->raft),
+		.leader_changes = cluster->leader_changes,
+		.commit_index = raft_node_commit(&cluster->raft),
+		.applied_index = raft_node_applied(&cluster->raft),
+		.last_index = raft_node_last(&cluster->raft),
+		.waiting_bytes = cluster->controller.waiting.size,
+		.waiting_limit_bytes = CONTROLLER_WAITING_MAX_BYTES,
+	};
+	memcpy(figures->proposals_failed, cluster->proposals_failed, sizeof figures->proposals_failed);
+	for (uint32_t i = 0; i < CLUSTER_PROPOSALS_MAX; i++)
+		figures->proposals_pending += cluster->proposals[i].number != 0;
 }

@@ -25,6 +25,7 @@
 #define EVGRID_RAFT_CLUSTER_H
 
 #include "proto/cluster_map.h"
+#include "proto/error.h"
 #include "proto/message.h"
 
 #define CLUSTER_TICK_MS 10u
@@ -202,5 +203,22 @@ uint64_t cluster_raft_id(const struct cluster *cluster);
 uint64_t cluster_raft_term(const struct cluster *cluster);
 uint64_t cluster_applied(const struct cluster *cluster); /* index of the last entry applied here */
 uint64_t cluster_digest(const struct cluster *cluster);  /* of the applied metadata: equal at equal index everywhere */
+
+/* How this node's part stands, for the host's metrics; nothing is decided by it. */
+struct cluster_figures {
+	bool has_leader;
+	bool leads;
+	uint64_t term;
+	uint64_t leader_changes; /* leaders seen that were not the one before */
+	uint64_t commit_index;
+	uint64_t applied_index;
+	uint64_t last_index;
+	uint32_t proposals_pending;
+	uint64_t proposals_failed[ERROR_NUMBERS]; /* by the error they were answered with */
+	uint64_t waiting_bytes;                   /* commands that wait on the controller, of waiting_limit_bytes */
+	uint64_t waiting_limit_bytes;
+};
+
+void cluster_figures(struct cluster *cluster, struct cluster_figures *figures);
 
 #endif

@@ -20,6 +20,8 @@ static void result_output(struct cluster *cluster, uint64_t ticket, const struct
 {
 	struct cluster_output *output = output_push(cluster, CLUSTER_RESULT);
 
+	if (result->error != ERROR_NONE && result->error < ERROR_NUMBERS) /* another node's word */
+		cluster->proposals_failed[result->error]++;
 	if (output == NULL)
 		return;
 	output->result = *result;

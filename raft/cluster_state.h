@@ -78,6 +78,8 @@ struct cluster {
 	struct metadata metadata; /* applied */
 	struct cluster_map map;   /* published: newest of applied and pushed */
 	uint64_t leader_id;       /* Raft id last seen */
+	uint64_t leader_changes;
+	uint64_t proposals_failed[ERROR_NUMBERS];
 	struct contact_table contacts;
 	struct peer_contact peers[NODES_MAX];
 	uint64_t next_heartbeat_ms;

@@ -474,6 +474,16 @@ uint64_t raft_node_applied(const struct raft_node *node)
 	return node->raft.last_applied;
 }
 
+uint64_t raft_node_commit(const struct raft_node *node)
+{
+	return raft_commit_index(&node->raft);
+}
+
+uint64_t raft_node_last(struct raft_node *node)
+{
+	return node->started ? raft_last_index(&node->raft) : 0;
+}
+
 uint64_t raft_node_leader(struct raft_node *node)
 {
 	raft_id id = 0;

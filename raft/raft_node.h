@@ -150,6 +150,8 @@ void raft_node_transfer(struct raft_node *node); /* leadership to any voter; a n
 bool raft_node_leads(const struct raft_node *node);
 uint64_t raft_node_term(const struct raft_node *node);
 uint64_t raft_node_applied(const struct raft_node *node);
+uint64_t raft_node_commit(const struct raft_node *node);
+uint64_t raft_node_last(struct raft_node *node);   /* index of the log's last entry */
 uint64_t raft_node_leader(struct raft_node *node); /* raft id, 0: unknown */
 uint32_t raft_node_servers(const struct raft_node *node, struct raft_node_server *servers, uint32_t max);
 

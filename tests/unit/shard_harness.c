@@ -486,7 +486,7 @@ void harness_inject(struct harness *harness, uint32_t from, uint32_t to, enum me
 
 /* --- nodes -------------------------------------------------------------------------------------------------------- */
 
-void harness_recover(struct harness *harness, uint32_t node)
+void harness_begin_recovery(struct harness *harness, uint32_t node)
 {
 	struct harness_node *at = &harness->nodes[node];
 	struct disk_segment segments[HARNESS_SEGMENTS * HARNESS_GENERATIONS];
@@ -513,6 +513,13 @@ void harness_recover(struct harness *harness, uint32_t node)
 	at->shard = shard_new(&config);
 	assert(at->shard != NULL);
 	assert(shard_start(at->shard, segments, count) == 0);
+}
+
+void harness_recover(struct harness *harness, uint32_t node)
+{
+	struct harness_node *at = &harness->nodes[node];
+
+	harness_begin_recovery(harness, node);
 	for (uint32_t i = 0; i < 10000 && !shard_recovered(at->shard); i++)
 		harness_turn(harness, node);
 	assert(shard_recovered(at->shard));

@@ -132,8 +132,9 @@ void harness_publish(struct harness *harness);
 /* --- nodes -------------------------------------------------------------------------------------------------------- */
 
 void harness_start(struct harness *harness, uint32_t node); /* recover, register with a new node epoch, take the map */
-void harness_recover(struct harness *harness, uint32_t node); /* recover only */
-void harness_kill(struct harness *harness, uint32_t node);    /* a write in flight is lost */
+void harness_recover(struct harness *harness, uint32_t node);        /* recover only */
+void harness_begin_recovery(struct harness *harness, uint32_t node); /* begin to recover: turns are the caller's */
+void harness_kill(struct harness *harness, uint32_t node);           /* a write in flight is lost */
 void harness_turn(struct harness *harness, uint32_t node);
 void harness_finish_write(struct harness *harness, uint32_t node);
 /* One of the reads that are held, any but the oldest out of turn; nothing where there is none. */

@@ -337,6 +337,55 @@ static void the_last_line_tells_the_outcome(void **state)
 
 /* --- printing -------------------------------------------------------------------------------------------------- */
 
+static uint64_t http_port_with(void **state, const char *flag)
+{
+	struct config *config = config_of(state);
+
+	config_init(config);
+	config_read_flag(config, flag);
+	config_apply_dev(config);
+	config_finish(config);
+	expect_no_errors(config);
+	return config->values.http_port;
+}
+
+static void the_operations_port_lies_above_the_control_port(void **state)
+{
+	struct config *config = config_of(state);
+
+	assert_int_equal(http_port_with(state, "--listen.control=7400"), 7480);
+	assert_int_equal(http_port_with(state, "--listen.control=7410"), 7490);
+	assert_int_equal(config->origins[config_schema_find("http.port")].source, CONFIG_DERIVED);
+	assert_int_equal(http_port_with(state, "--listen.control=65500"), 0);
+	assert_int_equal(http_port_with(state, "--listen.control=0"), 0);
+	assert_int_equal(http_port_with(state, "--http.port=9000"), 9000);
+	assert_int_equal(config->origins[config_schema_find("http.port")].source, CONFIG_FLAG);
+}
+
+static void the_operations_port_is_bound_to_loopback(void **state)
+{
+	struct config *config = config_of(state);
+
+	config_read_flag(config, "--http.address=0.0.0.0");
+	config_apply_dev(config);
+	config_finish(config);
+	expect_error(config, 0,
+		     "http.address: 0.0.0.0 is not a loopback address, and everybody who reaches it could read health "
+		     "and metrics");
+}
+
+static void an_operations_port_that_is_closed_may_have_any_address(void **state)
+{
+	struct config *config = config_of(state);
+
+	config_read_flag(config, "--http.address=0.0.0.0");
+	config_read_flag(config, "--http.enabled=false");
+	config_apply_dev(config);
+	config_finish(config);
+	expect_no_errors(config);
+	assert_false(config->values.http_enabled);
+}
+
 static void what_is_printed_reads_back_the_same(void **state)
 {
 	struct config *config = config_of(state);
@@ -391,6 +440,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(members_must_be_distinct_and_hold_this_node, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_unreadable_file_is_told_with_what_to_do, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_last_line_tells_the_outcome, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_operations_port_lies_above_the_control_port, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_operations_port_is_bound_to_loopback, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_operations_port_that_is_closed_may_have_any_address, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(what_is_printed_reads_back_the_same, set_up, tear_down),
 	};
 

@@ -50,6 +50,8 @@ struct fixture {
 	char snapshots[96];
 	struct logging log;
 	struct shard_disk disk;
+	struct metrics_table metrics;
+	struct health_beat beats[HEALTH_SHARD_THREADS];
 	struct disk_segment *segments;
 	uint32_t segment_count;
 	int told[2]; /* a pipe: one byte an answer */
@@ -73,6 +75,8 @@ static void open_disk(struct fixture *fixture)
 		.snapshot_path = fixture->snapshots,
 		.segment_bytes = SEGMENT_BYTES,
 		.sync_ms = 5,
+		.metrics = &fixture->metrics,
+		.beats = fixture->beats,
 		.done = done,
 		.owner = fixture,
 	};

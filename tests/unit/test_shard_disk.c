@@ -24,6 +24,8 @@ struct fixture {
 	char snapshots[96];
 	struct logging log;
 	struct shard_disk disk;
+	struct metrics_table metrics;
+	struct health_beat beats[HEALTH_SHARD_THREADS];
 	struct disk_segment *segments;
 	uint32_t segment_count;
 	pthread_mutex_t lock;
@@ -54,6 +56,8 @@ static void open_disk(struct fixture *fixture, uint64_t reserve_bytes)
 		.segment_bytes = SEGMENT_BYTES,
 		.reserve_bytes = reserve_bytes,
 		.sync_ms = 5,
+		.metrics = &fixture->metrics,
+		.beats = fixture->beats,
 		.done = done,
 		.owner = fixture,
 	};

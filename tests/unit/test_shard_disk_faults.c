@@ -49,6 +49,8 @@ struct fixture {
 	char snapshots[96];
 	struct logging log;
 	struct shard_disk disk;
+	struct metrics_table metrics;
+	struct health_beat beats[HEALTH_SHARD_THREADS];
 	struct disk_segment *segments;
 	uint32_t segment_count;
 	uint64_t sync_ms;
@@ -87,6 +89,8 @@ static void open_disk(struct fixture *fixture)
 		.snapshot_path = fixture->snapshots,
 		.segment_bytes = SEGMENT_BYTES,
 		.sync_ms = fixture->sync_ms,
+		.metrics = &fixture->metrics,
+		.beats = fixture->beats,
 		.done = done,
 		.owner = fixture,
 	};
@@ -334,14 +338,14 @@ static void fixture_end(struct fixture *fixture)
 	pthread_cond_destroy(&fixture->changed);
 }
 
-struct fault {
+struct planned_fault {
 	enum io_call call;
 	int error;
 	long n;
 };
 
 /* How a process ended that does this. */
-static int end_of(struct fixture *fixture, void (*life)(struct fixture *), const struct fault *fault)
+static int end_of(struct fixture *fixture, void (*life)(struct fixture *), const struct planned_fault *fault)
 {
 	pid_t child = fork();
 	int status = 0;
@@ -362,7 +366,7 @@ static int end_of(struct fixture *fixture, void (*life)(struct fixture *), const
 	return WEXITSTATUS(status);
 }
 
-static bool may_go_on(const struct fault *fault)
+static bool may_go_on(const struct planned_fault *fault)
 {
 	/* An unreadable snapshot is as good as none; all else that is read must be readable. */
 	bool reads = fault->call == IO_OPEN || fault->call == IO_READ || fault->call == IO_STAT;
@@ -370,13 +374,13 @@ static bool may_go_on(const struct fault *fault)
 	return fault->error == ENOSPC || fault->error == EINTR || fault->error == IO_FAULT_SHORT || reads;
 }
 
-static bool must_go_on(const struct fault *fault)
+static bool must_go_on(const struct planned_fault *fault)
 {
 	return fault->error == EINTR || fault->error == IO_FAULT_SHORT;
 }
 
 /* True: the fault was met. */
-static bool run(uint64_t sync_ms, const struct fault *fault, int ends[END_SHARED_DESCRIPTOR + 1])
+static bool run(uint64_t sync_ms, const struct planned_fault *fault, int ends[END_SHARED_DESCRIPTOR + 1])
 {
 	struct fixture fixture = fixture_make(sync_ms);
 	bool reached;
@@ -401,7 +405,7 @@ static bool run(uint64_t sync_ms, const struct fault *fault, int ends[END_SHARED
 /* Returns how many runs met it. */
 static long every(uint64_t sync_ms, enum io_call call, int error, int ends[END_SHARED_DESCRIPTOR + 1])
 {
-	struct fault fault = {call, error, 1};
+	struct planned_fault fault = {call, error, 1};
 
 	while (run(sync_ms, &fault, ends))
 		fault.n++;
