@@ -418,13 +418,12 @@ static void page_begin(FILE *out)
 		"A node tells its own: `GET /metrics` at its operations port ([HTTP](http.md)), Prometheus' text "
 		"format "
 		"0.0.4. Names and labels\nstay; texts may change. What threads count shows within a second, of many "
-		"views within a few. A gauge "
-		"that is "
-		"not known has no series; an error has one from\nits first occurrence on. *Series* is the greatest "
-		"number "
-		"there can be on a node: with %u shards, %u nodes and %u views; %u\nin all. A histogram's buckets, sum "
-		"and "
-		"count are one each.\n\n"
+		"views "
+		"within a few. A gauge that is not known has no\nseries; an error has one from its first occurrence "
+		"on. "
+		"*Series* is the greatest number there can be on a node: with %u shards, %u\nnodes and %u views; %u in "
+		"all. "
+		"A histogram's buckets, sum and count are one each.\n\n"
 		"| metric | kind | labels | series | meaning |\n|---|---|---|---|---|\n",
 		SHARDS_MAX, NODES_MAX, VIEWS_MAX, most);
 }
