@@ -131,17 +131,26 @@ static void turn(struct partition_thread *thread)
 		partition_set_metrics(thread);
 		thread->upkeep_ms = time.now_ms + PARTITION_UPKEEP_MS;
 	}
+	if (thread->recovered && time.now_ms >= thread->views_ms)
+		partition_set_views(thread);
 }
 
-/* Until a descriptor tells, or the shard's next timer or the upkeep is due. */
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Until a descriptor tells, or the shard's next timer, the upkeep or a slice of metrics is due. */
 static void rest(struct partition_thread *thread)
 {
 	struct epoll_event events[2];
-	uint64_t until_ms = thread->next_timer_ms < thread->upkeep_ms ? thread->next_timer_ms : thread->upkeep_ms;
+	uint64_t until_ms = lesser(thread->next_timer_ms, thread->upkeep_ms);
 	uint64_t now_ms;
 
 	if (!thread->stopping && socket_readable(thread->router))
 		return;
+	if (thread->recovered)
+		until_ms = lesser(until_ms, thread->views_ms);
 	now_ms = clock_boot_ms();
 	if (until_ms <= now_ms)
 		return;

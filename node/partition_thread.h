@@ -19,6 +19,7 @@
 #include "partition/shard.h"
 
 #define PARTITION_UPKEEP_MS 1000u    /* idle links are closed, HELLO_WANTEDs taken in, metrics set */
+#define PARTITION_SLICE_MS 10u       /* from one slice of the views' metrics to the next */
 #define PARTITION_MESSAGES_MAX 4096u /* of one turn: many tiny ones must not make it long */
 
 struct partition_thread_config {
@@ -69,7 +70,8 @@ struct partition_thread {
 	struct map_share *map;
 	struct partition_counters counters;
 	struct histogram turns_us;
-	struct shard_figures figures;
+	struct shard_view_figures views[VIEWS_MAX]; /* being gathered */
+	uint32_t views_place;
 	bool recovered;
 	bool registered;
 	bool stopping;
@@ -77,6 +79,7 @@ struct partition_thread {
 	uint64_t now_ms;
 	uint64_t next_timer_ms;
 	uint64_t upkeep_ms;
+	uint64_t views_ms; /* the next slice */
 };
 
 enum partition_thread_outcome { PARTITION_MADE = 0, PARTITION_NOT_MADE = 1, PARTITION_NOT_BOUND = 2 };
@@ -96,7 +99,9 @@ void partition_upkeep(struct partition_thread *thread);
 /* What the shard gave back, negative, of this operation: said, then the process ends. */
 _Noreturn void partition_fatal(const struct partition_thread *thread, const char *operation, int result);
 
-void partition_set_metrics(struct partition_thread *thread); /* shard_metrics.c */
+/* shard_metrics.c */
+void partition_set_metrics(struct partition_thread *thread);
+void partition_set_views(struct partition_thread *thread); /* a slice; says when the next one is due */
 
 /* shard_events.c */
 void partition_tell_event(struct partition_thread *thread, const struct shard_event *event);

@@ -66,10 +66,21 @@ static void set_view(struct metrics_table *table, uint32_t place, const struct s
 	METRIC_SET_AT(table, evgrid_view_faults, faults + METRIC_REFUSED, view->refused);
 }
 
+void partition_set_views(struct partition_thread *thread)
+{
+	bool done = shard_view_figures(thread->shard, &thread->views_place, thread->views);
+
+	for (uint32_t i = 0; done && i < VIEWS_MAX; i++)
+		set_view(thread->config.metrics, i, &thread->views[i]);
+	thread->views_place = done ? 0 : thread->views_place;
+	thread->views_ms = thread->now_ms + (done ? PARTITION_UPKEEP_MS : PARTITION_SLICE_MS);
+}
+
 void partition_set_metrics(struct partition_thread *thread)
 {
 	struct metrics_table *table = thread->config.metrics;
 	const struct shard_counters *counters = shard_counters(thread->shard);
+	struct shard_figures figures;
 
 	health_recovers(thread->config.recovery, shard_progress(thread->shard));
 	METRIC_SET_HISTOGRAM(table, evgrid_turn_duration_seconds, 0, &thread->turns_us);
@@ -80,9 +91,7 @@ void partition_set_metrics(struct partition_thread *thread)
 	set_reads(table, counters);
 	if (!thread->recovered)
 		return;
-	shard_figures(thread->shard, &thread->figures);
-	set_queues(table, &thread->config.shard, &thread->figures);
-	set_figures(table, &thread->figures);
-	for (uint32_t i = 0; i < VIEWS_MAX; i++)
-		set_view(table, i, &thread->figures.views[i]);
+	shard_figures(thread->shard, &figures);
+	set_queues(table, &thread->config.shard, &figures);
+	set_figures(table, &figures);
 }

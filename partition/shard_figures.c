@@ -66,17 +66,34 @@ static bool has_place(const struct view_status_entry *view)
 	return view->id >= 1 && view->id <= VIEWS_MAX;
 }
 
-static void add_views(const struct partition *partition, struct shard_figures *figures)
+/* How many there are. */
+static uint32_t add_views(const struct partition *partition, struct shard_view_figures views[VIEWS_MAX])
 {
 	uint32_t newest[VIEWS_MAX] = {0};
 	struct view_status_entry view;
+	uint32_t count = 0;
 
-	for (uint32_t i = 0; state_view_status(partition->state, i, &view); i++)
+	for (; state_view_status(partition->state, count, &view); count++)
 		if (has_place(&view) && view.version > newest[view.id - 1])
 			newest[view.id - 1] = view.version;
-	for (uint32_t i = 0; state_view_status(partition->state, i, &view); i++)
+	for (uint32_t i = 0; i < count && state_view_status(partition->state, i, &view); i++)
 		if (has_place(&view))
-			add_view(partition, &view, view.version == newest[view.id - 1], &figures->views[view.id - 1]);
+			add_view(partition, &view, view.version == newest[view.id - 1], &views[view.id - 1]);
+	return count;
+}
+
+bool shard_view_figures(const struct shard *shard, uint32_t *place, struct shard_view_figures views[VIEWS_MAX])
+{
+	uint32_t looked = 0;
+
+	if (*place == 0)
+		memset(views, 0, VIEWS_MAX * sizeof *views);
+	for (; *place < shard->partition_count && looked < SHARD_VIEWS_SLICE; ++*place) {
+		const struct partition *partition = &shard->partitions[*place];
+
+		looked += partition->role == PARTITION_NONE ? 1 : 1 + add_views(partition, views);
+	}
+	return *place == shard->partition_count;
 }
 
 void shard_figures(const struct shard *shard, struct shard_figures *figures)
@@ -97,7 +114,6 @@ void shard_figures(const struct shard *shard, struct shard_figures *figures)
 			continue;
 		greatest(&figures->apply_lag, behind(state_applied(partition->state), partition->log.commit));
 		add_peers(partition, figures);
-		add_views(partition, figures);
 	}
 	subscribe_figures(shard, figures);
 }

@@ -53,7 +53,6 @@ struct shard_figures {
 	uint32_t reads; /* that wait for a position or a lease */
 	uint32_t reads_limit;
 	bool disk_full;
-	struct shard_view_figures views[VIEWS_MAX]; /* by id - 1 */
 };
 
 enum shard_start {
@@ -72,6 +71,12 @@ struct shard_progress {
 
 const struct shard_counters *shard_counters(const struct shard *shard);
 void shard_figures(const struct shard *shard, struct shard_figures *figures);
+
+/* Those of the views, by id - 1, in slices, since views times partitions may be many: begin with *place = 0, which
+ * clears them; true: all partitions have been looked at. */
+#define SHARD_VIEWS_SLICE 512u /* looked at in one call, about: some tens of microseconds */
+bool shard_view_figures(const struct shard *shard, uint32_t *place, struct shard_view_figures views[VIEWS_MAX]);
+
 struct shard_progress shard_progress(const struct shard *shard);
 
 #endif

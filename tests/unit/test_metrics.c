@@ -417,13 +417,13 @@ static void page_begin(FILE *out)
 		"to alert on: [watch a\ncluster](../how-to/metrics.md).\n\n"
 		"A node tells its own: `GET /metrics` at its operations port ([HTTP](http.md)), Prometheus' text "
 		"format "
-		"0.0.4. Names and labels\nstay; texts may change. What threads count shows within a second. A gauge "
-		"that is "
-		"not known has no series; an error has one from\nits first occurrence on. *Series* is the greatest "
-		"number "
-		"there can be on a node: with %u shards, %u nodes and %u views; %u\nin all. A histogram's buckets, sum "
-		"and "
-		"count are one each.\n\n"
+		"0.0.4. Names and labels\nstay; texts may change. What threads count shows within a second, of many "
+		"views "
+		"within a few. A gauge that is not known has no\nseries; an error has one from its first occurrence "
+		"on. "
+		"*Series* is the greatest number there can be on a node: with %u shards, %u\nnodes and %u views; %u in "
+		"all. "
+		"A histogram's buckets, sum and count are one each.\n\n"
 		"| metric | kind | labels | series | meaning |\n|---|---|---|---|---|\n",
 		SHARDS_MAX, NODES_MAX, VIEWS_MAX, most);
 }
