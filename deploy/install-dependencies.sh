@@ -19,7 +19,7 @@ die() { say "$*"; exit 1; }
 packages() {
     printf '%s\n' build-essential gcc clang meson ninja-build pkg-config ccache git python3 shellcheck \
         libuv1-dev libzmq3-dev libczmq-dev liblz4-dev libxxhash-dev libmsgpack-dev libjansson-dev libyaml-dev \
-        liblua5.4-dev libmicrohttpd-dev libcmocka-dev iproute2 nftables e2fsprogs procps zsh fish man-db spin \
+        liblua5.4-dev libmicrohttpd-dev libcmocka-dev iproute2 nftables curl e2fsprogs procps zsh fish man-db spin \
         valgrind cppcheck llvm
     case "$1" in
         12) printf '%s\n' clang-format-14 clang-tidy-14 libclang-rt-14-dev ;;

@@ -180,6 +180,7 @@ static void come_back(void *owner, struct appointment *appointment)
 	uint32_t client = (uint32_t)appointment->a;
 	struct client_life *life = &sim->lives[client];
 
+	life->dead = false;
 	if (sim->failed)
 		return;
 	batch_builder_init(&life->builder, (uint16_t)appointment->b);
@@ -198,6 +199,9 @@ static void come_back(void *owner, struct appointment *appointment)
 
 static void let_go(void *owner, struct appointment *appointment)
 {
+	struct sim *sim = owner;
+
+	sim->lives[appointment->a].dead = false;
 	release(owner, (uint32_t)appointment->a);
 }
 
@@ -208,6 +212,7 @@ static void die(void *owner, struct appointment *appointment)
 	struct client_life *life = &sim->lives[client];
 
 	life->dying = false;
+	life->dead = true;
 	if (sim->failed || sim->calm) {
 		release(sim, client);
 		return;
@@ -231,7 +236,7 @@ void fault_client(struct sim *sim)
 	uint32_t client = (uint32_t)random_between(&sim->random, 0, sim->options.clients - 1);
 	struct client_life *life = &sim->lives[client];
 
-	if (life->dying || life->returning || life->held_count > 0 || life->life + 1 == CLIENT_LIVES_MAX)
+	if (life->dying || life->dead || life->returning || life->held_count > 0 || life->life + 1 == CLIENT_LIVES_MAX)
 		return;
 	life->dying = true;
 	faults_at(sim, random_between(&sim->random, 1000, 200000), die, client, 0);

@@ -20,6 +20,7 @@ struct endpoint;
 struct client_life {
 	uint32_t life;
 	bool dying; /* its appends are held up */
+	bool dead;  /* and whether it comes back, or what was held up arrives, is still to come */
 	uint32_t held_count;
 	struct held {
 		uint8_t port;
