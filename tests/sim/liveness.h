@@ -4,7 +4,8 @@
  *   L0  within LIMIT of the faults all are registered and live, each partition has two sound whole copies, and
  *       a state that was made wrong is mended: only then is anything made bad;
  *   L1  GRACE after the faults every event that is published is acknowledged within its client's deadline, or refused
- *       by an expected version;
+ *       by an expected version; but where heartbeats pass and data do not, a partition that had no event meanwhile
+ *       may refuse for want of replicas until its primary has given way;
  *   L2  where it is a node that is bad, the replicas of all others are in sync then.
  *
  * A full disk and a slow one are no such faults: a node that is live and cannot write refuses, and says so. */
