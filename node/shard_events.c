@@ -87,6 +87,7 @@ static void tell_partition(const struct logging *log, const struct shard_event *
 		TELL(audited, .offset = event->offset, .sound = event->observed == event->expected ? "yes" : "no");
 		break;
 	case SHARD_EVENT_REBUILT: TELL(rebuilt, .end_offset = event->offset); break;
+	case SHARD_EVENT_LEFT: TELL(left, .end_offset = event->offset); break;
 	default: tell_alarm(log, event); break;
 	}
 }

@@ -427,6 +427,7 @@ static int leave(struct partition *partition)
 	if (result != 0)
 		return result < 0 ? -1 : 0;
 	shard->open_items = true;
+	partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_LEFT, .offset = partition->log.end});
 	partition_forget(partition);
 	shard_snapshot_drop(partition);
 	return 0;

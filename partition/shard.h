@@ -110,6 +110,7 @@ enum shard_event_kind {
 	SHARD_EVENT_SEALED_DAMAGED,    /* at start, a sealed file that is no good: segment, generation */
 	SHARD_EVENT_REBUILD,         /* alarm: taken out as unsound; begins anew: reason; offset, the end of its log */
 	SHARD_EVENT_REBUILT,         /* and is in the ISR again: offset, the end of its log */
+	SHARD_EVENT_LEFT,            /* its row no longer names this node: forgotten: offset, the end of its log */
 	SHARD_EVENT_AUDITED,         /* the own log was applied anew: offset; observed, expected: equal if sound */
 	SHARD_EVENT_STATE_DIFFERS,   /* alarm: the state is not the fold of the own log: the same */
 	SHARD_EVENT_SUBSCRIBER_LIVE, /* a subscription that read from the disk has caught up: number */

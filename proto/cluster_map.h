@@ -59,7 +59,8 @@ struct map_partition {
 	node_set isr;
 	node_set elr;
 	node_set suspects;
-	node_set learners;
+	node_set learners; /* follow, and become replicas once they are in sync */
+	node_set leaving;  /* replicas that go then; none while nobody learns */
 };
 
 struct map_stream {

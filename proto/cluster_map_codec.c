@@ -10,7 +10,7 @@
 #include "proto/cluster_map.h"
 #include "proto/error.h"
 
-#define MAP_FORMAT 2u
+#define MAP_FORMAT 3u
 
 #define NODE_FENCED 1u
 #define NODE_CLOCK_OFF 2u
@@ -58,6 +58,7 @@ static void encode_partition(const struct map_partition *row, uint16_t partition
 	buffer_varint(out, row->elr);
 	buffer_varint(out, row->suspects);
 	buffer_varint(out, row->learners);
+	buffer_varint(out, row->leaving);
 }
 
 static void encode_stream(const struct map_stream *stream, struct buffer *out)
@@ -221,6 +222,7 @@ static void decode_partition(struct reader *in, struct map_partition *row, uint1
 	row->elr = reader_varint(in);
 	row->suspects = reader_varint(in);
 	row->learners = reader_varint(in);
+	row->leaving = reader_varint(in);
 }
 
 static void decode_stream(struct reader *in, struct map_stream *stream)

@@ -8,7 +8,8 @@
  * cluster_propose.c    this node's own proposals, registration, clean stop
  * controller.c         the leader's queue of commands and entries
  * controller_duty.c    what the leader does by itself: fence, unfence, place, wish
- * controller_clock.c   whose clock is off */
+ * controller_clock.c   whose clock is off
+ * controller_moves.c   partitions on their way from node to node */
 #ifndef EVGRID_RAFT_CLUSTER_STATE_H
 #define EVGRID_RAFT_CLUSTER_STATE_H
 
@@ -157,6 +158,15 @@ void clock_note(struct cluster *cluster, uint32_t node_id, const struct heartbea
 /* The command that marks whom it is time to mark; false: nobody. */
 bool clock_judge(struct cluster *cluster, struct buffer *command);
 void clock_tell(struct cluster *cluster); /* of this node, when its mark has changed */
+
+/* --- controller_moves.c ------------------------------------------------------------------------------------------- */
+
+/* The members that may hold replicas, by rising id; returns how many. */
+uint32_t moves_members(const struct cluster_map *map, struct placement_node nodes[NODES_MAX]);
+/* The command that begins and ends the moves which it is time for; false: none. */
+bool moves_next(struct cluster *cluster, struct buffer *command);
+/* Whom the primary of a partition is to hand over to, since it goes when the move ends; 0: it need not. */
+uint32_t moves_wish(const struct cluster *cluster, uint16_t partition);
 
 /* --- cluster_propose.c -------------------------------------------------------------------------------------------- */
 

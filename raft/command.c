@@ -24,6 +24,8 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 	[REFUSAL_CLOCK] = "the node's clock is off, or marked so already",
 	[REFUSAL_OVERTAKEN] = "another process of this node has registered meanwhile",
 	[REFUSAL_VIEW] = "there is no such view, or it has another version by now",
+	[REFUSAL_DRAINING] = "another node is being decommissioned, or this one is not",
+	[REFUSAL_TOO_FEW] = "fewer live nodes than replicas of a partition would be left",
 };
 
 static const char *const kind_names[] = {
@@ -44,6 +46,7 @@ static const char *const kind_names[] = {
 	[COMMAND_NODE_CLOCK] = "NODE_CLOCK",
 	[COMMAND_VIEW_FILLED] = "VIEW_FILLED",
 	[COMMAND_VIEW_DROP] = "VIEW_DROP",
+	[COMMAND_DECOMMISSION] = "DECOMMISSION",
 };
 
 #define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -357,6 +360,7 @@ void command_place_encode(const struct command_place *items, uint32_t count, str
 		for (uint32_t k = 0; k < item->replica_count; k++)
 			buffer_u8(out, (uint8_t)item->replicas[k]);
 		buffer_u64(out, item->learners);
+		buffer_u64(out, item->leaving);
 	}
 	command_end(begin, out);
 }
@@ -377,7 +381,10 @@ int command_place_decode(struct reader *in, struct command_place *item)
 		seen |= node_bit(item->replicas[k]);
 	}
 	item->learners = reader_u64(in);
-	return in->failed || (item->learners & seen) != 0 ? ERROR_MALFORMED : 0;
+	item->leaving = reader_u64(in);
+	if (in->failed || (item->learners & seen) != 0 || (item->leaving & ~seen) != 0)
+		return ERROR_MALFORMED;
+	return item->learners == 0 && item->leaving != 0 ? ERROR_MALFORMED : 0;
 }
 
 void command_ends_encode(const struct command_ends *ends, struct buffer *out)
@@ -533,6 +540,26 @@ int command_minimum_decode(struct span body, struct command_minimum *minimum)
 	if (minimum->minimum_isr == 0 || minimum->minimum_isr > REPLICAS_MAX)
 		return ERROR_MALFORMED;
 	return whole(&in);
+}
+
+void command_decommission_encode(const struct command_decommission *decommission, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_DECOMMISSION, out);
+
+	buffer_string(out, decommission->name);
+	buffer_u8(out, decommission->stays);
+	command_end(begin, out);
+}
+
+int command_decommission_decode(struct span body, struct command_decommission *decommission)
+{
+	struct reader in = reader_of(body);
+	uint8_t stays;
+
+	decommission->name = text_decode(&in, NAME_MAX_BYTES);
+	stays = reader_u8(&in);
+	decommission->stays = stays != 0;
+	return decommission->name.size == 0 || stays > 1 ? ERROR_MALFORMED : whole(&in);
 }
 
 /* --- entries ------------------------------------------------------------------------------------------------------ */

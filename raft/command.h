@@ -32,6 +32,7 @@ enum command_kind {
 	COMMAND_NODE_CLOCK = 15,    /* items: struct command_clock */
 	COMMAND_VIEW_FILLED = 16,   /* items: struct command_filled */
 	COMMAND_VIEW_DROP = 17,     /* struct command_drop */
+	COMMAND_DECOMMISSION = 19,  /* struct command_decommission: an operator's */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -56,6 +57,8 @@ enum refusal {
 	REFUSAL_CLOCK,         /* its clock is off, or is marked as it is already */
 	REFUSAL_OVERTAKEN,     /* another process of the node has registered since it was asked */
 	REFUSAL_VIEW,          /* no such view, or it has another version by now */
+	REFUSAL_DRAINING,      /* another node is being decommissioned, or this one is not */
+	REFUSAL_TOO_FEW,       /* fewer live nodes than replicas would be left */
 	REFUSAL_COUNT,
 };
 
@@ -145,6 +148,7 @@ struct command_place {
 	uint8_t replica_count;
 	uint32_t replicas[REPLICAS_MAX];
 	node_set learners;
+	node_set leaving; /* of the replicas; none without learners */
 };
 
 struct command_end {
@@ -200,6 +204,12 @@ struct command_elect {
 	struct span reason; /* for the log */
 };
 
+/* An operator's decision: the node gives away all that it holds; or stays after all. */
+struct command_decommission {
+	struct span name;
+	bool stays;
+};
+
 /* Writing: each appends one whole command. Failure shows in out->failed. */
 void command_form_encode(const struct command_form *form, struct buffer *out);
 void command_register_encode(const struct command_register *reg, struct buffer *out);
@@ -216,6 +226,7 @@ void command_drop_encode(const struct command_drop *drop, struct buffer *out);
 void command_filled_encode(const struct command_filled *items, uint32_t count, struct buffer *out);
 void command_elect_encode(const struct command_elect *elect, struct buffer *out);
 void command_minimum_encode(const struct command_minimum *minimum, struct buffer *out);
+void command_decommission_encode(const struct command_decommission *decommission, struct buffer *out);
 
 /* Reading: the frame of the next command, then its body. Lists are read item by item until reader_done.
  * 0, or ERROR_MALFORMED. Spans point into the input. */
@@ -243,6 +254,7 @@ int command_drop_decode(struct span body, struct command_drop *drop);
 int command_filled_decode(struct reader *in, struct command_filled *item);
 int command_elect_decode(struct span body, struct command_elect *elect);
 int command_minimum_decode(struct span body, struct command_minimum *minimum);
+int command_decommission_decode(struct span body, struct command_decommission *decommission);
 
 /* Decodes the whole command and throws the result away: whether a peer's or client's bytes may be proposed at all. */
 int command_check(struct span bytes);

@@ -184,6 +184,7 @@ static void lead_begin(struct cluster *cluster)
 	controller->barrier = 0;
 	controller->pushed_version = 0;
 	controller->next_wish_ms = cluster->now_ms + CONTROLLER_SETTLED_MS;
+	controller->plan.made = false;
 }
 
 static void lead_end(struct cluster *cluster)

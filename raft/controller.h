@@ -10,6 +10,7 @@
 #define EVGRID_RAFT_CONTROLLER_H
 
 #include "raft/command.h"
+#include "raft/placement.h"
 
 #define CONTROLLER_ENTRIES_MAX 4u     /* on their way at once */
 #define CONTROLLER_COMMANDS_MAX 1024u /* of one entry */
@@ -19,6 +20,8 @@
 #define CONTROLLER_WISHES_MAX 16u   /* hand-overs asked for in one interval */
 #define CONTROLLER_SETTLED_MS 3000u /* a preferred primary is wished for when it has been live this long */
 #define CONTROLLER_LOST_MS 150u     /* silence after a broken connection */
+#define CONTROLLER_MOVES_MAX 16u    /* partitions with learners that are not in sync, at once */
+#define CONTROLLER_MOVES_INTERVAL_MS 100u
 
 struct cluster;
 
@@ -36,6 +39,14 @@ struct controller_entry {
 	struct command_origin *origins;
 };
 
+/* Where the partitions are to be. */
+struct controller_plan {
+	bool made;
+	uint64_t members; /* digest of those it was made for */
+	struct placement_row table[PARTITION_COUNT];
+	uint64_t next_ms;
+};
+
 struct controller {
 	enum controller_phase phase;
 	uint64_t term;
@@ -50,6 +61,7 @@ struct controller {
 	bool duty_on_its_way; /* an own command is in the queue or in an entry: no other is made meanwhile */
 	uint64_t next_wish_ms;
 	uint16_t next_wish_partition;
+	struct controller_plan plan;
 };
 
 void controller_deinit(struct controller *controller);

@@ -1,6 +1,7 @@
 /* What an ACTIVE controller does by itself, one command of its own on its way at a time:
  *   forms the cluster's first entry; places the partitions when all founders are there; fences who is silent;
- *   unfences who is heard again; marks whose clock is off; wishes primaries back to their preferred nodes.
+ *   unfences who is heard again; marks whose clock is off; moves partitions; wishes
+ *   primaries back to their preferred nodes.
  * The host lets it see its inbox before its timers, and a controller that was itself away restarts them
  * (cluster_tick). */
 #include <assert.h>
@@ -102,19 +103,6 @@ static bool all_are_live(const struct cluster_map *map)
 	return true;
 }
 
-static uint32_t placement_nodes(const struct cluster_map *map, struct placement_node *nodes)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < NODES_MAX; i++) {
-		if (map->nodes[i].id == 0 || map->nodes[i].state != NODE_ACTIVE)
-			continue;
-		nodes[count] = (struct placement_node){.id = i + 1, .weight = 1};
-		memcpy(nodes[count++].zone, map->nodes[i].zone, sizeof(nodes[0].zone));
-	}
-	return count;
-}
-
 static void place_encode(const struct placement_row *table, struct buffer *command)
 {
 	struct command_place items[PARTITION_COUNT];
@@ -139,10 +127,20 @@ static void duty_place(struct cluster *cluster)
 	if (map->replication_factor == 0 || map->partitions[0].replica_count != 0 || !all_are_live(map))
 		return;
 	memset(present, 0, sizeof(present));
-	if (placement_compute(nodes, placement_nodes(map, nodes), map->replication_factor, present, table) != 0)
+	if (placement_compute(nodes, moves_members(map, nodes), map->replication_factor, present, table) != 0)
 		return;
 	place_encode(table, &command);
 	duty_propose(cluster, &command);
+}
+
+/* --- moving ------------------------------------------------------------------------------------------------------- */
+
+static void duty_move(struct cluster *cluster)
+{
+	struct buffer command = BUFFER_NULL;
+
+	if (moves_next(cluster, &command))
+		duty_propose(cluster, &command);
 }
 
 /* --- clocks ------------------------------------------------------------------------------------------------------- */
@@ -166,13 +164,17 @@ static uint32_t row_relief(const struct map_partition *row, node_set live)
 	return 0;
 }
 
-/* The preferred primary of a row, if it is time to have it back; 0: leave it. */
-static uint32_t row_wish(const struct cluster *cluster, const struct map_partition *row, node_set live)
+/* Who is to be primary of a row, if it is time: another than one whose clock is off or who goes, else the preferred
+ * one; 0: leave it. */
+static uint32_t row_wish(const struct cluster *cluster, uint16_t partition, node_set live)
 {
+	const struct map_partition *row = &cluster->metadata.map.partitions[partition];
 	uint32_t preferred = row->replicas[0];
 
 	if (row->primary != 0 && cluster->metadata.map.nodes[row->primary - 1].clock_off)
 		return row_relief(row, live);
+	if (row->primary != 0 && row->leaving != 0)
+		return moves_wish(cluster, partition);
 	if (row->primary == 0 || row->primary == preferred || !node_set_has(row->isr & live, preferred))
 		return 0;
 	return cluster->now_ms - cluster->peers[preferred - 1].live_since_ms >= CONTROLLER_SETTLED_MS ? preferred : 0;
@@ -210,7 +212,7 @@ static void duty_wish(struct cluster *cluster)
 	for (uint32_t i = 0; i < PARTITION_COUNT && wishes < CONTROLLER_WISHES_MAX; i++) {
 		uint16_t partition = controller->next_wish_partition;
 		const struct map_partition *row = &map->partitions[partition];
-		uint32_t wish = row->replica_count == 0 ? 0 : row_wish(cluster, row, live);
+		uint32_t wish = row->replica_count == 0 ? 0 : row_wish(cluster, partition, live);
 
 		controller->next_wish_partition = (uint16_t)((partition + 1) % PARTITION_COUNT);
 		if (wish == 0)
@@ -237,5 +239,7 @@ void controller_tick(struct cluster *cluster)
 		duty_place(cluster);
 	if (!controller->duty_on_its_way)
 		duty_clock(cluster);
+	if (!controller->duty_on_its_way)
+		duty_move(cluster);
 	duty_wish(cluster);
 }

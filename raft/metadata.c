@@ -24,6 +24,7 @@ static const command_verb verbs[] = {
 	[COMMAND_NODE_CLOCK] = metadata_clock,
 	[COMMAND_VIEW_FILLED] = metadata_view_filled,
 	[COMMAND_VIEW_DROP] = metadata_view_drop,
+	[COMMAND_DECOMMISSION] = metadata_decommission,
 };
 
 void metadata_init(struct metadata *metadata)
@@ -85,6 +86,7 @@ static int command_apply(struct metadata *metadata, const struct command *comman
 		command_refuse(result, ERROR_NOT_READY, REFUSAL_FORMED);
 		return 0;
 	}
+	assert(verbs[command->kind] != NULL);
 	rv = verbs[command->kind](metadata, command->body, result);
 	rows_finish(metadata);
 	return rv;

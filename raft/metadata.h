@@ -3,7 +3,8 @@
  * this binary does not understand (ERROR_VERSION, ERROR_MALFORMED) or lack of memory, which end the process.
  *
  * Invariants of a row (partition), after every command; rules are design.md section 6's:
- *  1. ISR, ELR and suspects are disjoint, and within replicas and learners; learners and replicas are disjoint.
+ *  1. ISR, ELR and suspects are disjoint, and within replicas and learners; learners and replicas are disjoint. Some of
+ *     the replicas are leaving only while somebody learns.
  *  2. The primary, if there is one, is in the ISR and live. Fenced nodes are in no ISR.
  *  3. ISR at or above its minimum: ELR and suspects are empty (rule 1).
  *  4. The version rises with every change; the epoch with every change of primary, replicas or learners, and when the
@@ -101,6 +102,7 @@ int metadata_fence(struct metadata *metadata, struct span body, struct command_r
 int metadata_unfence(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_clock(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_stopped(struct metadata *metadata, struct span body, struct command_result *result);
+int metadata_decommission(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_isr_change(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_handover(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_replica_out(struct metadata *metadata, struct span body, struct command_result *result);

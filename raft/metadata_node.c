@@ -105,7 +105,8 @@ static void rows_take_from(struct metadata *metadata, const struct map_node *nod
 static void node_describe(struct map_node *node, const struct command_register *reg)
 {
 	node->incarnation = reg->incarnation;
-	node->state = NODE_ACTIVE;
+	if (node->state != NODE_DRAINING)
+		node->state = NODE_ACTIVE;
 	node->fenced = true; /* until its heartbeats bear the new node epoch */
 	node->shard_count = reg->shard_count;
 	node->shard_port = reg->shard_ports[0];
@@ -231,6 +232,64 @@ int metadata_stopped(struct metadata *metadata, struct span body, struct command
 	metadata->nodes[item.node_id - 1].proof_epoch = item.node_epoch;
 	node_fence(metadata, node_of(metadata, item.node_id));
 	rows_elect(metadata);
+	return 0;
+}
+
+/* --- leaving for good --------------------------------------------------------------------------------------------- */
+
+static bool other_is_draining(const struct metadata *metadata, uint32_t node_id)
+{
+	for (uint32_t id = 1; id <= NODES_MAX; id++)
+		if (id != node_id && metadata->map.nodes[id - 1].state == NODE_DRAINING)
+			return true;
+	return false;
+}
+
+/* Who could keep what this node gives away. */
+static uint32_t takers(const struct metadata *metadata, uint32_t node_id)
+{
+	node_set live = cluster_map_live(&metadata->map) & ~node_bit(node_id);
+	uint32_t count = 0;
+
+	for (uint32_t id = 1; id <= NODES_MAX; id++)
+		count += node_set_has(live, id) && metadata->map.nodes[id - 1].state == NODE_ACTIVE;
+	return count;
+}
+
+static enum refusal decommission_refusal(const struct metadata *metadata, const struct map_node *node)
+{
+	if (other_is_draining(metadata, node->id))
+		return REFUSAL_DRAINING;
+	return takers(metadata, node->id) < metadata->map.replication_factor ? REFUSAL_TOO_FEW : REFUSAL_NONE;
+}
+
+/* Asked again it is so already. */
+int metadata_decommission(struct metadata *metadata, struct span body, struct command_result *result)
+{
+	struct command_decommission decommission;
+	enum refusal refusal = REFUSAL_NONE;
+	enum node_state wanted;
+	struct map_node *node;
+	int rv = command_decommission_decode(body, &decommission);
+
+	if (rv != 0)
+		return rv;
+	wanted = decommission.stays ? NODE_ACTIVE : NODE_DRAINING;
+	node = node_by_name(metadata, decommission.name);
+	if (node == NULL || node->state == NODE_GONE)
+		refusal = REFUSAL_UNKNOWN_NODE;
+	else if (node->state == NODE_JOINING)
+		refusal = REFUSAL_FENCED;
+	else if (node->state != wanted && !decommission.stays)
+		refusal = decommission_refusal(metadata, node);
+	if (refusal != REFUSAL_NONE) {
+		command_refuse(result, ERROR_REFUSED, refusal);
+		return 0;
+	}
+	if (node->state == wanted)
+		return 0;
+	node->state = wanted;
+	node_touch(metadata, node);
 	return 0;
 }
 

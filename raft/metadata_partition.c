@@ -217,7 +217,7 @@ static enum refusal first_place_refusal(const struct metadata *metadata, node_se
 }
 
 /* A later one: learners come freely, replicas come only from learners that are in sync, and nobody goes while the ISR
- * is below its minimum, or if it would be then. */
+ * is below its minimum, or if it would be then. Who is leaving stays until an entry names the replicas without it. */
 static enum refusal next_place_refusal(const struct metadata *metadata, const struct map_partition *row,
 				       node_set replicas, node_set learners)
 {
@@ -239,11 +239,17 @@ static void place_write(struct metadata *metadata, const struct command_place *i
 {
 	struct map_partition *row = row_of(metadata, item->partition);
 	node_set gone = first ? 0 : (row_replicas(row) | row->learners) & ~(replicas | item->learners);
+	bool same = row_replicas(row) == replicas && row->learners == item->learners;
 
 	row->replica_count = item->replica_count;
 	memset(row->replicas, 0, sizeof(row->replicas));
 	memcpy(row->replicas, item->replicas, item->replica_count * sizeof(item->replicas[0]));
 	row->learners = item->learners;
+	row->leaving = item->leaving;
+	if (same) {
+		row_touch(metadata, item->partition, TOUCH_ROW); /* their order, or who is leaving */
+		return;
+	}
 	row->planned = false;
 	row->isr = first ? replicas : row->isr & ~gone;
 	row->elr &= ~gone;

@@ -161,8 +161,10 @@ static uint32_t row_elect_suspect(struct metadata *metadata, uint16_t partition,
 static void row_elect(struct metadata *metadata, uint16_t partition, node_set electable)
 {
 	struct map_partition *row = row_of(metadata, partition);
-	uint32_t chosen = row_prefer(row, row->isr & electable);
+	uint32_t chosen = row_prefer(row, row->isr & electable & ~row->leaving);
 
+	if (chosen == 0)
+		chosen = row_prefer(row, row->isr & electable);
 	if (chosen == 0)
 		chosen = row_prefer(row, row->elr & electable);
 	if (chosen == 0)
@@ -198,9 +200,10 @@ bool row_is_sound(const struct metadata *metadata, uint16_t partition)
 	bool disjoint =
 		(row->isr & row->elr) == 0 && (row->isr & row->suspects) == 0 && (row->elr & row->suspects) == 0;
 	bool within = (held & ~(replicas | row->learners)) == 0 && (replicas & row->learners) == 0;
+	bool moves = (row->leaving & ~replicas) == 0 && (row->leaving == 0 || row->learners != 0);
 	bool primary = row->primary == 0 || node_set_has(row->isr & live, row->primary);
 	bool settled = !row_at_minimum(row) || (row->elr | row->suspects) == 0 || row->replica_count == 0;
 	bool elected = row->primary != 0 || ((row->isr | row->elr) & cluster_map_electable(&metadata->map)) == 0;
 
-	return disjoint && within && primary && settled && elected && (row->isr & ~live) == 0;
+	return disjoint && within && moves && primary && settled && elected && (row->isr & ~live) == 0;
 }

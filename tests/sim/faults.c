@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #define QUIET_US 1000u
+#define REPLICAS 3u
 #define WRITE_WATCH_US 40u
 #define WRITE_WATCHES 2000u
 #define SEAL_WATCH_US 500u
@@ -486,6 +487,7 @@ static const struct fault_kind kinds[] = {
 	{"corrupt-state", fault_corrupt, 3},
 	{"clock", fault_clock, 3},
 	{"client", fault_client, 3},
+	{"move", fault_move, 4},
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
@@ -527,6 +529,8 @@ static void draw_swarm(struct sim *sim)
 		on |= 1ull << random_between(&sim->random, 0, KIND_COUNT - 1);
 	if (!few)
 		on = (random_next(&sim->random) & ((1ull << KIND_COUNT) - 1)) | 1; /* one node's death is in them all */
+	if (sim->options.hosts > REPLICAS && random_chance(&sim->random, 500))
+		on |= 1ull << (KIND_COUNT - 1); /* moves need nodes that a partition is not on */
 	sim->swarm = hardness[few ? 2 : random_between(&sim->random, 0, 2)];
 	sim->swarm.on = on;
 }

@@ -25,6 +25,9 @@ void fault_corrupt_messages(struct sim *sim);
 void fault_reset(struct sim *sim);
 void faults_network_calm(struct sim *sim);
 
+/* fault_move.c */
+void fault_move(struct sim *sim);
+
 /* fault_machine.c */
 void fault_power_some(struct sim *sim);
 void fault_io_error(struct sim *sim);

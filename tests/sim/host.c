@@ -217,6 +217,7 @@ static void part_mark(struct part *part, const struct shard_event *event)
 	case SHARD_EVENT_QUARANTINED:
 	case SHARD_EVENT_SEALED_DAMAGED: mark_quarantined(part, event); break;
 	case SHARD_EVENT_REBUILD: oracle_rebuild(sim->oracle, part->host, event); break;
+	case SHARD_EVENT_LEFT: oracle_left(sim->oracle, part->host, event); break;
 	case SHARD_EVENT_REBUILT: marks_reach(&sim->marks, MARK_REBUILT); break;
 	case SHARD_EVENT_SUBSCRIBER_LIVE: marks_reach(&sim->marks, MARK_SUBSCRIBER_LIVE); break;
 	case SHARD_EVENT_SUBSCRIBER_STARVED: marks_reach(&sim->marks, MARK_CREDIT_OUT); break;

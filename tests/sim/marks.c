@@ -100,6 +100,10 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_PRODUCER_FENCED] = "late append of an earlier self refused",
 	[MARK_CLOCK_OFF] = "clock judged off",
 	[MARK_ORDER_FOUND] = "history with unknown outcome in order",
+	[MARK_MOVE_BEGUN] = "move of a partition begun",
+	[MARK_MOVED] = "partition moved",
+	[MARK_MOVE_GIVEN_UP] = "move given up",
+	[MARK_EMPTIED] = "node emptied",
 };
 
 const char *mark_name(enum mark mark)

@@ -373,6 +373,20 @@ void oracle_rebuild(struct oracle *oracle, struct host *host, const struct shard
 	chronicle->applied[index] = 0;
 }
 
+/* It may come again, and begins anew then. */
+void oracle_left(struct oracle *oracle, struct host *host, const struct shard_event *event)
+{
+	struct chronicle *chronicle = &oracle->partitions[event->partition];
+	uint32_t index = host_index(oracle, host);
+
+	edge_rebuilt(oracle->sim->edge, index, event->partition);
+	if (node_set_has(chronicle->replicas | chronicle->learners, host_node_id(host)) &&
+	    oracle->map_version == host_map(host)->version)
+		sim_fail(oracle->sim, "O5: host %u forgets partition %u and is to hold it", index, event->partition);
+	chronicle->seen[index] = 0;
+	chronicle->applied[index] = 0;
+}
+
 /* O2: only what a fault has made wrong differs, and only its own node condemns it. */
 void oracle_unsound(struct oracle *oracle, struct host *host, const struct shard_event *event)
 {
@@ -502,6 +516,36 @@ static node_set note_members(struct oracle *oracle, const struct cluster_map *ma
 	return came;
 }
 
+static void note_move(struct oracle *oracle, uint16_t partition, const struct map_partition *row)
+{
+	struct chronicle *chronicle = &oracle->partitions[partition];
+	struct marks *marks = &oracle->sim->marks;
+	node_set ended = chronicle->learners & ~row->learners;
+	node_set replicas = 0;
+
+	for (uint32_t i = 0; i < row->replica_count; i++)
+		replicas |= node_bit(row->replicas[i]);
+	if ((row->learners & ~chronicle->learners) != 0)
+		marks_reach(marks, MARK_MOVE_BEGUN);
+	if ((ended & replicas) != 0)
+		marks_reach(marks, MARK_MOVED);
+	if ((ended & ~replicas) != 0)
+		marks_reach(marks, MARK_MOVE_GIVEN_UP);
+	chronicle->learners = row->learners;
+	chronicle->replicas = replicas;
+}
+
+static void note_emptied(struct oracle *oracle, const struct cluster_map *map)
+{
+	node_set kept = 0;
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		kept |= oracle->partitions[p].replicas | oracle->partitions[p].learners;
+	for (uint32_t id = 1; id <= NODES_MAX; id++)
+		if (map->nodes[id - 1].state == NODE_DRAINING && !node_set_has(kept, id))
+			marks_reach(&oracle->sim->marks, MARK_EMPTIED);
+}
+
 void oracle_map(struct oracle *oracle, const struct cluster_map *map)
 {
 	node_set came;
@@ -526,11 +570,10 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map)
 			marks_reach(&oracle->sim->marks, MARK_ELECTED_FROM_ELR);
 		oracle->partitions[p].elr = row->elr;
 		oracle->partitions[p].isr = row->isr;
-		oracle->partitions[p].replicas = 0;
-		for (uint32_t i = 0; i < row->replica_count; i++)
-			oracle->partitions[p].replicas |= node_bit(row->replicas[i]);
+		note_move(oracle, p, row);
 		check_members(oracle, p);
 	}
+	note_emptied(oracle, map);
 	oracle_versions_map(oracle, map);
 	oracle->map_version = map->version;
 }
@@ -569,15 +612,39 @@ bool oracle_views_active(const struct oracle *oracle)
 	return oracle->views_active;
 }
 
+/* Nobody is to go, nothing is on its way, and every node keeps its share, within one. */
+static bool is_balanced(const struct cluster_map *map)
+{
+	uint32_t kept[NODES_MAX] = {0};
+	uint32_t least = UINT32_MAX;
+	uint32_t most = 0;
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		if (map->partitions[p].learners != 0)
+			return false;
+		for (uint32_t i = 0; i < map->partitions[p].replica_count; i++)
+			kept[map->partitions[p].replicas[i] - 1]++;
+	}
+	for (uint32_t id = 1; id <= NODES_MAX; id++) {
+		if (map->nodes[id - 1].state == NODE_DRAINING)
+			return false;
+		if (map->nodes[id - 1].state != NODE_ACTIVE)
+			continue;
+		least = kept[id - 1] < least ? kept[id - 1] : least;
+		most = kept[id - 1] > most ? kept[id - 1] : most;
+	}
+	return most - least <= 1;
+}
+
 bool oracle_settled(struct oracle *oracle)
 {
 	struct sim *sim = oracle->sim;
 	const struct cluster_map *map = host_map(sim->hosts[0]);
 
-	if (!oracle->views_active)
+	if (!oracle->views_active || map == NULL || !is_balanced(map))
 		return false;
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
-		if (map == NULL || map->partitions[p].primary == 0)
+		if (map->partitions[p].primary == 0)
 			return false;
 		for (uint32_t i = 0; i < sim->options.hosts; i++) {
 			struct shard *shard = host_shard(sim->hosts[i], p);

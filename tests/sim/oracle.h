@@ -40,6 +40,7 @@ void oracle_restarted(struct oracle *oracle, uint32_t host_index);
 void oracle_turn(struct oracle *oracle, struct host *host, uint16_t shard_index);
 void oracle_primary(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_rebuild(struct oracle *oracle, struct host *host, const struct shard_event *event);
+void oracle_left(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_unsound(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_duplicate(struct oracle *oracle, struct host *host, const struct shard_event *event);
 void oracle_answer(struct oracle *oracle, struct host *host, struct span frame);

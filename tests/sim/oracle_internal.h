@@ -44,6 +44,7 @@ struct chronicle { /* of one partition */
 	uint32_t history_epoch; /* in which it was raised */
 	uint64_t lost_from;     /* what was acknowledged at or beyond this offset before then may be gone */
 	node_set replicas;
+	node_set learners;
 	uint32_t chosen[ORACLE_VIEWS];  /* by view id: the newest version that the log has chosen; 0: none */
 	uint32_t defined[ORACLE_VIEWS]; /* the newest that it has defined and not dropped */
 	bool has_events;

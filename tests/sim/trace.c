@@ -259,6 +259,7 @@ static const char *event_name(enum shard_event_kind kind)
 	case SHARD_EVENT_SEALED_DAMAGED: return "SEALED_DAMAGED";
 	case SHARD_EVENT_REBUILD: return "REBUILD";
 	case SHARD_EVENT_REBUILT: return "REBUILT";
+	case SHARD_EVENT_LEFT: return "LEFT";
 	case SHARD_EVENT_AUDITED: return "AUDITED";
 	case SHARD_EVENT_STATE_DIFFERS: return "STATE_DIFFERS";
 	case SHARD_EVENT_SUBSCRIBER_LIVE: return "SUBSCRIBER_LIVE";

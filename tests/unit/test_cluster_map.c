@@ -83,6 +83,7 @@ static void change_partition(struct cluster_map *map, uint64_t *seed)
 	row->elr = random_wide(seed);
 	row->suspects = random_wide(seed);
 	row->learners = random_wide(seed);
+	row->leaving = random_wide(seed);
 }
 
 static void change_stream(struct cluster_map *map, uint64_t *seed)

@@ -110,6 +110,7 @@ static const struct sample samples[] = {
 	{SHARD_EVENT_REBUILD, 5,
 	 "event=partition.rebuild|" AT "observed=partition.state_differs|expected=\"|end_offset=50"},
 	{SHARD_EVENT_REBUILT, 5, "level=info|event=partition.rebuilt|" AT "end_offset=50"},
+	{SHARD_EVENT_LEFT, 5, "event=partition.left|" AT "end_offset=50"},
 	{SHARD_EVENT_AUDITED, 5, "level=info|event=partition.audited|" AT "offset=50|sound=no"},
 	{SHARD_EVENT_STATE_DIFFERS, 5,
 	 "level=error|event=partition.state_differs|" AT "offset=50|observed_digest=000000000000003c|"

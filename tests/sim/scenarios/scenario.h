@@ -50,6 +50,7 @@ void scenario_restart(struct sim *sim);
 void scenario_late_messages(struct sim *sim);
 void scenario_grey_primary(struct sim *sim);
 void scenario_forced_election(struct sim *sim);
+void scenario_move(struct sim *sim);
 void scenario_hastened_fencing(struct sim *sim);
 void scenario_zombie_controller(struct sim *sim);
 

@@ -1,0 +1,199 @@
+/* Moves of partitions (design.md 5): what the table is and what placement makes of the members differ by moves. A row:
+ *
+ *   at rest --> moving: learners come, replicas that are to go are marked --> at rest: learners are replicas, the marked
+ *   are gone
+ *
+ * 1. The target is computed when the members have changed, and when this controller begins. A row that moves counts as
+ *    what it is becoming: so a new controller goes on where the former one stopped, and no copy is made in vain.
+ * 2. At most CONTROLLER_MOVES_MAX rows at once have live learners that are not in sync.
+ * 3. A move begins where there is a primary, the ISR is at its minimum, and all who are to learn are live.
+ * 4. It ends when all learners are in sync and the primary is one that stays: one that is to go hands over first, so
+ *    that nobody waits for its lease.
+ * 5. A row that is not on its way to the target any more takes the new way at once: who learned in vain goes.
+ * 6. A row whose replicas are right and begin with another node than the target's is written anew: that is its preferred
+ *    primary. */
+#include <assert.h>
+#include <string.h>
+
+#include "proto/checksum.h"
+#include "raft/cluster_state.h"
+
+/* --- the target --------------------------------------------------------------------------------------------------- */
+
+uint32_t moves_members(const struct cluster_map *map, struct placement_node nodes[NODES_MAX])
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		if (map->nodes[i].id == 0 || map->nodes[i].state != NODE_ACTIVE)
+			continue;
+		memset(&nodes[count], 0, sizeof(nodes[count]));
+		nodes[count].id = i + 1;
+		nodes[count].weight = 1;
+		memcpy(nodes[count++].zone, map->nodes[i].zone, sizeof(nodes[0].zone));
+	}
+	return count;
+}
+
+static uint64_t members_digest(const struct placement_node *nodes, uint32_t count)
+{
+	struct span all = span_of(nodes, count * sizeof(nodes[0]));
+
+	return checksum_parts(&all, 1);
+}
+
+static node_set becoming(const struct map_partition *row)
+{
+	return (row_replicas(row) & ~row->leaving) | row->learners;
+}
+
+/* The preferred primary first, if it stays. */
+static struct placement_row row_becoming(const struct map_partition *row)
+{
+	struct placement_row present = {0};
+	node_set learners = row->learners;
+
+	for (uint32_t i = 0; i < row->replica_count; i++)
+		if (!node_set_has(row->leaving, row->replicas[i]))
+			present.replicas[present.count++] = row->replicas[i];
+	for (; learners != 0 && present.count < REPLICAS_MAX; learners &= learners - 1)
+		present.replicas[present.count++] = (uint32_t)__builtin_ctzll(learners) + 1;
+	return present;
+}
+
+static bool plan_make(struct cluster *cluster)
+{
+	const struct cluster_map *map = &cluster->metadata.map;
+	struct controller_plan *plan = &cluster->controller.plan;
+	struct placement_row present[PARTITION_COUNT];
+	struct placement_node nodes[NODES_MAX];
+	uint32_t count = moves_members(map, nodes);
+	uint64_t members = members_digest(nodes, count);
+
+	if (plan->made && plan->members == members)
+		return true;
+	plan->made = false;
+	if (count < map->replication_factor)
+		return false; /* nothing to gain: what is there stays */
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		present[p] = row_becoming(&map->partitions[p]);
+	plan->made = placement_compute(nodes, count, map->replication_factor, present, plan->table) == 0;
+	plan->members = members;
+	return plan->made;
+}
+
+/* --- one row ------------------------------------------------------------------------------------------------------ */
+
+static node_set target_set(const struct placement_row *target)
+{
+	node_set set = 0;
+
+	for (uint32_t i = 0; i < target->count; i++)
+		set |= node_bit(target->replicas[i]);
+	return set;
+}
+
+static bool is_under_way(const struct map_partition *row, node_set live)
+{
+	return (row->learners & live & ~row->isr) != 0;
+}
+
+static bool may_end(const struct map_partition *row)
+{
+	return (row->learners & ~row->isr) == 0 && row->primary != 0 && !node_set_has(row->leaving, row->primary) &&
+	       node_set_count(row->isr & ~row->leaving) >= row->minimum_isr;
+}
+
+static bool may_begin(const struct map_partition *row, node_set learners, node_set live)
+{
+	return row->primary != 0 && node_set_count(row->isr) >= row->minimum_isr && (learners & ~live) == 0;
+}
+
+static void place_at_target(struct command_place *item, const struct placement_row *target)
+{
+	item->replica_count = target->count;
+	memcpy(item->replicas, target->replicas, sizeof(item->replicas));
+	item->learners = 0;
+	item->leaving = 0;
+}
+
+/* The next step of a row, as a command; false: none now. *room: learners may come to so many rows more. */
+static bool row_next(const struct map_partition *row, const struct placement_row *target, node_set live, uint32_t *room,
+		     struct command_place *item)
+{
+	node_set wanted = target_set(target);
+	node_set learners = wanted & ~row_replicas(row);
+
+	item->expected_version = row->version;
+	item->replica_count = row->replica_count;
+	memcpy(item->replicas, row->replicas, sizeof(item->replicas));
+	item->learners = learners;
+	item->leaving = row_replicas(row) & ~wanted;
+	if (learners == 0) {
+		place_at_target(item, target);
+		if (row_replicas(row) == wanted)
+			return row->learners != 0 || row->replicas[0] != target->replicas[0];
+		return row->primary != 0 && node_set_has(wanted, row->primary) &&
+		       node_set_count(row->isr & wanted) >= row->minimum_isr;
+	}
+	if (becoming(row) == wanted && row->leaving == item->leaving) {
+		place_at_target(item, target);
+		return may_end(row);
+	}
+	if (is_under_way(row, live))
+		return (learners & ~live) == 0; /* it has its place among those */
+	if (*room == 0 || !may_begin(row, learners, live))
+		return false;
+	(*room)--;
+	return true;
+}
+
+/* --- all rows ----------------------------------------------------------------------------------------------------- */
+
+static uint32_t room_left(const struct cluster_map *map, node_set live)
+{
+	uint32_t under_way = 0;
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		under_way += is_under_way(&map->partitions[p], live);
+	return under_way < CONTROLLER_MOVES_MAX ? CONTROLLER_MOVES_MAX - under_way : 0;
+}
+
+bool moves_next(struct cluster *cluster, struct buffer *command)
+{
+	const struct cluster_map *map = &cluster->metadata.map;
+	struct controller_plan *plan = &cluster->controller.plan;
+	struct command_place items[PARTITION_COUNT];
+	node_set live = cluster_map_live(map);
+	uint32_t count = 0;
+	uint32_t room;
+
+	if (cluster->now_ms < plan->next_ms || map->partitions[0].replica_count == 0)
+		return false;
+	plan->next_ms = cluster->now_ms + CONTROLLER_MOVES_INTERVAL_MS;
+	if (!plan_make(cluster))
+		return false;
+	memset(items, 0, sizeof(items));
+	room = room_left(map, live);
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		items[count].partition = p;
+		if (row_next(&map->partitions[p], &plan->table[p], live, &room, &items[count]))
+			count++;
+	}
+	if (count > 0)
+		command_place_encode(items, count, command);
+	return count > 0;
+}
+
+uint32_t moves_wish(const struct cluster *cluster, uint16_t partition)
+{
+	const struct map_partition *row = &cluster->metadata.map.partitions[partition];
+	const struct controller_plan *plan = &cluster->controller.plan;
+	node_set able = row->isr & cluster_map_electable(&cluster->metadata.map) & ~row->leaving;
+
+	if (!node_set_has(row->leaving, row->primary) || (row->learners & ~row->isr) != 0 || able == 0)
+		return 0;
+	if (plan->made && node_set_has(able, plan->table[partition].replicas[0]))
+		return plan->table[partition].replicas[0];
+	return (uint32_t)__builtin_ctzll(able) + 1;
+}

@@ -1,0 +1,160 @@
+/* A node is to go: all it holds moves to the others under load, while the controller dies and one who learns does. Then
+ * it stays after all, and gets its share back. Nobody who holds nothing keeps a byte of it in its log. */
+#include "tests/sim/scenarios/scenario.h"
+
+#include "tests/sim/faults.h"
+#include "tests/sim/workload.h"
+
+#include "raft/command.h"
+
+#include <stdio.h>
+
+struct script {
+	uint32_t leaving; /* host, by index */
+};
+
+static const struct cluster_map *map_seen(const struct sim *sim)
+{
+	const struct cluster_map *newest = NULL;
+
+	for (uint32_t i = 0; i < sim->options.hosts; i++) {
+		const struct cluster_map *map = host_map(sim->hosts[i]);
+
+		if (map != NULL && (newest == NULL || map->version > newest->version))
+			newest = map;
+	}
+	return newest;
+}
+
+static node_set holders(const struct map_partition *row)
+{
+	node_set set = row->learners;
+
+	for (uint32_t i = 0; i < row->replica_count; i++)
+		set |= node_bit(row->replicas[i]);
+	return set;
+}
+
+static bool is_in_state(const struct sim *sim, enum node_state state)
+{
+	const struct script *script = sim->script;
+	const struct cluster_map *map = map_seen(sim);
+
+	return map != NULL && map->nodes[host_node_id(sim->hosts[script->leaving]) - 1].state == state;
+}
+
+static void propose(struct sim *sim, bool stays)
+{
+	const struct script *script = sim->script;
+	uint32_t controller = scenario_controller(sim);
+	struct buffer bytes = BUFFER_NULL;
+	char name[16];
+	struct command_decommission command = {.stays = stays};
+
+	if (controller == sim->options.hosts)
+		return;
+	snprintf(name, sizeof name, "n%u", script->leaving + 1);
+	command.name = span_of_text(name);
+	command_decommission_encode(&command, &bytes);
+	host_command(sim->hosts[controller], buffer_span(&bytes));
+	buffer_deinit(&bytes);
+}
+
+static bool is_draining(struct sim *sim)
+{
+	if (is_in_state(sim, NODE_DRAINING))
+		return true;
+	propose(sim, false);
+	return false;
+}
+
+static bool is_kept(struct sim *sim)
+{
+	if (is_in_state(sim, NODE_ACTIVE))
+		return true;
+	propose(sim, true);
+	return false;
+}
+
+static uint32_t kept_by_leaving(struct sim *sim)
+{
+	const struct script *script = sim->script;
+	const struct cluster_map *map = map_seen(sim);
+	uint32_t id = host_node_id(sim->hosts[script->leaving]);
+	uint32_t kept = 0;
+
+	for (uint16_t p = 0; map != NULL && p < PARTITION_COUNT; p++)
+		kept += node_set_has(holders(&map->partitions[p]), id);
+	return kept;
+}
+
+static bool some_moved(struct sim *sim)
+{
+	return sim->marks.count[MARK_MOVED] >= 20;
+}
+
+static bool is_empty(struct sim *sim)
+{
+	const struct script *script = sim->script;
+	struct host *host = sim->hosts[script->leaving];
+
+	if (kept_by_leaving(sim) != 0 || !host_up(host))
+		return false;
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		struct partition_status status;
+
+		if (host_shard(host, p) == NULL || shard_status(host_shard(host, p), p, &status) != 0 ||
+		    status.end != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool has_its_share(struct sim *sim)
+{
+	return kept_by_leaving(sim) >= PARTITION_COUNT * 3 / sim->options.hosts;
+}
+
+/* Somebody who learns now, by index; hosts: nobody. */
+static uint32_t learner(const struct sim *sim)
+{
+	const struct cluster_map *map = map_seen(sim);
+
+	for (uint16_t p = 0; map != NULL && p < PARTITION_COUNT; p++)
+		for (uint32_t i = 0; i < sim->options.hosts; i++)
+			if (host_up(sim->hosts[i]) &&
+			    node_set_has(map->partitions[p].learners, host_node_id(sim->hosts[i])))
+				return i;
+	return sim->options.hosts;
+}
+
+static bool somebody_learns(struct sim *sim)
+{
+	return learner(sim) != sim->options.hosts;
+}
+
+void scenario_move(struct sim *sim)
+{
+	struct script script = {0};
+	uint32_t victim;
+
+	sim->script = &script;
+	script.leaving = scenario_primary(sim, partition_of(workload_key(0)));
+	workload_start(sim->workload);
+	scenario_wait(sim, 4 * SCENARIO_SECOND_US);
+	if (!scenario_step(sim, is_draining, "the decommission") || !scenario_step(sim, some_moved, "the first moves"))
+		return;
+	victim = scenario_controller(sim);
+	if (victim != sim->options.hosts)
+		faults_kill(sim, victim, false);
+	scenario_wait(sim, SCENARIO_SECOND_US);
+	if (!scenario_step(sim, somebody_learns, "a move behind the controller's death"))
+		return;
+	faults_kill(sim, learner(sim), true);
+	if (!scenario_step(sim, is_empty, "that the node is empty"))
+		return;
+	scenario_wait(sim, SCENARIO_SECOND_US);
+	if (!scenario_step(sim, is_kept, "that it stays") || !scenario_step(sim, has_its_share, "its share"))
+		return;
+	scenario_wait_quiet(sim);
+}

@@ -1,0 +1,309 @@
+/* Moves of partitions: what the controller proposes, step by step, and what the metadata makes of it. Replicas that learn
+ * are in sync when the test says so. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raft/cluster_state.h"
+
+#define FACTOR 3u
+#define STEPS_MAX 1000u
+
+/* A controller's view of a cluster in which `nodes` are live and the first three hold all. */
+static struct cluster *cluster_of(uint32_t nodes)
+{
+	struct cluster *cluster = calloc(1, sizeof(*cluster));
+	struct cluster_map *map = &cluster->metadata.map;
+
+	assert_non_null(cluster);
+	metadata_init(&cluster->metadata);
+	cluster->now_ms = 1000;
+	map->replication_factor = FACTOR;
+	map->minimum_isr = 2;
+	for (uint32_t i = 0; i < nodes; i++) {
+		map->nodes[i] = (struct map_node){.id = i + 1, .epoch = 1, .state = NODE_ACTIVE};
+		snprintf(map->nodes[i].name, sizeof(map->nodes[i].name), "n%u", i + 1);
+	}
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		map->partitions[p] =
+			(struct map_partition){.version = 1,
+					       .epoch = 1,
+					       .minimum_isr = 2,
+					       .replica_count = FACTOR,
+					       .primary = p % FACTOR + 1,
+					       .replicas = {p % FACTOR + 1, (p + 1) % FACTOR + 1, (p + 2) % FACTOR + 1},
+					       .isr = 7};
+	return cluster;
+}
+
+static struct cluster *cluster_end(struct cluster *cluster)
+{
+	metadata_deinit(&cluster->metadata);
+	free(cluster);
+	return NULL;
+}
+
+static void apply(struct cluster *cluster, struct span command)
+{
+	struct entry entry = {.count = 1, .incarnation = 1, .number = 1, .unix_ms = 1};
+	struct command_result results[1];
+	uint8_t head[ENTRY_HEADER_BYTES];
+	struct buffer bytes = BUFFER_NULL;
+	uint32_t count = 0;
+
+	assert_int_equal(command_check(command), 0);
+	entry_header_encode(&entry, head);
+	buffer_bytes(&bytes, head, sizeof(head));
+	buffer_bytes(&bytes, command.data, command.size);
+	assert_int_equal(metadata_apply(&cluster->metadata, cluster->metadata.applied + 1, buffer_span(&bytes), results,
+					1, &count),
+			 0);
+	assert_int_equal(results[0].refusal, REFUSAL_NONE);
+	buffer_deinit(&bytes);
+}
+
+/* The controller's next command, applied; false: it has none. */
+static bool step(struct cluster *cluster)
+{
+	struct buffer command = BUFFER_NULL;
+	bool any;
+
+	cluster->now_ms += CONTROLLER_MOVES_INTERVAL_MS;
+	any = moves_next(cluster, &command);
+	if (any)
+		apply(cluster, buffer_span(&command));
+	buffer_deinit(&command);
+	return any;
+}
+
+static struct map_partition *rows(struct cluster *cluster)
+{
+	return cluster->metadata.map.partitions;
+}
+
+static uint32_t moving(struct cluster *cluster)
+{
+	uint32_t count = 0;
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		count += rows(cluster)[p].learners != 0;
+	return count;
+}
+
+/* All who learn are in sync, and primaries hand over as they are asked to. */
+static void catch_up(struct cluster *cluster)
+{
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		struct map_partition *row = &rows(cluster)[p];
+		uint32_t to;
+
+		row->isr |= row->learners;
+		to = row->leaving != 0 ? moves_wish(cluster, p) : 0;
+		if (to != 0)
+			row->primary = to;
+	}
+}
+
+static void finish(struct cluster *cluster)
+{
+	for (uint32_t i = 0; i < STEPS_MAX; i++) {
+		bool any = step(cluster);
+
+		assert_true(moving(cluster) <= CONTROLLER_MOVES_MAX);
+		if (!any && moving(cluster) == 0)
+			return;
+		catch_up(cluster);
+	}
+	fail_msg("moves do not end");
+}
+
+static void kept(struct cluster *cluster, uint32_t counts[NODES_MAX])
+{
+	memset(counts, 0, NODES_MAX * sizeof(counts[0]));
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		for (uint32_t i = 0; i < rows(cluster)[p].replica_count; i++)
+			counts[rows(cluster)[p].replicas[i] - 1]++;
+}
+
+static uint32_t preferred_by(struct cluster *cluster, uint32_t node_id)
+{
+	uint32_t count = 0;
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		count += rows(cluster)[p].replicas[0] == node_id;
+	return count;
+}
+
+/* Of replicas: what the new nodes need at least. */
+static uint32_t moved_since(struct cluster *cluster, const struct map_partition *before)
+{
+	uint32_t moved = 0;
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		moved += node_set_count(row_replicas(&rows(cluster)[p]) & ~row_replicas(&before[p]));
+	return moved;
+}
+
+/* --- tests -------------------------------------------------------------------------------------------------------- */
+
+static void a_table_that_is_right_stays(void **state)
+{
+	struct cluster *cluster = cluster_of(3);
+
+	(void)state;
+	assert_false(step(cluster));
+	cluster_end(cluster);
+}
+
+static void two_new_nodes_get_their_share_and_no_more(void **state)
+{
+	struct cluster *cluster = cluster_of(3);
+	struct map_partition before[PARTITION_COUNT];
+	uint32_t counts[NODES_MAX];
+	uint32_t share = PARTITION_COUNT * FACTOR / 5;
+
+	(void)state;
+	memcpy(before, rows(cluster), sizeof(before));
+	for (uint32_t i = 3; i < 5; i++)
+		cluster->metadata.map.nodes[i] = (struct map_node){.id = i + 1, .epoch = 1, .state = NODE_ACTIVE};
+	assert_true(step(cluster));
+	assert_int_equal(moving(cluster), CONTROLLER_MOVES_MAX);
+	assert_false(step(cluster)); /* nobody has caught up, and no more may come */
+	finish(cluster);
+	kept(cluster, counts);
+	for (uint32_t id = 1; id <= 5; id++) {
+		assert_in_range(counts[id - 1], share, share + 1);
+		assert_in_range(preferred_by(cluster, id), PARTITION_COUNT / 5, PARTITION_COUNT / 5 + 1);
+	}
+	assert_int_equal(moved_since(cluster, before), counts[3] + counts[4]);
+	assert_false(step(cluster));
+	cluster_end(cluster);
+}
+
+static void a_new_controller_goes_on(void **state)
+{
+	struct cluster *cluster = cluster_of(4);
+	node_set learners[PARTITION_COUNT];
+
+	(void)state;
+	assert_true(step(cluster));
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		learners[p] = rows(cluster)[p].learners;
+	cluster->controller.plan = (struct controller_plan){.made = false};
+	assert_false(step(cluster));
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		assert_int_equal(rows(cluster)[p].learners, learners[p]);
+	finish(cluster);
+	cluster_end(cluster);
+}
+
+static void set_state(struct cluster *cluster, uint32_t id, enum node_state to)
+{
+	cluster->metadata.map.nodes[id - 1].state = to;
+}
+
+static void a_node_that_is_to_go_is_emptied(void **state)
+{
+	struct cluster *cluster = cluster_of(4);
+	uint32_t counts[NODES_MAX];
+
+	(void)state;
+	set_state(cluster, 1, NODE_DRAINING);
+	finish(cluster);
+	kept(cluster, counts);
+	assert_int_equal(counts[0], 0);
+	assert_int_equal(counts[3], PARTITION_COUNT);
+	cluster_end(cluster);
+}
+
+static void a_primary_that_is_to_go_hands_over_first(void **state)
+{
+	struct cluster *cluster = cluster_of(4);
+	struct map_partition *row = &rows(cluster)[0];
+
+	(void)state;
+	assert_int_equal(row->primary, 1);
+	set_state(cluster, 1, NODE_DRAINING);
+	assert_true(step(cluster));
+	assert_int_equal(row->leaving, node_bit(1));
+	assert_int_equal(moves_wish(cluster, 0), 0); /* not before the learner is in sync */
+	row->isr |= row->learners;
+	assert_false(node_set_has(row->leaving, moves_wish(cluster, 0)));
+	assert_true(moves_wish(cluster, 0) != 0);
+	step(cluster);
+	assert_true(row->learners != 0); /* the old primary is there still */
+	row->primary = moves_wish(cluster, 0);
+	assert_true(step(cluster));
+	assert_int_equal(row->learners, 0);
+	assert_int_equal(row->leaving, 0);
+	assert_false(node_set_has(row_replicas(row), 1));
+	assert_false(node_set_has(row->isr, 1));
+	cluster_end(cluster);
+}
+
+static void a_move_that_is_not_wanted_any_more_ends(void **state)
+{
+	struct cluster *cluster = cluster_of(4);
+
+	(void)state;
+	set_state(cluster, 4, NODE_NONE);
+	assert_false(step(cluster));
+	set_state(cluster, 4, NODE_ACTIVE);
+	assert_true(step(cluster));
+	assert_true(moving(cluster) > 0);
+	set_state(cluster, 4, NODE_DRAINING);
+	assert_true(step(cluster));
+	assert_int_equal(moving(cluster), 0);
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		assert_int_equal(row_replicas(&rows(cluster)[p]), 7);
+	assert_false(step(cluster));
+	cluster_end(cluster);
+}
+
+static void nothing_moves_where_a_copy_is_missing(void **state)
+{
+	struct cluster *cluster = cluster_of(4);
+
+	(void)state;
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		rows(cluster)[p].isr = node_bit(rows(cluster)[p].primary);
+	assert_false(step(cluster));
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		rows(cluster)[p].isr = 7;
+	cluster->metadata.map.nodes[3].fenced = true;
+	assert_false(step(cluster)); /* who is to learn is not live */
+	cluster->metadata.map.nodes[3].fenced = false;
+	assert_true(step(cluster));
+	cluster_end(cluster);
+}
+
+static void too_few_members_change_nothing(void **state)
+{
+	struct cluster *cluster = cluster_of(3);
+
+	(void)state;
+	set_state(cluster, 3, NODE_DRAINING);
+	assert_false(step(cluster));
+	cluster_end(cluster);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_table_that_is_right_stays),
+		cmocka_unit_test(two_new_nodes_get_their_share_and_no_more),
+		cmocka_unit_test(a_new_controller_goes_on),
+		cmocka_unit_test(a_node_that_is_to_go_is_emptied),
+		cmocka_unit_test(a_primary_that_is_to_go_hands_over_first),
+		cmocka_unit_test(a_move_that_is_not_wanted_any_more_ends),
+		cmocka_unit_test(nothing_moves_where_a_copy_is_missing),
+		cmocka_unit_test(too_few_members_change_nothing),
+	};
+
+	return cmocka_run_group_tests_name("moves", tests, NULL, NULL);
+}
