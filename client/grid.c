@@ -339,7 +339,7 @@ static void status_partition(const struct map_partition *row, evg_status *status
 
 	status->partitions_served += row->primary != 0;
 	status->partitions_writable += row->primary != 0 && in_sync >= row->minimum_isr;
-	status->partitions_full += row->replica_count > 0 && in_sync >= row->replica_count;
+	status->partitions_full += row_is_full(row);
 }
 
 int evg_status_get(evg *grid, evg_status *status)

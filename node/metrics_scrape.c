@@ -116,7 +116,7 @@ static void look_at_partitions(struct metrics_table *table, const struct cluster
 		uint32_t in_sync = node_set_count(row->isr);
 
 		without_primary += row->primary == 0;
-		under_replicated += in_sync < row->replica_count;
+		under_replicated += row->replica_count > 0 && !row_is_full(row);
 		below_minimum += in_sync < row->minimum_isr;
 	}
 	METRIC_SET(table, evgrid_partitions_without_primary, without_primary);

@@ -404,15 +404,6 @@ static void tidy(struct partition *partition)
 
 /* --- rows --------------------------------------------------------------------------------------------------------- */
 
-static node_set row_members(const struct map_partition *row)
-{
-	node_set set = row->learners;
-
-	for (uint32_t i = 0; i < row->replica_count; i++)
-		set |= node_bit(row->replicas[i]);
-	return set;
-}
-
 static int leave(struct partition *partition)
 {
 	struct shard *shard = partition->shard;

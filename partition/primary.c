@@ -43,12 +43,7 @@ void primary_deinit(struct partition *partition)
 
 static node_set others(const struct partition *partition)
 {
-	const struct map_partition *row = &partition->row;
-	node_set set = row->learners;
-
-	for (uint32_t i = 0; i < row->replica_count; i++)
-		set |= node_bit(row->replicas[i]);
-	return set & ~node_bit(partition->shard->sender.node_id);
+	return row_members(&partition->row) & ~node_bit(partition->shard->sender.node_id);
 }
 
 static int make_peers(struct partition *partition)

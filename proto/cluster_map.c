@@ -158,6 +158,25 @@ const struct map_view *cluster_map_view_by_name(const struct cluster_map *map, s
 	return NULL;
 }
 
+node_set row_replicas(const struct map_partition *row)
+{
+	node_set set = 0;
+
+	for (uint32_t i = 0; i < row->replica_count; i++)
+		set |= node_bit(row->replicas[i]);
+	return set;
+}
+
+node_set row_members(const struct map_partition *row)
+{
+	return row_replicas(row) | row->learners;
+}
+
+bool row_is_full(const struct map_partition *row)
+{
+	return row->replica_count > 0 && (row_replicas(row) & ~row->isr) == 0;
+}
+
 node_set cluster_map_live(const struct cluster_map *map)
 {
 	node_set live = 0;

@@ -119,6 +119,10 @@ const struct map_view *cluster_map_view_by_name(const struct cluster_map *map, s
 int cluster_map_add_stream(struct cluster_map *map, const struct map_stream *stream); /* copies; for raft/ */
 int cluster_map_put_view(struct cluster_map *map, const struct map_view *view);       /* copies, by id; for raft/ */
 
+node_set row_replicas(const struct map_partition *row);
+node_set row_members(const struct map_partition *row); /* replicas and learners */
+bool row_is_full(const struct map_partition *row);     /* placed, and all replicas are in sync */
+
 /* Live: registered, active or draining, not fenced. */
 node_set cluster_map_live(const struct cluster_map *map);
 /* Live, and its clock is right: may become primary. */

@@ -78,7 +78,6 @@ uint64_t metadata_digest(const struct metadata *metadata);
 /* --- rows (metadata_row.c): what several commands do -------------------------------------------------------------- */
 
 bool metadata_has_node(const struct metadata *metadata, const struct command_node *node); /* known, and of this epoch */
-node_set row_replicas(const struct map_partition *row);
 
 /* Out of ISR: into the ELR if the ISR thereby falls below its minimum. */
 void row_leave(struct metadata *metadata, uint16_t partition, node_set leaving);

@@ -44,7 +44,7 @@ static enum refusal primary_refusal(const struct metadata *metadata, uint16_t pa
 static enum refusal addition_refusal(const struct metadata *metadata, const struct map_partition *row,
 				     const struct command_node *node)
 {
-	if (!node_set_has(row_replicas(row) | row->learners, node->node_id))
+	if (!node_set_has(row_members(row), node->node_id))
 		return REFUSAL_NOT_REPLICA;
 	if (!metadata_has_node(metadata, node))
 		return REFUSAL_NODE_EPOCH;
@@ -160,7 +160,7 @@ static enum refusal out_refusal(const struct metadata *metadata, const struct ma
 		return REFUSAL_PARTITION_VERSION;
 	if (!metadata_has_node(metadata, &node))
 		return REFUSAL_NODE_EPOCH;
-	if (!node_set_has(row_replicas(row) | row->learners, item->node_id))
+	if (!node_set_has(row_members(row), item->node_id))
 		return REFUSAL_NOT_REPLICA;
 	return (complete & ~node_bit(item->node_id)) == 0 ? REFUSAL_LAST_COMPLETE : REFUSAL_NONE;
 }
@@ -238,7 +238,7 @@ static enum refusal next_place_refusal(const struct metadata *metadata, const st
 static void place_write(struct metadata *metadata, const struct command_place *item, node_set replicas, bool first)
 {
 	struct map_partition *row = row_of(metadata, item->partition);
-	node_set gone = first ? 0 : (row_replicas(row) | row->learners) & ~(replicas | item->learners);
+	node_set gone = first ? 0 : (row_members(row)) & ~(replicas | item->learners);
 	bool same = row_replicas(row) == replicas && row->learners == item->learners;
 
 	row->replica_count = item->replica_count;
@@ -353,7 +353,7 @@ static enum refusal elect_refusal(const struct metadata *metadata, const struct 
 
 	if (!row_is_at(metadata, elect->partition, elect->expected_version))
 		return REFUSAL_PARTITION_VERSION;
-	if (!node_set_has(row_replicas(row) | row->learners, elect->node_id))
+	if (!node_set_has(row_members(row), elect->node_id))
 		return REFUSAL_NOT_REPLICA;
 	if (row->primary != 0 || ((row->isr | row->elr) & live_nodes(metadata)) != 0)
 		return REFUSAL_HAS_PRIMARY;

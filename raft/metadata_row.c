@@ -13,15 +13,6 @@ static struct map_partition *row_of(struct metadata *metadata, uint16_t partitio
 	return &metadata->map.partitions[partition];
 }
 
-node_set row_replicas(const struct map_partition *row)
-{
-	node_set set = 0;
-
-	for (uint32_t i = 0; i < row->replica_count; i++)
-		set |= node_bit(row->replicas[i]);
-	return set;
-}
-
 bool metadata_has_node(const struct metadata *metadata, const struct command_node *node)
 {
 	const struct map_node *known = cluster_map_node(&metadata->map, node->node_id);

@@ -380,9 +380,12 @@ struct health {
 	uint32_t writable;
 	uint32_t full;
 	uint32_t preferred;
+	uint32_t moving;    /* partitions with somebody who learns */
+	uint32_t misplaced; /* members that keep nothing and should, or should not and do */
 };
 struct health health_of(const struct cluster_map *map);
 bool health_takes_writes(const struct health *health);
+bool health_is_settled(const struct health *health);  /* nothing moves, and nothing is to */
 const char *health_name(const struct health *health); /* "healthy", "degraded", "unhealthy" */
 
 struct node_roles {
@@ -408,6 +411,8 @@ struct replica_rows {
 
 /* Asks every shard of every live node. 0 or an error code; free rows. */
 int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_ms, struct replica_rows *rows);
+/* What this node's replica answered; NULL: nothing. */
+const struct partition_status *replica_status(const struct replica_rows *rows, uint16_t partition, uint32_t node_id);
 
 /* Whether replicas at equal offsets have equal digests: waits until, of every partition, all in-sync replicas are at
  * one offset, or the time is up. */
@@ -428,6 +433,7 @@ int run_context_set(struct cli *cli);
 int run_context_rm(struct cli *cli);
 int run_cluster_status(struct cli *cli);
 int run_cluster_wait(struct cli *cli);
+int run_cluster_migrations(struct cli *cli);
 int run_node_ls(struct cli *cli);
 int run_top(struct cli *cli);
 int run_partition_ls(struct cli *cli);

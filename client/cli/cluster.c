@@ -57,6 +57,8 @@ static void status_row(struct table *table, const struct cluster_map *map, const
 	table_cell(table, "%u", health->full);
 	table_column(table, "primaries_preferred", CELL_NUMBER);
 	table_cell(table, "%u", health->preferred);
+	table_column(table, "partitions_moving", CELL_NUMBER);
+	table_cell(table, "%u", health->moving);
 	table_column(table, "replication_factor", CELL_NUMBER);
 	table_cell(table, "%u", map->replication_factor);
 	table_column(table, "minimum_isr", CELL_NUMBER);
@@ -141,7 +143,7 @@ static bool wait_is_over(void *data, const struct cluster_map *map)
 		return true;
 	if (health.full < PARTITION_COUNT || health.live < health.members)
 		return false;
-	return wait->state == WAIT_HEALTHY || health.preferred == PARTITION_COUNT;
+	return wait->state == WAIT_HEALTHY || (health.preferred == PARTITION_COUNT && health_is_settled(&health));
 }
 
 static int wait_state_of(const struct cli *cli, enum wait_state *state)
@@ -204,9 +206,10 @@ int run_cluster_wait(struct cli *cli)
 					     .expected = expected,
 					     .next = "see evgrid cluster status, or give a longer --timeout"},
 			 "not in time: %s; %u of %u members live; of %u partitions %u take writes, %u are fully "
-			 "replicated, %u have their preferred primary",
+			 "replicated, %u have their preferred primary, %u move",
 			 wait.last.controlled ? "a controller leads" : "no controller is known", wait.last.live,
-			 wait.last.members, PARTITION_COUNT, wait.last.writable, wait.last.full, wait.last.preferred);
+			 wait.last.members, PARTITION_COUNT, wait.last.writable, wait.last.full, wait.last.preferred,
+			 wait.last.moving);
 }
 
 /* --- node ls ------------------------------------------------------------------------------------------------------ */
@@ -275,15 +278,6 @@ static const char *role_name(uint8_t role)
 	return role <= ROLE_SEALED ? names[role] : "unknown";
 }
 
-static const struct partition_status *find_status(const struct replica_rows *rows, uint16_t partition, uint32_t node_id)
-{
-	for (size_t i = 0; i < rows->count; i++) {
-		if (rows->rows[i].status.partition == partition && rows->rows[i].node_id == node_id)
-			return &rows->rows[i].status;
-	}
-	return NULL;
-}
-
 static void replica_cells(struct table *table, const struct cluster_map *map, uint16_t partition, uint32_t node_id,
 			  const struct partition_status *status)
 {
@@ -335,7 +329,13 @@ static void partition_rows(struct table *table, const struct cluster_map *map, c
 			continue;
 		for (uint32_t i = 0; i < row->replica_count; i++) {
 			if (only_node == 0 || only_node == row->replicas[i])
-				replica_cells(table, map, p, row->replicas[i], find_status(rows, p, row->replicas[i]));
+				replica_cells(table, map, p, row->replicas[i],
+					      replica_status(rows, p, row->replicas[i]));
+		}
+		for (node_set left = row->learners; left != 0; left &= left - 1) {
+			uint32_t learner = (uint32_t)__builtin_ctzll(left) + 1;
+			if (only_node == 0 || only_node == learner)
+				replica_cells(table, map, p, learner, replica_status(rows, p, learner));
 		}
 	}
 }

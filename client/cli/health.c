@@ -4,6 +4,7 @@
 struct health health_of(const struct cluster_map *map)
 {
 	node_set live = cluster_map_live(map);
+	node_set keep = 0;
 	struct health health = {.controlled = map->controller != 0, .live = node_set_count(live)};
 
 	for (uint32_t i = 0; i < NODES_MAX; i++)
@@ -14,15 +15,24 @@ struct health health_of(const struct cluster_map *map)
 		uint32_t in_sync = node_set_count(row->isr);
 		health.served += served;
 		health.writable += served && in_sync >= row->minimum_isr;
-		health.full += row->replica_count > 0 && in_sync >= row->replica_count;
+		health.full += row_is_full(row);
+		health.moving += row->learners != 0;
+		keep |= row_members(row);
 		health.preferred += served && row->primary == row->replicas[0];
 	}
+	for (uint32_t id = 1; id <= NODES_MAX; id++)
+		health.misplaced += map->nodes[id - 1].state == (node_set_has(keep, id) ? NODE_DRAINING : NODE_ACTIVE);
 	return health;
 }
 
 bool health_takes_writes(const struct health *health)
 {
 	return health->controlled && health->writable == PARTITION_COUNT;
+}
+
+bool health_is_settled(const struct health *health)
+{
+	return health->moving == 0 && health->misplaced == 0;
 }
 
 const char *health_name(const struct health *health)

@@ -101,6 +101,14 @@ int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_
 	return 0;
 }
 
+const struct partition_status *replica_status(const struct replica_rows *rows, uint16_t partition, uint32_t node_id)
+{
+	for (size_t i = 0; i < rows->count; i++)
+		if (rows->rows[i].status.partition == partition && rows->rows[i].node_id == node_id)
+			return &rows->rows[i].status;
+	return NULL;
+}
+
 /* --- digests ------------------------------------------------------------------------------------------------------ */
 
 enum comparison { COMPARED_EQUAL, COMPARED_DIFFERENT, COMPARED_OPEN };

@@ -23,11 +23,15 @@ const struct verb cli_verbs[] = {
 	{"cluster", "wait", "", 0, 0, "wait for a state of the cluster", cluster_wait_options,
 	 "serving: every partition takes writes. healthy: and all members are live, all replicas in sync. balanced: "
 	 "and every\n"
-	 "primary is the preferred one. Exit code 9 when the state is not reached within --timeout.",
+	 "primary is the preferred one, and no partition moves. Exit code 9 when the state is not reached within "
+	 "--timeout.",
 	 run_cluster_wait,
 	 "evgrid cluster wait --for serving\n"
 	 "evgrid cluster wait --for balanced --nodes 3 --timeout 60s",
 	 false},
+	{"cluster", "migrations", "", 0, 0, "partitions on their way from node to node", NULL,
+	 "One line for each node that a partition is copied to: from whom it will go, and how far the copy is.",
+	 run_cluster_migrations, "evgrid cluster migrations\nevgrid cluster migrations -o json", false},
 	{"node", "ls", "", 0, 0, "the members", NULL, NULL, run_node_ls, "evgrid node ls\nevgrid node ls -o json",
 	 false},
 	{"partition", "ls", "", 0, 0, "every replica: role, epoch, offsets, digest", partition_ls_options,

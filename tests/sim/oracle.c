@@ -521,10 +521,8 @@ static void note_move(struct oracle *oracle, uint16_t partition, const struct ma
 	struct chronicle *chronicle = &oracle->partitions[partition];
 	struct marks *marks = &oracle->sim->marks;
 	node_set ended = chronicle->learners & ~row->learners;
-	node_set replicas = 0;
+	node_set replicas = row_replicas(row);
 
-	for (uint32_t i = 0; i < row->replica_count; i++)
-		replicas |= node_bit(row->replicas[i]);
 	if ((row->learners & ~chronicle->learners) != 0)
 		marks_reach(marks, MARK_MOVE_BEGUN);
 	if ((ended & replicas) != 0)

@@ -102,10 +102,8 @@ static void explain_replica(struct sim *sim, const struct cluster_map *map, uint
 	struct shard *shard = host_shard(sim->hosts[index], partition);
 	uint32_t id = host_node_id(sim->hosts[index]);
 	struct partition_status status = {0};
-	node_set replicas = 0;
+	node_set replicas = row_replicas(row);
 
-	for (uint32_t r = 0; r < row->replica_count; r++)
-		replicas |= node_bit(row->replicas[r]);
 	if (shard != NULL)
 		shard_status(shard, partition, &status);
 	if (id != 0 && (!node_set_has(replicas, id) ||

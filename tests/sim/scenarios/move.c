@@ -26,15 +26,6 @@ static const struct cluster_map *map_seen(const struct sim *sim)
 	return newest;
 }
 
-static node_set holders(const struct map_partition *row)
-{
-	node_set set = row->learners;
-
-	for (uint32_t i = 0; i < row->replica_count; i++)
-		set |= node_bit(row->replicas[i]);
-	return set;
-}
-
 static bool is_in_state(const struct sim *sim, enum node_state state)
 {
 	const struct script *script = sim->script;
@@ -84,7 +75,7 @@ static uint32_t kept_by_leaving(struct sim *sim)
 	uint32_t kept = 0;
 
 	for (uint16_t p = 0; map != NULL && p < PARTITION_COUNT; p++)
-		kept += node_set_has(holders(&map->partitions[p]), id);
+		kept += node_set_has(row_members(&map->partitions[p]), id);
 	return kept;
 }
 
