@@ -109,18 +109,20 @@ static void look_at_members(struct metrics_table *table, const struct cluster_ma
 
 static void look_at_partitions(struct metrics_table *table, const struct cluster_map *map)
 {
-	uint32_t without_primary = 0, under_replicated = 0, below_minimum = 0;
+	uint32_t without_primary = 0, moving = 0, under_replicated = 0, below_minimum = 0;
 
 	for (uint32_t i = 0; i < PARTITION_COUNT; i++) {
 		const struct map_partition *row = &map->partitions[i];
 		uint32_t in_sync = node_set_count(row->isr);
 
 		without_primary += row->primary == 0;
+		moving += row->learners != 0;
 		under_replicated += row->replica_count > 0 && !row_is_full(row);
 		below_minimum += in_sync < row->minimum_isr;
 	}
 	METRIC_SET(table, evgrid_partitions_without_primary, without_primary);
 	METRIC_SET(table, evgrid_partitions_under_replicated, under_replicated);
+	METRIC_SET(table, evgrid_partitions_moving, moving);
 	METRIC_SET(table, evgrid_partitions_below_minimum_isr, below_minimum);
 }
 

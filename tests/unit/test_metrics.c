@@ -318,14 +318,19 @@ static void partitions_are_counted_from_the_map(void **state)
 	cluster_map_init(&map);
 	add_node(&map, 1, "n1", NODE_ACTIVE);
 	for (uint32_t i = 0; i < PARTITION_COUNT; i++)
-		map.partitions[i] = (struct map_partition){
-			.primary = i < 5 ? 0 : 1, .replica_count = 3, .minimum_isr = 2, .isr = i < 20 ? 3 : 7};
+		map.partitions[i] = (struct map_partition){.primary = i < 5 ? 0 : 1,
+							   .replica_count = 3,
+							   .replicas = {1, 2, 3},
+							   .minimum_isr = 2,
+							   .learners = i < 7 ? 8 : 0,
+							   .isr = i < 20 ? 3 : 7};
 	map.partitions[0].isr = 1;
 	give_map(metrics, &map);
 	cluster_map_deinit(&map);
 	metrics_scrape(metrics, 1);
 	expect(metrics, "\nevgrid_partitions_without_primary 5\n");
 	expect(metrics, "\nevgrid_partitions_under_replicated 20\n");
+	expect(metrics, "\nevgrid_partitions_moving 7\n");
 	expect(metrics, "\nevgrid_partitions_below_minimum_isr 1\n");
 }
 
