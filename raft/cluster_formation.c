@@ -139,9 +139,10 @@ static void bootstrap(struct cluster *cluster, const uint64_t list[NODES_MAX])
 	uint32_t count = cluster->config.founder_count;
 
 	for (uint32_t i = 0; i < count; i++)
-		servers[i] = (struct raft_node_server){.id = list[i],
-						       .address = cluster->config.founders[i].control_address,
-						       .voter = i < voter_count(count)};
+		servers[i] =
+			(struct raft_node_server){.id = list[i],
+						  .address = cluster->config.founders[i].control_address,
+						  .role = i < voter_count(count) ? RAFT_NODE_VOTER : RAFT_NODE_STANDBY};
 	qsort(servers, count, sizeof(servers[0]), compare_servers);
 	if (raft_node_bootstrap(&cluster->raft, servers, count) != 0) {
 		output_fatal(cluster, FATAL_STORE,

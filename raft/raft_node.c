@@ -51,6 +51,49 @@ static int node_io_start(struct raft_io *io, unsigned interval_ms, raft_io_tick_
 	return node->inner.start(io, interval_ms, nothing_ticks, nothing_arrives);
 }
 
+static bool sole_voter(const struct raft_configuration *configuration, uint64_t id)
+{
+	bool votes = false;
+
+	for (unsigned i = 0; i < configuration->n; i++) {
+		if (configuration->servers[i].role == RAFT_VOTER && configuration->servers[i].id != id)
+			return false;
+		votes |= configuration->servers[i].role == RAFT_VOTER;
+	}
+	return votes;
+}
+
+/* By the newest configuration of what was loaded. */
+static bool loaded_sole_voter(const struct raft_node *node, const struct raft_snapshot *snapshot,
+			      const struct raft_entry *entries, size_t count)
+{
+	struct raft_configuration configuration;
+	bool sole;
+
+	while (count > 0 && entries[count - 1].type != RAFT_CHANGE)
+		count--;
+	if (count == 0)
+		return snapshot != NULL && sole_voter(&snapshot->configuration, node->id);
+	if (raft_configuration_decode(&entries[count - 1].buf, &configuration) != 0)
+		return false; /* libraft says so */
+	sole = sole_voter(&configuration, node->id);
+	raft_configuration_close(&configuration);
+	return sole;
+}
+
+/* Invariant 12, at a start: libraft elects a sole voter while it loads. */
+static int node_io_load(struct raft_io *io, raft_term *term, raft_id *voted_for, struct raft_snapshot **snapshot,
+			raft_index *start_index, struct raft_entry *entries[], size_t *count)
+{
+	struct raft_node *node = raft_node_of(io);
+	int result = node->inner.load(io, term, voted_for, snapshot, start_index, entries, count);
+
+	if (result != 0 || !loaded_sole_voter(node, *snapshot, *entries, *count))
+		return result;
+	*voted_for = 0;
+	return node->io->set_term(io, ++*term);
+}
+
 static raft_time node_io_time(struct raft_io *io)
 {
 	return raft_node_of(io)->now_ms;
@@ -103,12 +146,13 @@ static int node_io_send(struct raft_io *io, struct raft_io_send *request, const 
 		return RAFT_CANCELED;
 	request->cb = cb;
 	result = sends_push(node, request);
-	if (result != 0 || node->failed)
+	if (result != 0 || node->failed || node->mute)
 		return result;
 	/* Too large or no memory: like a message that the network lost. */
 	route.number = ++node->next_number;
 	snprintf(route.address, sizeof(route.address), "%s", node->raft.address);
 	leaving_mend(node, &mended);
+	node->rejects |= message->type == RAFT_APPEND_ENTRIES_RESULT && message->append_entries_result.rejected != 0;
 	if (raft_codec_encode(&mended, &route, &body) == 0)
 		node->callbacks->send(node->host, message->server_id, message->server_address, &body);
 	buffer_deinit(&body);
@@ -130,6 +174,13 @@ static int node_apply(struct raft_fsm *fsm, const struct raft_buffer *bytes, voi
 	return 0;
 }
 
+/* A change is applied, and libraft has not noted that it is committed (invariant 9). */
+static bool change_unnoted(const struct raft_node *node)
+{
+	return node->raft.configuration_uncommitted_index != 0 &&
+	       node->raft.configuration_uncommitted_index <= node->raft.last_applied;
+}
+
 static int node_snapshot(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigned *count)
 {
 	struct raft_node *node = fsm->data;
@@ -138,7 +189,7 @@ static int node_snapshot(struct raft_fsm *fsm, struct raft_buffer *buffers[], un
 	void *base = NULL;
 	int result = RAFT_BUSY;
 
-	if (node->failed || node->callbacks->snapshot(node->host, &bytes) != 0)
+	if (node->failed || change_unnoted(node) || node->callbacks->snapshot(node->host, &bytes) != 0)
 		goto done;
 	result = RAFT_NOMEM;
 	one = raft_malloc(sizeof(*one));
@@ -197,6 +248,7 @@ int raft_node_init(struct raft_node *node, struct raft_io *io, const struct raft
 	node->fsm = (struct raft_fsm){
 		.version = 1, .data = node, .apply = node_apply, .snapshot = node_snapshot, .restore = node_restore};
 	io->start = node_io_start;
+	io->load = node_io_load;
 	io->send = node_io_send;
 	io->time = node_io_time;
 	io->random = node_io_random;
@@ -205,6 +257,16 @@ int raft_node_init(struct raft_node *node, struct raft_io *io, const struct raft
 		return ERROR_IO;
 	raft_tune(&node->raft);
 	return 0;
+}
+
+static int library_role(enum raft_node_role role)
+{
+	switch (role) {
+	case RAFT_NODE_SPARE: return RAFT_SPARE;
+	case RAFT_NODE_STANDBY: return RAFT_STANDBY;
+	case RAFT_NODE_VOTER: break;
+	}
+	return RAFT_VOTER;
 }
 
 int raft_node_bootstrap(struct raft_node *node, const struct raft_node_server *servers, uint32_t count)
@@ -217,7 +279,7 @@ int raft_node_bootstrap(struct raft_node *node, const struct raft_node_server *s
 	raft_configuration_init(&configuration);
 	for (uint32_t i = 0; i < count && result == 0; i++)
 		result = raft_configuration_add(&configuration, servers[i].id, servers[i].address,
-						servers[i].voter ? RAFT_VOTER : RAFT_STANDBY);
+						library_role(servers[i].role));
 	if (result == 0)
 		result = raft_bootstrap(&node->raft, &configuration);
 	raft_configuration_close(&configuration);
@@ -317,6 +379,25 @@ static bool node_runs(const struct raft_node *node)
 	return node->started && !node->failed && !node->closing;
 }
 
+/* Invariant 12, while it runs: a request that is not granted, and whose answer goes nowhere, takes it to a new term. */
+static void term_begin(struct raft_node *node)
+{
+	struct raft_message message = {.type = RAFT_REQUEST_VOTE, .server_id = node->id};
+	struct raft_request_vote *vote = &message.request_vote;
+
+	if (node->raft.state != RAFT_FOLLOWER || !sole_voter(&node->raft.configuration, node->id) ||
+	    node->now_ms < raft_timeout(&node->raft))
+		return;
+	message.server_address = node->raft.address;
+	vote->term = raft_node_term(node) + 1;
+	vote->candidate_id = node->id;
+	vote->disrupt_leader = true;
+	node->mute = true;
+	node->receive(node->io, &message);
+	node->mute = false;
+	node_settle(node);
+}
+
 void raft_node_tick(struct raft_node *node, uint64_t now_ms)
 {
 	if (!node_runs(node))
@@ -324,6 +405,7 @@ void raft_node_tick(struct raft_node *node, uint64_t now_ms)
 	assert(now_ms >= node->now_ms);
 	node->now_ms = now_ms;
 	timer_prepare(node);
+	term_begin(node);
 	node->tick(node->io);
 	node_settle(node);
 }
@@ -334,6 +416,8 @@ static bool receivable(const struct raft_node *node, const struct raft_message *
 {
 	if (message->type == RAFT_INSTALL_SNAPSHOT)
 		return !node->raft.snapshot.installing && !node->raft.legacy.snapshot_taking;
+	if (message->type == RAFT_TIMEOUT_NOW)
+		return !sole_voter(&node->raft.configuration, node->id); /* invariant 12 */
 	return true;
 }
 
@@ -354,6 +438,11 @@ static bool is_stale(const struct raft_node *node, const struct raft_message *me
 	if (message->type == RAFT_APPEND_ENTRIES)
 		return message->append_entries.term < raft_node_term(node);
 	return message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.term < raft_node_term(node);
+}
+
+static bool is_of_leader(const struct raft_message *message)
+{
+	return message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_INSTALL_SNAPSHOT;
 }
 
 static struct raft_node_peer *peer_of(struct raft_node *node, uint64_t id)
@@ -391,6 +480,127 @@ static bool in_order(struct raft_node *node, const struct raft_route *route)
 	return true;
 }
 
+/* What of its entries `message` keeps: those from `begin` on, before `end`. */
+static void entries_keep(struct raft_append_entries *args, unsigned begin, unsigned end)
+{
+	void *batch = args->n_entries == 0 ? NULL : args->entries[0].batch;
+
+	assert(begin <= end && end <= args->n_entries);
+	if (begin > 0) {
+		args->prev_log_index += begin;
+		args->prev_log_term = args->entries[begin - 1].term;
+		memmove(args->entries, args->entries + begin, (end - begin) * sizeof(args->entries[0]));
+	}
+	args->n_entries = end - begin;
+	if (args->n_entries > 0)
+		return;
+	raft_free(batch);
+	raft_free(args->entries);
+	args->entries = NULL;
+}
+
+/* Invariant 9: where the piece that begins with entry `begin` ends. */
+static unsigned piece_end(const struct raft_append_entries *args, unsigned begin)
+{
+	unsigned end = begin;
+
+	while (end < args->n_entries && (end == begin || args->entries[end].type != RAFT_CHANGE))
+		end++;
+	return end;
+}
+
+static void message_deliver(struct raft_node *node, struct raft_message *message)
+{
+	commit_mend(node, message);
+	timer_prepare(node);
+	node->receives_stale = is_stale(node, message);
+	if (is_of_leader(message) && !node->receives_stale)
+		node->leader_heard_ms = node->now_ms;
+	node->receive(node->io, message);
+	node->receives_stale = false;
+	node_settle(node);
+}
+
+static bool begins_with_change(const struct raft_append_entries *args)
+{
+	return args->n_entries > 0 && args->entries[0].type == RAFT_CHANGE;
+}
+
+/* One piece of the entries in `body`, from `begin` on, or an empty one. Libraft takes the memory of a message, so each
+ * is decoded anew. False: it was the last, or was refused. */
+static bool piece_deliver(struct raft_node *node, struct span body, unsigned *begin, bool empty)
+{
+	struct raft_message message;
+	struct raft_route route;
+	unsigned count;
+	unsigned end;
+
+	if (!node_runs(node) || raft_codec_decode(body, &message, &route) != 0)
+		return false;
+	count = message.append_entries.n_entries;
+	end = empty ? *begin : piece_end(&message.append_entries, *begin);
+	entries_keep(&message.append_entries, *begin, end);
+	*begin = end;
+	node->rejects = false;
+	message_deliver(node, &message);
+	return !node->rejects && end < count;
+}
+
+static void entries_deliver(struct raft_node *node, struct raft_message *message, struct span body)
+{
+	bool whole =
+		is_stale(node, message) || piece_end(&message->append_entries, 0) == message->append_entries.n_entries;
+	bool empty =
+		begins_with_change(&message->append_entries) && !raft_node_settled(node) && !is_stale(node, message);
+	unsigned begin = 0;
+
+	if (whole && !empty) {
+		message_deliver(node, message);
+		return;
+	}
+	raft_codec_discard(message);
+	while (piece_deliver(node, body, &begin, empty))
+		empty = false;
+}
+
+static struct raft_server *own_server(struct raft_node *node)
+{
+	struct raft_configuration *configuration = &node->raft.configuration;
+
+	for (unsigned i = 0; i < configuration->n; i++)
+		if (configuration->servers[i].id == node->id)
+			return &configuration->servers[i];
+	return NULL;
+}
+
+/* A stand-by's last leader has been silent: it has none. */
+static void leader_forget(struct raft_node *node)
+{
+	struct raft *raft = &node->raft;
+
+	if (raft->state != RAFT_FOLLOWER || node->now_ms - node->leader_heard_ms < RAFT_NODE_ELECTION_MS)
+		return;
+	raft->follower_state.current_leader.id = 0;
+	raft_free(raft->follower_state.current_leader.address);
+	raft->follower_state.current_leader.address = NULL;
+}
+
+/* Invariant 10. */
+static void vote_deliver(struct raft_node *node, struct raft_message *message)
+{
+	struct raft_server *self = own_server(node);
+	int role = self == NULL ? RAFT_VOTER : self->role;
+
+	if (role != RAFT_VOTER) {
+		leader_forget(node);
+		self->role = RAFT_VOTER;
+	}
+	message_deliver(node, message);
+	self = own_server(node);
+	if (role != RAFT_VOTER && self != NULL)
+		self->role = role;
+}
+
 void raft_node_receive(struct raft_node *node, struct span body, uint64_t now_ms)
 {
 	struct raft_message message;
@@ -404,12 +614,13 @@ void raft_node_receive(struct raft_node *node, struct span body, uint64_t now_ms
 		raft_codec_discard(&message);
 		return;
 	}
-	commit_mend(node, &message);
-	timer_prepare(node);
-	node->receives_stale = is_stale(node, &message);
-	node->receive(node->io, &message);
-	node->receives_stale = false;
-	node_settle(node);
+	if (message.type == RAFT_APPEND_ENTRIES) {
+		entries_deliver(node, &message, body);
+	} else if (message.type == RAFT_REQUEST_VOTE) {
+		vote_deliver(node, &message);
+	} else {
+		message_deliver(node, &message);
+	}
 }
 
 static struct raft_node_slot *slot_find(struct raft_node *node)
@@ -443,6 +654,8 @@ int raft_node_submit(struct raft_node *node, struct span entry)
 		return result == RAFT_NOTLEADER ? RAFT_NODE_NOT_LEADER : RAFT_NODE_BUSY;
 	}
 	slot->busy = true;
+	if (node->slot_term != raft_node_term(node))
+		node->slot_first = slot->request.index;
 	node->slot_term = raft_node_term(node);
 	node_settle(node);
 	return RAFT_NODE_DONE;
@@ -458,6 +671,69 @@ void raft_node_transfer(struct raft_node *node)
 	raft_transfer(&node->raft, &node->transfer, 0, NULL); /* refused without another voter: nothing to do then */
 	node_settle(node);
 }
+
+/* --- the configuration -------------------------------------------------------------------------------------------- */
+
+bool raft_node_settled(const struct raft_node *node)
+{
+	return node->raft.configuration_uncommitted_index == 0;
+}
+
+/* What a change of server `id` is refused for here: libraft leaks what it refuses itself. */
+static int change_refused(const struct raft_node *node, uint64_t id)
+{
+	const struct raft *raft = &node->raft;
+
+	if (!node_runs(node) || !raft_node_leads(node))
+		return RAFT_NODE_NOT_LEADER;
+	if (!raft_node_settled(node) || raft->leader_state.promotee_id != 0 || raft->leader_state.transferee != 0)
+		return RAFT_NODE_BUSY;
+	if (id == node->id || node->slot_term != raft_node_term(node) || raft->last_applied < node->slot_first)
+		return RAFT_NODE_BUSY;
+	return RAFT_NODE_DONE;
+}
+
+static int change_begun(struct raft_node *node, int result)
+{
+	node_settle(node);
+	if (result == 0)
+		return RAFT_NODE_DONE;
+	return result == RAFT_NOTLEADER ? RAFT_NODE_NOT_LEADER : RAFT_NODE_BUSY;
+}
+
+int raft_node_add(struct raft_node *node, uint64_t id, const char *address)
+{
+	int refused = change_refused(node, id);
+
+	return refused != 0 ? refused : change_begun(node, raft_add(&node->raft, &node->change, id, address, NULL));
+}
+
+int raft_node_assign(struct raft_node *node, uint64_t id, enum raft_node_role role)
+{
+	int refused = change_refused(node, id);
+
+	if (refused != 0)
+		return refused;
+	return change_begun(node, raft_assign(&node->raft, &node->change, id, library_role(role), NULL));
+}
+
+int raft_node_remove(struct raft_node *node, uint64_t id)
+{
+	int refused = change_refused(node, id);
+
+	return refused != 0 ? refused : change_begun(node, raft_remove(&node->raft, &node->change, id, NULL));
+}
+
+bool raft_node_caught_up(struct raft_node *node, uint64_t id)
+{
+	raft_index match = 0;
+
+	if (!raft_node_leads(node) || raft_match_index(&node->raft, id, &match) != 0)
+		return false;
+	return match == raft_last_index(&node->raft);
+}
+
+/* --- looking ------------------------------------------------------------------------------------------------------ */
 
 bool raft_node_leads(const struct raft_node *node)
 {
@@ -494,6 +770,13 @@ uint64_t raft_node_leader(struct raft_node *node)
 	return id;
 }
 
+static enum raft_node_role role_of(const struct raft_server *server)
+{
+	if (server->role == RAFT_VOTER)
+		return RAFT_NODE_VOTER;
+	return server->role == RAFT_STANDBY ? RAFT_NODE_STANDBY : RAFT_NODE_SPARE;
+}
+
 uint32_t raft_node_servers(const struct raft_node *node, struct raft_node_server *servers, uint32_t max)
 {
 	const struct raft_configuration *configuration = &node->raft.configuration;
@@ -502,7 +785,7 @@ uint32_t raft_node_servers(const struct raft_node *node, struct raft_node_server
 	for (unsigned i = 0; i < configuration->n && count < max; i++)
 		servers[count++] = (struct raft_node_server){.id = configuration->servers[i].id,
 							     .address = configuration->servers[i].address,
-							     .voter = configuration->servers[i].role == RAFT_VOTER};
+							     .role = role_of(&configuration->servers[i])};
 	return count;
 }
 
