@@ -15,7 +15,7 @@ static void fill_address(const struct control *control, char address[ADDRESS_MAX
 		 control->port);
 }
 
-/* The members as configured; without any, this node is the only founder. */
+/* The members as configured; without any, this node is the only founder. With some, and not among them, it joins them. */
 static void fill_founders(const struct control *control, struct cluster_config *config)
 {
 	const struct config_members *members = &control->values->members;
@@ -42,6 +42,7 @@ static void fill_directory(const struct control *control, struct cluster_directo
 	char why[DIRECTORY_TEXT_BYTES];
 
 	memcpy(directory->identity, identity->identity, sizeof directory->identity);
+	memcpy(directory->cluster_id, identity->cluster_id, sizeof directory->cluster_id);
 	directory->node_epoch = identity->node_epoch;
 	directory->interval_sync = identity->interval_sync;
 	directory->proof_epoch = identity->proof_epoch;

@@ -32,6 +32,7 @@ enum command_kind {
 	COMMAND_NODE_CLOCK = 15,    /* items: struct command_clock */
 	COMMAND_VIEW_FILLED = 16,   /* items: struct command_filled */
 	COMMAND_VIEW_DROP = 17,     /* struct command_drop */
+	COMMAND_NODE_JOIN = 18,     /* struct command_join: the controller's, for a newcomer that asked */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -56,6 +57,8 @@ enum refusal {
 	REFUSAL_CLOCK,         /* its clock is off, or is marked as it is already */
 	REFUSAL_OVERTAKEN,     /* another process of the node has registered since it was asked */
 	REFUSAL_VIEW,          /* no such view, or it has another version by now */
+	REFUSAL_JOINED,        /* this node is a member already */
+	REFUSAL_DIRECTORY,     /* its data directory is, or was, a member's under another name or in another life */
 	REFUSAL_COUNT,
 };
 
@@ -81,6 +84,12 @@ struct command_form {
 	uint8_t minimum_isr;
 	uint32_t founder_count; /* node ids are 1.. in this order */
 	struct command_founder founders[NODES_MAX];
+};
+
+struct command_join {
+	struct span name;
+	struct span control_address;
+	uint64_t raft_id;
 };
 
 struct command_register {
@@ -202,6 +211,7 @@ struct command_elect {
 
 /* Writing: each appends one whole command. Failure shows in out->failed. */
 void command_form_encode(const struct command_form *form, struct buffer *out);
+void command_join_encode(const struct command_join *join, struct buffer *out);
 void command_register_encode(const struct command_register *reg, struct buffer *out);
 void command_nodes_encode(enum command_kind kind, const struct command_node *nodes, uint32_t count, struct buffer *out);
 void command_clock_encode(const struct command_clock *items, uint32_t count, struct buffer *out);
@@ -229,6 +239,7 @@ bool command_kind_known(uint16_t kind);
 const char *command_kind_name(enum command_kind kind);
 
 int command_form_decode(struct span body, struct command_form *form);
+int command_join_decode(struct span body, struct command_join *join);
 int command_register_decode(struct span body, struct command_register *reg);
 int command_node_decode(struct reader *in, struct command_node *node);
 int command_clock_decode(struct reader *in, struct command_clock *item);

@@ -24,6 +24,7 @@ static const command_verb verbs[] = {
 	[COMMAND_NODE_CLOCK] = metadata_clock,
 	[COMMAND_VIEW_FILLED] = metadata_view_filled,
 	[COMMAND_VIEW_DROP] = metadata_view_drop,
+	[COMMAND_NODE_JOIN] = metadata_join,
 };
 
 void metadata_init(struct metadata *metadata)

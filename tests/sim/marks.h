@@ -105,6 +105,7 @@ enum mark {
 	MARK_CLIENT_RETURNED,
 	MARK_PRODUCER_FENCED,
 	MARK_ORDER_FOUND, /* of a key's history with reads and a write whose outcome its client never learned */
+	MARK_NODE_JOINED, /* one that was no founder, and serves */
 	MARK_COUNT,
 };
 
