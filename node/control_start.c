@@ -15,7 +15,7 @@ static void fill_address(const struct control *control, char address[ADDRESS_MAX
 		 control->port);
 }
 
-/* The members as configured; without any, this node is the only founder. With some, and not among them, it joins them. */
+/* The members as configured; without any, this node is the only founder. */
 static void fill_founders(const struct control *control, struct cluster_config *config)
 {
 	const struct config_members *members = &control->values->members;

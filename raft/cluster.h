@@ -168,8 +168,8 @@ void cluster_start(struct cluster *cluster, uint64_t now_ms);
 
 void cluster_tick(struct cluster *cluster, uint64_t now_ms, uint64_t unix_ms);
 
-/* A message of the control port from a peer, kinds FORMATION to NODE_JOIN_ANSWER but for PRODUCER_*; others are ignored.
- * message->node_id is trusted as far as HELLO and the link's keys made it so. Bytes are checked. */
+/* A message of the control port from a peer, kinds FORMATION to NODE_JOIN_ANSWER but for PRODUCER_*; others are
+ * ignored. message->node_id is trusted as far as HELLO and the link's keys made it so. Bytes are checked. */
 void cluster_receive(struct cluster *cluster, const struct message *message, uint64_t now_ms);
 
 /* The host made the cluster id of CLUSTER_ADMITTED durable: Raft runs from now on. */

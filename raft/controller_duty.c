@@ -1,6 +1,7 @@
 /* What an ACTIVE controller does by itself, one command of its own on its way at a time:
- *   forms the cluster's first entry; takes newcomers in (controller_join.c); places the partitions when all founders are there; fences who is silent;
- *   unfences who is heard again; marks whose clock is off; wishes primaries back to their preferred nodes.
+ *   forms the cluster's first entry; takes newcomers in (controller_join.c); places the partitions when all founders
+ *   are there; fences who is silent; unfences who is heard again; marks whose clock is off; wishes primaries back to
+ *   their preferred nodes.
  * The host lets it see its inbox before its timers, and a controller that was itself away restarts them
  * (cluster_tick). */
 #include <assert.h>

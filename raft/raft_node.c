@@ -51,7 +51,7 @@ static int node_io_start(struct raft_io *io, unsigned interval_ms, raft_io_tick_
 	return node->inner.start(io, interval_ms, nothing_ticks, nothing_arrives);
 }
 
-static bool sole_voter(const struct raft_configuration *configuration, uint64_t id)
+bool raft_node_sole_voter(const struct raft_configuration *configuration, uint64_t id)
 {
 	bool votes = false;
 
@@ -73,10 +73,10 @@ static bool loaded_sole_voter(const struct raft_node *node, const struct raft_sn
 	while (count > 0 && entries[count - 1].type != RAFT_CHANGE)
 		count--;
 	if (count == 0)
-		return snapshot != NULL && sole_voter(&snapshot->configuration, node->id);
+		return snapshot != NULL && raft_node_sole_voter(&snapshot->configuration, node->id);
 	if (raft_configuration_decode(&entries[count - 1].buf, &configuration) != 0)
 		return false; /* libraft says so */
-	sole = sole_voter(&configuration, node->id);
+	sole = raft_node_sole_voter(&configuration, node->id);
 	raft_configuration_close(&configuration);
 	return sole;
 }
@@ -311,7 +311,7 @@ static bool voter_rank(const struct raft_node *node, uint32_t *rank, uint32_t *c
  * timers, and as long again when two run out together. Each voter therefore draws from a window of its own: of the
  * range from one to two election times, divided among the voters, the first half of its part. The generator is seeded
  * so that its next number lies there; where it does not, the election is only slower. */
-static void timer_prepare(struct raft_node *node)
+void raft_node_draw(struct raft_node *node)
 {
 	uint32_t rank;
 	uint32_t count;
@@ -338,7 +338,7 @@ int raft_node_start(struct raft_node *node, uint64_t now_ms)
 	node->now_ms = now_ms;
 	node->started = true;
 	if (raft_start(&node->raft) == 0 && !node->failed) {
-		timer_prepare(node); /* the configuration is known only now: draw again */
+		raft_node_draw(node); /* the configuration is known only now: draw again */
 		raft_set_election_timeout(&node->raft, RAFT_NODE_ELECTION_MS);
 		return 0;
 	}
@@ -366,7 +366,7 @@ static void slots_settle(struct raft_node *node)
 	}
 }
 
-static void node_settle(struct raft_node *node)
+void raft_node_settle(struct raft_node *node)
 {
 	sends_complete(node);
 	slots_settle(node);
@@ -374,7 +374,7 @@ static void node_settle(struct raft_node *node)
 		raft_node_fail(node, "go on", node->raft.errmsg);
 }
 
-static bool node_runs(const struct raft_node *node)
+bool raft_node_runs(const struct raft_node *node)
 {
 	return node->started && !node->failed && !node->closing;
 }
@@ -385,7 +385,7 @@ static void term_begin(struct raft_node *node)
 	struct raft_message message = {.type = RAFT_REQUEST_VOTE, .server_id = node->id};
 	struct raft_request_vote *vote = &message.request_vote;
 
-	if (node->raft.state != RAFT_FOLLOWER || !sole_voter(&node->raft.configuration, node->id) ||
+	if (node->raft.state != RAFT_FOLLOWER || !raft_node_sole_voter(&node->raft.configuration, node->id) ||
 	    node->now_ms < raft_timeout(&node->raft))
 		return;
 	message.server_address = node->raft.address;
@@ -395,232 +395,19 @@ static void term_begin(struct raft_node *node)
 	node->mute = true;
 	node->receive(node->io, &message);
 	node->mute = false;
-	node_settle(node);
+	raft_node_settle(node);
 }
 
 void raft_node_tick(struct raft_node *node, uint64_t now_ms)
 {
-	if (!node_runs(node))
+	if (!raft_node_runs(node))
 		return;
 	assert(now_ms >= node->now_ms);
 	node->now_ms = now_ms;
-	timer_prepare(node);
+	raft_node_draw(node);
 	term_begin(node);
 	node->tick(node->io);
-	node_settle(node);
-}
-
-/* libraft 0.22.1 leaks a snapshot that arrives while it installs one, and follows a null pointer when one arrives
- * while it takes its own: such a message is dropped, and the leader sends again. */
-static bool receivable(const struct raft_node *node, const struct raft_message *message)
-{
-	if (message->type == RAFT_INSTALL_SNAPSHOT)
-		return !node->raft.snapshot.installing && !node->raft.legacy.snapshot_taking;
-	if (message->type == RAFT_TIMEOUT_NOW)
-		return !sole_voter(&node->raft.configuration, node->id); /* invariant 12 */
-	return true;
-}
-
-/* Invariant 6. */
-static void commit_mend(const struct raft_node *node, struct raft_message *message)
-{
-	struct raft_append_entries *args = &message->append_entries;
-	uint64_t commit = raft_commit_index(&node->raft);
-
-	if (message->type == RAFT_APPEND_ENTRIES && args->leader_commit > commit &&
-	    args->prev_log_index + args->n_entries < commit)
-		args->leader_commit = commit;
-}
-
-/* Of an earlier term than ours: libraft answers that it is over. */
-static bool is_stale(const struct raft_node *node, const struct raft_message *message)
-{
-	if (message->type == RAFT_APPEND_ENTRIES)
-		return message->append_entries.term < raft_node_term(node);
-	return message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.term < raft_node_term(node);
-}
-
-static bool is_of_leader(const struct raft_message *message)
-{
-	return message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_INSTALL_SNAPSHOT;
-}
-
-static struct raft_node_peer *peer_of(struct raft_node *node, uint64_t id)
-{
-	struct raft_node_peer *peer = node->peers;
-
-	while (peer < node->peers + NODES_MAX - 1 && peer->id != id && peer->id != 0)
-		peer++;
-	if (peer->id != id)
-		*peer = (struct raft_node_peer){.id = id};
-	return peer;
-}
-
-static bool is_former(const struct raft_node_peer *peer, uint64_t life)
-{
-	for (uint32_t i = 0; i < RAFT_NODE_LIVES_MAX; i++)
-		if (peer->former[i] == life)
-			return true;
-	return false;
-}
-
-/* Invariant 4. */
-static bool in_order(struct raft_node *node, const struct raft_route *route)
-{
-	struct raft_node_peer *peer = peer_of(node, route->from);
-
-	if (route->life == 0 || is_former(peer, route->life))
-		return false;
-	if (route->life == peer->life && route->number <= peer->number)
-		return false;
-	if (route->life != peer->life && peer->life != 0)
-		peer->former[peer->former_next++ % RAFT_NODE_LIVES_MAX] = peer->life;
-	peer->life = route->life;
-	peer->number = route->number;
-	return true;
-}
-
-/* What of its entries `message` keeps: those from `begin` on, before `end`. */
-static void entries_keep(struct raft_append_entries *args, unsigned begin, unsigned end)
-{
-	void *batch = args->n_entries == 0 ? NULL : args->entries[0].batch;
-
-	assert(begin <= end && end <= args->n_entries);
-	if (begin > 0) {
-		args->prev_log_index += begin;
-		args->prev_log_term = args->entries[begin - 1].term;
-		memmove(args->entries, args->entries + begin, (end - begin) * sizeof(args->entries[0]));
-	}
-	args->n_entries = end - begin;
-	if (args->n_entries > 0)
-		return;
-	raft_free(batch);
-	raft_free(args->entries);
-	args->entries = NULL;
-}
-
-/* Invariant 9: where the piece that begins with entry `begin` ends. */
-static unsigned piece_end(const struct raft_append_entries *args, unsigned begin)
-{
-	unsigned end = begin;
-
-	while (end < args->n_entries && (end == begin || args->entries[end].type != RAFT_CHANGE))
-		end++;
-	return end;
-}
-
-static void message_deliver(struct raft_node *node, struct raft_message *message)
-{
-	commit_mend(node, message);
-	timer_prepare(node);
-	node->receives_stale = is_stale(node, message);
-	if (is_of_leader(message) && !node->receives_stale)
-		node->leader_heard_ms = node->now_ms;
-	node->receive(node->io, message);
-	node->receives_stale = false;
-	node_settle(node);
-}
-
-static bool begins_with_change(const struct raft_append_entries *args)
-{
-	return args->n_entries > 0 && args->entries[0].type == RAFT_CHANGE;
-}
-
-/* One piece of the entries in `body`, from `begin` on, or an empty one. Libraft takes the memory of a message, so each
- * is decoded anew. False: it was the last, or was refused. */
-static bool piece_deliver(struct raft_node *node, struct span body, unsigned *begin, bool empty)
-{
-	struct raft_message message;
-	struct raft_route route;
-	unsigned count;
-	unsigned end;
-
-	if (!node_runs(node) || raft_codec_decode(body, &message, &route) != 0)
-		return false;
-	count = message.append_entries.n_entries;
-	end = empty ? *begin : piece_end(&message.append_entries, *begin);
-	entries_keep(&message.append_entries, *begin, end);
-	*begin = end;
-	node->rejects = false;
-	message_deliver(node, &message);
-	return !node->rejects && end < count;
-}
-
-static void entries_deliver(struct raft_node *node, struct raft_message *message, struct span body)
-{
-	bool whole =
-		is_stale(node, message) || piece_end(&message->append_entries, 0) == message->append_entries.n_entries;
-	bool empty =
-		begins_with_change(&message->append_entries) && !raft_node_settled(node) && !is_stale(node, message);
-	unsigned begin = 0;
-
-	if (whole && !empty) {
-		message_deliver(node, message);
-		return;
-	}
-	raft_codec_discard(message);
-	while (piece_deliver(node, body, &begin, empty))
-		empty = false;
-}
-
-static struct raft_server *own_server(struct raft_node *node)
-{
-	struct raft_configuration *configuration = &node->raft.configuration;
-
-	for (unsigned i = 0; i < configuration->n; i++)
-		if (configuration->servers[i].id == node->id)
-			return &configuration->servers[i];
-	return NULL;
-}
-
-/* A stand-by's last leader has been silent: it has none. */
-static void leader_forget(struct raft_node *node)
-{
-	struct raft *raft = &node->raft;
-
-	if (raft->state != RAFT_FOLLOWER || node->now_ms - node->leader_heard_ms < RAFT_NODE_ELECTION_MS)
-		return;
-	raft->follower_state.current_leader.id = 0;
-	raft_free(raft->follower_state.current_leader.address);
-	raft->follower_state.current_leader.address = NULL;
-}
-
-/* Invariant 10. */
-static void vote_deliver(struct raft_node *node, struct raft_message *message)
-{
-	struct raft_server *self = own_server(node);
-	int role = self == NULL ? RAFT_VOTER : self->role;
-
-	if (role != RAFT_VOTER) {
-		leader_forget(node);
-		self->role = RAFT_VOTER;
-	}
-	message_deliver(node, message);
-	self = own_server(node);
-	if (role != RAFT_VOTER && self != NULL)
-		self->role = role;
-}
-
-void raft_node_receive(struct raft_node *node, struct span body, uint64_t now_ms)
-{
-	struct raft_message message;
-	struct raft_route route;
-
-	if (!node_runs(node) || raft_codec_decode(body, &message, &route) != 0)
-		return;
-	assert(now_ms >= node->now_ms);
-	node->now_ms = now_ms;
-	if (route.to != node->id || !in_order(node, &route) || !receivable(node, &message)) {
-		raft_codec_discard(&message);
-		return;
-	}
-	if (message.type == RAFT_APPEND_ENTRIES) {
-		entries_deliver(node, &message, body);
-	} else if (message.type == RAFT_REQUEST_VOTE) {
-		vote_deliver(node, &message);
-	} else {
-		message_deliver(node, &message);
-	}
+	raft_node_settle(node);
 }
 
 static struct raft_node_slot *slot_find(struct raft_node *node)
@@ -639,7 +426,7 @@ int raft_node_submit(struct raft_node *node, struct span entry)
 	int result;
 
 	assert(entry.size > 0);
-	if (!node_runs(node) || !raft_node_leads(node))
+	if (!raft_node_runs(node) || !raft_node_leads(node))
 		return RAFT_NODE_NOT_LEADER;
 	if (slot == NULL)
 		return RAFT_NODE_BUSY;
@@ -657,7 +444,7 @@ int raft_node_submit(struct raft_node *node, struct span entry)
 	if (node->slot_term != raft_node_term(node))
 		node->slot_first = slot->request.index;
 	node->slot_term = raft_node_term(node);
-	node_settle(node);
+	raft_node_settle(node);
 	return RAFT_NODE_DONE;
 }
 
@@ -665,11 +452,11 @@ void raft_node_transfer(struct raft_node *node)
 {
 	static const struct raft_transfer none;
 
-	if (!node_runs(node) || !raft_node_leads(node) || node->raft.transfer != NULL)
+	if (!raft_node_runs(node) || !raft_node_leads(node) || node->raft.transfer != NULL)
 		return;
 	node->transfer = none;
 	raft_transfer(&node->raft, &node->transfer, 0, NULL); /* refused without another voter: nothing to do then */
-	node_settle(node);
+	raft_node_settle(node);
 }
 
 /* --- the configuration -------------------------------------------------------------------------------------------- */
@@ -684,7 +471,7 @@ static int change_refused(const struct raft_node *node, uint64_t id)
 {
 	const struct raft *raft = &node->raft;
 
-	if (!node_runs(node) || !raft_node_leads(node))
+	if (!raft_node_runs(node) || !raft_node_leads(node))
 		return RAFT_NODE_NOT_LEADER;
 	if (!raft_node_settled(node) || raft->leader_state.promotee_id != 0 || raft->leader_state.transferee != 0)
 		return RAFT_NODE_BUSY;
@@ -695,7 +482,7 @@ static int change_refused(const struct raft_node *node, uint64_t id)
 
 static int change_begun(struct raft_node *node, int result)
 {
-	node_settle(node);
+	raft_node_settle(node);
 	if (result == 0)
 		return RAFT_NODE_DONE;
 	return result == RAFT_NOTLEADER ? RAFT_NODE_NOT_LEADER : RAFT_NODE_BUSY;

@@ -1,5 +1,5 @@
-/* libraft, owned and watched: the only way in and out of it. With raft_codec.c and raft_guard.c the only files that
- * know <raft.h>.
+/* libraft, owned and watched: the only way in and out of it. With raft_receive.c, raft_codec.c and raft_guard.c the
+ * only files that know <raft.h>.
  *
  * What is taken over from the given raft_io (its `impl` stays as it is): start, so that we tick and deliver; send, so
  * that messages leave through our links; time and random, so that a run is a function of its inputs; and every verb
@@ -32,9 +32,9 @@
  *     one change at most: the commit of any other would pass unnoticed, its snapshots bear an older configuration, and
  *     a cut tail roll back to one. Nor is a snapshot taken between the commit of a change and its being noted (both
  *     found by evgrid-raft-torture).
- * 10. A server votes for who asks, though it does not know yet that it is a voter (Ongaro's thesis, 4.2.1: who asks has
- *     the newer configuration). libraft refuses, and a stand-by believes in the last leader it heard for ever: where one
- *     voter's store alone has the change that makes it two, nobody would lead any more.
+ * 10. A server votes for who asks, though it does not know yet that it is a voter (Ongaro's thesis, 4.2.1: who asks
+ *     has the newer configuration). libraft refuses, and a stand-by believes in the last leader it heard for ever:
+ *     where one voter's store alone has the change that makes it two, nobody would lead any more.
  * 11. A leader changes the configuration only when an entry of its own term is applied: two changes of one server each,
  *     by leaders of two terms, might else have majorities that do not meet. One change at a time, and never of the
  *     leader itself. Whether a change is done shows in the configuration: raft_node_settled.
@@ -195,6 +195,12 @@ void raft_node_deinit(struct raft_node *node); /* after closed */
 
 /* raft_guard.c: puts the watching verbs into node->io. */
 void raft_guard_install(struct raft_node *node);
+
+/* For raft_receive.c: one call into libraft is prepared, and settled. */
+bool raft_node_runs(const struct raft_node *node);
+void raft_node_draw(struct raft_node *node);
+void raft_node_settle(struct raft_node *node);
+bool raft_node_sole_voter(const struct raft_configuration *configuration, uint64_t id);
 
 /* For raft_guard.c: what libraft left in its raft_io. */
 struct raft_node *raft_node_of(const struct raft_io *io);

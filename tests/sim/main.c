@@ -1,6 +1,7 @@
 /* evgrid-sim: runs seeds, prints what each failing one violated and the command that replays it, and sums up marks.
  *
- *   evgrid-sim --seeds 1-1000 [--seconds 0] [--hosts 0] [--joiners N] [--repeat] [--trace] [--no-faults] [--marks-per-mille 1]
+ *   evgrid-sim --seeds 1-1000 [--seconds 0] [--hosts 0] [--joiners N] [--repeat] [--trace] [--no-faults]
+ *              [--marks-per-mille 1]
  *              [--liveness: when the faults stop a node or a link stays bad (liveness.h)]
  *              [--scenario NAME|all|help: scripted runs in place of random faults (scenarios/scenario.h)] */
 #include "tests/sim/faults.h"

@@ -77,18 +77,9 @@ static enum refusal form(struct fixture *f, uint32_t count, uint8_t factor, uint
 	return apply(f, &bytes);
 }
 
-static enum refusal join(struct fixture *f, const char *name, uint64_t raft_id)
-{
-	struct command_join command = {span_of_text(name), span_of_text("h:1"), raft_id};
-	struct buffer bytes = BUFFER_NULL;
-
-	command_join_encode(&command, &bytes);
-	return apply(f, &bytes);
-}
-
 static struct command_register registration(struct fixture *f, uint32_t id, uint64_t incarnation)
 {
-	static const char *const names[] = {"a", "b", "c", "d", "e", "f"};
+	static const char *const names[] = {"a", "b", "c", "d", "e"};
 
 	return (struct command_register){.name = span_of_text(names[id - 1]),
 					 .raft_id = 100 + id - 1,
@@ -747,68 +738,6 @@ static void a_snapshot_is_the_whole_machine(void **state)
 	buffer_deinit(&bytes);
 }
 
-static void a_newcomer_gets_a_free_id_and_registers(void **state)
-{
-	struct fixture *f = *state;
-	struct command_register reg;
-	const struct map_node *node = &f->metadata.map.nodes[5];
-
-	assert_int_equal(join(f, "f", 105), REFUSAL_NONE);
-	assert_int_equal(node->id, 6);
-	assert_int_equal(node->state, NODE_JOINING);
-	assert_true(node->fenced);
-	assert_int_equal(node->epoch, 0);
-	assert_int_equal(f->metadata.map.version, f->metadata.applied);
-	reg = registration(f, 6, 7);
-	assert_int_equal(register_with(f, &reg), REFUSAL_NONE);
-	assert_int_equal(node->state, NODE_ACTIVE);
-	assert_int_equal(unfence(f, 6), REFUSAL_NONE);
-}
-
-static void a_name_and_a_directory_join_once(void **state)
-{
-	struct fixture *f = *state;
-
-	assert_int_equal(join(f, "a", 200), REFUSAL_FOREIGN_DIRECTORY);
-	assert_int_equal(join(f, "f", 101), REFUSAL_DIRECTORY);
-	assert_int_equal(join(f, "f", 105), REFUSAL_NONE);
-	assert_int_equal(join(f, "f", 105), REFUSAL_JOINED);
-	assert_int_equal(join(f, "f", 106), REFUSAL_FOREIGN_DIRECTORY);
-}
-
-static void one_that_was_gone_takes_its_id_again(void **state)
-{
-	struct fixture *f = *state;
-	struct command_register reg;
-
-	restart(f, 2);
-	f->metadata.map.nodes[1].state = NODE_GONE;
-	assert_int_equal(join(f, "b", 101), REFUSAL_DIRECTORY); /* what it was under Raft's old id, it is no more */
-	assert_int_equal(join(f, "b", 201), REFUSAL_NONE);
-	assert_int_equal(f->metadata.map.nodes[1].state, NODE_JOINING);
-	assert_int_equal(f->metadata.nodes[1].raft_id, 201);
-	reg = registration(f, 2, 9000);
-	assert_int_equal(register_with(f, &reg), REFUSAL_FOREIGN_DIRECTORY);
-	reg.raft_id = 201;
-	assert_int_equal(register_with(f, &reg), REFUSAL_NONE);
-}
-
-static void no_more_join_than_there_are_ids(void **state)
-{
-	struct fixture *f = *state;
-	char name[16];
-
-	for (uint32_t i = 5; i < NODES_MAX; i++) {
-		snprintf(name, sizeof(name), "n%u", i);
-		assert_int_equal(join(f, name, 1000 + i), REFUSAL_NONE);
-	}
-	assert_int_equal(join(f, "more", 5000), REFUSAL_LIMIT);
-	assert_int_equal(f->result.error, ERROR_LIMIT);
-	f->metadata.map.nodes[7].state = NODE_GONE;
-	assert_int_equal(join(f, "more", 5000), REFUSAL_LIMIT); /* an id is its name's */
-	assert_int_equal(join(f, "n7", 5000), REFUSAL_NONE);
-}
-
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -841,10 +770,6 @@ int main(void)
 		CASE(streams_and_views),
 		CASE(an_unknown_command_ends_the_process),
 		CASE(forming_happens_once_and_first),
-		CASE(a_newcomer_gets_a_free_id_and_registers),
-		CASE(a_name_and_a_directory_join_once),
-		CASE(one_that_was_gone_takes_its_id_again),
-		CASE(no_more_join_than_there_are_ids),
 		CASE(a_snapshot_is_the_whole_machine),
 	};
 

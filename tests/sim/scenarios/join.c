@@ -1,4 +1,4 @@
-/* J1 to J3: nodes join a cluster that works. Each seed strikes at another moment. */
+/* M1 to M3: nodes join a cluster that works. Each seed strikes at another moment. */
 #include "tests/sim/scenarios/scenario.h"
 
 #include "tests/sim/oracle.h"
