@@ -249,9 +249,6 @@ static void check_members(struct config *config)
 					     members->list[j].name, members->list[i].name, members->list[i].address);
 		}
 	}
-	if (members->count > 0 && config->values.node_name[0] != '\0' && own_member(&config->values) == NULL)
-		config_error(config, ERROR_BAD_CONFIG, "add it to the list, or use a name of the list",
-			     "cluster.members: node.name '%s' is not among them", config->values.node_name);
 }
 
 static void check(struct config *config)

@@ -32,7 +32,7 @@ static const struct config_key schema[] = {
 	KEY_TEXT(
 		"node.name", CONFIG_NAME, node_name, NULL,
 		"The node's name in the cluster: letters, digits, '-', '_', '.'. It is written into the data directory "
-		"and stays; a member of cluster.members when that is given."),
+		"and stays. Where cluster.members does not hold it, the node joins the cluster of those."),
 	KEY_TEXT("node.zone", CONFIG_NAME, node_zone, NULL,
 		 "Failure zone. Replicas of a partition are spread over zones as far as they go."),
 	KEY_TEXT("data.dir", CONFIG_PATH, data_directory, NULL,
@@ -58,7 +58,8 @@ static const struct config_key schema[] = {
 		  "where that is 0."),
 	KEY_TEXT("cluster.members", CONFIG_MEMBERS, members, NULL,
 		 "The founders, the same list in the same order on all of them: name=host:port of each control port. "
-		 "Read when the cluster is formed. Default: this node alone."),
+		 "Read when the cluster is formed, and by a node that is not in it: it joins these. Default: this node "
+		 "alone."),
 	KEY_RANGE("cluster.replication_factor", CONFIG_NUMBER, replication_factor, "0", 0, REPLICAS_MAX,
 		  "Copies of each partition, fixed when the cluster is formed. 0: 3, or the number of founders if that "
 		  "is smaller."),

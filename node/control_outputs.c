@@ -135,6 +135,19 @@ static void tell_contacts(struct control *control)
 		inbox_put_contacts(&control->shards[i].inbox, cluster_contacts(control->cluster));
 }
 
+/* Durable before Raft runs: the directory is that cluster's from then on. */
+static void take_admission(struct control *control, const struct cluster_output *output)
+{
+	char why[DIRECTORY_TEXT_BYTES];
+
+	assert(output->body.size == 16);
+	check_cluster_id(control, output->body.data);
+	memcpy(control->directory->identity.cluster_id, output->body.data, 16);
+	if (directory_write(control->directory, why) != DIRECTORY_DONE)
+		control_directory_failed(control, why);
+	cluster_admit(control->cluster);
+}
+
 /* Durable before the node serves: epoch, sync mode, cluster (design.md 6.6). */
 static void take_registration(struct control *control, const struct cluster_output *output)
 {
@@ -166,6 +179,7 @@ static void carry_out_one(struct control *control, struct cluster_output *output
 	case CLUSTER_SEND: send_to(control, output); break;
 	case CLUSTER_MAP_CHANGED: tell_map(control); break;
 	case CLUSTER_CONTACTS: tell_contacts(control); break;
+	case CLUSTER_ADMITTED: take_admission(control, output); break;
 	case CLUSTER_REGISTERED_AS: take_registration(control, output); break;
 	case CLUSTER_RESULT: control_client_result(control, &output->result); break;
 	case CLUSTER_WISH:

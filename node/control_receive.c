@@ -65,7 +65,7 @@ static void take_hello(struct control *control, struct span id, const struct mes
 
 static bool is_for_cluster(enum message_kind kind)
 {
-	return kind >= MESSAGE_FORMATION && kind <= MESSAGE_HANDOVER_WISH && kind != MESSAGE_PRODUCER_OPEN &&
+	return kind >= MESSAGE_FORMATION && kind <= MESSAGE_NODE_JOIN_ANSWER && kind != MESSAGE_PRODUCER_OPEN &&
 	       kind != MESSAGE_PRODUCER_OPENED;
 }
 

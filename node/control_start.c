@@ -42,6 +42,7 @@ static void fill_directory(const struct control *control, struct cluster_directo
 	char why[DIRECTORY_TEXT_BYTES];
 
 	memcpy(directory->identity, identity->identity, sizeof directory->identity);
+	memcpy(directory->cluster_id, identity->cluster_id, sizeof directory->cluster_id);
 	directory->node_epoch = identity->node_epoch;
 	directory->interval_sync = identity->interval_sync;
 	directory->proof_epoch = identity->proof_epoch;

@@ -112,6 +112,8 @@ const char *message_kind_name(enum message_kind kind)
 	case MESSAGE_PRODUCER_OPEN: return "PRODUCER_OPEN";
 	case MESSAGE_PRODUCER_OPENED: return "PRODUCER_OPENED";
 	case MESSAGE_HANDOVER_WISH: return "HANDOVER_WISH";
+	case MESSAGE_NODE_JOIN: return "NODE_JOIN";
+	case MESSAGE_NODE_JOIN_ANSWER: return "NODE_JOIN_ANSWER";
 	case MESSAGE_APPEND: return "APPEND";
 	case MESSAGE_APPEND_DONE: return "APPEND_DONE";
 	case MESSAGE_READ: return "READ";

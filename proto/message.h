@@ -45,6 +45,8 @@ enum message_kind {
 	MESSAGE_PRODUCER_OPEN = 18,   /* client -> node: u64 ticket */
 	MESSAGE_PRODUCER_OPENED = 19, /* u64 ticket, u64 producer id */
 	MESSAGE_HANDOVER_WISH = 20,   /* controller -> primary's node: items u16 partition, u32 node to hand over to */
+	MESSAGE_NODE_JOIN = 21,       /* newcomer -> member: struct node_join */
+	MESSAGE_NODE_JOIN_ANSWER = 22, /* member -> newcomer: struct node_join_answer */
 	/* shard ports, client -> shard -> client */
 	MESSAGE_APPEND = 30,       /* items: struct append_item */
 	MESSAGE_APPEND_DONE = 31,  /* items: struct append_done */
@@ -137,6 +139,31 @@ struct heartbeat {            /* and its answer, which repeats sent_ms */
 };
 void heartbeat_encode(const struct heartbeat *heartbeat, struct buffer *out);
 int heartbeat_decode(struct reader *in, struct heartbeat *heartbeat);
+
+struct node_join {        /* asked again until the asker finds itself in the metadata */
+	uint64_t raft_id; /* digest of its directory's identity */
+	struct span name;
+	struct span control_address; /* where others reach it */
+};
+void node_join_encode(const struct node_join *join, struct buffer *out);
+int node_join_decode(struct reader *in, struct node_join *join);
+
+enum node_join_state {
+	NODE_JOIN_NOT_FORMED = 0, /* there is no cluster yet, as far as is known here */
+	NODE_JOIN_ELSEWHERE = 1,  /* ask the controller: text is its control address */
+	NODE_JOIN_WAITS = 2,      /* heard; ask again */
+	NODE_JOIN_TAKEN = 3,      /* a member, whose registration is awaited */
+	NODE_JOIN_REFUSED = 4,    /* text says why */
+};
+
+struct node_join_answer {
+	uint64_t raft_id;       /* of the question */
+	uint8_t cluster_id[16]; /* zero when not formed */
+	uint8_t state;          /* enum node_join_state */
+	struct span text;
+};
+void node_join_answer_encode(const struct node_join_answer *answer, struct buffer *out);
+int node_join_answer_decode(struct reader *in, struct node_join_answer *answer);
 
 struct propose_result {
 	uint64_t ticket;

@@ -74,3 +74,53 @@ int propose_result_decode(struct reader *in, struct propose_result *result)
 	result->detail = reader_string(in, DEFINITION_MAX_BYTES);
 	return in->failed || result->controller > NODES_MAX ? ERROR_MALFORMED : 0;
 }
+
+/* --- node join: u64 Raft id, string name, string control address --------------------------------------------- */
+
+void node_join_encode(const struct node_join *join, struct buffer *out)
+{
+	assert(join->name.size <= NAME_MAX_BYTES && join->control_address.size <= ADDRESS_MAX_BYTES);
+	buffer_u64(out, join->raft_id);
+	buffer_string(out, join->name);
+	buffer_string(out, join->control_address);
+}
+
+static bool is_text(struct span text)
+{
+	return text.size == 0 || memchr(text.data, 0, text.size) == NULL;
+}
+
+int node_join_decode(struct reader *in, struct node_join *join)
+{
+	join->raft_id = reader_u64(in);
+	join->name = reader_string(in, NAME_MAX_BYTES);
+	join->control_address = reader_string(in, ADDRESS_MAX_BYTES);
+	if (in->failed || join->raft_id == 0 || join->name.size == 0 || join->control_address.size == 0)
+		return ERROR_MALFORMED;
+	return is_text(join->name) && is_text(join->control_address) ? 0 : ERROR_MALFORMED;
+}
+
+/* --- its answer: u64 Raft id, 16 bytes cluster id, u8 state, string text -------------------------------------- */
+
+void node_join_answer_encode(const struct node_join_answer *answer, struct buffer *out)
+{
+	assert(answer->text.size <= ADDRESS_MAX_BYTES);
+	buffer_u64(out, answer->raft_id);
+	buffer_bytes(out, answer->cluster_id, sizeof answer->cluster_id);
+	buffer_u8(out, answer->state);
+	buffer_string(out, answer->text);
+}
+
+int node_join_answer_decode(struct reader *in, struct node_join_answer *answer)
+{
+	struct span cluster_id;
+
+	answer->raft_id = reader_u64(in);
+	cluster_id = reader_bytes(in, sizeof answer->cluster_id);
+	answer->state = reader_u8(in);
+	answer->text = reader_string(in, ADDRESS_MAX_BYTES);
+	if (in->failed || answer->state > NODE_JOIN_REFUSED || !is_text(answer->text))
+		return ERROR_MALFORMED;
+	memcpy(answer->cluster_id, cluster_id.data, cluster_id.size);
+	return 0;
+}

@@ -15,7 +15,8 @@ static bool may_move(enum cluster_state from, enum cluster_state to)
 	if (to == CLUSTER_FAILED)
 		return true;
 	switch (from) {
-	case CLUSTER_FORMING: return to == CLUSTER_JOINED || to == CLUSTER_OUTSIDER;
+	case CLUSTER_FORMING: return to == CLUSTER_JOINED || to == CLUSTER_OUTSIDER || to == CLUSTER_JOINING;
+	case CLUSTER_JOINING: return to == CLUSTER_JOINED;
 	case CLUSTER_JOINED: return to == CLUSTER_REGISTERED;
 	case CLUSTER_REGISTERED: return to == CLUSTER_SERVING;
 	case CLUSTER_SERVING: return to == CLUSTER_STOPPING;
@@ -118,8 +119,7 @@ struct cluster *cluster_new(const struct cluster_config *config, struct raft_io 
 			     cluster->raft.raft.errmsg);
 	else
 		cluster->raft_ready = true;
-	if (formation_init(cluster) != 0)
-		output_fatal(cluster, FATAL_NOT_A_FOUNDER, "%s is not in its own list of founders", config->name);
+	formation_init(cluster);
 	return cluster;
 }
 
@@ -193,6 +193,7 @@ void cluster_settle(struct cluster *cluster)
 	if (cluster->state == CLUSTER_FAILED || !cluster->raft.started || cluster->raft.closing)
 		return;
 	map_publish(cluster);
+	join_find_own_id(cluster);
 	leader_notice(cluster);
 	propose_applied(cluster);
 	notices_tell(cluster);
@@ -217,6 +218,7 @@ void cluster_tick(struct cluster *cluster, uint64_t now_ms, uint64_t unix_ms)
 	raft_node_tick(&cluster->raft, now_ms);
 	cluster_settle(cluster);
 	contact_tick(cluster);
+	join_tick(cluster);
 	propose_tick(cluster);
 	controller_tick(cluster);
 }
@@ -264,6 +266,8 @@ void cluster_receive(struct cluster *cluster, const struct message *message, uin
 	case MESSAGE_MAP_REQUEST: map_request_receive(cluster, message); break;
 	case MESSAGE_MAP: map_receive(cluster, message); break;
 	case MESSAGE_HANDOVER_WISH: wish_receive(cluster, message); break;
+	case MESSAGE_NODE_JOIN: join_receive(cluster, message); break;
+	case MESSAGE_NODE_JOIN_ANSWER: join_answer_receive(cluster, message); break;
 	default: break; /* not ours */
 	}
 }

@@ -5,9 +5,12 @@
  * States, and who moves them (cluster.c):
  *
  *   FORMING ---------> JOINED ------> REGISTERED ---------> SERVING ----------> STOPPING --------> STOPPED
- *      |   all founders     own entry      |   cluster_serve      cluster_stop        entry applied
- *      |   agreed, or       applied        v
- *      v   Raft has state                  FAILED when another process registers under this name
+ *    | |   all founders   ^ own entry      |   cluster_serve      cluster_stop        entry applied
+ *    | |   agreed, or     | applied        v
+ *    | |   Raft has state |                FAILED when another process registers under this name
+ *    | +--> JOINING ------+ cluster_admit
+ *    |      a newcomer: not among the founders of its own list, Raft's directory empty; it asks members to be taken in
+ *    v
  *   OUTSIDER: this directory is not one of the founders'; it never runs Raft, and says so once
  *   FAILED, from any: the store failed, or an entry was not understood. CLUSTER_FATAL was given; nothing leaves the
  *   node any more.
@@ -19,7 +22,8 @@
  *      together leave as one entry then);
  *   3. on CLUSTER_REGISTERED_AS writes the node epoch and sync mode durably into its directory, then calls
  *      cluster_serve;
- *   4. on CLUSTER_FATAL ends the process.
+ *   4. on CLUSTER_ADMITTED writes the cluster id durably into its directory, then calls cluster_admit;
+ *   5. on CLUSTER_FATAL ends the process.
  * All times are milliseconds of CLOCK_BOOTTIME, unless named unix. Not thread-safe: one thread owns it. */
 #ifndef EVGRID_RAFT_CLUSTER_H
 #define EVGRID_RAFT_CLUSTER_H
@@ -43,6 +47,7 @@ struct cluster_founder {
 /* What the data directory says about itself and the process that used it before. */
 struct cluster_directory {
 	uint8_t identity[CLUSTER_IDENTITY_BYTES]; /* random, durable before cluster_init */
+	uint8_t cluster_id[16];                   /* of the cluster it belongs to; zero: not known yet */
 	bool raft_empty;                          /* Raft's own directory holds no state */
 	uint64_t node_epoch;                      /* it last served under; 0: it never did */
 	bool interval_sync;                       /* the sync mode of that time */
@@ -60,7 +65,8 @@ struct cluster_config {
 	bool interval_sync;         /* the mode of this run */
 	uint8_t replication_factor; /* of the cluster if this node forms it; 0: 3, or as many as there are founders */
 	uint8_t minimum_isr;        /* the same; 0: 2 of 3 and more replicas, else 1 */
-	struct cluster_founder founders[NODES_MAX]; /* the same list, in the same order, on all; holds this node */
+	struct cluster_founder founders[NODES_MAX]; /* the same list, in the same order, on all; a node that is not
+						     * in it joins the cluster that these formed */
 	uint32_t founder_count;
 	uint64_t incarnation;   /* random, not 0, new at every start */
 	uint8_t cluster_id[16]; /* random: becomes the cluster's if this node is its first controller */
@@ -71,6 +77,7 @@ struct cluster_config {
 enum cluster_state {
 	CLUSTER_FORMING,
 	CLUSTER_OUTSIDER,
+	CLUSTER_JOINING,
 	CLUSTER_JOINED,
 	CLUSTER_REGISTERED,
 	CLUSTER_SERVING,
@@ -85,6 +92,7 @@ enum cluster_output_kind {
 	CLUSTER_SEND = 1,      /* body to a node's control port; the host puts the envelope around it */
 	CLUSTER_MAP_CHANGED,   /* cluster->map is newer; at most one waits at a time */
 	CLUSTER_CONTACTS,      /* cluster->contacts is newer; at most one waits at a time */
+	CLUSTER_ADMITTED,      /* body: the cluster's id; make it durable, then cluster_admit */
 	CLUSTER_REGISTERED_AS, /* own entry applied: node_id, node_epoch; make it durable, then cluster_serve */
 	CLUSTER_RESULT,        /* of cluster_propose: result (detail points into body) */
 	CLUSTER_WISH,       /* the controller asks this primary to hand `partition` over to node_id (design.md 6.7) */
@@ -108,6 +116,9 @@ enum cluster_notice_kind {
 	NOTICE_MEMBER_LIVE,    /* text: the node; it takes part in the cluster */
 	NOTICE_MEMBER_LOST,    /* text: the node; silent, or another process now: no clean stop */
 	NOTICE_MEMBER_STOPPED, /* text: the node; cleanly */
+	NOTICE_JOINING,        /* count: founders, of whom this node is none; it asks them */
+	NOTICE_JOINED,         /* count: the node id that was given to this newcomer; text: the cluster's id */
+	NOTICE_JOIN_REFUSED,   /* text: why; asked again */
 	NOTICE_COUNT
 };
 
@@ -120,12 +131,11 @@ struct cluster_notice {
 
 enum cluster_fatal {
 	FATAL_MEMORY = 1,
-	FATAL_STORE,         /* of Raft: cannot be opened, read or written */
-	FATAL_ENTRY,         /* of the metadata: not understood */
-	FATAL_SNAPSHOT,      /* of the metadata: not understood */
-	FATAL_MAP,           /* cannot be made of the metadata */
-	FATAL_NOT_A_FOUNDER, /* this node is not in its own list */
-	FATAL_NAME_TAKEN,    /* another process registered under this name */
+	FATAL_STORE,      /* of Raft: cannot be opened, read or written */
+	FATAL_ENTRY,      /* of the metadata: not understood */
+	FATAL_SNAPSHOT,   /* of the metadata: not understood */
+	FATAL_MAP,        /* cannot be made of the metadata */
+	FATAL_NAME_TAKEN, /* another process registered under this name */
 };
 
 struct cluster_output {
@@ -158,9 +168,12 @@ void cluster_start(struct cluster *cluster, uint64_t now_ms);
 
 void cluster_tick(struct cluster *cluster, uint64_t now_ms, uint64_t unix_ms);
 
-/* A message of the control port from a peer, kinds FORMATION to HANDOVER_WISH but for PRODUCER_*; others are ignored.
- * message->node_id is trusted as far as HELLO and the link's keys made it so. Bytes are checked. */
+/* A message of the control port from a peer, kinds FORMATION to NODE_JOIN_ANSWER but for PRODUCER_*; others are
+ * ignored. message->node_id is trusted as far as HELLO and the link's keys made it so. Bytes are checked. */
 void cluster_receive(struct cluster *cluster, const struct message *message, uint64_t now_ms);
+
+/* The host made the cluster id of CLUSTER_ADMITTED durable: Raft runs from now on. */
+void cluster_admit(struct cluster *cluster);
 
 /* The host made the node epoch of CLUSTER_REGISTERED_AS durable: heartbeats bear it from now on. */
 void cluster_serve(struct cluster *cluster, uint64_t node_epoch);

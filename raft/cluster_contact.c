@@ -196,7 +196,7 @@ static void find_own_id(struct cluster *cluster)
 {
 	const struct map_node *self = cluster_map_node_by_name(&cluster->map, cluster->config.name);
 
-	if (cluster->node_id == 0 && self != NULL)
+	if (cluster->node_id == 0 && self != NULL && !cluster->join.newcomer)
 		cluster->node_id = self->id;
 }
 

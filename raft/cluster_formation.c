@@ -9,7 +9,8 @@
  * 2. Who has state tells the founders' ids from Raft's configuration. A node without state that is among them
  *    bootstraps late, with these; one that is not among them is a new server under an old name: OUTSIDER, it never
  *    starts Raft.
- * 3. A node with state starts Raft at once and only answers. */
+ * 3. A node with state starts Raft at once and only answers.
+ * 4. A node that is none of the founders has no part in it: cluster_join.c. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static uint64_t founders_digest(const struct cluster_config *config)
 	return digest;
 }
 
-int formation_init(struct cluster *cluster)
+void formation_init(struct cluster *cluster)
 {
 	struct formation *formation = &cluster->formation;
 	const struct cluster_config *config = &cluster->config;
@@ -63,10 +64,9 @@ int formation_init(struct cluster *cluster)
 	while (formation->self < config->founder_count &&
 	       strcmp(config->founders[formation->self].name, config->name) != 0)
 		formation->self++;
-	if (formation->self == config->founder_count)
-		return 1;
-	formation->peers[formation->self].raft_id = cluster->raft_id;
-	return 0;
+	cluster->join.newcomer = formation->self == config->founder_count;
+	if (!cluster->join.newcomer)
+		formation->peers[formation->self].raft_id = cluster->raft_id;
 }
 
 /* --- what is told ------------------------------------------------------------------------------------------------- */
@@ -126,11 +126,11 @@ static int compare_servers(const void *a, const void *b)
 }
 
 /* 1, 3 or 5; of two founders the first: with both, each one's death would stop the metadata. */
-static uint32_t voter_count(uint32_t founder_count)
+uint32_t formation_voters(uint32_t nodes)
 {
-	if (founder_count >= 5)
+	if (nodes >= 5)
 		return 5;
-	return founder_count >= 3 ? 3 : 1;
+	return nodes >= 3 ? 3 : 1;
 }
 
 static void bootstrap(struct cluster *cluster, const uint64_t list[NODES_MAX])
@@ -141,7 +141,8 @@ static void bootstrap(struct cluster *cluster, const uint64_t list[NODES_MAX])
 	for (uint32_t i = 0; i < count; i++)
 		servers[i] = (struct raft_node_server){.id = list[i],
 						       .address = cluster->config.founders[i].control_address,
-						       .voter = i < voter_count(count)};
+						       .role = i < formation_voters(count) ? RAFT_NODE_VOTER
+											   : RAFT_NODE_STANDBY};
 	qsort(servers, count, sizeof(servers[0]), compare_servers);
 	if (raft_node_bootstrap(&cluster->raft, servers, count) != 0) {
 		output_fatal(cluster, FATAL_STORE,
@@ -198,6 +199,8 @@ void formation_start(struct cluster *cluster)
 	assert(cluster->state == CLUSTER_FORMING);
 	if (!cluster->config.directory.raft_empty)
 		cluster_raft_begin(cluster);
+	else if (cluster->join.newcomer)
+		join_begin(cluster);
 	else
 		bootstrap_when_agreed(cluster); /* a single founder agrees with itself */
 }
@@ -249,7 +252,7 @@ void formation_receive(struct cluster *cluster, const struct message *message)
 	struct formation_message told;
 	struct formation_peer *peer;
 
-	if (formation_decode(cluster, message->body, &told) != 0)
+	if (cluster->join.newcomer || formation_decode(cluster, message->body, &told) != 0)
 		return;
 	if (told.digest != cluster->formation.digest) {
 		founders_differ(cluster);

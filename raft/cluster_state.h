@@ -4,10 +4,12 @@
  * cluster_output.c     outputs
  * cluster_notice.c     what people should hear of
  * cluster_formation.c  from an empty directory to a running Raft
+ * cluster_join.c       a newcomer's way into a formed cluster, and what members answer it
  * cluster_contact.c    heartbeats, leases' contacts, the map's way to all nodes
  * cluster_propose.c    this node's own proposals, registration, clean stop
  * controller.c         the leader's queue of commands and entries
  * controller_duty.c    what the leader does by itself: fence, unfence, place, wish
+ * controller_join.c    newcomers: into the metadata, then into Raft; voters
  * controller_clock.c   whose clock is off
  * controller_moves.c   partitions on their way from node to node */
 #ifndef EVGRID_RAFT_CLUSTER_STATE_H
@@ -19,6 +21,8 @@
 #include "raft/raft_node.h"
 
 #define FORMATION_INTERVAL_MS 100u
+#define JOIN_INTERVAL_MS 300u
+#define JOIN_REQUESTS_MAX 4u                      /* kept by a controller; the others ask again */
 #define PROPOSAL_RETRY_MS 300u                    /* registration and clean stop ask again */
 #define STOP_HEARD_MS (3 * HEARTBEAT_INTERVAL_MS) /* who said that it stops and is silent for longer has ended */
 #define STOP_TRANSFER_MS 1000u /* patience for another leader before a stopping leader proposes to itself */
@@ -41,6 +45,25 @@ struct formation {
 	uint64_t digest; /* of the founder list: must be the same on all */
 	uint64_t next_ms;
 	bool differed; /* said once */
+};
+
+/* A newcomer that has asked this controller. */
+struct join_request {
+	uint64_t raft_id; /* 0: free */
+	char name[NAME_MAX_BYTES + 1];
+	char control_address[ADDRESS_MAX_BYTES + 1];
+};
+
+struct join {
+	bool newcomer; /* this node is none of the founders */
+	bool admitted; /* CLUSTER_ADMITTED was given */
+	uint32_t turn; /* of the founders: who is asked next */
+	uint64_t next_ms;
+	bool asked_controller;                          /* the last question went where it was sent to */
+	char controller_address[ADDRESS_MAX_BYTES + 1]; /* where it is sent to next; empty: the founders in turn */
+	char refused[CLUSTER_TEXT_BYTES];               /* what was told last */
+	struct join_request requests[JOIN_REQUESTS_MAX];
+	uint64_t members_ms; /* when Raft's configuration is looked at again */
 };
 
 /* What a node's heartbeats told. */
@@ -86,6 +109,7 @@ struct cluster {
 	uint64_t next_heartbeat_ms;
 	bool stop_announced;
 	struct formation formation;
+	struct join join;
 	struct proposal proposals[CLUSTER_PROPOSALS_MAX];
 	uint64_t next_number;
 	uint64_t next_retry_ms;
@@ -132,12 +156,27 @@ void notices_tell(struct cluster *cluster);
 /* --- cluster_formation.c ------------------------------------------------------------------------------------------ */
 
 uint64_t raft_id_of(const uint8_t identity[CLUSTER_IDENTITY_BYTES]);
-int formation_init(struct cluster *cluster); /* 0, or 1: this node is not in its own list of founders */
+void formation_init(struct cluster *cluster);
+uint32_t formation_voters(uint32_t nodes); /* how many of so many vote */
 void formation_start(struct cluster *cluster);
 void formation_tick(struct cluster *cluster);
 void formation_receive(struct cluster *cluster, const struct message *message);
 /* The founders' Raft ids in founder order, from Raft's configuration; 0 where it does not name one. */
 void formation_founders(const struct cluster *cluster, uint64_t list[NODES_MAX]);
+
+/* --- cluster_join.c ----------------------------------------------------------------------------------------------- */
+
+void join_begin(struct cluster *cluster);
+void join_tick(struct cluster *cluster);
+void join_receive(struct cluster *cluster, const struct message *message);
+void join_answer_receive(struct cluster *cluster, const struct message *message);
+void join_find_own_id(struct cluster *cluster); /* a newcomer's, in what was applied */
+
+/* --- controller_duty.c, controller_join.c ------------------------------------------------------------------------- */
+
+bool duty_propose(struct cluster *cluster, struct buffer *command); /* takes the command; false: not now */
+void duty_join(struct cluster *cluster);
+void duty_members(struct cluster *cluster);
 
 /* --- cluster_contact.c -------------------------------------------------------------------------------------------- */
 

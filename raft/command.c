@@ -23,6 +23,8 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 	[REFUSAL_TOO_EARLY] = "the partition has lost its primary only now: ask again in two seconds",
 	[REFUSAL_CLOCK] = "the node's clock is off, or marked so already",
 	[REFUSAL_OVERTAKEN] = "another process of this node has registered meanwhile",
+	[REFUSAL_JOINED] = "this node is a member already",
+	[REFUSAL_DIRECTORY] = "this data directory belongs, or belonged, to another member",
 	[REFUSAL_VIEW] = "there is no such view, or it has another version by now",
 	[REFUSAL_DRAINING] = "another node is being decommissioned, or this one is not",
 	[REFUSAL_TOO_FEW] = "fewer live nodes than replicas of a partition would be left",
@@ -47,6 +49,7 @@ static const char *const kind_names[] = {
 	[COMMAND_VIEW_FILLED] = "VIEW_FILLED",
 	[COMMAND_VIEW_DROP] = "VIEW_DROP",
 	[COMMAND_DECOMMISSION] = "DECOMMISSION",
+	[COMMAND_NODE_JOIN] = "NODE_JOIN",
 };
 
 #define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -153,6 +156,28 @@ int command_form_decode(struct span body, struct command_form *form)
 }
 
 /* --- nodes -------------------------------------------------------------------------------------------------------- */
+
+void command_join_encode(const struct command_join *join, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_NODE_JOIN, out);
+
+	buffer_string(out, join->name);
+	buffer_string(out, join->control_address);
+	buffer_u64(out, join->raft_id);
+	command_end(begin, out);
+}
+
+int command_join_decode(struct span body, struct command_join *join)
+{
+	struct reader in = reader_of(body);
+
+	join->name = text_decode(&in, NAME_MAX_BYTES);
+	join->control_address = text_decode(&in, ADDRESS_MAX_BYTES);
+	join->raft_id = reader_u64(&in);
+	if (join->name.size == 0 || join->control_address.size == 0 || join->raft_id == 0)
+		return ERROR_MALFORMED;
+	return whole(&in);
+}
 
 void command_register_encode(const struct command_register *reg, struct buffer *out)
 {

@@ -32,6 +32,7 @@ enum command_kind {
 	COMMAND_NODE_CLOCK = 15,    /* items: struct command_clock */
 	COMMAND_VIEW_FILLED = 16,   /* items: struct command_filled */
 	COMMAND_VIEW_DROP = 17,     /* struct command_drop */
+	COMMAND_NODE_JOIN = 18,     /* struct command_join: the controller's, for a newcomer that asked */
 	COMMAND_DECOMMISSION = 19,  /* struct command_decommission: an operator's */
 };
 
@@ -59,6 +60,8 @@ enum refusal {
 	REFUSAL_VIEW,          /* no such view, or it has another version by now */
 	REFUSAL_DRAINING,      /* another node is being decommissioned, or this one is not */
 	REFUSAL_TOO_FEW,       /* fewer live nodes than replicas would be left */
+	REFUSAL_JOINED,        /* this node is a member already */
+	REFUSAL_DIRECTORY,     /* its data directory is, or was, a member's under another name or in another life */
 	REFUSAL_COUNT,
 };
 
@@ -84,6 +87,12 @@ struct command_form {
 	uint8_t minimum_isr;
 	uint32_t founder_count; /* node ids are 1.. in this order */
 	struct command_founder founders[NODES_MAX];
+};
+
+struct command_join {
+	struct span name;
+	struct span control_address;
+	uint64_t raft_id;
 };
 
 struct command_register {
@@ -212,6 +221,7 @@ struct command_decommission {
 
 /* Writing: each appends one whole command. Failure shows in out->failed. */
 void command_form_encode(const struct command_form *form, struct buffer *out);
+void command_join_encode(const struct command_join *join, struct buffer *out);
 void command_register_encode(const struct command_register *reg, struct buffer *out);
 void command_nodes_encode(enum command_kind kind, const struct command_node *nodes, uint32_t count, struct buffer *out);
 void command_clock_encode(const struct command_clock *items, uint32_t count, struct buffer *out);
@@ -240,6 +250,7 @@ bool command_kind_known(uint16_t kind);
 const char *command_kind_name(enum command_kind kind);
 
 int command_form_decode(struct span body, struct command_form *form);
+int command_join_decode(struct span body, struct command_join *join);
 int command_register_decode(struct span body, struct command_register *reg);
 int command_node_decode(struct reader *in, struct command_node *node);
 int command_clock_decode(struct reader *in, struct command_clock *item);

@@ -42,6 +42,7 @@ static int list_check(enum command_kind kind, struct span body)
 union any_body {
 	struct command_form form;
 	struct command_register reg;
+	struct command_join join;
 	struct command_ends ends;
 	struct command_stream stream;
 	struct command_view view;
@@ -58,6 +59,7 @@ static int body_check(const struct command *command)
 	switch (command->kind) {
 	case COMMAND_FORM: return command_form_decode(command->body, &any.form);
 	case COMMAND_NODE_REGISTER: return command_register_decode(command->body, &any.reg);
+	case COMMAND_NODE_JOIN: return command_join_decode(command->body, &any.join);
 	case COMMAND_REPORT_ENDS: return command_ends_decode(command->body, &any.ends);
 	case COMMAND_STREAM_CREATE: return command_stream_decode(command->body, &any.stream);
 	case COMMAND_VIEW_APPLY: return command_view_decode(command->body, &any.view);

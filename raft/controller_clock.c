@@ -56,7 +56,7 @@ static uint32_t voters_clocks(const struct cluster *cluster, int64_t ahead_ms[NO
 
 	*voters = 0;
 	for (uint32_t i = 0; i < server_count; i++) {
-		if (!servers[i].voter)
+		if (servers[i].role != RAFT_NODE_VOTER)
 			continue;
 		++*voters;
 		for (uint32_t id = 1; id <= NODES_MAX; id++)

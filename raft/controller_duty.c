@@ -1,7 +1,7 @@
 /* What an ACTIVE controller does by itself, one command of its own on its way at a time:
- *   forms the cluster's first entry; places the partitions when all founders are there; fences who is silent;
- *   unfences who is heard again; marks whose clock is off; moves partitions; wishes
- *   primaries back to their preferred nodes.
+ *   forms the cluster's first entry; takes newcomers in (controller_join.c); places the partitions when all founders
+ *   are there; fences who is silent; unfences who is heard again; marks whose clock is off; moves partitions
+ *   (controller_moves.c); wishes primaries back to their preferred nodes.
  * The host lets it see its inbox before its timers, and a controller that was itself away restarts them
  * (cluster_tick). */
 #include <assert.h>
@@ -10,7 +10,7 @@
 #include "raft/cluster_state.h"
 #include "raft/placement.h"
 
-static bool duty_propose(struct cluster *cluster, struct buffer *command)
+bool duty_propose(struct cluster *cluster, struct buffer *command)
 {
 	struct command_origin nobody = {0};
 
@@ -93,11 +93,13 @@ static void duty_nodes(struct cluster *cluster, enum command_kind kind, bool fen
 
 /* --- placing ------------------------------------------------------------------------------------------------------ */
 
-static bool all_are_live(const struct cluster_map *map)
+/* Founders bear the first ids: newcomers are not waited for. */
+static bool founders_are_live(const struct cluster *cluster)
 {
+	const struct cluster_map *map = &cluster->metadata.map;
 	node_set live = cluster_map_live(map);
 
-	for (uint32_t i = 0; i < NODES_MAX; i++)
+	for (uint32_t i = 0; i < cluster->config.founder_count; i++)
 		if (map->nodes[i].id != 0 && map->nodes[i].state != NODE_GONE && !node_set_has(live, i + 1))
 			return false;
 	return true;
@@ -124,7 +126,7 @@ static void duty_place(struct cluster *cluster)
 	struct placement_node nodes[NODES_MAX];
 	struct buffer command = BUFFER_NULL;
 
-	if (map->replication_factor == 0 || map->partitions[0].replica_count != 0 || !all_are_live(map))
+	if (map->replication_factor == 0 || map->partitions[0].replica_count != 0 || !founders_are_live(cluster))
 		return;
 	memset(present, 0, sizeof(present));
 	if (placement_compute(nodes, moves_members(map, nodes), map->replication_factor, present, table) != 0)
@@ -237,6 +239,9 @@ void controller_tick(struct cluster *cluster)
 		duty_nodes(cluster, COMMAND_NODE_UNFENCE, true, heard_again);
 	if (!controller->duty_on_its_way)
 		duty_place(cluster);
+	if (!controller->duty_on_its_way)
+		duty_join(cluster);
+	duty_members(cluster);
 	if (!controller->duty_on_its_way)
 		duty_clock(cluster);
 	if (!controller->duty_on_its_way)

@@ -25,6 +25,7 @@ static const command_verb verbs[] = {
 	[COMMAND_VIEW_FILLED] = metadata_view_filled,
 	[COMMAND_VIEW_DROP] = metadata_view_drop,
 	[COMMAND_DECOMMISSION] = metadata_decommission,
+	[COMMAND_NODE_JOIN] = metadata_join,
 };
 
 void metadata_init(struct metadata *metadata)

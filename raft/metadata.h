@@ -67,6 +67,9 @@ int metadata_apply(struct metadata *metadata, uint64_t index, struct span entry,
 
 bool metadata_formed(const struct metadata *metadata);
 
+/* Whether a node of this name and Raft id may join: REFUSAL_NONE, or why not. */
+enum refusal metadata_may_join(const struct metadata *metadata, struct span name, uint64_t raft_id);
+
 /* The whole machine with a checksum. Decoding replaces it, or leaves it as it was: 0, ERROR_MEMORY, ERROR_MALFORMED,
  * ERROR_CHECKSUM, ERROR_VERSION. */
 int metadata_encode(const struct metadata *metadata, struct buffer *out);
@@ -96,6 +99,7 @@ bool row_is_sound(const struct metadata *metadata, uint16_t partition); /* the i
 /* --- commands (metadata_node.c, metadata_partition.c, metadata_definition.c) -------------------------------------- */
 
 int metadata_form(struct metadata *metadata, struct span body, struct command_result *result);
+int metadata_join(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_register(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_fence(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_unfence(struct metadata *metadata, struct span body, struct command_result *result);

@@ -1,4 +1,4 @@
-/* Commands about nodes: forming, registering (rule 6), fencing and its end (rule 1), clean stops. */
+/* Commands about nodes: forming, joining, registering (rule 6), fencing and its end (rule 1), clean stops. */
 #include <assert.h>
 
 #include "raft/metadata.h"
@@ -47,6 +47,63 @@ int metadata_form(struct metadata *metadata, struct span body, struct command_re
 		metadata->nodes[i].raft_id = form.founders[i].raft_id;
 		node_touch(metadata, node);
 	}
+	return 0;
+}
+
+/* --- joining ------------------------------------------------------------------------------------------------------ */
+
+/* The place of this name, else a free one; NULL: there is none. */
+static const struct map_node *place_of(const struct metadata *metadata, struct span name)
+{
+	const struct map_node *place = NULL;
+
+	for (uint32_t i = NODES_MAX; i > 0; i--) {
+		const struct map_node *node = &metadata->map.nodes[i - 1];
+
+		if (node->id != 0 && span_equal(span_of_text(node->name), name))
+			return node;
+		if (node->id == 0)
+			place = node;
+	}
+	return place;
+}
+
+enum refusal metadata_may_join(const struct metadata *metadata, struct span name, uint64_t raft_id)
+{
+	const struct map_node *place = place_of(metadata, name);
+
+	if (place == NULL)
+		return REFUSAL_LIMIT;
+	if (place->id != 0 && place->state != NODE_GONE)
+		return metadata->nodes[place->id - 1].raft_id == raft_id ? REFUSAL_JOINED : REFUSAL_FOREIGN_DIRECTORY;
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		if (metadata->map.nodes[i].id != 0 && metadata->nodes[i].raft_id == raft_id)
+			return REFUSAL_DIRECTORY;
+	return REFUSAL_NONE;
+}
+
+/* Known, and nothing more: no epoch, no ports, until it registers. One that was gone begins anew under its old id. */
+int metadata_join(struct metadata *metadata, struct span body, struct command_result *result)
+{
+	struct command_join join;
+	struct map_node *node;
+	enum refusal refusal;
+	int rv = command_join_decode(body, &join);
+
+	if (rv != 0)
+		return rv;
+	refusal = metadata_may_join(metadata, join.name, join.raft_id);
+	if (refusal != REFUSAL_NONE) {
+		command_refuse(result, refusal == REFUSAL_LIMIT ? ERROR_LIMIT : ERROR_REFUSED, refusal);
+		return 0;
+	}
+	node = node_of(metadata, (uint32_t)(place_of(metadata, join.name) - metadata->map.nodes) + 1);
+	*node = (struct map_node){
+		.id = (uint32_t)(node - metadata->map.nodes) + 1, .state = NODE_JOINING, .fenced = true};
+	text_keep(node->name, join.name);
+	text_keep(node->control_address, join.control_address);
+	metadata->nodes[node->id - 1] = (struct metadata_node){.raft_id = join.raft_id};
+	node_touch(metadata, node);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
-/* libraft, owned and watched: the only way in and out of it. With raft_codec.c and raft_guard.c the only files that
- * know <raft.h>.
+/* libraft, owned and watched: the only way in and out of it. With raft_receive.c, raft_codec.c and raft_guard.c the
+ * only files that know <raft.h>.
  *
  * What is taken over from the given raft_io (its `impl` stays as it is): start, so that we tick and deliver; send, so
  * that messages leave through our links; time and random, so that a run is a function of its inputs; and every verb
@@ -26,7 +26,21 @@
  *  7. The answer to a leader of an earlier term acknowledges nothing. libraft leaves the index in it unset, and does
  *     not say that it rejects a snapshot: if that leader leads again in the answer's term, it would count entries as
  *     stored that are not (found by evgrid-raft-torture).
- *  8. Send requests are completed at the next call from outside, never within send. */
+ *  8. Send requests are completed at the next call from outside, never within send.
+ *  9. A change of the configuration is given to libraft as the first entry of a message, and after all before it was
+ *     committed as far as that message says. It notes a change under the index of the message's first new entry, and
+ *     one change at most: the commit of any other would pass unnoticed, its snapshots bear an older configuration, and
+ *     a cut tail roll back to one. Nor is a snapshot taken between the commit of a change and its being noted (both
+ *     found by evgrid-raft-torture).
+ * 10. A server votes for who asks, though it does not know yet that it is a voter (Ongaro's thesis, 4.2.1: who asks
+ *     has the newer configuration). libraft refuses, and a stand-by believes in the last leader it heard for ever:
+ *     where one voter's store alone has the change that makes it two, nobody would lead any more.
+ * 11. A leader changes the configuration only when an entry of its own term is applied: two changes of one server each,
+ *     by leaders of two terms, might else have majorities that do not meet. One change at a time, and never of the
+ *     leader itself. Whether a change is done shows in the configuration: raft_node_settled.
+ * 12. A sole voter leads in a new term whenever it begins to lead. libraft lets it lead in the old one: after a crash
+ *     two entries of one index and term, where stand-bys had stored the one that was lost here (found by
+ *     evgrid-raft-torture); and in a term in which it voted for another. */
 #ifndef EVGRID_RAFT_RAFT_NODE_H
 #define EVGRID_RAFT_RAFT_NODE_H
 
@@ -61,10 +75,16 @@ struct raft_node_host {
 	void (*fatal)(void *host, const char *text);
 };
 
+enum raft_node_role {
+	RAFT_NODE_SPARE,   /* named, and sent nothing */
+	RAFT_NODE_STANDBY, /* follows the log */
+	RAFT_NODE_VOTER,
+};
+
 struct raft_node_server {
 	uint64_t id;
 	const char *address;
-	bool voter;
+	enum raft_node_role role;
 };
 
 struct raft_node_slot {
@@ -111,6 +131,8 @@ struct raft_node {
 	bool closing;
 	bool closed;
 	bool receives_stale; /* while libraft is given what an earlier term's leader sent */
+	bool mute;           /* nothing leaves */
+	bool rejects;        /* entries that libraft was given last */
 	uint64_t read_index; /* of the snapshot that was read last, to be sent */
 	uint64_t read_term;
 	struct raft_io_send **sends; /* waiting for their completion */
@@ -119,7 +141,10 @@ struct raft_node {
 	struct raft_stuck *stuck; /* appends that a failed store left behind */
 	struct raft_node_put put;
 	struct raft_transfer transfer;
+	struct raft_change change; /* libraft keeps one at a time, and what it keeps of a refused one hurts nobody */
+	uint64_t leader_heard_ms;
 	uint64_t slot_term;
+	uint64_t slot_first; /* index of the first entry submitted in that term */
 	struct raft_node_slot slots[RAFT_NODE_INFLIGHT_MAX];
 };
 
@@ -147,6 +172,15 @@ int raft_node_submit(struct raft_node *node, struct span entry);
 
 void raft_node_transfer(struct raft_node *node); /* leadership to any voter; a no-op where there is none */
 
+/* Changes of the configuration, by the leader. DONE: begun. BUSY: another is under way, or it is too early (9 to 11).
+ * A server is added as a spare; assigned the stand-by's role it follows the log, and as a stand-by that has all of it
+ * it becomes a voter at once, else when it has caught up. */
+int raft_node_add(struct raft_node *node, uint64_t id, const char *address);
+int raft_node_assign(struct raft_node *node, uint64_t id, enum raft_node_role role);
+int raft_node_remove(struct raft_node *node, uint64_t id);
+bool raft_node_settled(const struct raft_node *node);          /* no change is under way, as far as is known here */
+bool raft_node_caught_up(struct raft_node *node, uint64_t id); /* the leader's: has all that is stored here */
+
 bool raft_node_leads(const struct raft_node *node);
 uint64_t raft_node_term(const struct raft_node *node);
 uint64_t raft_node_applied(const struct raft_node *node);
@@ -161,6 +195,12 @@ void raft_node_deinit(struct raft_node *node); /* after closed */
 
 /* raft_guard.c: puts the watching verbs into node->io. */
 void raft_guard_install(struct raft_node *node);
+
+/* For raft_receive.c: one call into libraft is prepared, and settled. */
+bool raft_node_runs(const struct raft_node *node);
+void raft_node_draw(struct raft_node *node);
+void raft_node_settle(struct raft_node *node);
+bool raft_node_sole_voter(const struct raft_configuration *configuration, uint64_t id);
 
 /* For raft_guard.c: what libraft left in its raft_io. */
 struct raft_node *raft_node_of(const struct raft_io *io);

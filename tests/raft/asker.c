@@ -112,7 +112,7 @@ static void asker_rest(struct world *world, struct asker *asker)
 static void asker_ask(struct world *world, struct server *server, uint64_t leader)
 {
 	struct asker *asker = &server->asker;
-	struct letter letter = {.from = server->place, .to = (uint32_t)leader - 1, .kind = LETTER_PROPOSE};
+	struct letter letter = {.from = server->place, .to = world_place(leader), .kind = LETTER_PROPOSE};
 
 	letter.ticket = ++world->next_ticket;
 	command_make(world, server, &letter.body);

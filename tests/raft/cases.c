@@ -378,12 +378,45 @@ static bool wiped_voter(bool verbose)
 	return true;
 }
 
+/* The change that makes it two voters is on the disk of one of them alone, who dies: the other must vote for it. */
+static bool second_voter(bool verbose)
+{
+	struct script script = {.candidate = ANYBODY, .limit = EVERYTHING, .limited = ANYBODY};
+	struct world *world = world_new(1, 2);
+
+	world->founders = 1;
+	world->servers[S2].wish = WISH_STAND_BY;
+	world->filter = script_filter;
+	world->script = &script;
+	world->verbose = verbose;
+	world_start(world, S1);
+	world_start(world, S2);
+	world_run(world, 50);
+	world_submit_stream(world, S1, 1);
+	world_run(world, 1000);
+	if (!raft_node_caught_up(&world->servers[S1].node, world->servers[S2].id))
+		return case_end(world, "S2 stands by and has all");
+	world_cut_all(world, true);
+	if (raft_node_assign(&world->servers[S1].node, world->servers[S2].id, RAFT_NODE_VOTER) != RAFT_NODE_DONE)
+		return case_end(world, "S2 is to vote");
+	world_run(world, 10);
+	world_kill(world, S1);
+	world_cut_all(world, false);
+	world_run(world, 100);
+	world_start(world, S1);
+	world_run(world, 3000);
+	if (world_leader(world) == NULL)
+		return case_end(world, "somebody leads");
+	return case_end(world, raft_node_settled(&world->servers[S1].node) ? NULL : "S2 votes");
+}
+
 const struct raft_case raft_cases[] = {
 	{"figure-8", "an earlier term's entry on a majority is not committed, and may go", figure_8},
 	{"figure-8-committed", "with an entry of the present term behind it, it is, and stays", figure_8_committed},
 	{"divergent-tail", "a heartbeat commits nothing of a tail that its sender does not have", divergent_tail},
 	{"snapshot-restart", "a kill at any moment of a snapshot's way", snapshot_restart},
 	{"paused-leader", "a leader that stood still answers for nothing", paused_leader},
+	{"second-voter", "a stand-by that does not know yet that it votes gives its vote", second_voter},
 	{"wiped-voter", "a lost disk under an old id would make two leaders of one term: the oracles see it",
 	 wiped_voter},
 };

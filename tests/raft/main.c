@@ -181,6 +181,9 @@ static const char *const mark_names[] = {
 	"letters repeated",
 	"pauses",
 	"cuts",
+	"servers added",
+	"promoted",
+	"removed",
 };
 
 _Static_assert(sizeof(mark_names) / sizeof(mark_names[0]) * sizeof(uint64_t) == sizeof(struct world_marks),

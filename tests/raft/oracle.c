@@ -14,8 +14,9 @@ static const char *const names[BREACH_COUNT] = {
 	[BREACH_MATCHING] = "matching", [BREACH_MAJORITY] = "majority",
 	[BREACH_CUT] = "cut",           [BREACH_COMPLETENESS] = "completeness",
 	[BREACH_APPLIED] = "applied",   [BREACH_DIGEST] = "digest",
-	[BREACH_MODEL] = "model",       [BREACH_LOST] = "lost",
-	[BREACH_LIVENESS] = "liveness", [BREACH_RUN] = "run",
+	[BREACH_MODEL] = "model",       [BREACH_MEMBERS] = "members",
+	[BREACH_LOST] = "lost",         [BREACH_LIVENESS] = "liveness",
+	[BREACH_RUN] = "run",
 };
 
 const char *breach_name(enum breach breach)
@@ -195,10 +196,10 @@ static void leader_note(struct world *world, const struct server *server, uint64
 	leader = &world->oracle.leaders[term];
 	if (*leader == 0)
 		world->marks.leaders++;
-	else if (*leader != server->place + 1)
-		breach(world, BREACH_ELECTION, "n%u and n%u lead in term %llu", *leader, server->place + 1,
-		       (unsigned long long)term);
-	*leader = (uint8_t)(server->place + 1);
+	else if (*leader != server->id)
+		breach(world, BREACH_ELECTION, "n%u and n%u lead in term %llu", world_place(*leader) + 1,
+		       server->place + 1, (unsigned long long)term);
+	*leader = (uint8_t)server->id;
 }
 
 static void vote_note(struct world *world, const struct server *server, uint64_t term, uint64_t candidate)
@@ -221,14 +222,15 @@ static void vote_note(struct world *world, const struct server *server, uint64_t
 static void promise_check(struct world *world, const struct server *server, const struct raft_message *message)
 {
 	const struct raft_append_entries_result *result = &message->append_entries_result;
-	const struct server *leader = &world->servers[message->server_id - 1];
+	const struct server *leader = &world->servers[world_place(message->server_id)];
 	const struct sim_raft_entry *own = stored_entry(server, result->last_log_index);
 	const struct sim_raft_entry *theirs;
 
 	if (result->last_log_index > stored_last(server))
 		breach(world, BREACH_PROMISE, "n%u acknowledges %llu, its disk has %llu", server->place + 1,
 		       result->last_log_index, (unsigned long long)stored_last(server));
-	if (!leader->runs || !raft_node_leads(&leader->node) || raft_node_term(&leader->node) != result->term)
+	if (!leader->runs || leader->id != message->server_id || !raft_node_leads(&leader->node) ||
+	    raft_node_term(&leader->node) != result->term)
 		return;
 	theirs = sim_raft_io_entry(&leader->io, result->last_log_index);
 	if (result->last_log_index > raft_last_index((struct raft *)&leader->node.raft))
@@ -257,7 +259,7 @@ void oracle_sent(struct world *world, struct server *from, const struct raft_mes
 		break;
 	case RAFT_REQUEST_VOTE:
 		if (!message->request_vote.pre_vote)
-			vote_note(world, from, message->request_vote.term, from->place + 1);
+			vote_note(world, from, message->request_vote.term, from->id);
 		break;
 	case RAFT_REQUEST_VOTE_RESULT:
 		if (message->request_vote_result.vote_granted && !message->request_vote_result.pre_vote)
@@ -273,19 +275,55 @@ void oracle_sent(struct world *world, struct server *from, const struct raft_mes
 
 /* --- the applied history ------------------------------------------------------------------------------------------ */
 
-static void majority_check(struct world *world, uint64_t index)
+/* A configuration as libraft writes it into an entry: its voters are in force from this index on. */
+static void voters_note(struct oracle *oracle, const struct sim_raft_entry *entry)
+{
+	struct raft_buffer bytes = {.base = entry->data, .len = entry->size};
+	struct raft_configuration configuration;
+
+	if (raft_configuration_decode(&bytes, &configuration) != 0)
+		abort();
+	oracle->voter_count = 0;
+	for (unsigned i = 0; i < configuration.n; i++)
+		if (configuration.servers[i].role == RAFT_VOTER)
+			oracle->voters[oracle->voter_count++] = configuration.servers[i].id;
+	raft_configuration_close(&configuration);
+}
+
+static bool has_index(struct world *world, uint64_t id, uint64_t index)
+{
+	const struct server *server = &world->servers[world_place(id)];
+	struct oracle_server *seen = seen_of(world, server);
+
+	if (server->id != id)
+		return false;
+	seen->held = held_from(world, server, seen->held);
+	return seen->held >= index;
+}
+
+static bool majority_has(struct world *world, const uint64_t *voters, uint32_t count, uint64_t index)
 {
 	uint32_t holders = 0;
 
-	for (uint32_t i = 0; i < world->count; i++) {
-		struct oracle_server *seen = &world->oracle.servers[i];
+	for (uint32_t i = 0; i < count; i++)
+		holders += has_index(world, voters[i], index);
+	return holders * 2 > count;
+}
 
-		seen->held = held_from(world, &world->servers[i], seen->held);
-		holders += seen->held >= index;
-	}
-	if (holders * 2 <= world->count)
-		breach(world, BREACH_MAJORITY, "index %llu is applied, and on %u disks of %u",
-		       (unsigned long long)index, holders, world->count);
+static void majority_check(struct world *world, const struct server *server, uint64_t index)
+{
+	struct raft_node_server servers[ORACLE_SERVERS_MAX * 2];
+	uint32_t all = raft_node_servers(&server->node, servers, ORACLE_SERVERS_MAX * 2);
+	uint64_t voters[ORACLE_SERVERS_MAX * 2];
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < all; i++)
+		if (servers[i].role == RAFT_NODE_VOTER)
+			voters[count++] = servers[i].id;
+	if (!majority_has(world, world->oracle.voters, world->oracle.voter_count, index) &&
+	    !majority_has(world, voters, count, index))
+		breach(world, BREACH_MAJORITY, "index %llu is applied, and no majority has it",
+		       (unsigned long long)index);
 }
 
 static bool history_extend(struct world *world, const struct server *server, uint64_t index)
@@ -307,10 +345,21 @@ static bool history_extend(struct world *world, const struct server *server, uin
 		oracle->last++;
 		oracle->entries[oracle->last] = (struct oracle_entry){
 			.hash = entry_hash(entry), .term = entry->term, .applied_term = raft_node_term(&server->node)};
+		oracle->entries[oracle->last].change = oracle->entries[oracle->last - 1].change;
+		if (entry->type == RAFT_CHANGE) {
+			voters_note(oracle, entry);
+			oracle->entries[oracle->last].change = oracle->last;
+		}
 		if (oracle->last > 1) /* the first is the bootstrap's, the same on all by agreement beforehand */
-			majority_check(world, oracle->last);
+			majority_check(world, server, oracle->last);
 	}
 	return true;
+}
+
+void oracle_wiped(struct world *world, const struct server *server)
+{
+	*seen_of(world, server) = (struct oracle_server){0};
+	memset(world->oracle.votes + server->place * ORACLE_TERMS_MAX, 0, ORACLE_TERMS_MAX);
 }
 
 void oracle_started(struct world *world, struct server *server)
@@ -418,7 +467,10 @@ void oracle_look(struct world *world, struct server *server)
 	applied = raft_node_applied(&server->node);
 	if (applied < seen->applied)
 		breach(world, BREACH_APPLIED, "n%u: its applied index falls", server->place + 1);
-	history_extend(world, server, applied);
+	if (history_extend(world, server, applied) &&
+	    server->node.raft.configuration_committed_index < world->oracle.entries[applied].change)
+		breach(world, BREACH_MEMBERS, "n%u has applied %llu, and its configuration is an older one",
+		       server->place + 1, (unsigned long long)applied);
 	seen->applied = applied;
 	commit = raft_commit_index(&server->node.raft);
 	if (commit < seen->commit)

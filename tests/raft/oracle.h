@@ -5,13 +5,15 @@
  *   vote          a server votes once a term, and its vote is on its disk when it leaves
  *   promise       what a server acknowledges is on its disk, and is what that term's leader has there
  *   matching      equal index and term: equal bytes, and an equal term before
- *   majority      when an index is applied first, a majority has it on disk
+ *   majority      when an index is applied first, a majority has it on disk: of the voters of the last configuration
+ *                 that was applied before it, or of the one that its leader had by then
  *   cut           nothing that was applied anywhere leaves a disk again, but into a snapshot
  *   completeness  a new leader has all that was applied in earlier terms
  *   applied       no two machines apply different entries at an index; commit and applied indexes do not fall;
  *                its log agrees with the applied history where it has committed
  *   digest        machines are equal at equal index, also after a snapshot
  *   model         views' versions are what thirty lines of other code make of the same entries
+ *   members       a server has noted as committed the newest configuration that it has applied
  *   lost          an answer names an applied entry with that outcome, later than whatever was answered before it was
  *                 asked
  *   liveness      after everything is mended, all agree and every server's proposals are answered
@@ -45,6 +47,7 @@ enum breach {
 	BREACH_APPLIED,
 	BREACH_DIGEST,
 	BREACH_MODEL,
+	BREACH_MEMBERS,
 	BREACH_LOST,
 	BREACH_LIVENESS,
 	BREACH_RUN, /* the run is too long for the tables, or a server died without cause */
@@ -63,6 +66,7 @@ struct oracle_entry {
 	uint64_t term;
 	uint64_t applied_term; /* of the server that applied it first: committed in this term or before */
 	uint64_t digest;       /* of the machine after it; 0: no command */
+	uint64_t change;       /* index of the newest configuration up to it */
 	uint16_t error;        /* what the machine answered */
 };
 
@@ -98,8 +102,10 @@ struct oracle {
 	struct oracle_entry *entries;
 	struct oracle_pair *pairs;
 	uint32_t pair_count;
-	uint8_t *leaders; /* by term: place + 1 */
-	uint8_t *votes;   /* by server and term: place + 1 */
+	uint8_t *leaders;                    /* by term: id */
+	uint8_t *votes;                      /* by server and term: id */
+	uint64_t voters[ORACLE_SERVERS_MAX]; /* ids, of the newest configuration applied */
+	uint32_t voter_count;
 	struct oracle_server servers[ORACLE_SERVERS_MAX];
 	struct oracle_view views[ORACLE_VIEWS_MAX];
 };
@@ -110,6 +116,7 @@ void oracle_deinit(struct oracle *oracle);
 /* The first one counts. */
 void breach(struct world *world, enum breach what, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+void oracle_wiped(struct world *world, const struct server *server); /* another server from now on */
 void oracle_started(struct world *world, struct server *server);
 void oracle_sent(struct world *world, struct server *from, const struct raft_message *message);
 void oracle_applied(struct world *world, struct server *server, uint64_t index, struct span bytes,

@@ -1,6 +1,8 @@
 /* See storm.h. */
 #include "tests/raft/storm.h"
 
+#include "tests/raft/members.h"
+
 enum kind {
 	KIND_ONE_WAY,   /* a link loses one direction for a while */
 	KIND_ALONE,     /* a server hears nobody, is heard by nobody, or both */
@@ -12,6 +14,7 @@ enum kind {
 	KIND_STORE,     /* a write fails, as on a full disk: the process ends, and comes back */
 	KIND_SLOW_DISK, /* writes take up to 300 ms */
 	KIND_TRANSFER,  /* leadership is given away */
+	KIND_MEMBER,    /* somebody is to leave, to come, or to vote */
 	KIND_FRESH,     /* a new leader is given entries and cut off, paused or killed around them */
 	KIND_COUNT
 };
@@ -155,6 +158,23 @@ static void transfer(struct storm *storm)
 	storm->world->marks.transfers++;
 }
 
+/* Two voters at least are wished for, so that one that dies does not end the run. */
+static void member(struct storm *storm)
+{
+	struct world *world = storm->world;
+	uint32_t i = draw_server(storm);
+	uint32_t others = 0;
+
+	for (uint32_t k = 0; k < world->count; k++)
+		others += k != i && world->servers[k].wish == WISH_VOTE;
+	if (world->founders == world->count || (world->servers[i].wish == WISH_VOTE && others < 2))
+		return;
+	if (world->servers[i].wish == WISH_STAND_BY && draw(storm, 0, 1) == 0)
+		members_wish(world, i, WISH_VOTE);
+	else
+		members_wish(world, i, world->servers[i].wish == WISH_ABSENT ? WISH_STAND_BY : WISH_ABSENT);
+}
+
 /* --- a new leader ------------------------------------------------------------------------------------------------- */
 
 static void fresh_begin(struct storm *storm, struct server *leader)
@@ -219,6 +239,7 @@ static void fault(struct storm *storm)
 		storm->world->servers[i].slow_until_ms = storm->world->now_ms + draw(storm, 50, 1500);
 		break;
 	case KIND_TRANSFER: transfer(storm); break;
+	case KIND_MEMBER: member(storm); break;
 	default: break;
 	}
 }
@@ -236,6 +257,8 @@ static void mend(struct world *world)
 
 		server->paused_until_ms = 0;
 		server->slow_until_ms = 0;
+		if (server->wish == WISH_ABSENT)
+			members_wish(world, i, WISH_STAND_BY);
 		if (server->runs && (server->io.fail_after != 0 || server->io.put_fails || server->io.put_refused))
 			world_kill(world, i);
 		if (!server->runs)
@@ -271,9 +294,14 @@ static void heal(struct world *world)
 
 struct world *storm_world(uint64_t seed)
 {
-	struct world *world = world_new(seed, seed % 3 == 0 ? 5 : 3);
+	struct world *world = world_new(seed, seed % 3 == 0 || seed % 2 == 0 ? 5 : 3);
 	struct random *random = &world->random;
 
+	if (seed % 2 == 0) {
+		world->founders = seed % 4 == 0 ? 1 : 3;
+		for (uint32_t i = world->founders; i < world->count; i++)
+			world->servers[i].wish = random_chance(random, 500) ? WISH_VOTE : WISH_STAND_BY;
+	}
 	world->asks = true;
 	world->delay_max_ms = (uint32_t)random_between(random, 1, random_chance(random, 300) ? 120 : 8);
 	world->disk_max_ms = (uint32_t)random_between(random, 1, random_chance(random, 300) ? 60 : 6);

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 
 #include "tests/raft/asker.h"
+#include "tests/raft/members.h"
+
+#define IDS_APART 8u /* two ids of one place */
 
 static const struct raft_node_host host;
 
@@ -47,6 +50,7 @@ struct world *world_new(uint64_t seed, uint32_t count)
 	world->random.state = seed * 0x2545f4914f6cdd1dull + 1;
 	world->now_ms = 1000;
 	world->count = count;
+	world->founders = count;
 	world->delay_max_ms = 1;
 	world->disk_max_ms = 1;
 	world->snapshot_entries = RAFT_NODE_SNAPSHOT_ENTRIES;
@@ -57,6 +61,8 @@ struct world *world_new(uint64_t seed, uint32_t count)
 
 		server->world = world;
 		server->place = i;
+		server->id = i + 1;
+		server->wish = WISH_VOTE;
 		metadata_init(&server->metadata);
 		sim_raft_disk_init(&server->disk);
 	}
@@ -82,9 +88,27 @@ void world_free(struct world *world)
 	free(world);
 }
 
-static void address_of(uint32_t i, char address[16])
+void world_address(uint32_t i, char address[16])
 {
 	snprintf(address, 16, "n%u:1", i + 1);
+}
+
+uint32_t world_place(uint64_t id)
+{
+	return (uint32_t)((id - 1) % IDS_APART);
+}
+
+void world_wipe(struct world *world, uint32_t i)
+{
+	struct server *server = &world->servers[i];
+
+	assert(!server->runs);
+	sim_raft_disk_deinit(&server->disk);
+	sim_raft_disk_init(&server->disk);
+	server->id += IDS_APART;
+	server->belonged = false;
+	world_say(world, "n%u has lost its disk", i + 1);
+	oracle_wiped(world, server);
 }
 
 static int server_bootstrap(struct world *world, struct server *server)
@@ -92,15 +116,15 @@ static int server_bootstrap(struct world *world, struct server *server)
 	struct raft_node_server list[SERVERS_MAX];
 	char addresses[SERVERS_MAX][16];
 
-	for (uint32_t k = 0; k < world->count; k++) {
-		address_of(k, addresses[k]);
-		list[k] = (struct raft_node_server){.id = k + 1, .address = addresses[k], .voter = true};
+	for (uint32_t k = 0; k < world->founders; k++) {
+		world_address(k, addresses[k]);
+		list[k] = (struct raft_node_server){.id = k + 1, .address = addresses[k], .role = RAFT_NODE_VOTER};
 	}
-	return raft_node_bootstrap(&server->node, list, world->count);
+	return raft_node_bootstrap(&server->node, list, world->founders);
 }
 
 /* A call into a server is over. */
-static void server_look(struct world *world, struct server *server)
+void world_look(struct world *world, struct server *server)
 {
 	if (server->io.writes != server->writes_seen) {
 		server->writes_seen = server->io.writes;
@@ -119,11 +143,11 @@ static void server_look(struct world *world, struct server *server)
 void world_start(struct world *world, uint32_t i)
 {
 	struct server *server = &world->servers[i];
-	struct raft_node_config config = {.id = i + 1, .callbacks = &host, .host = server};
+	struct raft_node_config config = {.id = server->id, .callbacks = &host, .host = server};
 	char address[16];
 
 	assert(!server->runs);
-	address_of(i, address);
+	world_address(i, address);
 	server->life = random_next(&world->random) | 1;
 	metadata_deinit(&server->metadata);
 	memset(server->pending, 0, sizeof(server->pending));
@@ -149,13 +173,13 @@ void world_start(struct world *world, uint32_t i)
 	raft_set_snapshot_threshold(&server->node.raft, world->snapshot_entries);
 	raft_set_snapshot_trailing(&server->node.raft, world->trailing_entries);
 	server->runs = true;
-	if (sim_raft_disk_empty(&server->disk) && server_bootstrap(world, server) != 0)
+	if (sim_raft_disk_empty(&server->disk) && server->id <= world->founders && server_bootstrap(world, server) != 0)
 		abort();
 	oracle_started(world, server);
 	server->starting = true;
 	raft_node_start(&server->node, world->now_ms);
 	server->starting = false;
-	server_look(world, server);
+	world_look(world, server);
 }
 
 void world_kill(struct world *world, uint32_t i)
@@ -238,7 +262,7 @@ static void host_send(void *context, uint64_t to, const char *address, struct bu
 {
 	struct server *server = context;
 	struct world *world = server->world;
-	struct letter letter = {.from = server->place, .to = (uint32_t)to - 1, .kind = LETTER_RAFT};
+	struct letter letter = {.from = server->place, .to = world_place(to), .kind = LETTER_RAFT};
 	struct raft_message message;
 	struct raft_route route;
 	unsigned entries = 0;
@@ -401,7 +425,7 @@ static void letter_deliver(struct world *world, struct letter *letter)
 	case LETTER_PROPOSE: asker_proposed(world, server, letter); break;
 	case LETTER_RESULT: asker_result(world, server, letter); break;
 	}
-	server_look(world, server);
+	world_look(world, server);
 }
 
 /* Letters for a process that stands still wait in its inbox. */
@@ -431,17 +455,17 @@ static void server_step(struct world *world, struct server *server)
 {
 	server->io.latency_max_ms = server->slow_until_ms > world->now_ms ? 300 : world->disk_max_ms;
 	sim_raft_io_run(&server->io, world->now_ms);
-	server_look(world, server);
+	world_look(world, server);
 	if (!server->runs)
 		return;
 	if (world->now_ms % RAFT_NODE_TICK_MS == server->place ||
 	    world->now_ms - server->node.now_ms > RAFT_NODE_TICK_MS) {
 		raft_node_tick(&server->node, world->now_ms);
-		server_look(world, server);
+		world_look(world, server);
 	}
 	if (server->runs && world->asks) {
 		asker_step(world, server);
-		server_look(world, server);
+		world_look(world, server);
 	}
 }
 
@@ -457,6 +481,7 @@ void world_step(struct world *world)
 		else if (!server->runs && server->restart_ms != 0 && server->restart_ms <= world->now_ms)
 			world_start(world, i);
 	}
+	members_step(world);
 }
 
 void world_run(struct world *world, uint64_t ms)
@@ -501,6 +526,6 @@ uint64_t world_submit_stream(struct world *world, uint32_t i, uint32_t number)
 	submitted = world_submit(world, i, buffer_span(&command));
 	world_say(world, "n%u is given %s", i + 1, name);
 	buffer_deinit(&command);
-	server_look(world, &world->servers[i]);
+	world_look(world, &world->servers[i]);
 	return submitted;
 }

@@ -1,4 +1,4 @@
-/* Three or five voters in one process: the linked libraft under raft_node with the metadata machine, on simulated
+/* Up to five servers in one process: the linked libraft under raft_node with the metadata machine, on simulated
  * disks, one clock and a network that a case or a storm commands. No partitions, no controller, no heartbeats of ours.
  *
  * The network is the wire below raft_node: letters may be lost, repeated and reordered at will. libraft's own contract
@@ -35,6 +35,8 @@ enum world_lie {
 	LIE_COUNT
 };
 
+enum member_wish { WISH_ABSENT, WISH_STAND_BY, WISH_VOTE };
+
 enum letter_kind { LETTER_RAFT, LETTER_PROPOSE, LETTER_RESULT };
 
 struct letter {
@@ -67,6 +69,9 @@ struct asker {
 struct server {
 	struct world *world;
 	uint32_t place;
+	uint64_t id; /* Raft's: another one after each wipe */
+	enum member_wish wish;
+	bool belonged; /* under this id */
 	struct raft_node node;
 	struct sim_raft_io io;
 	struct sim_raft_disk disk;
@@ -104,6 +109,9 @@ struct world_marks {
 	uint64_t repeated;
 	uint64_t pauses;
 	uint64_t cuts;
+	uint64_t added; /* to the configuration */
+	uint64_t promoted;
+	uint64_t removed;
 };
 
 struct world {
@@ -111,6 +119,7 @@ struct world {
 	struct random random;
 	uint64_t now_ms;
 	uint32_t count;
+	uint32_t founders; /* the first of them, who vote from the beginning; the others begin empty */
 	struct server servers[SERVERS_MAX];
 	struct letter *mail;                /* by time */
 	bool cut[SERVERS_MAX][SERVERS_MAX]; /* from, to */
@@ -137,7 +146,9 @@ void world_free(struct world *world);
 
 void world_start(struct world *world, uint32_t i);
 void world_kill(struct world *world, uint32_t i); /* unsynced writes are lost, but for a prefix */
-void world_step(struct world *world);             /* one millisecond */
+void world_wipe(struct world *world, uint32_t i); /* a dead one: an empty disk, and another id */
+void world_look(struct world *world, struct server *server);
+void world_step(struct world *world); /* one millisecond */
 void world_run(struct world *world, uint64_t ms);
 bool world_broken(const struct world *world);
 
@@ -154,6 +165,9 @@ void world_cut_all(struct world *world, bool cut);
 void world_link(struct world *world, uint32_t a, uint32_t b, bool open);
 
 void world_say(const struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+uint32_t world_place(uint64_t id); /* of the server that has or had this id */
+void world_address(uint32_t i, char address[16]);
 
 /* Posts a letter; takes the body. */
 void world_post(struct world *world, struct letter letter);

@@ -58,8 +58,8 @@ static void config_make(struct control *control, uint32_t i, bool interval_sync)
 	config->shard_ports[0] = 7001;
 	config->shard_ports[1] = 7002;
 	config->interval_sync = interval_sync;
-	config->founder_count = control->count;
-	for (uint32_t k = 0; k < control->count; k++) {
+	config->founder_count = control->founders;
+	for (uint32_t k = 0; k < control->founders; k++) {
 		snprintf(config->founders[k].name, sizeof(config->founders[k].name), "n%u", k + 1);
 		snprintf(config->founders[k].control_address, sizeof(config->founders[k].control_address),
 			 "host%u:7000", k + 1);
@@ -75,6 +75,7 @@ void control_init(struct control *control, uint64_t seed, uint32_t count, bool i
 	control->random = seed * 0x2545f4914f6cdd1dull + 1;
 	control->now_ms = 1000000;
 	control->count = count;
+	control->founders = count;
 	control->delay_min_ms = 0;
 	control->delay_max_ms = 2;
 	control->plays_shards = true;
@@ -86,6 +87,16 @@ void control_init(struct control *control, uint64_t seed, uint32_t count, bool i
 		sim_raft_disk_init(&control->nodes[i].disk);
 		config_make(control, i, interval_sync);
 	}
+}
+
+uint32_t control_add(struct control *control)
+{
+	uint32_t i = control->count++;
+
+	assert(i < CONTROL_NODES_MAX);
+	sim_raft_disk_init(&control->nodes[i].disk);
+	config_make(control, i, control->nodes[0].config.interval_sync);
+	return i;
 }
 
 void control_deinit(struct control *control)
@@ -123,6 +134,7 @@ void control_start(struct control *control, uint32_t i)
 	node->reported = false;
 	node->stopped = false;
 	node->serve_at_ms = 0;
+	node->admit_at_ms = 0;
 	node->paused_until_ms = 0;
 	node->cluster = cluster_new(config, &node->io.io, control->now_ms);
 	if (node->cluster == NULL)
@@ -254,6 +266,10 @@ static void output_take(struct control *control, uint32_t i, struct cluster_outp
 
 	switch (output->kind) {
 	case CLUSTER_SEND: send(control, i, output); break;
+	case CLUSTER_ADMITTED:
+		memcpy(node->config.directory.cluster_id, output->body.data, 16);
+		node->admit_at_ms = control->now_ms + 1 + control_random(control, 5);
+		break;
 	case CLUSTER_REGISTERED_AS:
 		node->serve_epoch = output->node_epoch;
 		node->serve_at_ms = control->now_ms + 1 + control_random(control, 5);
@@ -298,6 +314,10 @@ static void outputs_drain(struct control *control, uint32_t i)
 
 static void directory_serve(struct control *control, struct control_node *node)
 {
+	if (node->admit_at_ms != 0 && control->now_ms >= node->admit_at_ms) {
+		node->admit_at_ms = 0;
+		cluster_admit(node->cluster);
+	}
 	if (node->serve_at_ms == 0 || control->now_ms < node->serve_at_ms)
 		return;
 	node->serve_at_ms = 0;
@@ -503,13 +523,21 @@ static const struct cluster_map *controller_map(const struct control *control)
 	return controller == UINT32_MAX ? NULL : cluster_map(control->nodes[controller].cluster);
 }
 
+/* A founder's is its place; a newcomer has none before it is a member. */
+static uint32_t own_id(const struct control *control, uint32_t i)
+{
+	uint32_t id = control->nodes[i].cluster->node_id;
+
+	return id != 0 ? id : i + 1;
+}
+
 static node_set running_nodes(const struct control *control)
 {
 	node_set set = 0;
 
 	for (uint32_t i = 0; i < control->count; i++)
 		if (node_runs(control, i))
-			set |= node_bit(i + 1);
+			set |= node_bit(own_id(control, i));
 	return set;
 }
 
@@ -520,7 +548,8 @@ bool control_all_serve(const struct control *control)
 	if (map == NULL || cluster_map_live(map) != running_nodes(control))
 		return false;
 	for (uint32_t i = 0; i < control->count; i++)
-		if (node_runs(control, i) && map->nodes[i].epoch != control->nodes[i].cluster->node_epoch)
+		if (node_runs(control, i) &&
+		    map->nodes[own_id(control, i) - 1].epoch != control->nodes[i].cluster->node_epoch)
 			return false;
 	return true;
 }

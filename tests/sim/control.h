@@ -21,6 +21,7 @@ struct control_node {
 	struct sim_raft_io io;
 	struct sim_raft_disk disk;
 	struct cluster_config config;
+	uint64_t admit_at_ms; /* when the cluster's id is durable; 0: nothing to write */
 	uint64_t serve_at_ms; /* when the node epoch is durable; 0: nothing to write */
 	uint64_t serve_epoch;
 	uint64_t ask_at_ms; /* the played shards look at the map */
@@ -41,6 +42,7 @@ struct control {
 	uint64_t now_ms;
 	uint64_t trace; /* of everything sent and applied */
 	uint32_t count;
+	uint32_t founders; /* the first of them */
 	struct control_node nodes[CONTROL_NODES_MAX];
 	bool cut[CONTROL_NODES_MAX][CONTROL_NODES_MAX]; /* from, to */
 	uint32_t loss_permille;
@@ -57,6 +59,7 @@ struct control {
 };
 
 void control_init(struct control *control, uint64_t seed, uint32_t count, bool interval_sync);
+uint32_t control_add(struct control *control); /* a newcomer, not started yet: its place */
 void control_deinit(struct control *control);
 
 void control_start(struct control *control, uint32_t index);        /* a process on its disk as it is */

@@ -10,6 +10,7 @@
 
 struct host_directory { /* what the data directory holds besides journals and Raft's store */
 	uint8_t identity[CLUSTER_IDENTITY_BYTES];
+	uint8_t cluster_id[16];
 	uint64_t journal_id[SHARDS_MAX];
 	uint64_t node_epoch;
 	uint64_t proof_epoch;

@@ -208,6 +208,8 @@ static void registered(void *owner, struct appointment *appointment)
 
 	if (!host_may_run(host, appointment))
 		return;
+	if (host->index >= host->sim->options.founders && host->directory.node_epoch == 0)
+		marks_reach(&host->sim->marks, MARK_NODE_JOINED);
 	host->directory.node_epoch = appointment->a;
 	host->directory.proof_epoch = 0;
 	host->control->serving = true;
@@ -217,6 +219,16 @@ static void registered(void *owner, struct appointment *appointment)
 		host_later(host, &host->parts[i], part_take_map, 10, 0);
 		host_later(host, &host->parts[i], part_take_contacts, 20, 0);
 	}
+}
+
+/* Its directory bears the cluster's id. */
+static void admitted(void *owner, struct appointment *appointment)
+{
+	struct host *host = owner;
+
+	if (!host_may_run(host, appointment))
+		return;
+	cluster_admit(host->control->cluster);
 }
 
 static void proposal_result(struct host *host, const struct propose_result *result)
@@ -265,6 +277,10 @@ static void take_output(struct host *host, const struct cluster_output *output)
 		for (uint32_t i = 0; i < host->sim->options.shards; i++)
 			host_later(host, &host->parts[i], part_take_contacts,
 				   random_between(&host->sim->random, 5, 200), 0);
+		break;
+	case CLUSTER_ADMITTED:
+		memcpy(host->directory.cluster_id, output->body.data, sizeof host->directory.cluster_id);
+		host_later(host, host, admitted, 200, 0);
 		break;
 	case CLUSTER_REGISTERED_AS: host_later(host, host, registered, 300, output->node_epoch); break;
 	case CLUSTER_RESULT: proposal_result(host, &output->result); break;
@@ -346,12 +362,12 @@ static struct cluster_config cluster_config_of(struct host *host)
 	snprintf(config.name, sizeof config.name, "n%u", host->index + 1);
 	snprintf(config.host, sizeof config.host, "n%u", host->index + 1);
 	snprintf(config.control_address, sizeof config.control_address, "%s", host_address(host->index));
-	for (uint32_t i = 0; i < sim->options.hosts; i++) {
+	for (uint32_t i = 0; i < sim->options.founders; i++) {
 		snprintf(config.founders[i].name, sizeof config.founders[i].name, "n%u", i + 1);
 		snprintf(config.founders[i].control_address, sizeof config.founders[i].control_address, "%s",
 			 host_address(i));
 	}
-	config.founder_count = sim->options.hosts;
+	config.founder_count = sim->options.founders;
 	for (uint32_t i = 0; i < sim->options.shards; i++)
 		config.shard_ports[i] = (uint16_t)(7401 + i);
 	for (uint32_t i = 0; i < 16; i++)
@@ -359,6 +375,7 @@ static struct cluster_config cluster_config_of(struct host *host)
 	config.seed = (uint32_t)random_next(&sim->random);
 	memcpy(config.directory.identity, host->directory.identity, CLUSTER_IDENTITY_BYTES);
 	config.directory.raft_empty = sim_raft_disk_empty(&host->control->raft_disk);
+	memcpy(config.directory.cluster_id, host->directory.cluster_id, sizeof config.directory.cluster_id);
 	config.directory.node_epoch = host->directory.node_epoch;
 	config.directory.proof_epoch = host->directory.proof_epoch;
 	for (uint32_t i = 0; i < sim->options.shards; i++)

@@ -1,6 +1,7 @@
 /* evgrid-sim: runs seeds, prints what each failing one violated and the command that replays it, and sums up marks.
  *
- *   evgrid-sim --seeds 1-1000 [--seconds 0] [--hosts 0] [--repeat] [--trace] [--no-faults] [--marks-per-mille 1]
+ *   evgrid-sim --seeds 1-1000 [--seconds 0] [--hosts 0] [--joiners N] [--repeat] [--trace] [--no-faults]
+ *              [--marks-per-mille 1]
  *              [--liveness: when the faults stop a node or a link stays bad (liveness.h)]
  *              [--scenario NAME|all|help: scripted runs in place of random faults (scenarios/scenario.h)] */
 #include "tests/sim/faults.h"
@@ -13,11 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define JOINERS_DRAWN UINT64_MAX
+
 struct arguments {
 	uint64_t first;
 	uint64_t last;
 	uint64_t seconds; /* of faults; 0: drawn from the seed */
 	uint64_t hosts;   /* 0: drawn from the seed, 3 or 5 */
+	uint64_t joiners; /* of three founders; JOINERS_DRAWN: drawn from the seed */
 	uint64_t marks_per_mille;
 	bool repeat; /* each seed twice: the traces must be equal */
 	bool trace;
@@ -48,6 +52,16 @@ static uint64_t draw_seconds(struct random *random)
 	return drawn <= 99 ? random_between(random, 10, 30) : 60;
 }
 
+/* From a random of its own: the other draws of a seed do not depend on it. */
+static uint32_t draw_joiners(const struct arguments *arguments, uint64_t seed)
+{
+	struct random random = {.state = seed * 0x9e3779b97f4a7c15ull + 7};
+
+	if (arguments->joiners != JOINERS_DRAWN)
+		return (uint32_t)arguments->joiners;
+	return random_chance(&random, 150) ? (uint32_t)random_between(&random, 1, SIM_HOSTS_MAX - 3) : 0;
+}
+
 static struct sim_options options_of(const struct arguments *arguments, uint64_t seed)
 {
 	struct random random = {.state = seed};
@@ -62,6 +76,7 @@ static struct sim_options options_of(const struct arguments *arguments, uint64_t
 		.trace = arguments->trace,
 	};
 
+	options.joiners = options.hosts == 3 ? draw_joiners(arguments, seed) : 0;
 	if (options.seconds == 0)
 		options.seconds = draw_seconds(&random);
 	return options;
@@ -69,10 +84,11 @@ static struct sim_options options_of(const struct arguments *arguments, uint64_t
 
 static void replay_command(const struct arguments *arguments, uint64_t seed)
 {
-	printf("  replay: build/evgrid-sim --seeds %" PRIu64 "-%" PRIu64 " --seconds %" PRIu64 " --hosts %" PRIu64
-	       "%s%s --trace\n",
-	       seed, seed, arguments->seconds, arguments->hosts, arguments->faults ? "" : " --no-faults",
-	       arguments->liveness ? " --liveness" : "");
+	printf("  replay: build/evgrid-sim --seeds %" PRIu64 "-%" PRIu64 " --seconds %" PRIu64 " --hosts %" PRIu64 "%s",
+	       seed, seed, arguments->seconds, arguments->hosts, arguments->faults ? "" : " --no-faults");
+	if (arguments->joiners != JOINERS_DRAWN)
+		printf(" --joiners %" PRIu64, arguments->joiners);
+	printf("%s --trace\n", arguments->liveness ? " --liveness" : "");
 }
 
 static void tally_add(struct tally *tally, const struct sim *sim)
@@ -186,6 +202,8 @@ static bool parse(int count, char **words, struct arguments *arguments)
 			arguments->seconds = strtoull(words[++i], NULL, 10);
 		} else if (strcmp(words[i], "--hosts") == 0) {
 			arguments->hosts = strtoull(words[++i], NULL, 10);
+		} else if (strcmp(words[i], "--joiners") == 0) {
+			arguments->joiners = strtoull(words[++i], NULL, 10);
 		} else if (strcmp(words[i], "--marks-per-mille") == 0) {
 			arguments->marks_per_mille = strtoull(words[++i], NULL, 10);
 		} else {
@@ -195,19 +213,20 @@ static bool parse(int count, char **words, struct arguments *arguments)
 	if (arguments->scenario != NULL && strcmp(arguments->scenario, "all") != 0 &&
 	    strcmp(arguments->scenario, "help") != 0 && scenario_find(arguments->scenario) == NULL)
 		return false;
-	return arguments->first > 0 && arguments->first <= arguments->last && arguments->hosts <= SIM_HOSTS_MAX;
+	return arguments->first > 0 && arguments->first <= arguments->last && arguments->hosts <= SIM_HOSTS_MAX &&
+	       (arguments->joiners == JOINERS_DRAWN || arguments->joiners <= SIM_HOSTS_MAX - 3);
 }
 
 int main(int count, char **words)
 {
-	struct arguments arguments = {.first = 1, .last = 10, .faults = true};
+	struct arguments arguments = {.first = 1, .last = 10, .faults = true, .joiners = JOINERS_DRAWN};
 	struct tally tally = {0};
 	bool marks;
 
 	if (!parse(count, words, &arguments)) {
-		fprintf(stderr,
-			"usage: evgrid-sim --seeds FIRST[-LAST] [--seconds N] [--hosts 3|5] [--repeat] [--trace] "
-			"[--no-faults] [--marks-per-mille N] [--liveness] [--scenario NAME|all|help]\n");
+		fprintf(stderr, "usage: evgrid-sim --seeds FIRST[-LAST] [--seconds N] [--hosts 3|5] [--joiners N] "
+				"[--repeat] [--trace] "
+				"[--no-faults] [--marks-per-mille N] [--liveness] [--scenario NAME|all|help]\n");
 		return 2;
 	}
 	if (arguments.scenario != NULL && strcmp(arguments.scenario, "help") == 0)

@@ -99,6 +99,7 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_CLIENT_RETURNED] = "client came back under its producer id",
 	[MARK_PRODUCER_FENCED] = "late append of an earlier self refused",
 	[MARK_CLOCK_OFF] = "clock judged off",
+	[MARK_NODE_JOINED] = "node joined",
 	[MARK_ORDER_FOUND] = "history with unknown outcome in order",
 	[MARK_MOVE_BEGUN] = "move of a partition begun",
 	[MARK_MOVED] = "partition moved",

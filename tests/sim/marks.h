@@ -109,6 +109,7 @@ enum mark {
 	MARK_MOVED,         /* it keeps it */
 	MARK_MOVE_GIVEN_UP, /* or not, after all */
 	MARK_EMPTIED,       /* a node that is to go holds nothing any more */
+	MARK_NODE_JOINED, /* one that was no founder, and serves */
 	MARK_COUNT,
 };
 

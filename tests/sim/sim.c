@@ -9,10 +9,12 @@
 #include "tests/sim/subscriber.h"
 #include "tests/sim/workload.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #define SECOND_US 1000000ull
+#define JOINERS_RANDOM 0x6a6f696eull
 #define FORMATION_LIMIT_US (20 * SECOND_US)
 #define SETTLE_LIMIT_US (60 * SECOND_US)
 #define SEGMENT_BYTES_MIN (64u * 1024) /* the largest batch that clients here build fits a quarter of it */
@@ -87,6 +89,7 @@ static void sim_init(struct sim *sim, const struct sim_options *options)
 	sim->network.delay_max_us = sim->network.delay_min_us + (uint32_t)random_between(&sim->random, 50, 3000);
 	sim->segment_bytes = SEGMENT_BYTES_MIN << random_between(&sim->random, 0, 2);
 	sim->snapshot_bytes = SNAPSHOT_BYTES_MIN << random_between(&sim->random, 0, 4);
+	sim->options.founders = options->hosts;
 	sim->oracle = oracle_new(sim);
 	sim->edge = edge_new(sim);
 	for (uint32_t i = 0; i < options->hosts; i++)
@@ -147,6 +150,40 @@ bool sim_form(struct sim *sim, const struct sim_options *options)
 	return !sim->failed;
 }
 
+uint32_t sim_add_host(struct sim *sim)
+{
+	uint32_t index = sim->options.hosts;
+
+	assert(index < SIM_HOSTS_MAX);
+	sim->hosts[index] = host_new(sim, index);
+	sim->options.hosts++;
+	host_start(sim->hosts[index]);
+	return index;
+}
+
+static void join(void *owner, struct appointment *appointment)
+{
+	struct sim *sim = owner;
+
+	(void)appointment;
+	if (!sim->failed)
+		sim_add_host(sim);
+}
+
+/* Not from the run's own random: what a seed without joiners draws is what it always drew. */
+static void joiners_start(struct sim *sim)
+{
+	struct random random = {.state = sim->options.seed ^ JOINERS_RANDOM};
+
+	for (uint32_t i = 0; i < sim->options.joiners; i++)
+		clockwork_add(
+			&sim->clockwork,
+			(struct appointment){.at_us = sim->clockwork.now_us +
+						      random_between(&random, 0, sim->options.seconds * SECOND_US),
+					     .run = join,
+					     .owner = sim});
+}
+
 static bool is_whole(struct sim *sim)
 {
 	struct journal_rot rot;
@@ -179,6 +216,7 @@ int sim_run(struct sim *sim, const struct sim_options *options)
 		return 1;
 	workload_start(sim->workload);
 	subscribers_start(sim->subscribers);
+	joiners_start(sim);
 	if (options->faults)
 		faults_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + options->seconds * SECOND_US);

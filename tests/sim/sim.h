@@ -69,7 +69,9 @@ struct network {
 /* What a run is made of; drawn from the seed, or set by the command line. */
 struct sim_options {
 	uint64_t seed;
-	uint32_t hosts;
+	uint32_t hosts; /* that there are: sim_add_host makes more */
+	uint32_t founders;
+	uint32_t joiners; /* hosts that begin later and join, drawn in time */
 	uint32_t shards;
 	uint32_t clients;
 	uint64_t seconds;
@@ -126,7 +128,8 @@ void sim_deinit(struct sim *sim);
 /* The parts of a run, for scripts. */
 bool sim_form(struct sim *sim, const struct sim_options *options); /* hosts up, every partition has a primary */
 bool sim_run_until(struct sim *sim, bool (*done)(struct sim *sim), uint64_t limit_us); /* false: not in time */
-void sim_settle(struct sim *sim); /* until clients and replicas are quiet; the oracle's last look */
+uint32_t sim_add_host(struct sim *sim); /* a new one, that joins: by index */
+void sim_settle(struct sim *sim);       /* until clients and replicas are quiet; the oracle's last look */
 
 /* The first violation stops the run. */
 void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -16,6 +16,8 @@ const enum message_kind message_kinds[] = {
 	MESSAGE_PRODUCER_OPEN,
 	MESSAGE_PRODUCER_OPENED,
 	MESSAGE_HANDOVER_WISH,
+	MESSAGE_NODE_JOIN,
+	MESSAGE_NODE_JOIN_ANSWER,
 	MESSAGE_APPEND,
 	MESSAGE_APPEND_DONE,
 	MESSAGE_READ,
@@ -62,6 +64,16 @@ static int walk_heartbeat(struct reader *in, struct buffer *again)
 {
 	WALK_ITEM(heartbeat, in, again);
 }
+static int walk_node_join(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(node_join, in, again);
+}
+
+static int walk_node_join_answer(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(node_join_answer, in, again);
+}
+
 static int walk_propose_result(struct reader *in, struct buffer *again)
 {
 	WALK_ITEM(propose_result, in, again);
@@ -288,6 +300,8 @@ static int walk_item(enum message_kind kind, struct reader *in, struct buffer *a
 	case MESSAGE_PRODUCER_OPEN: return walk_fixed(in, again, 8);
 	case MESSAGE_PRODUCER_OPENED: return walk_fixed(in, again, 16);
 	case MESSAGE_HANDOVER_WISH: return walk_fixed(in, again, 6);
+	case MESSAGE_NODE_JOIN: return walk_node_join(in, again);
+	case MESSAGE_NODE_JOIN_ANSWER: return walk_node_join_answer(in, again);
 	case MESSAGE_APPEND: return walk_append(in, again);
 	case MESSAGE_APPEND_DONE: return walk_append_done(in, again);
 	case MESSAGE_READ: return walk_read_item(in, again);
@@ -559,6 +573,8 @@ static void sample_control(enum message_kind kind, struct buffer *body)
 {
 	const struct heartbeat heartbeat = {1000, 42, 1790000000000u, 7, HEARTBEAT_STOPPING};
 	const struct propose_result result = {80, ERROR_NOT_CONTROLLER, 2, 42, span_of_text("ask node 2")};
+	const struct node_join join = {77, span_of_text("n4"), span_of_text("host4:7400")};
+	const struct node_join_answer answer = {77, {1, 2, 3}, NODE_JOIN_ELSEWHERE, span_of_text("host1:7400")};
 	struct hello hello = hello_of_a_client;
 
 	switch (kind) {
@@ -571,6 +587,8 @@ static void sample_control(enum message_kind kind, struct buffer *body)
 	case MESSAGE_HEARTBEAT:
 	case MESSAGE_HEARTBEAT_ANSWER: heartbeat_encode(&heartbeat, body); break;
 	case MESSAGE_PROPOSE_RESULT: propose_result_encode(&result, body); break;
+	case MESSAGE_NODE_JOIN: node_join_encode(&join, body); break;
+	case MESSAGE_NODE_JOIN_ANSWER: node_join_answer_encode(&answer, body); break;
 	default: hello_encode(&hello, body); break;
 	}
 }
@@ -628,6 +646,8 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 	case MESSAGE_WELCOME:
 	case MESSAGE_HEARTBEAT:
 	case MESSAGE_HEARTBEAT_ANSWER:
+	case MESSAGE_NODE_JOIN:
+	case MESSAGE_NODE_JOIN_ANSWER:
 	case MESSAGE_PROPOSE_RESULT: sample_control(kind, body); break;
 	case MESSAGE_HELLO_WANTED: break;
 	case MESSAGE_FORMATION:

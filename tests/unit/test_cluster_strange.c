@@ -94,17 +94,6 @@ static void founders_with_different_lists_form_nothing(void **state)
 	}
 }
 
-static void one_that_is_not_in_its_own_list_ends(void **state)
-{
-	struct control *control = *state;
-
-	strcpy(control->nodes[0].config.name, "stranger");
-	control_start(control, 0);
-	control_run(control, 10);
-	assert_null(cluster_of(control)); /* its process has ended */
-	assert_non_null(strstr(control->nodes[0].fatal, "stranger is not in its own list of founders"));
-}
-
 static void a_store_that_fails_ends_the_process(void **state)
 {
 	struct control *control = *state;
@@ -190,7 +179,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(founders_with_different_lists_form_nothing, three_nodes),
-		CASE(one_that_is_not_in_its_own_list_ends, three_nodes),
 		CASE(a_store_that_fails_ends_the_process, one_node),
 		CASE(who_asks_for_the_map_gets_it, one_node),
 		CASE(messages_that_are_cut_change_nothing, one_node),

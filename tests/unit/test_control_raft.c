@@ -85,7 +85,7 @@ static struct store *store_new(void)
 
 static int store_open(struct store *store, bool mends)
 {
-	struct raft_node_server one = {.id = 1, .address = "n:1", .voter = true};
+	struct raft_node_server one = {.id = 1, .address = "n:1", .role = RAFT_NODE_VOTER};
 	struct raft_node_config config = {.id = 1, .address = "n:1", .life = 1, .seed = 1, .callbacks = &host};
 
 	config.host = store;

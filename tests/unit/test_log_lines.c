@@ -195,6 +195,9 @@ static const char *const notices[NOTICE_COUNT] = {
 	[NOTICE_MEMBER_LIVE] = "level=info|event=cluster.member_live|name=what",
 	[NOTICE_MEMBER_LOST] = "level=warn|event=cluster.member_lost|name=what",
 	[NOTICE_MEMBER_STOPPED] = "level=info|event=cluster.member_stopped|name=what",
+	[NOTICE_JOINING] = "level=info|event=cluster.joining|founders=2",
+	[NOTICE_JOINED] = "level=info|event=cluster.joined|cluster=what|node_id=2",
+	[NOTICE_JOIN_REFUSED] = "level=error|event=cluster.join_refused|code=REFUSED|observed=what",
 };
 
 static void every_notice_of_the_cluster_has_its_line(void **state)

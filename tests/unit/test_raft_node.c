@@ -120,7 +120,7 @@ static void server_start(struct world *world, uint32_t i)
 	server->fatal[0] = '\0';
 	for (uint32_t k = 0; k < world->count; k++) {
 		snprintf(addresses[k], sizeof(addresses[k]), "n%u:1", k);
-		list[k] = (struct raft_node_server){.id = k + 1, .address = addresses[k], .voter = true};
+		list[k] = (struct raft_node_server){.id = k + 1, .address = addresses[k], .role = RAFT_NODE_VOTER};
 	}
 	snprintf(address, sizeof(address), "n%u:1", i);
 	sim_raft_io_init(&server->io, &server->disk, world->now_ms * 7 + i, 1, 3);

@@ -60,6 +60,29 @@ static void set_propose_result(json_t *fields, struct reader *in)
 	set_hex(fields, "detail", result.detail);
 }
 
+static void set_node_join(json_t *fields, struct reader *in)
+{
+	struct node_join join;
+
+	if (node_join_decode(in, &join) != 0)
+		return;
+	set_u64(fields, "raft_id", join.raft_id);
+	set_hex(fields, "name", join.name);
+	set_hex(fields, "control_address", join.control_address);
+}
+
+static void set_node_join_answer(json_t *fields, struct reader *in)
+{
+	struct node_join_answer answer;
+
+	if (node_join_answer_decode(in, &answer) != 0)
+		return;
+	set_u64(fields, "raft_id", answer.raft_id);
+	set_hex(fields, "cluster_id", span_of(answer.cluster_id, sizeof answer.cluster_id));
+	set_int(fields, "state", answer.state);
+	set_hex(fields, "text", answer.text);
+}
+
 static void set_append(json_t *fields, struct reader *in)
 {
 	struct append_item item;
@@ -462,6 +485,8 @@ static void set_fields(json_t *fields, enum message_kind kind, struct reader *in
 	case MESSAGE_HEARTBEAT:
 	case MESSAGE_HEARTBEAT_ANSWER: set_heartbeat(fields, in); break;
 	case MESSAGE_PROPOSE_RESULT: set_propose_result(fields, in); break;
+	case MESSAGE_NODE_JOIN: set_node_join(fields, in); break;
+	case MESSAGE_NODE_JOIN_ANSWER: set_node_join_answer(fields, in); break;
 	case MESSAGE_APPEND: set_append(fields, in); break;
 	case MESSAGE_APPEND_DONE: set_append_done(fields, in); break;
 	case MESSAGE_READ: set_read(fields, in); break;

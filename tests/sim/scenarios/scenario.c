@@ -19,6 +19,9 @@ const struct scenario scenarios[] = {
 	{"move-four", "the same where the others are as many as replicas", scenario_move, 4},
 	{"L1", "hastened fencing while the old primary's lease still runs", scenario_hastened_fencing, 5},
 	{"L2", "a controller that was stopped goes on answering the old primary", scenario_zombie_controller, 5},
+	{"M1", "two nodes join while messages are lost, doubled and late", scenario_join, 3},
+	{"M2", "the controller dies while a node joins", scenario_join_controller_dies, 3},
+	{"M3", "a node that joins dies at every step of its way, and comes again", scenario_join_newcomer_dies, 3},
 };
 const uint32_t scenario_count = sizeof scenarios / sizeof scenarios[0];
 

@@ -53,5 +53,8 @@ void scenario_forced_election(struct sim *sim);
 void scenario_move(struct sim *sim);
 void scenario_hastened_fencing(struct sim *sim);
 void scenario_zombie_controller(struct sim *sim);
+void scenario_join(struct sim *sim);
+void scenario_join_controller_dies(struct sim *sim);
+void scenario_join_newcomer_dies(struct sim *sim);
 
 #endif

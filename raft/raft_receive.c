@@ -1,0 +1,221 @@
+/* What arrives from other servers, on its way into libraft: what it must not see is dropped, and what it would take
+ * amiss is mended (raft_node.h, 4, 6, 7, 9, 10 and 12). */
+#include "raft/raft_node.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "raft/raft_codec.h"
+
+/* libraft 0.22.1 leaks a snapshot that arrives while it installs one, and follows a null pointer when one arrives
+ * while it takes its own: such a message is dropped, and the leader sends again. */
+static bool receivable(const struct raft_node *node, const struct raft_message *message)
+{
+	if (message->type == RAFT_INSTALL_SNAPSHOT)
+		return !node->raft.snapshot.installing && !node->raft.legacy.snapshot_taking;
+	if (message->type == RAFT_TIMEOUT_NOW)
+		return !raft_node_sole_voter(&node->raft.configuration, node->id); /* invariant 12 */
+	return true;
+}
+
+/* Invariant 6. */
+static void commit_mend(const struct raft_node *node, struct raft_message *message)
+{
+	struct raft_append_entries *args = &message->append_entries;
+	uint64_t commit = raft_commit_index(&node->raft);
+
+	if (message->type == RAFT_APPEND_ENTRIES && args->leader_commit > commit &&
+	    args->prev_log_index + args->n_entries < commit)
+		args->leader_commit = commit;
+}
+
+/* Of an earlier term than ours: libraft answers that it is over. */
+static bool is_stale(const struct raft_node *node, const struct raft_message *message)
+{
+	if (message->type == RAFT_APPEND_ENTRIES)
+		return message->append_entries.term < raft_node_term(node);
+	return message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.term < raft_node_term(node);
+}
+
+static bool is_of_leader(const struct raft_message *message)
+{
+	return message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_INSTALL_SNAPSHOT;
+}
+
+static struct raft_node_peer *peer_of(struct raft_node *node, uint64_t id)
+{
+	struct raft_node_peer *peer = node->peers;
+
+	while (peer < node->peers + NODES_MAX - 1 && peer->id != id && peer->id != 0)
+		peer++;
+	if (peer->id != id)
+		*peer = (struct raft_node_peer){.id = id};
+	return peer;
+}
+
+static bool is_former(const struct raft_node_peer *peer, uint64_t life)
+{
+	for (uint32_t i = 0; i < RAFT_NODE_LIVES_MAX; i++)
+		if (peer->former[i] == life)
+			return true;
+	return false;
+}
+
+/* Invariant 4. */
+static bool in_order(struct raft_node *node, const struct raft_route *route)
+{
+	struct raft_node_peer *peer = peer_of(node, route->from);
+
+	if (route->life == 0 || is_former(peer, route->life))
+		return false;
+	if (route->life == peer->life && route->number <= peer->number)
+		return false;
+	if (route->life != peer->life && peer->life != 0)
+		peer->former[peer->former_next++ % RAFT_NODE_LIVES_MAX] = peer->life;
+	peer->life = route->life;
+	peer->number = route->number;
+	return true;
+}
+
+/* What of its entries `message` keeps: those from `begin` on, before `end`. */
+static void entries_keep(struct raft_append_entries *args, unsigned begin, unsigned end)
+{
+	void *batch = args->n_entries == 0 ? NULL : args->entries[0].batch;
+
+	assert(begin <= end && end <= args->n_entries);
+	if (begin > 0) {
+		args->prev_log_index += begin;
+		args->prev_log_term = args->entries[begin - 1].term;
+		memmove(args->entries, args->entries + begin, (end - begin) * sizeof(args->entries[0]));
+	}
+	args->n_entries = end - begin;
+	if (args->n_entries > 0)
+		return;
+	raft_free(batch);
+	raft_free(args->entries);
+	args->entries = NULL;
+}
+
+/* Invariant 9: where the piece that begins with entry `begin` ends. */
+static unsigned piece_end(const struct raft_append_entries *args, unsigned begin)
+{
+	unsigned end = begin;
+
+	while (end < args->n_entries && (end == begin || args->entries[end].type != RAFT_CHANGE))
+		end++;
+	return end;
+}
+
+static void message_deliver(struct raft_node *node, struct raft_message *message)
+{
+	commit_mend(node, message);
+	raft_node_draw(node);
+	node->receives_stale = is_stale(node, message);
+	if (is_of_leader(message) && !node->receives_stale)
+		node->leader_heard_ms = node->now_ms;
+	node->receive(node->io, message);
+	node->receives_stale = false;
+	raft_node_settle(node);
+}
+
+static bool begins_with_change(const struct raft_append_entries *args)
+{
+	return args->n_entries > 0 && args->entries[0].type == RAFT_CHANGE;
+}
+
+/* One piece of the entries in `body`, from `begin` on, or an empty one. Libraft takes the memory of a message, so each
+ * is decoded anew. False: it was the last, or was refused. */
+static bool piece_deliver(struct raft_node *node, struct span body, unsigned *begin, bool empty)
+{
+	struct raft_message message;
+	struct raft_route route;
+	unsigned count;
+	unsigned end;
+
+	if (!raft_node_runs(node) || raft_codec_decode(body, &message, &route) != 0)
+		return false;
+	count = message.append_entries.n_entries;
+	end = empty ? *begin : piece_end(&message.append_entries, *begin);
+	entries_keep(&message.append_entries, *begin, end);
+	*begin = end;
+	node->rejects = false;
+	message_deliver(node, &message);
+	return !node->rejects && end < count;
+}
+
+static void entries_deliver(struct raft_node *node, struct raft_message *message, struct span body)
+{
+	bool whole =
+		is_stale(node, message) || piece_end(&message->append_entries, 0) == message->append_entries.n_entries;
+	bool empty =
+		begins_with_change(&message->append_entries) && !raft_node_settled(node) && !is_stale(node, message);
+	unsigned begin = 0;
+
+	if (whole && !empty) {
+		message_deliver(node, message);
+		return;
+	}
+	raft_codec_discard(message);
+	while (piece_deliver(node, body, &begin, empty))
+		empty = false;
+}
+
+static struct raft_server *own_server(struct raft_node *node)
+{
+	struct raft_configuration *configuration = &node->raft.configuration;
+
+	for (unsigned i = 0; i < configuration->n; i++)
+		if (configuration->servers[i].id == node->id)
+			return &configuration->servers[i];
+	return NULL;
+}
+
+/* A stand-by's last leader has been silent: it has none. */
+static void leader_forget(struct raft_node *node)
+{
+	struct raft *raft = &node->raft;
+
+	if (raft->state != RAFT_FOLLOWER || node->now_ms - node->leader_heard_ms < RAFT_NODE_ELECTION_MS)
+		return;
+	raft->follower_state.current_leader.id = 0;
+	raft_free(raft->follower_state.current_leader.address);
+	raft->follower_state.current_leader.address = NULL;
+}
+
+/* Invariant 10. */
+static void vote_deliver(struct raft_node *node, struct raft_message *message)
+{
+	struct raft_server *self = own_server(node);
+	int role = self == NULL ? RAFT_VOTER : self->role;
+
+	if (role != RAFT_VOTER) {
+		leader_forget(node);
+		self->role = RAFT_VOTER;
+	}
+	message_deliver(node, message);
+	self = own_server(node);
+	if (role != RAFT_VOTER && self != NULL)
+		self->role = role;
+}
+
+void raft_node_receive(struct raft_node *node, struct span body, uint64_t now_ms)
+{
+	struct raft_message message;
+	struct raft_route route;
+
+	if (!raft_node_runs(node) || raft_codec_decode(body, &message, &route) != 0)
+		return;
+	assert(now_ms >= node->now_ms);
+	node->now_ms = now_ms;
+	if (route.to != node->id || !in_order(node, &route) || !receivable(node, &message)) {
+		raft_codec_discard(&message);
+		return;
+	}
+	if (message.type == RAFT_APPEND_ENTRIES) {
+		entries_deliver(node, &message, body);
+	} else if (message.type == RAFT_REQUEST_VOTE) {
+		vote_deliver(node, &message);
+	} else {
+		message_deliver(node, &message);
+	}
+}

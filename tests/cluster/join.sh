@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Three nodes under load, two more join: one of them is killed and started again at once, and a founder dies meanwhile.
+# All five are members in the end, live, the newcomers without partitions; nothing that was acknowledged is lost or
+# doubled. A newcomer that restarts stays a member; one that lost its directory is refused, and says so.
+# shellcheck disable=SC2154 # what common.sh sets
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=/dev/null
+. tests/cluster/common.sh
+
+state_is() { # NAME STATE LIVE
+    evgrid node ls 2>/dev/null | has_line -E "^$1 +[0-9]+ +$2 +$3 "
+}
+all_are_live() {
+    local i
+    for i in 1 2 3 4 5; do state_is "n$i" active true || return 1; done
+}
+
+start_cluster 3
+say 'two nodes join under load; one restarts at once, a founder dies'
+evgrid bench publish --events 60000 --rate 8000 --verify >"$work/published" 2>"$work/publishing" &
+load=$!
+children+=("$load")
+wait_until 20 'the load runs' test -d "/proc/$load"
+cluster join
+cluster kill 4
+cluster start 4
+cluster join
+cluster kill 2
+wait_until 20 'n4 is a member' state_is n4 active true
+wait_until 20 'n5 is a member' state_is n5 active true
+cluster start 2
+wait_until 20 'all five are members, and live' all_are_live
+wait "$load" || fail "the load: $(cat "$work/published" "$work/publishing")"
+[ "$(sed -n 's/^acknowledged: //p' "$work/published")" = 60000 ] || fail "published: $(cat "$work/published")"
+live_nodes_are 5 || fail "status: $(evgrid cluster status)"
+evgrid node ls
+
+say 'a newcomer said what happened, and restarts as a member'
+has_line 'event=cluster.joined' <"$work/cluster/n5/log" || fail 'n5 did not say that it joined'
+cluster stop 5
+cluster start 5
+wait_until 20 'n5 is back' state_is n5 active true
+[ "$(grep -c "event=cluster.joined" "$work/cluster/n5/log")" = 1 ] ||
+    fail 'n5 joined twice'
+
+say 'one that lost its directory is refused'
+cluster kill 4
+rm -r "$work/cluster/n4/data"
+cluster start 4
+is_refused() { has_line 'event=cluster.join_refused' <"$work/cluster/n4/log"; }
+wait_until 20 'n4 says that it is refused' is_refused
+evgrid bench publish --events 2000 --verify >"$work/published"
