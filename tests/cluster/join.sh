@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Three nodes under load, two more join: one of them is killed and started again at once, and a founder dies meanwhile.
-# All five are members in the end, live, the newcomers without partitions; nothing that was acknowledged is lost or
+# All five are members in the end, and live; nothing that was acknowledged is lost or
 # doubled. A newcomer that restarts stays a member; one that lost its directory is refused, and says so.
 # shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
