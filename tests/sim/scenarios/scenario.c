@@ -15,13 +15,13 @@ const struct scenario scenarios[] = {
 	 scenario_late_messages, 3},
 	{"R19", "a primary that the controller hears and that reaches no replica", scenario_grey_primary, 3},
 	{"R20", "an operator elects one that lacks what was acknowledged", scenario_forced_election, 5},
-	{"move", "a node gives away all it holds, and gets its share back", scenario_move, 5},
-	{"move-four", "the same where the others are as many as replicas", scenario_move, 4},
 	{"L1", "hastened fencing while the old primary's lease still runs", scenario_hastened_fencing, 5},
 	{"L2", "a controller that was stopped goes on answering the old primary", scenario_zombie_controller, 5},
 	{"M1", "two nodes join while messages are lost, doubled and late", scenario_join, 3},
 	{"M2", "the controller dies while a node joins", scenario_join_controller_dies, 3},
 	{"M3", "a node that joins dies at every step of its way, and comes again", scenario_join_newcomer_dies, 3},
+	{"M7", "a node gives away all it holds, and gets its share back", scenario_move, 5},
+	{"M8", "the same where the others are as many as replicas", scenario_move, 4},
 };
 const uint32_t scenario_count = sizeof scenarios / sizeof scenarios[0];
 
