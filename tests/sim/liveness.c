@@ -114,7 +114,8 @@ static bool all_can_be_missed(struct sim *sim)
 }
 
 /* Heartbeats pass a grey node and a lost link: a primary finds out by the first event of its partition that does not
- * reach its replicas (one that a check refuses goes nowhere), refuses by rule 8 from then on, and gives way (R19). Soon is counted from that event. */
+ * reach its replicas (one that a check refuses goes nowhere), refuses by rule 8 from then on, and gives way (R19). Soon
+ * is counted from that event. */
 static bool is_found_out_only_now(const struct operation *operations, const struct operation *refused, uint64_t bad_us)
 {
 	if (left_out.bad != BAD_GREY && left_out.bad != BAD_LINK)
