@@ -1,7 +1,7 @@
 /* Moves of partitions (design.md 5): what the table is and what placement makes of the members differ by moves. A row:
  *
- *   at rest --> moving: learners come, replicas that are to go are marked --> at rest: learners are replicas, the marked
- *   are gone
+ *   at rest --> moving: learners come, replicas that are to go are marked
+ *           --> at rest: the learners are replicas, and the marked are gone
  *
  * 1. The target is computed when the members have changed, and when this controller begins. A row that moves counts as
  *    what it is becoming: so a new controller goes on where the former one stopped, and no copy is made in vain.
@@ -10,8 +10,8 @@
  * 4. It ends when all learners are in sync and the primary is one that stays: one that is to go hands over first, so
  *    that nobody waits for its lease.
  * 5. A row that is not on its way to the target any more takes the new way at once: who learned in vain goes.
- * 6. A row whose replicas are right and begin with another node than the target's is written anew: that is its preferred
- *    primary. */
+ * 6. A row whose replicas are right and begin with another node than the target's is written anew: that is its
+ *    preferred primary. */
 #include <assert.h>
 #include <string.h>
 

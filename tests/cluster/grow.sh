@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A cluster of three that holds events grows to five under load: the newcomers get their share of the partitions, no replica
-# moves that need not, nothing is lost or doubled, and replicas that left are gone from the nodes that had them.
+# A cluster of three that holds events grows to five under load: the newcomers get their share of the partitions, no
+# replica moves that need not, and nothing is lost or doubled. Then all five are killed, and come back as they were.
 #
 #   tests/cluster/grow.sh [--events N] [--rate EVENTS-PER-SECOND] [--stored N]
 # shellcheck disable=SC2154 # what common.sh sets

@@ -104,12 +104,12 @@ enum mark {
 	MARK_CLIENT_DIED,
 	MARK_CLIENT_RETURNED,
 	MARK_PRODUCER_FENCED,
-	MARK_ORDER_FOUND, /* of a key's history with reads and a write whose outcome its client never learned */
+	MARK_ORDER_FOUND,   /* of a key's history with reads and a write whose outcome its client never learned */
 	MARK_MOVE_BEGUN,    /* a node learns a partition that it is to keep */
 	MARK_MOVED,         /* it keeps it */
 	MARK_MOVE_GIVEN_UP, /* or not, after all */
 	MARK_EMPTIED,       /* a node that is to go holds nothing any more */
-	MARK_NODE_JOINED, /* one that was no founder, and serves */
+	MARK_NODE_JOINED,   /* one that was no founder, and serves */
 	MARK_COUNT,
 };
 

@@ -9,7 +9,8 @@
  *   workload    clients: publish, read, remember what they were told
  *   subscriber  what is subscribed to, by quick and slow ones that die and resume
  *   edge        what clients saw, key by key: linear: is it linearizable
- *   faults      who is hurt, when and how; fault_network, fault_machine, fault_move: more kinds; fault_echo: a long schedule
+ *   faults      who is hurt, when and how; fault_network, fault_machine, fault_move: more kinds;
+ *               fault_echo: a long schedule
  *   client_death  clients that die and come back
  *   ambush      faults that wait for a dangerous moment
  *   scenarios   scripted runs

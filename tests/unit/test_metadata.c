@@ -639,71 +639,6 @@ static void a_move_goes_through_learners_in_sync(void **state)
 	assert_int_equal(row(f)->epoch, epoch + 2);
 }
 
-/* Who is leaving is marked with the learners, and the order of the replicas is no new epoch. */
-static void a_move_says_who_goes_when_it_ends(void **state)
-{
-	struct fixture *f = *state;
-	struct command_place item = {.partition = P,
-				     .expected_version = row(f)->version,
-				     .replica_count = 3,
-				     .replicas = {1, 2, 3},
-				     .learners = node_bit(4),
-				     .leaving = node_bit(1)};
-	static const uint32_t replicas_321[] = {3, 2, 1};
-	struct buffer bytes = BUFFER_NULL;
-	uint32_t epoch;
-
-	command_place_encode(&item, 1, &bytes);
-	assert_int_equal(apply(f, &bytes), REFUSAL_NONE);
-	assert_int_equal(row(f)->leaving, node_bit(1));
-	assert_int_equal(row(f)->primary, 1);
-	fence(f, 1);
-	assert_int_equal(row(f)->primary, 2);
-	restart(f, 1);
-	assert_int_equal(place(f, row(f)->version, 3, replicas_123, 0), REFUSAL_NONE);
-	assert_int_equal(row(f)->leaving, 0);
-	epoch = row(f)->epoch;
-	assert_int_equal(place(f, row(f)->version, 3, replicas_321, 0), REFUSAL_NONE);
-	assert_int_equal(row(f)->epoch, epoch);
-	assert_int_equal(row(f)->replicas[0], 3);
-	item.learners = 0;
-	command_place_encode(&item, 1, &bytes);
-	assert_int_equal(command_check(buffer_span(&bytes)), ERROR_MALFORMED); /* nobody would take its place */
-	buffer_deinit(&bytes);
-}
-
-static enum refusal decommission(struct fixture *f, const char *name, bool stays)
-{
-	struct command_decommission command = {.name = span_of_text(name), .stays = stays};
-	struct buffer bytes = BUFFER_NULL;
-
-	command_decommission_encode(&command, &bytes);
-	return apply(f, &bytes);
-}
-
-static void one_node_at_a_time_is_to_go(void **state)
-{
-	struct fixture *f = *state;
-	const struct map_node *nodes = f->metadata.map.nodes;
-
-	assert_int_equal(decommission(f, "nobody", false), REFUSAL_UNKNOWN_NODE);
-	assert_int_equal(decommission(f, "b", true), REFUSAL_NONE); /* it stays anyway */
-	assert_int_equal(decommission(f, "b", false), REFUSAL_NONE);
-	assert_int_equal(nodes[1].state, NODE_DRAINING);
-	assert_int_equal(decommission(f, "b", false), REFUSAL_NONE);
-	assert_int_equal(decommission(f, "c", false), REFUSAL_DRAINING);
-	restart(f, 2);
-	assert_int_equal(nodes[1].state, NODE_DRAINING); /* over a restart, too */
-	assert_int_equal(decommission(f, "b", true), REFUSAL_NONE);
-	assert_int_equal(nodes[1].state, NODE_ACTIVE);
-	fence(f, 4);
-	assert_int_equal(decommission(f, "c", false), REFUSAL_NONE);
-	assert_int_equal(decommission(f, "c", true), REFUSAL_NONE);
-	fence(f, 5);
-	assert_int_equal(decommission(f, "c", false), REFUSAL_TOO_FEW);
-	assert_int_equal(decommission(f, "d", false), REFUSAL_NONE); /* one that is lost takes nobody's place */
-}
-
 static void nobody_is_removed_below_the_minimum(void **state)
 {
 	struct fixture *f = *state;
@@ -831,8 +766,6 @@ int main(void)
 		CASE(a_report_of_a_former_life_does_not_count),
 		CASE(handover_goes_to_live_complete_replicas),
 		CASE(a_move_goes_through_learners_in_sync),
-		CASE(a_move_says_who_goes_when_it_ends),
-		CASE(one_node_at_a_time_is_to_go),
 		CASE(nobody_is_removed_below_the_minimum),
 		CASE(streams_and_views),
 		CASE(an_unknown_command_ends_the_process),

@@ -1,5 +1,5 @@
-/* Moves of partitions: what the controller proposes, step by step, and what the metadata makes of it. Replicas that learn
- * are in sync when the test says so. */
+/* Moves of partitions: what the controller proposes, step by step, and what the metadata makes of it. Who learns is in
+ * sync when the test says so. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,6 +28,7 @@ static struct cluster *cluster_of(uint32_t nodes)
 	for (uint32_t i = 0; i < nodes; i++) {
 		map->nodes[i] = (struct map_node){.id = i + 1, .epoch = 1, .state = NODE_ACTIVE};
 		snprintf(map->nodes[i].name, sizeof(map->nodes[i].name), "n%u", i + 1);
+		cluster->metadata.nodes[i].raft_id = 100 + i;
 	}
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
 		map->partitions[p] =
@@ -48,7 +49,8 @@ static struct cluster *cluster_end(struct cluster *cluster)
 	return NULL;
 }
 
-static void apply(struct cluster *cluster, struct span command)
+/* Applies and empties the buffer; gives the refusal. */
+static enum refusal apply(struct cluster *cluster, struct buffer *command)
 {
 	struct entry entry = {.count = 1, .incarnation = 1, .number = 1, .unix_ms = 1};
 	struct command_result results[1];
@@ -56,15 +58,16 @@ static void apply(struct cluster *cluster, struct span command)
 	struct buffer bytes = BUFFER_NULL;
 	uint32_t count = 0;
 
-	assert_int_equal(command_check(command), 0);
+	assert_int_equal(command_check(buffer_span(command)), 0);
 	entry_header_encode(&entry, head);
 	buffer_bytes(&bytes, head, sizeof(head));
-	buffer_bytes(&bytes, command.data, command.size);
+	buffer_bytes(&bytes, command->data, command->size);
 	assert_int_equal(metadata_apply(&cluster->metadata, cluster->metadata.applied + 1, buffer_span(&bytes), results,
 					1, &count),
 			 0);
-	assert_int_equal(results[0].refusal, REFUSAL_NONE);
 	buffer_deinit(&bytes);
+	buffer_deinit(command);
+	return (enum refusal)results[0].refusal;
 }
 
 /* The controller's next command, applied; false: it has none. */
@@ -76,8 +79,7 @@ static bool step(struct cluster *cluster)
 	cluster->now_ms += CONTROLLER_MOVES_INTERVAL_MS;
 	any = moves_next(cluster, &command);
 	if (any)
-		apply(cluster, buffer_span(&command));
-	buffer_deinit(&command);
+		assert_int_equal(apply(cluster, &command), REFUSAL_NONE);
 	return any;
 }
 
@@ -292,6 +294,114 @@ static void too_few_members_change_nothing(void **state)
 	cluster_end(cluster);
 }
 
+static enum refusal place(struct cluster *cluster, const struct command_place *item)
+{
+	struct command_place now = *item;
+	struct buffer bytes = BUFFER_NULL;
+
+	now.expected_version = rows(cluster)[item->partition].version;
+	command_place_encode(&now, 1, &bytes);
+	return apply(cluster, &bytes);
+}
+
+/* Who is leaving is marked with the learners, and the order of the replicas is no new epoch. */
+static void a_row_says_who_goes_when_its_move_ends(void **state)
+{
+	struct cluster *cluster = cluster_of(4);
+	struct command_place item = {
+		.replica_count = 3, .replicas = {1, 2, 3}, .learners = node_bit(4), .leaving = node_bit(1)};
+	struct map_partition *row = &rows(cluster)[0];
+	struct buffer bytes = BUFFER_NULL;
+
+	(void)state;
+	assert_int_equal(place(cluster, &item), REFUSAL_NONE);
+	assert_int_equal(row->leaving, node_bit(1));
+	assert_int_equal(row->primary, 1);
+	assert_int_equal(row->epoch, 2);
+	item.learners = 0;
+	command_place_encode(&item, 1, &bytes);
+	assert_int_equal(command_check(buffer_span(&bytes)), ERROR_MALFORMED); /* nobody would take its place */
+	buffer_deinit(&bytes);
+	item.leaving = 0;
+	assert_int_equal(place(cluster, &item), REFUSAL_NONE);
+	assert_int_equal(row->leaving, 0);
+	assert_int_equal(row->epoch, 3);
+	item.replicas[0] = 3;
+	item.replicas[2] = 1;
+	assert_int_equal(place(cluster, &item), REFUSAL_NONE);
+	assert_int_equal(row->epoch, 3);
+	assert_int_equal(row->replicas[0], 3);
+	cluster_end(cluster);
+}
+
+/* Of two in sync the one that stays is elected. */
+static void who_goes_is_elected_last(void **state)
+{
+	struct cluster *cluster = cluster_of(4);
+	struct command_place item = {
+		.replica_count = 3, .replicas = {1, 2, 3}, .learners = node_bit(4), .leaving = node_bit(2)};
+	struct command_node lost = {.node_id = 1, .node_epoch = 1};
+	struct map_partition *row = &rows(cluster)[0];
+	struct buffer bytes = BUFFER_NULL;
+
+	(void)state;
+	assert_int_equal(place(cluster, &item), REFUSAL_NONE);
+	command_nodes_encode(COMMAND_NODE_FENCE, &lost, 1, &bytes);
+	assert_int_equal(apply(cluster, &bytes), REFUSAL_NONE);
+	assert_int_equal(row->primary, 3);
+	cluster_end(cluster);
+}
+
+static enum refusal decommission(struct cluster *cluster, const char *name, bool stays)
+{
+	struct command_decommission command = {.name = span_of_text(name), .stays = stays};
+	struct buffer bytes = BUFFER_NULL;
+
+	command_decommission_encode(&command, &bytes);
+	return apply(cluster, &bytes);
+}
+
+static enum refusal restart(struct cluster *cluster, uint32_t id)
+{
+	const struct map_node *node = &cluster->metadata.map.nodes[id - 1];
+	struct command_register command = {.name = span_of_text(node->name),
+					   .raft_id = 100 + id - 1,
+					   .incarnation = 2,
+					   .shown_epoch = node->epoch,
+					   .known_epoch = node->epoch,
+					   .shard_count = 1,
+					   .host = span_of_text("h"),
+					   .control_address = span_of_text("h:1")};
+	struct buffer bytes = BUFFER_NULL;
+
+	command_register_encode(&command, &bytes);
+	return apply(cluster, &bytes);
+}
+
+static void one_node_at_a_time_is_to_go(void **state)
+{
+	struct cluster *cluster = cluster_of(5);
+	struct map_node *nodes = cluster->metadata.map.nodes;
+
+	(void)state;
+	assert_int_equal(decommission(cluster, "nobody", false), REFUSAL_UNKNOWN_NODE);
+	assert_int_equal(decommission(cluster, "n2", true), REFUSAL_NONE); /* it stays anyway */
+	assert_int_equal(decommission(cluster, "n2", false), REFUSAL_NONE);
+	assert_int_equal(nodes[1].state, NODE_DRAINING);
+	assert_int_equal(decommission(cluster, "n2", false), REFUSAL_NONE);
+	assert_int_equal(decommission(cluster, "n3", false), REFUSAL_DRAINING);
+	assert_int_equal(restart(cluster, 2), REFUSAL_NONE);
+	assert_int_equal(nodes[1].state, NODE_DRAINING); /* over a restart, too */
+	assert_int_equal(decommission(cluster, "n2", true), REFUSAL_NONE);
+	assert_int_equal(nodes[1].state, NODE_ACTIVE);
+	assert_int_equal(decommission(cluster, "n3", false), REFUSAL_NONE); /* n2 is fenced still: three are left */
+	assert_int_equal(decommission(cluster, "n3", true), REFUSAL_NONE);
+	nodes[4].fenced = true;
+	assert_int_equal(decommission(cluster, "n3", false), REFUSAL_TOO_FEW);
+	assert_int_equal(decommission(cluster, "n5", false), REFUSAL_NONE); /* one that is lost takes nobody's place */
+	cluster_end(cluster);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +413,9 @@ int main(void)
 		cmocka_unit_test(a_move_that_is_not_wanted_any_more_ends),
 		cmocka_unit_test(nothing_moves_where_a_copy_is_missing),
 		cmocka_unit_test(too_few_members_change_nothing),
+		cmocka_unit_test(a_row_says_who_goes_when_its_move_ends),
+		cmocka_unit_test(who_goes_is_elected_last),
+		cmocka_unit_test(one_node_at_a_time_is_to_go),
 	};
 
 	return cmocka_run_group_tests_name("moves", tests, NULL, NULL);
