@@ -8,6 +8,8 @@
 
 #include "raft/metadata.h"
 
+#define LAST_KIND COMMAND_DECOMMISSION
+
 /* --- fixture: nothing is formed ----------------------------------------------------------------------------------- */
 
 static int setup(void **state)
@@ -46,6 +48,7 @@ static void sample_of_node(enum command_kind kind, struct buffer *out)
 				       .shard_count = 1,
 				       .host = span_of_text("h"),
 				       .control_address = span_of_text("h:1")};
+	struct command_decommission decommission = {.name = span_of_text("b")};
 	struct command_join join = {span_of_text("b"), span_of_text("h:2"), 101};
 	struct command_node node = {1, 9};
 	struct command_clock clock = {node, true};
@@ -54,6 +57,7 @@ static void sample_of_node(enum command_kind kind, struct buffer *out)
 	case COMMAND_FORM: command_form_encode(&form, out); break;
 	case COMMAND_NODE_REGISTER: command_register_encode(&reg, out); break;
 	case COMMAND_NODE_JOIN: command_join_encode(&join, out); break;
+	case COMMAND_DECOMMISSION: command_decommission_encode(&decommission, out); break;
 	case COMMAND_NODE_CLOCK: command_clock_encode(&clock, 1, out); break;
 	default: command_nodes_encode(kind, &node, 1, out); break;
 	}
@@ -98,7 +102,7 @@ static void sample_of_definition(enum command_kind kind, struct buffer *out)
 
 static void sample(enum command_kind kind, struct buffer *out)
 {
-	if (kind <= COMMAND_NODE_STOPPED || kind == COMMAND_NODE_CLOCK || kind == COMMAND_NODE_JOIN)
+	if (kind <= COMMAND_NODE_STOPPED || kind == COMMAND_NODE_CLOCK || kind >= COMMAND_NODE_JOIN)
 		sample_of_node(kind, out);
 	else if (kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind >= COMMAND_VIEW_FILLED)
 		sample_of_definition(kind, out);
@@ -148,7 +152,7 @@ static void form_one(struct metadata *metadata)
 static void every_kind_has_a_name_and_is_sound(void **state)
 {
 	(void)state;
-	for (uint32_t kind = COMMAND_FORM; kind <= COMMAND_NODE_JOIN; kind++) {
+	for (uint32_t kind = COMMAND_FORM; kind <= LAST_KIND; kind++) {
 		struct buffer command = BUFFER_NULL;
 
 		sample((enum command_kind)kind, &command);
@@ -158,8 +162,8 @@ static void every_kind_has_a_name_and_is_sound(void **state)
 		assert_string_not_equal(command_kind_name((enum command_kind)kind), "unknown");
 		buffer_deinit(&command);
 	}
-	assert_false(command_kind_known(COMMAND_NODE_JOIN + 1));
-	assert_string_equal(command_kind_name((enum command_kind)(COMMAND_NODE_JOIN + 1)), "unknown");
+	assert_false(command_kind_known(LAST_KIND + 1));
+	assert_string_equal(command_kind_name((enum command_kind)(LAST_KIND + 1)), "unknown");
 	assert_string_equal(command_kind_name((enum command_kind)0), "unknown");
 }
 
@@ -170,7 +174,7 @@ static void a_command_that_ends_too_soon_is_refused(void **state)
 	struct command_result result;
 
 	form_one(metadata);
-	for (uint32_t kind = COMMAND_FORM; kind <= COMMAND_NODE_JOIN; kind++) {
+	for (uint32_t kind = COMMAND_FORM; kind <= LAST_KIND; kind++) {
 		struct buffer command = BUFFER_NULL;
 
 		sample((enum command_kind)kind, &command);
@@ -189,7 +193,7 @@ static void a_command_that_ends_too_soon_is_refused(void **state)
 static void a_command_that_goes_on_is_refused(void **state)
 {
 	(void)state;
-	for (uint32_t kind = COMMAND_FORM; kind <= COMMAND_NODE_JOIN; kind++) {
+	for (uint32_t kind = COMMAND_FORM; kind <= LAST_KIND; kind++) {
 		struct buffer command = BUFFER_NULL;
 
 		sample((enum command_kind)kind, &command);
@@ -206,7 +210,7 @@ static void before_the_cluster_is_formed_nothing_else_is_done(void **state)
 	struct metadata *metadata = *state;
 	struct command_result result;
 
-	for (uint32_t kind = COMMAND_NODE_REGISTER; kind <= COMMAND_NODE_JOIN; kind++) {
+	for (uint32_t kind = COMMAND_NODE_REGISTER; kind <= LAST_KIND; kind++) {
 		struct buffer command = BUFFER_NULL;
 
 		sample((enum command_kind)kind, &command);
