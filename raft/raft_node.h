@@ -27,11 +27,11 @@
  *     not say that it rejects a snapshot: if that leader leads again in the answer's term, it would count entries as
  *     stored that are not (found by evgrid-raft-torture).
  *  8. Send requests are completed at the next call from outside, never within send.
- *  9. A change of the configuration is given to libraft as the first entry of a message, and after all before it was
- *     committed as far as that message says. It notes a change under the index of the message's first new entry, and
- *     one change at most: the commit of any other would pass unnoticed, its snapshots bear an older configuration, and
- *     a cut tail roll back to one. Nor is a snapshot taken between the commit of a change and its being noted (both
- *     found by evgrid-raft-torture).
+ *  9. A change of the configuration is given to libraft as the first entry of a message, and after the one before it
+ *     is committed here: that it was committed somewhere the later one shows, whatever its message says. Libraft notes
+ *     a change under the index of the message's first new entry, and one change at most: the commit of any other would
+ *     pass unnoticed, its snapshots bear an older configuration, and a cut tail roll back to one. Nor is a snapshot
+ *     taken between the commit of a change and its being noted (all found by evgrid-raft-torture).
  * 10. A server votes for who asks, though it does not know yet that it is a voter (Ongaro's thesis, 4.2.1: who asks
  *     has the newer configuration). libraft refuses, and a stand-by believes in the last leader it heard for ever:
  *     where one voter's store alone has the change that makes it two, nobody would lead any more.

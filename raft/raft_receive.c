@@ -118,46 +118,53 @@ static void message_deliver(struct raft_node *node, struct raft_message *message
 	raft_node_settle(node);
 }
 
-static bool begins_with_change(const struct raft_append_entries *args)
+/* Before entry `begin`, a change, libraft has another one whose commit it has not noted. */
+static bool earlier_change_open(const struct raft_node *node, const struct raft_append_entries *args, unsigned begin)
 {
-	return args->n_entries > 0 && args->entries[0].type == RAFT_CHANGE;
+	uint64_t open = node->raft.configuration_uncommitted_index;
+
+	return begin < args->n_entries && args->entries[begin].type == RAFT_CHANGE && open != 0 &&
+	       open < args->prev_log_index + begin + 1;
 }
 
-/* One piece of the entries in `body`, from `begin` on, or an empty one. Libraft takes the memory of a message, so each
- * is decoded anew. False: it was the last, or was refused. */
-static bool piece_deliver(struct raft_node *node, struct span body, unsigned *begin, bool empty)
+/* The next piece of the entries in `body`, from `begin` on, or an empty one that commits an earlier change: who changed
+ * the configuration once more had that one committed. Libraft takes the memory of a message, so each is decoded anew.
+ * False: it was the last, or was refused, or the change cannot be committed yet: then the leader sends again. */
+static bool piece_deliver(struct raft_node *node, struct span body, unsigned *begin)
 {
 	struct raft_message message;
+	struct raft_append_entries *args = &message.append_entries;
 	struct raft_route route;
 	unsigned count;
 	unsigned end;
+	bool open;
 
 	if (!raft_node_runs(node) || raft_codec_decode(body, &message, &route) != 0)
 		return false;
-	count = message.append_entries.n_entries;
-	end = empty ? *begin : piece_end(&message.append_entries, *begin);
-	entries_keep(&message.append_entries, *begin, end);
+	count = args->n_entries;
+	open = earlier_change_open(node, args, *begin);
+	end = open ? *begin : piece_end(args, *begin);
+	entries_keep(args, *begin, end);
 	*begin = end;
+	if (open && args->leader_commit < node->raft.configuration_uncommitted_index)
+		args->leader_commit = node->raft.configuration_uncommitted_index;
 	node->rejects = false;
 	message_deliver(node, &message);
-	return !node->rejects && end < count;
+	return !node->rejects && end < count && (!open || raft_node_settled(node));
 }
 
 static void entries_deliver(struct raft_node *node, struct raft_message *message, struct span body)
 {
-	bool whole =
-		is_stale(node, message) || piece_end(&message->append_entries, 0) == message->append_entries.n_entries;
-	bool empty =
-		begins_with_change(&message->append_entries) && !raft_node_settled(node) && !is_stale(node, message);
+	const struct raft_append_entries *args = &message->append_entries;
 	unsigned begin = 0;
 
-	if (whole && !empty) {
+	if (is_stale(node, message) || (piece_end(args, 0) == args->n_entries && !earlier_change_open(node, args, 0))) {
 		message_deliver(node, message);
 		return;
 	}
 	raft_codec_discard(message);
-	while (piece_deliver(node, body, &begin, empty))
-		empty = false;
+	while (piece_deliver(node, body, &begin))
+		;
 }
 
 static struct raft_server *own_server(struct raft_node *node)
