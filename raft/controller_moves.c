@@ -12,7 +12,6 @@
  * 5. A row that is not on its way to the target any more takes the new way at once: who learned in vain goes.
  * 6. A row whose replicas are right and begin with another node than the target's is written anew: that is its
  *    preferred primary. */
-#include <assert.h>
 #include <string.h>
 
 #include "proto/checksum.h"

@@ -1,5 +1,5 @@
 /* A node is to go: all it holds moves to the others under load, while the controller dies and one who learns does. Then
- * it stays after all, and gets its share back. Nobody who holds nothing keeps a byte of it in its log. */
+ * it stays after all, and gets its share back. When it is to hold nothing its logs are empty. */
 #include "tests/sim/scenarios/scenario.h"
 
 #include "tests/sim/faults.h"
