@@ -18,20 +18,12 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from wait import Witness, now_us, pause, wait_until  # noqa: E402
 import probed  # noqa: E402
+from probed import evgrid, share  # noqa: E402
 
 QUIET_SECONDS = 6
 BALANCED_SECONDS = 120
 MEDIAN_MS, P90_MS, MOST_MS = 1000, 1500, 2000
 Kill = collections.namedtuple("Kill", "node kind partitions killed_us gone_us")
-
-
-def evgrid(*arguments, check=True):
-    done = subprocess.run([os.path.join(os.environ["EVGRID_BUILD"], "evgrid"), *arguments], text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    if check and done.returncode != 0:
-        said = done.stdout + done.stderr
-        raise SystemExit(f"failed: evgrid {' '.join(arguments)} ended with {done.returncode}: {said}")
-    return done
 
 
 def process_state(pid):
@@ -56,7 +48,6 @@ class Run:
         self.random = random.Random(arguments.seed)
         self.rate = arguments.rate
         self.kills = []
-        self.history = self.directory / "history"
 
     def wait_balanced(self):
         evgrid("cluster", "wait", "--for", "balanced", "--nodes", "3", "--timeout", f"{BALANCED_SECONDS}s")
@@ -86,14 +77,7 @@ class Run:
 
     def run(self, kills):
         """Under the probe: a quiet window, then the kills."""
-        writer = subprocess.Popen([sys.executable, "tests/cluster/probe.py", "--rate", str(self.rate)],
-                                  stdout=subprocess.PIPE)
-        with open(self.directory / "publish.err", "w", encoding="utf-8") as errors:
-            publisher = subprocess.Popen(
-                [os.path.join(os.environ["EVGRID_BUILD"], "evgrid"), "publish", "-", "--history", str(self.history)],
-                stdin=writer.stdout, stdout=subprocess.DEVNULL, stderr=errors)
-        writer.stdout.close()
-        try:
+        with probed.published(self.directory, self.rate):
             pause(2)
             self.quiet = now_us(), now_us() + QUIET_SECONDS * 1_000_000
             pause(QUIET_SECONDS)
@@ -102,16 +86,6 @@ class Run:
                 pause(self.random.uniform(2.0, 4.0))
                 self.start_again()
                 pause(self.random.uniform(0.5, 1.5))
-            writer.terminate()
-            status = publisher.wait(120)
-        finally:
-            for process in (writer, publisher):
-                if process.poll() is None:
-                    process.kill()
-                process.wait()
-        if status not in (0, 8):
-            said = (self.directory / "publish.err").read_text(encoding="utf-8")[-2000:]
-            raise SystemExit(f"failed: publish ended with {status}: {said}")
 
 
 class Figures(probed.Told):
@@ -124,7 +98,7 @@ class Figures(probed.Told):
         self.quiet = collections.defaultdict(list)  # partition -> acknowledgements in the quiet window
         gone = [kill.gone_us for kill in run.kills]
         first, last = None, None
-        for event in probed.events(run.history):
+        for event in probed.events(run.directory / "history"):
             invoked, completed, partition = int(event["invoked_us"]), int(event["completed_us"]), event["partition"]
             first = invoked if first is None else first
             last = invoked
@@ -138,10 +112,6 @@ class Figures(probed.Told):
                 known = self.pauses[at].get(partition)
                 self.pauses[at][partition] = completed if known is None else min(known, completed)
         self.seconds = (last - first) / 1e6
-
-
-def share(values, part):
-    return sorted(values)[min(len(values) - 1, int(part * len(values)))]
 
 
 def print_row(name, kills, values):
@@ -206,12 +176,7 @@ def main():
     progress, values = print_pauses(run, figures, witness)
     if values:
         print_times(values)
-    checked = evgrid("history", "check", str(run.history), check=False)
-    print((checked.stdout + checked.stderr).strip())
-    if checked.returncode != 0:
-        raise SystemExit(f"failed: history check ended with {checked.returncode}")
-    figures.compare(run.directory, ("n1", "n2", "n3"), lambda *arguments: evgrid(*arguments).stdout)
-    print(evgrid("cluster", "status", "--check-digests", "--timeout", "60s").stdout.strip())
+    figures.check(run.directory, ("n1", "n2", "n3"))
     if not progress:
         raise SystemExit("failed: missing progress")
 

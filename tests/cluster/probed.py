@@ -1,14 +1,55 @@
-"""What the publisher of a probe was told, from its history, against the probe's view: imported, never run."""
+"""A probe of every partition, published with a history; what its publisher was told, against the probe's view:
+imported, never run."""
 import collections
+import contextlib
 import json
+import os
+import subprocess
+import sys
 
 import probe
+
+
+def evgrid(*arguments, check=True):
+    done = subprocess.run([os.path.join(os.environ["EVGRID_BUILD"], "evgrid"), *arguments], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if check and done.returncode != 0:
+        said = done.stdout + done.stderr
+        raise SystemExit(f"failed: evgrid {' '.join(arguments)} ended with {done.returncode}: {said}")
+    return done
+
+
+@contextlib.contextmanager
+def published(directory, rate):
+    """While it lasts, `rate` events a second go to each partition; what was told is in directory/history."""
+    writer = subprocess.Popen([sys.executable, "tests/cluster/probe.py", "--rate", str(rate)], stdout=subprocess.PIPE)
+    with open(directory / "publish.err", "w", encoding="utf-8") as errors:
+        publisher = subprocess.Popen(
+            [os.path.join(os.environ["EVGRID_BUILD"], "evgrid"), "publish", "-", "--history", str(directory / "history")],
+            stdin=writer.stdout, stdout=subprocess.DEVNULL, stderr=errors)
+    writer.stdout.close()
+    try:
+        yield
+        writer.terminate()
+        status = publisher.wait(120)
+    finally:
+        for process in (writer, publisher):
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+    if status not in (0, 8):
+        said = (directory / "publish.err").read_text(encoding="utf-8")[-2000:]
+        raise SystemExit(f"failed: publish ended with {status}: {said}")
 
 
 def events(path):
     with open(path, encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)
+
+
+def share(values, part):
+    return sorted(values)[min(len(values) - 1, int(part * len(values)))]
 
 
 class Told:
@@ -41,6 +82,15 @@ class Told:
         if wrong or (more == 0 and (state["sum"], state["last"]) != (total, last)):
             return f"{row['key']}: the grid says {state}, acknowledged are {count}, {total}, {last}"
         return None
+
+    def check(self, directory, nodes):
+        """The history against what is stored, the view on every node, the digests."""
+        checked = evgrid("history", "check", str(directory / "history"), check=False)
+        print((checked.stdout + checked.stderr).strip())
+        if checked.returncode != 0:
+            raise SystemExit(f"failed: history check ended with {checked.returncode}")
+        self.compare(directory, nodes, lambda *arguments: evgrid(*arguments).stdout)
+        print(evgrid("cluster", "status", "--check-digests", "--timeout", "60s").stdout.strip())
 
     def compare(self, directory, nodes, evgrid):
         """The probe's entries on every node; evgrid gives what the command printed."""
