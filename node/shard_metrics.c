@@ -25,6 +25,12 @@ static void set_reads(struct metrics_table *table, const struct shard_counters *
 	METRIC_SET(table, evgrid_subscription_sent_bytes_total, counters->subscription_bytes);
 }
 
+static void set_replicas(struct metrics_table *table, const struct shard_counters *counters)
+{
+	METRIC_SET(table, evgrid_replica_received_bytes_total, counters->replica_bytes);
+	METRIC_SET(table, evgrid_replica_catch_up_bytes_total, counters->catch_up_bytes);
+}
+
 static void set_queues(struct metrics_table *table, const struct shard_config *config,
 		       const struct shard_figures *figures)
 {
@@ -89,6 +95,7 @@ void partition_set_metrics(struct partition_thread *thread)
 	METRIC_SET(table, evgrid_messages_malformed_total, thread->counters.garbage.total);
 	set_appends(table, counters);
 	set_reads(table, counters);
+	set_replicas(table, counters);
 	if (!thread->recovered)
 		return;
 	shard_figures(thread->shard, &figures);

@@ -109,10 +109,20 @@ static bool fits(const struct partition *partition, const struct replicate_item 
 	       item->previous_epoch == log_last_epoch(&partition->log);
 }
 
+static void count_received(struct partition *partition, size_t bytes)
+{
+	struct shard *shard = partition->shard;
+
+	shard->counters.replica_bytes += bytes;
+	if (!node_set_has(partition->row.isr, shard->sender.node_id))
+		shard->counters.catch_up_bytes += bytes;
+}
+
 int replica_receive(struct partition *partition, uint32_t from, const struct replicate_item *item)
 {
 	int result = 0;
 
+	count_received(partition, item->batches.size);
 	if (!for_this_epoch(partition, from, item->epoch) || item->history != partition->row.history)
 		return 0;
 	if (item->version > partition->row.version)

@@ -26,6 +26,8 @@ struct shard_counters {
 	uint64_t read_errors[ERROR_NUMBERS]; /* of SHARD_READ_FAILED */
 	uint64_t subscription_events;        /* in batches sent: a filter leaves out whole batches */
 	uint64_t subscription_bytes;
+	uint64_t replica_bytes;  /* of batches from primaries, repeated and unfit ones too */
+	uint64_t catch_up_bytes; /* these for partitions in which this replica was not in sync */
 };
 
 struct shard_view_figures {

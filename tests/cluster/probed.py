@@ -1,5 +1,6 @@
 """A probe of every partition, published with a history; what its publisher was told, against the probe's view:
 imported, never run."""
+import bisect
 import collections
 import contextlib
 import json
@@ -25,7 +26,8 @@ def published(directory, rate):
     writer = subprocess.Popen([sys.executable, "tests/cluster/probe.py", "--rate", str(rate)], stdout=subprocess.PIPE)
     with open(directory / "publish.err", "w", encoding="utf-8") as errors:
         publisher = subprocess.Popen(
-            [os.path.join(os.environ["EVGRID_BUILD"], "evgrid"), "publish", "-", "--history", str(directory / "history")],
+            [os.path.join(os.environ["EVGRID_BUILD"], "evgrid"), "publish", "-", "--history",
+             str(directory / "history")],
             stdin=writer.stdout, stdout=subprocess.DEVNULL, stderr=errors)
     writer.stdout.close()
     try:
@@ -84,7 +86,7 @@ class Told:
         return None
 
     def check(self, directory, nodes):
-        """The history against what is stored, the view on every node, the digests."""
+        """The history against what is stored, the view (on each of these nodes, or on the primaries), the digests."""
         checked = evgrid("history", "check", str(directory / "history"), check=False)
         print((checked.stdout + checked.stderr).strip())
         if checked.returncode != 0:
@@ -93,12 +95,13 @@ class Told:
         print(evgrid("cluster", "status", "--check-digests", "--timeout", "60s").stdout.strip())
 
     def compare(self, directory, nodes, evgrid):
-        """The probe's entries on every node; evgrid gives what the command printed."""
+        """The probe's entries on each of these nodes, or on the primaries; evgrid gives what the command printed."""
         keys = directory / "keys"
         keys.write_text("".join(f"{key}\n" for key in self.states), encoding="utf-8")
         different = 0
-        for node in nodes:
-            rows = evgrid("view", "get", "probe", "--keys-from", str(keys), "--node", node).splitlines()
+        for node in nodes or ["primaries"]:
+            rows = evgrid("view", "get", "probe", "--keys-from", str(keys),
+                          *(["--node", node] if nodes else [])).splitlines()
             if len(rows) != len(self.states):
                 raise SystemExit(f"failed: {node} answered {len(rows)} of {len(self.states)} entries")
             for difference in filter(None, map(self.differences, map(json.loads, rows))):
@@ -106,4 +109,47 @@ class Told:
                 print(f"{node} {difference}")
         if different:
             raise SystemExit(f"failed: {different} entries of the view differ from what was acknowledged")
-        print(f"view: {len(self.states)} entries equal on each of {len(nodes)} nodes")
+        where = f"each of {len(nodes)} nodes" if nodes else "the primaries"
+        print(f"view: {len(self.states)} entries equal on {where}")
+
+
+class Times(Told):
+    """The same, with the time of each acknowledgement; all of them in microseconds."""
+
+    def __init__(self, directory):
+        super().__init__()
+        self.acknowledged = collections.defaultdict(list)  # partition -> times
+        self.offered = []
+        for event in events(directory / "history"):
+            self.take(event)
+            self.offered.append(int(event["invoked_us"]))
+            if event["outcome"] == "applied":
+                self.acknowledged[event["partition"]].append(int(event["completed_us"]))
+        for times in self.acknowledged.values():
+            times.sort()
+
+    def gaps(self, began_us, ended_us, witness):
+        """By partition: gaps between acknowledgements that follow each other, in ms, begun in that time; apart from
+        them those during which the witness stalled. And the partitions that stood still to its end."""
+        seen, stalled, still = collections.defaultdict(list), collections.defaultdict(list), []
+        for partition, times in self.acknowledged.items():
+            inside = times[bisect.bisect_left(times, began_us):]
+            if not inside or inside[-1] < ended_us:
+                still.append(partition)
+            for before, after in zip(inside, inside[1:]):
+                if before > ended_us:
+                    break
+                into = stalled if witness.stalled(before, after) else seen
+                into[partition].append((after - before) / 1000)
+        return seen, stalled, still
+
+    def slowest_window(self, began_us, ended_us, window_us=2_000_000):
+        """The least share of what was offered that was acknowledged, of all windows of two seconds."""
+        windows = collections.defaultdict(lambda: [0, 0])
+        for time in self.offered:
+            windows[(time - began_us) // window_us][0] += 1
+        for times in self.acknowledged.values():
+            for time in times:
+                windows[(time - began_us) // window_us][1] += 1
+        return min((windows[at][1] / max(1, windows[at][0]) for at in range((ended_us - began_us) // window_us)),
+                   default=1)

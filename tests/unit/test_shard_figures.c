@@ -238,6 +238,30 @@ static void roles_and_lags_are_those_of_the_partitions(void **state)
 	assert_int_equal(figured(harness, 0)->replicas_unacknowledged, 1);
 }
 
+static void what_a_replica_receives_is_counted_and_what_it_was_behind_with(void **state)
+{
+	struct harness *harness = *state;
+	const struct shard_counters *replica = shard_counters(harness->nodes[2].shard);
+	uint64_t behind = replica->catch_up_bytes;
+	uint64_t before = replica->replica_bytes;
+
+	(void)harness_append(harness, 0, 1, "k", 3, NULL);
+	harness_run(harness, 20);
+	assert_true(replica->replica_bytes > before + 3 * 32);
+	assert_int_equal(replica->catch_up_bytes, behind);
+	harness_kill(harness, 2);
+	harness_run(harness, 20);
+	harness_elect(harness, 1, node_bit(1) | node_bit(2), 0);
+	harness_publish(harness);
+	harness_settle(harness, 0);
+	(void)harness_append(harness, 0, 2, "l", 4, NULL);
+	harness_run(harness, 20);
+	harness_start(harness, 2);
+	replica = shard_counters(harness->nodes[2].shard);
+	harness_run(harness, 1000);
+	assert_true(replica->catch_up_bytes > 4 * 32);
+}
+
 /* --- the start ---------------------------------------------------------------------------------------------------- */
 
 static void a_start_goes_through_its_phases_and_ends(void **state)
@@ -281,6 +305,8 @@ int main(void)
 		CASE(reads_are_counted_by_mode_and_outcome),
 		CASE(a_read_as_of_a_point_is_counted_by_its_mode),
 		CASE(views_are_told_by_state),
+		cmocka_unit_test_setup_teardown(what_a_replica_receives_is_counted_and_what_it_was_behind_with,
+						set_up_replicated, tear_down),
 		cmocka_unit_test_setup_teardown(roles_and_lags_are_those_of_the_partitions, set_up_replicated,
 						tear_down),
 		CASE(a_start_goes_through_its_phases_and_ends),
