@@ -1,10 +1,13 @@
 """A cluster of evgridd processes, each in a network namespace of its own on one bridge, each with a disk of its own: an
-ext4 image on a loop device, or a plain directory where none can be mounted. Everything is made inside the namespaces of
-tests/chaos/run and goes with them. Clients are on the bridge, outside the nodes' namespaces."""
+ext4 image on a loop device, or a plain directory where none can be mounted. Everything is made inside the namespaces
+that enter_namespaces made, and goes with them. Clients are on the bridge, outside the nodes' namespaces.
+
+Nodes know each other by address, or by names in /etc/hosts, so that one may come back under another address."""
 import fcntl
 import json
 import os
 import pathlib
+import shutil
 import signal
 import struct
 import subprocess
@@ -16,7 +19,29 @@ from wait import wait_until  # noqa: E402
 PORT = 7400
 CLIENT = "10.77.0.254"
 DISK_BYTES = 4 << 30
+WITHIN = "EVGRID_WITHIN_NAMESPACES"
 SHUTDOWN, WITHOUT_LOG_FLUSH = 0x8004587D, 2
+
+
+def skip(why):
+    print(f"skipped: {why}", file=sys.stderr)
+    sys.exit(77)
+
+
+def enter_namespaces():
+    """Runs this program again where nothing it does to network, mounts and processes is seen outside; returns there."""
+    if WITHIN in os.environ:
+        return
+    if os.geteuid() != 0:
+        skip("not root: no namespaces can be made")
+    for tool in ("unshare", "nsenter", "ip", "nft", "mkfs.ext4"):
+        if shutil.which(tool) is None:
+            skip(f"needs {tool}")
+    wrapper = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*wrapper, "mount", "-t", "tmpfs", "none", "/run"], check=False).returncode != 0:
+        skip("no namespaces are to be had")
+    sys.exit(subprocess.run([*wrapper, sys.executable, *sys.argv], check=False,
+                            env={**os.environ, WITHIN: "1"}).returncode)
 
 
 def run(*command, text=None):
@@ -98,9 +123,18 @@ class Node:
         run("ip", "netns", "add", self.name)
         run("ip", "link", "add", self.bridge_end, "type", "veth", "peer", "name", "eth0", "netns", self.name)
         run("ip", "link", "set", self.bridge_end, "master", "grid", "up")
-        self.inside("ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
         self.inside("ip", "link", "set", "eth0", "up")
         self.inside("ip", "link", "set", "lo", "up")
+        self.take_address()
+
+    def take_address(self):
+        self.inside("ip", "addr", "flush", "dev", "eth0", "scope", "global")
+        self.inside("ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
+
+    def configure(self, members, advertised):
+        (self.directory / "node.yaml").write_text(
+            f"node: {{name: {self.name}}}\ndata: {{dir: {self.disk.path}}}\ncluster: {{members: [{members}]}}\n"
+            f"listen: {{address: {self.address}, advertise: {advertised}}}\ninsecure: true\n")
 
     def inside(self, *command, text=None):
         return run("nsenter", f"--net=/run/netns/{self.name}", *command, text=text)
@@ -156,8 +190,9 @@ class Node:
 
 
 class Grid:
-    def __init__(self, directory, count, flags):
+    def __init__(self, directory, count, flags, named=False):
         self.directory = directory
+        self.named = named
         pathlib.Path("/run/netns").mkdir(exist_ok=True)
         run("mount", "-t", "tmpfs", "none", "/run/netns")
         run("ip", "link", "set", "lo", "up")
@@ -165,12 +200,28 @@ class Grid:
         run("ip", "addr", "add", f"{CLIENT}/24", "dev", "grid")
         run("ip", "link", "set", "grid", "up")
         self.nodes = [Node(number, directory, flags) for number in range(1, count + 1)]
-        members = ", ".join(f"{node.name}={node.address}:{PORT}" for node in self.nodes)
+        if named:
+            (directory / "hosts").write_text("")
+            run("mount", "--bind", str(directory / "hosts"), "/etc/hosts")
+        self.configure()
+        os.environ["EVGRID_SERVER"] = ",".join(f"{self.host(node)}:{PORT}" for node in self.nodes)
+
+    def host(self, node):
+        return f"host-{node.name}" if self.named else node.address
+
+    def configure(self):
+        """Where nodes listen, and by what names or addresses they are found."""
+        members = ", ".join(f"{node.name}={self.host(node)}:{PORT}" for node in self.nodes)
         for node in self.nodes:
-            (node.directory / "node.yaml").write_text(
-                f"node: {{name: {node.name}}}\ndata: {{dir: {node.disk.path}}}\ncluster: {{members: [{members}]}}\n"
-                f"listen: {{address: {node.address}}}\ninsecure: true\n")
-        os.environ["EVGRID_SERVER"] = ",".join(f"{node.address}:{PORT}" for node in self.nodes)
+            node.configure(members, self.host(node))
+        if self.named:
+            (self.directory / "hosts").write_text("".join(f"{node.address} {self.host(node)}\n" for node in self.nodes))
+
+    def move(self, node, address):
+        """A node that does not run gets another address, under its old name."""
+        node.address = address
+        node.take_address()
+        self.configure()
 
     def has_disks(self):
         return all(node.disk.mounted for node in self.nodes)
