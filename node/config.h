@@ -53,6 +53,7 @@ struct config_values {
 	uint64_t snapshot_bytes;
 	uint64_t pending_bytes;
 	uint64_t replica_window_bytes;
+	uint64_t migration_rate;
 	uint64_t clients;
 	uint64_t disk_reserve_bytes;
 	uint64_t io_threads;

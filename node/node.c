@@ -123,6 +123,7 @@ static enum node_exit make_shard(struct node *node, uint16_t index)
 				.durable = values->sync_ms == 0,
 				.pending_limit_bytes = values->pending_bytes,
 				.replica_window_bytes = values->replica_window_bytes,
+				.migration_rate = (values->migration_rate + values->shards - 1) / values->shards,
 				.snapshot_interval_bytes = values->snapshot_bytes,
 				.digest_interval = SHARD_DIGEST_INTERVAL,
 				.stage_clock_us = clock_boot_us,

@@ -55,6 +55,8 @@ static void set_figures(struct metrics_table *table, const struct shard_figures 
 	METRIC_SET(table, evgrid_subscriptions_starved, figures->subscriptions_starved);
 	METRIC_SET(table, evgrid_subscription_lag_records, figures->subscription_lag);
 	METRIC_SET(table, evgrid_disk_full, figures->disk_full);
+	METRIC_SET(table, evgrid_copy_rate_bytes, figures->copy_rate);
+	METRIC_SET(table, evgrid_copy_sent_bytes_total, figures->copy_bytes);
 }
 
 static void set_view(struct metrics_table *table, uint32_t place, const struct shard_view_figures *view)

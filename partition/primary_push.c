@@ -143,6 +143,12 @@ static void add_flight(struct peer *peer, uint64_t end, size_t size_bytes)
 	peer->flight_bytes += size_bytes;
 }
 
+/* Nobody waits for it: it learns, or comes back. */
+static bool is_behind(const struct partition *partition, const struct peer *peer)
+{
+	return !node_set_has(partition->row.isr, peer->node_id);
+}
+
 /* One item of batches from `next` on. false: nothing could be sent now. */
 static bool push_batches(struct partition *partition, struct peer *peer, const struct map_node *node,
 			 size_t limit_bytes)
@@ -180,6 +186,8 @@ static bool push_batches(struct partition *partition, struct peer *peer, const s
 		store_little(out->data + begin - 4, 4, size); /* the item's last field before the batches */
 	add_flight(peer, peer->next, size);
 	shard->push_left -= (int64_t)size;
+	if (is_behind(partition, peer))
+		pace_take(&shard->pace, size);
 	return true;
 }
 
@@ -187,12 +195,17 @@ static void push(struct partition *partition, struct peer *peer, const struct ma
 {
 	struct shard *shard = partition->shard;
 	uint64_t window = peer->probing ? PROBE_BYTES : shard->config.replica_window_bytes;
+	bool behind = is_behind(partition, peer);
 
 	while (peer->next < partition->log.end && peer->flight_count < FLIGHTS_MAX && peer->flight_bytes < window) {
 		uint64_t limit = window - peer->flight_bytes;
 
 		if (shard->push_left <= 0) {
 			shard_touch_again(partition);
+			break;
+		}
+		if (behind && !pace_permits(&shard->pace)) {
+			partition_deadline(partition, shard->time.now_ms + pace_wait_ms(&shard->pace));
 			break;
 		}
 		if (limit > CHUNK_MAX_BYTES - 2 * ITEM_HEADER_BYTES)

@@ -56,6 +56,7 @@ struct shard *shard_new(const struct shard_config *config)
 	shard->config = *config;
 	shard->sender = (struct sender){config->incarnation, 0, config->node_id, config->index};
 	shard->outbox.out.next_timer_ms = UINT64_MAX;
+	pace_init(&shard->pace, config->migration_rate);
 	batch_builder_init(&shard->builder, 0);
 	shard->journal = journal_new(&journal);
 	shard->steps = calloc(APPLY_STEPS_MAX, sizeof *shard->steps);
@@ -390,6 +391,7 @@ static void begin_turn(struct shard *shard, const struct shard_time *time)
 	shard->tidy_left = TIDY_TURN_KEYS;
 	shard->find_left = FIND_TURN_KEYS;
 	shard->push_left = PUSH_TURN_BYTES;
+	pace_turn(&shard->pace, time->now_ms, &shard->counters.append_us, shard->counters.append_bytes);
 	shard->replay_left = REPLAY_TURN_BYTES;
 	shard->history_left = HISTORY_TURN_BYTES;
 	if (shard->register_time_wanted)

@@ -36,6 +36,7 @@ struct shard_config {
 	bool durable;                     /* sync: commit */
 	uint64_t pending_limit_bytes;     /* appended, not yet committed; beyond it BUSY */
 	uint64_t replica_window_bytes;    /* unacknowledged bytes per replica and partition */
+	uint64_t migration_rate;          /* bytes a second to replicas that are not in sync; 0: see pace.h */
 	uint64_t snapshot_interval_bytes; /* journal bytes between snapshots of all partitions; 0: none */
 	uint64_t digest_interval; /* records between digests that are compared: the same on all nodes; 0: none */
 	/* Microseconds of CLOCK_BOOTTIME within a turn, for stage times alone: nothing is decided by it. NULL: the

@@ -105,6 +105,8 @@ void shard_figures(const struct shard *shard, struct shard_figures *figures)
 		.reads = shard->reads_waiting,
 		.reads_limit = READS_WAITING_MAX,
 		.disk_full = shard->disk_full,
+		.copy_rate = shard->pace.rate,
+		.copy_bytes = shard->pace.sent_total,
 	};
 	for (uint32_t i = 0; i < shard->partition_count; i++) {
 		const struct partition *partition = &shard->partitions[i];

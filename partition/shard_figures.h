@@ -55,6 +55,8 @@ struct shard_figures {
 	uint32_t reads; /* that wait for a position or a lease */
 	uint32_t reads_limit;
 	bool disk_full;
+	uint64_t copy_rate;  /* bytes a second that may be sent to replicas that are not in sync */
+	uint64_t copy_bytes; /* sent to these so far */
 };
 
 enum shard_start {

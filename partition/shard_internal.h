@@ -5,6 +5,7 @@
 #include "partition/bits.h"
 #include "partition/journal.h"
 #include "partition/outbox.h"
+#include "partition/pace.h"
 #include "partition/partition.h"
 #include "partition/sealed.h"
 #include "partition/shard_figures.h"
@@ -117,6 +118,7 @@ struct shard {
 	uint32_t ticket_count;
 	bool fatal;
 	struct shard_counters counters;
+	struct pace pace; /* of what is sent to replicas that are not in sync */
 
 	struct partition *partitions; /* of p = index + i * W */
 	uint32_t partition_count;

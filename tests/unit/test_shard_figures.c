@@ -6,10 +6,12 @@
 
 #include <cmocka.h>
 
-#include "partition/shard_figures.h"
+#include "partition/shard_internal.h"
 #include "tests/unit/shard_harness.h"
 
 #include <stdlib.h>
+
+#define MIB (UINT64_C(1) << 20)
 
 static struct shard_figures figures;
 
@@ -238,6 +240,38 @@ static void roles_and_lags_are_those_of_the_partitions(void **state)
 	assert_int_equal(figured(harness, 0)->replicas_unacknowledged, 1);
 }
 
+/* Replica 3 is away while some MiB come, and gets them at the slowest pace there is; the others do not wait. */
+static void a_copy_is_paced_and_events_are_not(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t sent;
+
+	harness_kill(harness, 2);
+	harness_run(harness, 20);
+	harness_elect(harness, 1, node_bit(1) | node_bit(2), 0);
+	harness_publish(harness);
+	harness_settle(harness, 0);
+	for (uint32_t i = 1; i <= 200; i++) {
+		(void)harness_append(harness, 0, i, "k", 1000, NULL);
+		harness_run(harness, 5);
+	}
+	assert_int_equal(counted(harness)->append_batches, 200);
+	sent = counted(harness)->append_bytes;
+	assert_true(sent > 2 * MIB);
+	harness_run(harness, 2000);
+	harness->nodes[0].shard->pace.fixed = 1;
+	harness_run(harness, 2000);
+	harness_start(harness, 2);
+	harness_run(harness, 1000);
+	assert_in_range(figured(harness, 0)->copy_bytes, MIB / 4, 3 * MIB / 2);
+	(void)harness_append(harness, 0, 201, "k", 1, NULL);
+	harness_run(harness, 5);
+	assert_int_equal(counted(harness)->append_batches, 201);
+	harness_run(harness, 5000);
+	assert_in_range(figured(harness, 0)->copy_bytes, sent, 2 * sent);
+	assert_int_equal(harness_status(harness, 2).end, harness_status(harness, 0).end);
+}
+
 static void what_a_replica_receives_is_counted_and_what_it_was_behind_with(void **state)
 {
 	struct harness *harness = *state;
@@ -305,6 +339,7 @@ int main(void)
 		CASE(reads_are_counted_by_mode_and_outcome),
 		CASE(a_read_as_of_a_point_is_counted_by_its_mode),
 		CASE(views_are_told_by_state),
+		cmocka_unit_test_setup_teardown(a_copy_is_paced_and_events_are_not, set_up_replicated, tear_down),
 		cmocka_unit_test_setup_teardown(what_a_replica_receives_is_counted_and_what_it_was_behind_with,
 						set_up_replicated, tear_down),
 		cmocka_unit_test_setup_teardown(roles_and_lags_are_those_of_the_partitions, set_up_replicated,
