@@ -84,16 +84,16 @@ static const struct config_key schema[] = {
 		  "Per shard: what is accepted and not yet committed. Beyond it writers get BUSY."),
 	KEY_RANGE("limits.replica_window_bytes", CONFIG_BYTES, replica_window_bytes, "8MiB", 4 * MIB, GIB,
 		  "Per partition and replica: what is sent and not yet acknowledged."),
-	KEY_RANGE(
-		"migration.rate", CONFIG_BYTES, migration_rate, "0", 0, 1024 * GIB,
-		"Bytes a second that a node sends to replicas that are not in sync: those that partitions move to, and "
-		"those that were away. 0: as many as make completions no slower. In any case four times what is "
-		"published, so that copies come to an end."),
 	KEY_RANGE("limits.clients", CONFIG_NUMBER, clients, "4096", 1, 65536,
 		  "Connections remembered per port. The longest silent one is forgotten for a new one, and says HELLO "
 		  "again when it comes back."),
 	KEY_RANGE("limits.disk_reserve_bytes", CONFIG_BYTES, disk_reserve_bytes, "128MiB", 0, 1024 * GIB,
 		  "Free space below which journals take no more, so that metadata and snapshots still have room."),
+	KEY_RANGE(
+		"migration.rate", CONFIG_BYTES, migration_rate, "0", 0, 1024 * GIB,
+		"Bytes a second that a node sends to replicas that are not in sync: those that partitions move to, and "
+		"those that were away. 0: as many as make completions no slower. In any case four times what is "
+		"published, so that copies come to an end."),
 	KEY_RANGE("network.io_threads", CONFIG_NUMBER, io_threads, "1", 1, 16,
 		  "ZeroMQ's own threads. One moves about a gigabyte a second."),
 	KEY_RANGE(
