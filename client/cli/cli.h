@@ -396,6 +396,10 @@ struct node_roles {
 struct node_roles node_roles_of(const struct cluster_map *map, uint32_t id);
 const char *node_name(const struct cluster_map *map, uint32_t id); /* "-": no such node */
 
+/* zones.c: of cluster status. */
+void zones_cells(struct table *table, const struct cluster_map *map); /* appends columns and cells */
+void zones_say(const struct cluster_map *map);                        /* what is amiss, for people; else nothing */
+
 /* --- status of all replicas --------------------------------------------------------------------------------------- */
 
 struct replica_row {

@@ -106,6 +106,8 @@ int run_cluster_status(struct cli *cli)
 		return cli_fail(error, "cluster status");
 	health = health_of(&map);
 	status_row(&table, &map, &health);
+	zones_cells(&table, &map);
+	zones_say(&map);
 	cluster_map_deinit(&map);
 	if (cli_has(cli, "check-digests")) {
 		error = digests_compare(cli->grid, cli->timeout_ms, &verdict);

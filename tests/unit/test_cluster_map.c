@@ -54,6 +54,7 @@ static void change_node(struct cluster_map *map, uint64_t *seed)
 	node->state = (enum node_state)random_below(seed, NODE_GONE + 1);
 	node->fenced = random_below(seed, 2) != 0;
 	node->clock_off = random_below(seed, 2) != 0;
+	node->weight = (uint8_t)random_below(seed, NODE_WEIGHT_MAX + 1);
 	node->shard_count = (uint16_t)random_below(seed, SHARDS_MAX + 1);
 	node->shard_port = (uint16_t)random_next(seed);
 	for (uint32_t i = 0; i < node->shard_count; i++)
