@@ -86,6 +86,7 @@ struct cluster_map {
 	uint64_t version; /* greatest changed_at */
 	uint8_t cluster_id[16];
 	uint32_t controller; /* node id as far as known, 0: unknown; a hint, not versioned */
+	node_set voters;     /* who votes on the metadata, as far as known; none: unknown; a hint as well */
 	uint8_t replication_factor;
 	uint8_t minimum_isr;
 	struct map_node nodes[NODES_MAX]; /* nodes[i].id is i + 1 or 0 */

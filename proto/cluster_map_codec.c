@@ -1,5 +1,6 @@
 /* The cluster map on the wire: a delta.
- *   u8 format (4), 16 bytes cluster id, u64 since, u64 version, u32 controller, u8 replication factor, u8 minimum ISR
+ *   u8 format (4), 16 bytes cluster id, u64 since, u64 version, u32 controller, varint voters, u8 replication factor,
+ *   u8 minimum ISR
  *   varint n, n x node; varint n, n x partition; varint n, n x stream; varint n, n x view: each as written below,
  *   each changed after `since`.
  * 1. A delta is merged into a copy that then takes the map's place: it is taken whole or not at all.
@@ -137,6 +138,7 @@ int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buf
 	buffer_u64(out, since);
 	buffer_u64(out, map->version);
 	buffer_u32(out, map->controller);
+	buffer_varint(out, map->voters);
 	buffer_u8(out, map->replication_factor);
 	buffer_u8(out, map->minimum_isr);
 	encode_nodes(map, since, out);
@@ -258,6 +260,7 @@ struct delta {
 	uint64_t since;
 	uint64_t version;
 	uint32_t controller;
+	node_set voters;
 	uint8_t replication_factor;
 	uint8_t minimum_isr;
 };
@@ -272,6 +275,7 @@ static void decode_delta(struct reader *in, struct delta *delta)
 	delta->since = reader_u64(in);
 	delta->version = reader_u64(in);
 	delta->controller = reader_u32(in);
+	delta->voters = reader_varint(in);
 	delta->replication_factor = reader_u8(in);
 	delta->minimum_isr = reader_u8(in);
 	in->failed |= delta->controller > NODES_MAX;
@@ -313,6 +317,8 @@ static bool merge_head(struct cluster_map *map, const struct delta *delta)
 	map->minimum_isr = delta->minimum_isr;
 	if (delta->controller != 0)
 		map->controller = delta->controller; /* a hint: does not count as a change */
+	if (delta->voters != 0)
+		map->voters = delta->voters; /* the same */
 	return changed;
 }
 

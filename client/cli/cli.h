@@ -396,6 +396,11 @@ struct node_roles {
 struct node_roles node_roles_of(const struct cluster_map *map, uint32_t id);
 const char *node_name(const struct cluster_map *map, uint32_t id); /* "-": no such node */
 
+/* restart_check.c: the answer as one row. */
+struct restart_check;
+void restart_check_table(struct table *table, const struct cluster_map *map, const struct map_node *node, bool after,
+			 const struct restart_check *check, bool json);
+
 /* zones.c: of cluster status. */
 void zones_cells(struct table *table, const struct cluster_map *map); /* appends columns and cells */
 void zones_say(const struct cluster_map *map);                        /* what is amiss, for people; else nothing */
@@ -439,6 +444,7 @@ int run_cluster_status(struct cli *cli);
 int run_cluster_wait(struct cli *cli);
 int run_cluster_migrations(struct cli *cli);
 int run_node_ls(struct cli *cli);
+int run_restart_check(struct cli *cli);
 int run_top(struct cli *cli);
 int run_partition_ls(struct cli *cli);
 int run_partition_elect(struct cli *cli);
@@ -474,6 +480,7 @@ int run_help(struct cli *cli);
 extern const struct cli_option context_use_options[];
 extern const struct cli_option cluster_status_options[];
 extern const struct cli_option cluster_wait_options[];
+extern const struct cli_option restart_check_options[];
 extern const struct cli_option top_options[];
 extern const struct cli_option partition_ls_options[];
 extern const struct cli_option partition_elect_options[];

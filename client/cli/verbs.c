@@ -152,6 +152,13 @@ const struct verb cli_verbs[] = {
 	 run_journal_verify, "evgrid journal verify /var/lib/evgrid", false},
 	{"journal", "dump", "DIR", 1, 1, "print what a stopped node's journal files hold", NULL, "Nothing is written.",
 	 run_journal_dump, "evgrid journal dump /var/lib/evgrid -o json", false},
+	{NULL, "restart-check", "NODE", 1, 1, "may a node stop now, and is it back?", restart_check_options,
+	 "yes, or no and why (exit code 9). Before: nobody else is away, a majority of the metadata's voters stays, "
+	 "and no "
+	 "partition\nfalls below its minimum of in-sync replicas. After: it is live, in sync everywhere, and leads "
+	 "what it "
+	 "led.",
+	 run_restart_check, "evgrid restart-check n2\nevgrid restart-check n2 --after -o json", false},
 	{NULL, "errors", "[ERROR]", 0, 1, "what the error codes mean", NULL, NULL, run_errors,
 	 "evgrid errors\nevgrid errors NOT_ENOUGH_REPLICAS", false},
 	{NULL, "completion", "bash|zsh|fish", 1, 1, "print the shell's completion script", NULL,
