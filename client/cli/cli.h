@@ -420,6 +420,10 @@ struct replica_rows {
 
 /* Asks every shard of every live node. 0 or an error code; free rows. */
 int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_ms, struct replica_rows *rows);
+/* EXIT_PARTIAL, after saying that shards did not answer. */
+int cli_unanswered(const struct replica_rows *rows);
+/* migrations.c: a row for each node that a partition is copied to. */
+void migrations_table(struct table *table, const struct cluster_map *map, const struct replica_rows *rows);
 /* What this node's replica answered; NULL: nothing. */
 const struct partition_status *replica_status(const struct replica_rows *rows, uint16_t partition, uint32_t node_id);
 
@@ -443,6 +447,7 @@ int run_context_rm(struct cli *cli);
 int run_cluster_status(struct cli *cli);
 int run_cluster_wait(struct cli *cli);
 int run_cluster_migrations(struct cli *cli);
+int run_cluster_plan(struct cli *cli);
 int run_node_ls(struct cli *cli);
 int run_restart_check(struct cli *cli);
 int run_top(struct cli *cli);
@@ -481,6 +486,7 @@ extern const struct cli_option context_use_options[];
 extern const struct cli_option cluster_status_options[];
 extern const struct cli_option cluster_wait_options[];
 extern const struct cli_option restart_check_options[];
+extern const struct cli_option cluster_plan_options[];
 extern const struct cli_option top_options[];
 extern const struct cli_option partition_ls_options[];
 extern const struct cli_option partition_elect_options[];

@@ -29,8 +29,19 @@ const struct verb cli_verbs[] = {
 	 "evgrid cluster wait --for serving\n"
 	 "evgrid cluster wait --for balanced --nodes 3 --timeout 60s",
 	 false},
+	{"cluster", "plan", "", 0, 0, "what would move if members came or went", cluster_plan_options,
+	 "Nothing is changed. Without options: what is still to move as the members are. Placement decides as the "
+	 "controller will:\nzones first, then balance by weight, then as few copies as these permit. --copies says "
+	 "why: a node "
+	 "joins or leaves, for the\nsake of zones or of balance. Exit code 6 where too few members would be left.",
+	 run_cluster_plan,
+	 "evgrid cluster plan --with n4\n"
+	 "evgrid cluster plan --without n2 --with n6:zone-b:2 -o json\n"
+	 "evgrid cluster plan --without n2 --copies",
+	 false},
 	{"cluster", "migrations", "", 0, 0, "partitions on their way from node to node", NULL,
-	 "One line for each node that a partition is copied to: from whom it will go, and how far the copy is.",
+	 "One line for each node that a partition is copied to: from whom it will go, and how far the copy is.\nExit "
+	 "code 8 when shards did not answer: their figures are missing.",
 	 run_cluster_migrations, "evgrid cluster migrations\nevgrid cluster migrations -o json", false},
 	{"node", "ls", "", 0, 0, "the members", NULL, NULL, run_node_ls, "evgrid node ls\nevgrid node ls -o json",
 	 false},
