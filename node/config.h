@@ -36,6 +36,7 @@ struct config_members {
 struct config_values {
 	char node_name[NAME_MAX_BYTES + 1];
 	char node_zone[NAME_MAX_BYTES + 1];
+	uint64_t node_weight;
 	char data_directory[CONFIG_PATH_BYTES];
 	char listen_address[ADDRESS_MAX_BYTES + 1];
 	char listen_advertise[ADDRESS_MAX_BYTES + 1];

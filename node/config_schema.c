@@ -35,6 +35,10 @@ static const struct config_key schema[] = {
 		"and stays. Where cluster.members does not hold it, the node joins the cluster of those."),
 	KEY_TEXT("node.zone", CONFIG_NAME, node_zone, NULL,
 		 "Failure zone. Replicas of a partition are spread over zones as far as they go."),
+	KEY_RANGE("node.weight", CONFIG_NUMBER, node_weight, "1", 1, NODE_WEIGHT_MAX,
+		  "The node's share of replicas and primaries, compared with the other nodes': one of weight 2 gets "
+		  "twice "
+		  "as many as one of weight 1. Zones come first."),
 	KEY_TEXT("data.dir", CONFIG_PATH, data_directory, NULL,
 		 "Directory of everything this node keeps. It is made when missing, locked while the node runs, and "
 		 "belongs to this node alone."),

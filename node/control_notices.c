@@ -38,6 +38,8 @@ void control_notice(struct control *control, const struct cluster_output *output
 	case NOTICE_JOINED: LOG_EVENT(log, cluster_joined, .cluster = output->text, .node_id = notice->count); break;
 	case NOTICE_JOIN_REFUSED: LOG_EVENT(log, cluster_join_refused, .observed = output->text); break;
 	case NOTICE_JOINING: LOG_EVENT(log, cluster_joining, .founders = notice->count); break;
+	case NOTICE_ZONES_CROWDED: LOG_EVENT(log, cluster_zones_crowded, .observed_partitions = notice->count); break;
+	case NOTICE_ZONES_SPREAD: LOG_EVENT(log, cluster_zones_spread); break;
 	case NOTICE_COUNT: abort();
 	}
 }

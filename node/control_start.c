@@ -60,6 +60,7 @@ static void fill_config(const struct control *control, struct cluster_config *co
 	snprintf(config->zone, sizeof config->zone, "%s", values->node_zone);
 	snprintf(config->host, sizeof config->host, "%s", values->listen_advertise);
 	fill_address(control, config->control_address);
+	config->weight = (uint8_t)values->node_weight;
 	config->shard_count = (uint16_t)values->shards;
 	for (uint64_t i = 0; i < values->shards; i++)
 		config->shard_ports[i] = control->shards[i].port;

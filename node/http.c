@@ -14,7 +14,8 @@
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
-#define PATHS "/livez /readyz /healthz /startupz /metrics"
+#define TYPE_JSON "application/json"
+#define PATHS "/livez /readyz /healthz /startupz /metrics /restart-check/before /restart-check/after"
 
 static void put(struct buffer *text, const char *more)
 {
@@ -130,6 +131,23 @@ static enum MHD_Result answer_probe(struct http *http, struct MHD_Connection *co
 	return answer(connection, good ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, TYPE_TEXT, &body);
 }
 
+static enum MHD_Result answer_restart(struct http *http, struct MHD_Connection *connection, bool after)
+{
+	struct map_share *map = metrics_hold_map(http->metrics);
+	uint32_t self = atomic_load_explicit(&http->metrics->self, memory_order_relaxed);
+	struct health_check checks[HEALTH_CHECKS_MAX];
+	struct buffer body = BUFFER_NULL;
+	uint32_t count;
+	bool good;
+
+	health_look(&http->view, http->health, clock_boot_ms());
+	count = health_judge(&http->view, HEALTH_READY, checks);
+	good = http_restart_judged(map == NULL ? NULL : &map->map, self, after, checks, count, &body);
+	if (map != NULL)
+		(void)map_share_drop(map);
+	return answer(connection, good ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, TYPE_JSON, &body);
+}
+
 /* --- requests ----------------------------------------------------------------------------------------------------- */
 
 static enum MHD_Result route(struct http *http, struct MHD_Connection *connection, const char *path)
@@ -142,6 +160,8 @@ static enum MHD_Result route(struct http *http, struct MHD_Connection *connectio
 		return answer_probe(http, connection, HEALTH_READY);
 	if (strcmp(path, "/startupz") == 0)
 		return answer_probe(http, connection, HEALTH_STARTED);
+	if (strcmp(path, "/restart-check/before") == 0 || strcmp(path, "/restart-check/after") == 0)
+		return answer_restart(http, connection, strcmp(path, "/restart-check/after") == 0);
 	return answer_text(connection, MHD_HTTP_NOT_FOUND, "not found; there are " PATHS "\n");
 }
 

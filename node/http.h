@@ -4,6 +4,7 @@
  *   GET /livez, /readyz (/healthz), /startupz   200 or 503 (health.h); ?verbose shows every check, ?exclude=NAME (more
  *                                               than once) leaves one out
  *   GET /metrics                                the page of metrics.h
+ *   GET /restart-check/before, .../after        200 or 503, JSON: may this node stop now, and is it back
  *
  * HEAD is as GET; another method is 405, another path 404. libmicrohttpd runs in one thread of ours, which also looks
  * at the other threads' beats. It opens before data is recovered, and is the last thing to end. */
@@ -44,5 +45,9 @@ void http_close(struct http *http); /* may be called on what is not open */
 /* The text for a probe that was judged; true: 200. `exclude` may be NULL: nothing is. For http.c and its test. */
 bool http_judged(const struct health_check *checks, uint32_t count, bool verbose,
 		 bool (*excluded)(const void *data, const char *name), const void *data, struct buffer *text);
+
+/* http_restart.c: the JSON for a restart check; true: 200. map NULL: there is none yet. `checks`: of readiness. */
+bool http_restart_judged(const struct cluster_map *map, uint32_t self, bool after, const struct health_check *checks,
+			 uint32_t count, struct buffer *body);
 
 #endif

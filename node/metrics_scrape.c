@@ -1,6 +1,7 @@
 /* What is looked up when metrics are asked for, since no thread has it at hand: process, disk, and what the newest
  * cluster map says of the whole cluster. HTTP thread. */
 #include "node/metrics.h"
+#include "proto/map_zones.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -110,6 +111,7 @@ static void look_at_members(struct metrics_table *table, const struct cluster_ma
 static void look_at_partitions(struct metrics_table *table, const struct cluster_map *map)
 {
 	uint32_t without_primary = 0, moving = 0, under_replicated = 0, below_minimum = 0;
+	struct map_zones zones;
 
 	for (uint32_t i = 0; i < PARTITION_COUNT; i++) {
 		const struct map_partition *row = &map->partitions[i];
@@ -123,6 +125,8 @@ static void look_at_partitions(struct metrics_table *table, const struct cluster
 	METRIC_SET(table, evgrid_partitions_without_primary, without_primary);
 	METRIC_SET(table, evgrid_partitions_under_replicated, under_replicated);
 	METRIC_SET(table, evgrid_partitions_moving, moving);
+	map_zones_of(map, &zones);
+	METRIC_SET(table, evgrid_partitions_crowding_zone, zones.crowded);
 	METRIC_SET(table, evgrid_partitions_below_minimum_isr, below_minimum);
 }
 

@@ -37,6 +37,7 @@ struct map_node {
 	enum node_state state;
 	bool fenced;          /* not live: takes no primaries, counts for no addition */
 	bool clock_off;       /* more than a second off the voters' median: takes no primaries */
+	uint8_t weight;       /* its share of the replicas, compared with the others'; 0: it has not registered */
 	uint16_t shard_count; /* W */
 	uint16_t shard_port;  /* shard i listens on shard_port + i unless shard_ports says otherwise */
 	uint16_t shard_ports[SHARDS_MAX];
@@ -85,6 +86,7 @@ struct cluster_map {
 	uint64_t version; /* greatest changed_at */
 	uint8_t cluster_id[16];
 	uint32_t controller; /* node id as far as known, 0: unknown; a hint, not versioned */
+	node_set voters;     /* who votes on the metadata, as far as known; none: unknown; a hint as well */
 	uint8_t replication_factor;
 	uint8_t minimum_isr;
 	struct map_node nodes[NODES_MAX]; /* nodes[i].id is i + 1 or 0 */
@@ -122,6 +124,12 @@ int cluster_map_put_view(struct cluster_map *map, const struct map_view *view); 
 node_set row_replicas(const struct map_partition *row);
 node_set row_members(const struct map_partition *row); /* replicas and learners */
 bool row_is_full(const struct map_partition *row);     /* placed, and all replicas are in sync */
+
+/* 1..NODE_WEIGHT_MAX. */
+static inline uint32_t map_node_weight(const struct map_node *node)
+{
+	return node->weight == 0 ? 1 : node->weight;
+}
 
 /* Live: registered, active or draining, not fenced. */
 node_set cluster_map_live(const struct cluster_map *map);

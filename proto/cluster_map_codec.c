@@ -1,5 +1,6 @@
 /* The cluster map on the wire: a delta.
- *   u8 format (2), 16 bytes cluster id, u64 since, u64 version, u32 controller, u8 replication factor, u8 minimum ISR
+ *   u8 format (4), 16 bytes cluster id, u64 since, u64 version, u32 controller, varint voters, u8 replication factor,
+ *   u8 minimum ISR
  *   varint n, n x node; varint n, n x partition; varint n, n x stream; varint n, n x view: each as written below,
  *   each changed after `since`.
  * 1. A delta is merged into a copy that then takes the map's place: it is taken whole or not at all.
@@ -10,7 +11,7 @@
 #include "proto/cluster_map.h"
 #include "proto/error.h"
 
-#define MAP_FORMAT 3u
+#define MAP_FORMAT 4u
 
 #define NODE_FENCED 1u
 #define NODE_CLOCK_OFF 2u
@@ -30,6 +31,7 @@ static void encode_node(const struct map_node *node, uint32_t id, struct buffer 
 	buffer_u64(out, node->incarnation);
 	buffer_u8(out, (uint8_t)node->state);
 	buffer_u8(out, (node->fenced ? NODE_FENCED : 0) | (node->clock_off ? NODE_CLOCK_OFF : 0));
+	buffer_u8(out, node->weight);
 	buffer_u8(out, (uint8_t)node->shard_count);
 	buffer_u16(out, node->shard_port);
 	for (uint32_t i = 0; i < node->shard_count; i++)
@@ -136,6 +138,7 @@ int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buf
 	buffer_u64(out, since);
 	buffer_u64(out, map->version);
 	buffer_u32(out, map->controller);
+	buffer_varint(out, map->voters);
 	buffer_u8(out, map->replication_factor);
 	buffer_u8(out, map->minimum_isr);
 	encode_nodes(map, since, out);
@@ -191,6 +194,7 @@ static void decode_node(struct reader *in, struct map_node *node, uint32_t *id)
 	flags = decode_u8_limited(in, NODE_FENCED | NODE_CLOCK_OFF);
 	node->fenced = (flags & NODE_FENCED) != 0;
 	node->clock_off = (flags & NODE_CLOCK_OFF) != 0;
+	node->weight = decode_u8_limited(in, NODE_WEIGHT_MAX);
 	node->shard_count = decode_u8_limited(in, SHARDS_MAX);
 	node->shard_port = reader_u16(in);
 	for (uint32_t i = 0; i < node->shard_count && !in->failed; i++)
@@ -256,6 +260,7 @@ struct delta {
 	uint64_t since;
 	uint64_t version;
 	uint32_t controller;
+	node_set voters;
 	uint8_t replication_factor;
 	uint8_t minimum_isr;
 };
@@ -270,6 +275,7 @@ static void decode_delta(struct reader *in, struct delta *delta)
 	delta->since = reader_u64(in);
 	delta->version = reader_u64(in);
 	delta->controller = reader_u32(in);
+	delta->voters = reader_varint(in);
 	delta->replication_factor = reader_u8(in);
 	delta->minimum_isr = reader_u8(in);
 	in->failed |= delta->controller > NODES_MAX;
@@ -311,6 +317,8 @@ static bool merge_head(struct cluster_map *map, const struct delta *delta)
 	map->minimum_isr = delta->minimum_isr;
 	if (delta->controller != 0)
 		map->controller = delta->controller; /* a hint: does not count as a change */
+	if (delta->voters != 0)
+		map->voters = delta->voters; /* the same */
 	return changed;
 }
 

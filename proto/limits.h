@@ -17,9 +17,10 @@
 
 #define SUBSCRIBE_FILTERS_MAX 64u /* streams, and event types, that one subscription names */
 
-#define NODES_MAX 64u   /* members of a cluster: node sets are 64-bit masks */
-#define REPLICAS_MAX 7u /* replicas of one partition */
-#define SHARDS_MAX 8u   /* partition threads of one node: W */
+#define NODES_MAX 64u        /* members of a cluster: node sets are 64-bit masks */
+#define NODE_WEIGHT_MAX 100u /* a node's share of the replicas, compared with the others' */
+#define REPLICAS_MAX 7u      /* replicas of one partition */
+#define SHARDS_MAX 8u        /* partition threads of one node: W */
 #define STREAMS_MAX 1024u
 #define VIEWS_MAX 256u
 #define ADDRESS_MAX_BYTES 255u            /* host:port */

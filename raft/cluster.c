@@ -188,6 +188,26 @@ static void leader_notice(struct cluster *cluster)
 	output_map_changed(cluster);
 }
 
+/* Who votes, as Raft's configuration here has it: a hint for whoever asks whether a node may stop. */
+static void voters_notice(struct cluster *cluster)
+{
+	struct raft_node_server servers[NODES_MAX];
+	uint32_t count = raft_node_servers(&cluster->raft, servers, NODES_MAX);
+	node_set voters = 0;
+
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		uint64_t raft_id = cluster->metadata.map.nodes[i].id == 0 ? 0 : cluster->metadata.nodes[i].raft_id;
+
+		for (uint32_t k = 0; k < count && raft_id != 0; k++)
+			if (servers[k].id == raft_id && servers[k].role == RAFT_NODE_VOTER)
+				voters |= node_bit(i + 1);
+	}
+	if (voters == 0 || voters == cluster->map.voters)
+		return;
+	cluster->map.voters = voters;
+	output_map_changed(cluster);
+}
+
 void cluster_settle(struct cluster *cluster)
 {
 	if (cluster->state == CLUSTER_FAILED || !cluster->raft.started || cluster->raft.closing)
@@ -195,6 +215,7 @@ void cluster_settle(struct cluster *cluster)
 	map_publish(cluster);
 	join_find_own_id(cluster);
 	leader_notice(cluster);
+	voters_notice(cluster);
 	propose_applied(cluster);
 	notices_tell(cluster);
 	clock_tell(cluster);

@@ -60,6 +60,7 @@ struct cluster_config {
 	char zone[NAME_MAX_BYTES + 1];
 	char host[ADDRESS_MAX_BYTES + 1];
 	char control_address[ADDRESS_MAX_BYTES + 1];
+	uint8_t weight; /* 1..NODE_WEIGHT_MAX, or 0, as 1 */
 	uint16_t shard_count;
 	uint16_t shard_ports[SHARDS_MAX];
 	bool interval_sync;         /* the mode of this run */
@@ -119,6 +120,8 @@ enum cluster_notice_kind {
 	NOTICE_JOINING,        /* count: founders, of whom this node is none; it asks them */
 	NOTICE_JOINED,         /* count: the node id that was given to this newcomer; text: the cluster's id */
 	NOTICE_JOIN_REFUSED,   /* text: why; asked again */
+	NOTICE_ZONES_CROWDED,  /* by the controller; count: partitions with replicas in one zone, none in another */
+	NOTICE_ZONES_SPREAD,   /* by the controller: there are none any more */
 	NOTICE_COUNT
 };
 

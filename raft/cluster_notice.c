@@ -1,8 +1,11 @@
 /* What of the applied metadata people should hear: who comes and goes, and elections that may have lost events. Said
  * once by every node.
  *
+ * Partitions that crowd a zone are told by the controller.
+ *
  * Members are told from this process's own registration on: what was applied before is of earlier days. Losses are told
  * from the beginning, so again after a restart: nobody should overlook one because a node was down. */
+#include "proto/map_zones.h"
 #include "raft/cluster_state.h"
 
 static void losses_tell(struct cluster *cluster)
@@ -44,8 +47,33 @@ static void members_tell(struct cluster *cluster)
 	}
 }
 
+/* By the controller alone, when their number changes from or to none; a new controller tells what it finds. */
+static void zones_tell(struct cluster *cluster)
+{
+	const struct cluster_map *map = &cluster->metadata.map;
+	struct cluster_notice notice = {.kind = NOTICE_ZONES_SPREAD};
+	struct map_zones zones;
+
+	if (!cluster_is_controller(cluster)) {
+		cluster->zones_seen = 0;
+		cluster->crowded_told = 0;
+		return;
+	}
+	if (cluster->zones_seen == map->version)
+		return;
+	cluster->zones_seen = map->version;
+	map_zones_of(map, &zones);
+	if ((zones.crowded == 0) == (cluster->crowded_told == 0))
+		return;
+	if (zones.crowded > 0)
+		notice = (struct cluster_notice){.kind = NOTICE_ZONES_CROWDED, .count = zones.crowded};
+	output_notice(cluster, notice, SPAN_NULL);
+	cluster->crowded_told = zones.crowded;
+}
+
 void notices_tell(struct cluster *cluster)
 {
+	zones_tell(cluster);
 	losses_tell(cluster);
 	members_tell(cluster);
 }

@@ -106,6 +106,7 @@ static void register_encode(const struct cluster *cluster, struct buffer *out)
 		.shown_interval = config->directory.interval_sync,
 		.interval = config->interval_sync,
 		.damaged = config->directory.damaged,
+		.weight = config->weight,
 		.shard_count = config->shard_count,
 		.zone = span_of_text(config->zone),
 		.host = span_of_text(config->host),

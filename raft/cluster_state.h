@@ -119,7 +119,9 @@ struct cluster {
 	uint64_t members_told[NODES_MAX]; /* by node: the epoch it was told live under; 0: not live */
 	uint64_t suspect_elections_told;
 	uint64_t forced_elections_told;
-	bool clock_told; /* that this node's own clock is off */
+	uint64_t zones_seen;   /* version of the map whose zones were looked at; 0: not as this controller */
+	uint32_t crowded_told; /* partitions that crowd a zone, as told last */
+	bool clock_told;       /* that this node's own clock is off */
 	struct controller controller;
 	struct output_link *outputs;
 	struct output_link *outputs_last;
@@ -200,8 +202,6 @@ void clock_tell(struct cluster *cluster); /* of this node, when its mark has cha
 
 /* --- controller_moves.c ------------------------------------------------------------------------------------------- */
 
-/* The members that may hold replicas, by rising id; returns how many. */
-uint32_t moves_members(const struct cluster_map *map, struct placement_node nodes[NODES_MAX]);
 /* The command that begins and ends the moves which it is time for; false: none. */
 bool moves_next(struct cluster *cluster, struct buffer *command);
 /* Whom the primary of a partition is to hand over to, since it goes when the move ends; 0: it need not. */

@@ -198,6 +198,9 @@ void command_register_encode(const struct command_register *reg, struct buffer *
 	buffer_string(out, reg->zone);
 	buffer_string(out, reg->host);
 	buffer_string(out, reg->control_address);
+	assert(reg->weight <= NODE_WEIGHT_MAX);
+	if (reg->weight > 1)
+		buffer_u8(out, reg->weight);
 	command_end(begin, out);
 }
 
@@ -221,6 +224,12 @@ int command_register_decode(struct span body, struct command_register *reg)
 	reg->zone = text_decode(&in, NAME_MAX_BYTES);
 	reg->host = text_decode(&in, ADDRESS_MAX_BYTES);
 	reg->control_address = text_decode(&in, ADDRESS_MAX_BYTES);
+	reg->weight = 1;
+	if (!in.failed && !reader_done(&in)) {
+		reg->weight = reader_u8(&in);
+		if (reg->weight < 2 || reg->weight > NODE_WEIGHT_MAX)
+			return ERROR_MALFORMED;
+	}
 	if (reg->shard_count == 0 || reg->shard_count > SHARDS_MAX || reg->incarnation == 0 || reg->name.size == 0)
 		return ERROR_MALFORMED;
 	return whole(&in);

@@ -105,6 +105,7 @@ struct command_register {
 	bool shown_interval;  /* sync mode of that time */
 	bool interval;        /* sync mode of this run */
 	uint8_t damaged;      /* bit per shard */
+	uint8_t weight;       /* 1..NODE_WEIGHT_MAX, or 0, as 1; written last, and only above 1 */
 	uint16_t shard_count;
 	uint16_t shard_ports[SHARDS_MAX];
 	struct span zone;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "raft/cluster_state.h"
-#include "raft/placement.h"
+#include "raft/placement_map.h"
 
 bool duty_propose(struct cluster *cluster, struct buffer *command)
 {
@@ -129,7 +129,7 @@ static void duty_place(struct cluster *cluster)
 	if (map->replication_factor == 0 || map->partitions[0].replica_count != 0 || !founders_are_live(cluster))
 		return;
 	memset(present, 0, sizeof(present));
-	if (placement_compute(nodes, moves_members(map, nodes), map->replication_factor, present, table) != 0)
+	if (placement_compute(nodes, placement_members(map, nodes), map->replication_factor, present, table) != 0)
 		return;
 	place_encode(table, &command);
 	duty_propose(cluster, &command);

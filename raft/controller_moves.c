@@ -16,23 +16,9 @@
 
 #include "proto/checksum.h"
 #include "raft/cluster_state.h"
+#include "raft/placement_map.h"
 
 /* --- the target --------------------------------------------------------------------------------------------------- */
-
-uint32_t moves_members(const struct cluster_map *map, struct placement_node nodes[NODES_MAX])
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < NODES_MAX; i++) {
-		if (map->nodes[i].id == 0 || map->nodes[i].state != NODE_ACTIVE)
-			continue;
-		memset(&nodes[count], 0, sizeof(nodes[count]));
-		nodes[count].id = i + 1;
-		nodes[count].weight = 1;
-		memcpy(nodes[count++].zone, map->nodes[i].zone, sizeof(nodes[0].zone));
-	}
-	return count;
-}
 
 static uint64_t members_digest(const struct placement_node *nodes, uint32_t count)
 {
@@ -46,27 +32,13 @@ static node_set becoming(const struct map_partition *row)
 	return (row_replicas(row) & ~row->leaving) | row->learners;
 }
 
-/* The preferred primary first, if it stays. */
-static struct placement_row row_becoming(const struct map_partition *row)
-{
-	struct placement_row present = {0};
-	node_set learners = row->learners;
-
-	for (uint32_t i = 0; i < row->replica_count; i++)
-		if (!node_set_has(row->leaving, row->replicas[i]))
-			present.replicas[present.count++] = row->replicas[i];
-	for (; learners != 0 && present.count < REPLICAS_MAX; learners &= learners - 1)
-		present.replicas[present.count++] = (uint32_t)__builtin_ctzll(learners) + 1;
-	return present;
-}
-
 static bool plan_make(struct cluster *cluster)
 {
 	const struct cluster_map *map = &cluster->metadata.map;
 	struct controller_plan *plan = &cluster->controller.plan;
 	struct placement_row present[PARTITION_COUNT];
 	struct placement_node nodes[NODES_MAX];
-	uint32_t count = moves_members(map, nodes);
+	uint32_t count = placement_members(map, nodes);
 	uint64_t members = members_digest(nodes, count);
 
 	if (plan->made && plan->members == members)
@@ -74,8 +46,7 @@ static bool plan_make(struct cluster *cluster)
 	plan->made = false;
 	if (count < map->replication_factor)
 		return false; /* nothing to gain: what is there stays */
-	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
-		present[p] = row_becoming(&map->partitions[p]);
+	placement_present(map, present);
 	plan->made = placement_compute(nodes, count, map->replication_factor, present, plan->table) == 0;
 	plan->members = members;
 	return plan->made;

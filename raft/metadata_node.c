@@ -165,6 +165,7 @@ static void node_describe(struct map_node *node, const struct command_register *
 	if (node->state != NODE_DRAINING)
 		node->state = NODE_ACTIVE;
 	node->fenced = true; /* until its heartbeats bear the new node epoch */
+	node->weight = reg->weight;
 	node->shard_count = reg->shard_count;
 	node->shard_port = reg->shard_ports[0];
 	memcpy(node->shard_ports, reg->shard_ports, sizeof(node->shard_ports));

@@ -99,6 +99,7 @@ static int body_decode(struct reader *in, struct metadata *metadata)
 		return ERROR_MALFORMED;
 	rv = cluster_map_merge(&metadata->map, map, &changed);
 	metadata->map.controller = 0;
+	metadata->map.voters = 0;
 	return rv;
 }
 

@@ -107,7 +107,7 @@ static void balance_edges(const struct plan *plan, struct flow *flow)
 	for (uint32_t i = 0; i < plan->node_count; i++) {
 		int64_t share = BALANCE_SCALE / plan->nodes[i].weight * STEP_COST;
 
-		assert(plan->nodes[i].weight >= 1 && plan->nodes[i].weight <= PLACEMENT_WEIGHT_MAX);
+		assert(plan->nodes[i].weight >= 1 && plan->nodes[i].weight <= NODE_WEIGHT_MAX);
 		flow_edge(flow, NODES + i, SINK, PARTITION_COUNT, share, 2 * share);
 	}
 }

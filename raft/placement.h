@@ -13,11 +13,9 @@
 
 #include <stdint.h>
 
-#define PLACEMENT_WEIGHT_MAX 100u
-
 struct placement_node {
 	uint32_t id;
-	uint32_t weight; /* 1..PLACEMENT_WEIGHT_MAX: its share, compared with the others' */
+	uint32_t weight; /* 1..NODE_WEIGHT_MAX: its share, compared with the others' */
 	char zone[NAME_MAX_BYTES + 1];
 };
 

@@ -27,7 +27,7 @@ jobs=${JOBS:-$(nproc)}
 werror=false
 nightly=no named=no
 seeds=1000 fresh_seeds=200 liveness_seeds=150 sanitized_seeds=150 fuzz_seconds=120 suite_seconds=600
-raft_seeds=200
+raft_seeds=200 placement_clusters=200
 
 usage() {
     sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -201,6 +201,7 @@ section_sim() {
         tests/sim/run --liveness --seeds "1-$liveness_seeds" --marks-per-mille 0
     EVGRID_BUILD=$root/build check "scenarios" tests/sim/run --seeds 1-4 --scenario all
     check "libraft, seeds 41-$raft_seeds" build/evgrid-raft-torture --seeds "41-$raft_seeds" # 1-40: a unit test
+    check "placement on $placement_clusters clusters" build/evgrid-placement --clusters "$placement_clusters"
     build_sanitized || { failed 'the sanitized build'; return; }
     EVGRID_BUILD=$root/build-sanitized check "seeds 1-$sanitized_seeds, ASan and UBSan" \
         tests/sim/run --seeds "1-$sanitized_seeds"
@@ -308,7 +309,7 @@ for argument in "$@"; do
         --werror) werror=true ;;
         --nightly)
             nightly=yes seeds=10000 liveness_seeds=2000 sanitized_seeds=1000 fuzz_seconds=14400 suite_seconds=14400
-            raft_seeds=1000
+            raft_seeds=1000 placement_clusters=10000
             ;;
         -h | --help) usage; exit 0 ;;
         *)

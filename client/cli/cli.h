@@ -396,6 +396,15 @@ struct node_roles {
 struct node_roles node_roles_of(const struct cluster_map *map, uint32_t id);
 const char *node_name(const struct cluster_map *map, uint32_t id); /* "-": no such node */
 
+/* restart_check.c: the answer as one row. */
+struct restart_check;
+void restart_check_table(struct table *table, const struct cluster_map *map, const struct map_node *node, bool after,
+			 const struct restart_check *check, bool json);
+
+/* zones.c: of cluster status. */
+void zones_cells(struct table *table, const struct cluster_map *map); /* appends columns and cells */
+void zones_say(const struct cluster_map *map);                        /* what is amiss, for people; else nothing */
+
 /* --- status of all replicas --------------------------------------------------------------------------------------- */
 
 struct replica_row {
@@ -411,6 +420,10 @@ struct replica_rows {
 
 /* Asks every shard of every live node. 0 or an error code; free rows. */
 int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_ms, struct replica_rows *rows);
+/* EXIT_PARTIAL, after saying that shards did not answer. */
+int cli_unanswered(const struct replica_rows *rows);
+/* migrations.c: a row for each node that a partition is copied to. */
+void migrations_table(struct table *table, const struct cluster_map *map, const struct replica_rows *rows);
 /* What this node's replica answered; NULL: nothing. */
 const struct partition_status *replica_status(const struct replica_rows *rows, uint16_t partition, uint32_t node_id);
 
@@ -434,7 +447,9 @@ int run_context_rm(struct cli *cli);
 int run_cluster_status(struct cli *cli);
 int run_cluster_wait(struct cli *cli);
 int run_cluster_migrations(struct cli *cli);
+int run_cluster_plan(struct cli *cli);
 int run_node_ls(struct cli *cli);
+int run_restart_check(struct cli *cli);
 int run_top(struct cli *cli);
 int run_partition_ls(struct cli *cli);
 int run_partition_elect(struct cli *cli);
@@ -470,6 +485,8 @@ int run_help(struct cli *cli);
 extern const struct cli_option context_use_options[];
 extern const struct cli_option cluster_status_options[];
 extern const struct cli_option cluster_wait_options[];
+extern const struct cli_option restart_check_options[];
+extern const struct cli_option cluster_plan_options[];
 extern const struct cli_option top_options[];
 extern const struct cli_option partition_ls_options[];
 extern const struct cli_option partition_elect_options[];

@@ -106,6 +106,8 @@ int run_cluster_status(struct cli *cli)
 		return cli_fail(error, "cluster status");
 	health = health_of(&map);
 	status_row(&table, &map, &health);
+	zones_cells(&table, &map);
+	zones_say(&map);
 	cluster_map_deinit(&map);
 	if (cli_has(cli, "check-digests")) {
 		error = digests_compare(cli->grid, cli->timeout_ms, &verdict);
@@ -231,6 +233,7 @@ static void node_row(struct table *table, const struct cluster_map *map, const s
 	table_cell(table, "%u", node->shard_count);
 	table_cell(table, "%" PRIu64, node->epoch);
 	table_cell(table, "%s", node->zone);
+	table_cell(table, "%u", map_node_weight(node));
 	table_cell(table, "%s", node->control_address);
 }
 
@@ -258,6 +261,7 @@ int run_node_ls(struct cli *cli)
 	table_column(&table, "shards", CELL_NUMBER);
 	table_column(&table, "epoch", CELL_WIDE);
 	table_column(&table, "zone", CELL_TEXT);
+	table_column(&table, "weight", CELL_NUMBER);
 	table_column(&table, "address", CELL_TEXT);
 	for (uint32_t i = 0; i < NODES_MAX; i++) {
 		if (map.nodes[i].id != 0)
@@ -367,11 +371,10 @@ int run_partition_ls(struct cli *cli)
 	partition_columns(&table);
 	partition_rows(&table, &map, &rows, only, node == NULL ? 0 : node->id);
 	rv = table_print(&table, cli->json);
-	if (rows.unanswered > 0)
-		(void)cli_refuse(ERROR_TIMEOUT, "see evgrid node ls, or give a longer --timeout",
-				 "%u shards did not answer", rows.unanswered);
+	if (rv == 0 && rows.unanswered > 0)
+		rv = cli_unanswered(&rows);
 	free(rows.rows);
 	table_deinit(&table);
 	cluster_map_deinit(&map);
-	return rv != 0 ? rv : rows.unanswered > 0 ? EXIT_PARTIAL : 0;
+	return rv;
 }

@@ -43,7 +43,7 @@ static void migration_row(struct table *table, const struct cluster_map *map, ui
 	cell_end(table, replica_status(rows, partition, row->primary));
 }
 
-static void migrations_table(struct table *table, const struct cluster_map *map, const struct replica_rows *rows)
+void migrations_table(struct table *table, const struct cluster_map *map, const struct replica_rows *rows)
 {
 	table_column(table, "partition", CELL_NUMBER);
 	table_column(table, "to", CELL_TEXT);
@@ -76,6 +76,8 @@ int run_cluster_migrations(struct cli *cli)
 		migrations_table(&table, &map, &rows);
 		rv = table_print(&table, cli->json);
 	}
+	if (rv == 0 && rows.unanswered > 0)
+		rv = cli_unanswered(&rows);
 	free(rows.rows);
 	table_deinit(&table);
 	cluster_map_deinit(&map);

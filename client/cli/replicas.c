@@ -109,6 +109,13 @@ const struct partition_status *replica_status(const struct replica_rows *rows, u
 	return NULL;
 }
 
+int cli_unanswered(const struct replica_rows *rows)
+{
+	(void)cli_refuse(ERROR_TIMEOUT, "see evgrid node ls, or give a longer --timeout", "%u shards did not answer",
+			 rows->unanswered);
+	return EXIT_PARTIAL;
+}
+
 /* --- digests ------------------------------------------------------------------------------------------------------ */
 
 enum comparison { COMPARED_EQUAL, COMPARED_DIFFERENT, COMPARED_OPEN };

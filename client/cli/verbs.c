@@ -29,8 +29,19 @@ const struct verb cli_verbs[] = {
 	 "evgrid cluster wait --for serving\n"
 	 "evgrid cluster wait --for balanced --nodes 3 --timeout 60s",
 	 false},
+	{"cluster", "plan", "", 0, 0, "what would move if members came or went", cluster_plan_options,
+	 "Nothing is changed. Without options: what is still to move as the members are. Placement decides as the "
+	 "controller will:\nzones first, then balance by weight, then as few copies as these permit. --copies says "
+	 "why: a node "
+	 "joins or leaves, for the\nsake of zones or of balance. Exit code 6 where too few members would be left.",
+	 run_cluster_plan,
+	 "evgrid cluster plan --with n4\n"
+	 "evgrid cluster plan --without n2 --with n6:zone-b:2 -o json\n"
+	 "evgrid cluster plan --without n2 --copies",
+	 false},
 	{"cluster", "migrations", "", 0, 0, "partitions on their way from node to node", NULL,
-	 "One line for each node that a partition is copied to: from whom it will go, and how far the copy is.",
+	 "One line for each node that a partition is copied to: from whom it will go, and how far the copy is.\nExit "
+	 "code 8 when shards did not answer: their figures are missing.",
 	 run_cluster_migrations, "evgrid cluster migrations\nevgrid cluster migrations -o json", false},
 	{"node", "ls", "", 0, 0, "the members", NULL, NULL, run_node_ls, "evgrid node ls\nevgrid node ls -o json",
 	 false},
@@ -152,6 +163,13 @@ const struct verb cli_verbs[] = {
 	 run_journal_verify, "evgrid journal verify /var/lib/evgrid", false},
 	{"journal", "dump", "DIR", 1, 1, "print what a stopped node's journal files hold", NULL, "Nothing is written.",
 	 run_journal_dump, "evgrid journal dump /var/lib/evgrid -o json", false},
+	{NULL, "restart-check", "NODE", 1, 1, "may a node stop now, and is it back?", restart_check_options,
+	 "yes, or no and why (exit code 9). Before: nobody else is away, a majority of the metadata's voters stays, "
+	 "and no "
+	 "partition\nfalls below its minimum of in-sync replicas. After: it is live, in sync everywhere, and leads "
+	 "what it "
+	 "led.",
+	 run_restart_check, "evgrid restart-check n2\nevgrid restart-check n2 --after -o json", false},
 	{NULL, "errors", "[ERROR]", 0, 1, "what the error codes mean", NULL, NULL, run_errors,
 	 "evgrid errors\nevgrid errors NOT_ENOUGH_REPLICAS", false},
 	{NULL, "completion", "bash|zsh|fish", 1, 1, "print the shell's completion script", NULL,

@@ -609,6 +609,7 @@ static void sample_map(struct buffer *body)
 					 .epoch = 7,
 					 .incarnation = 0x0102030405060708u,
 					 .state = NODE_ACTIVE,
+					 .weight = 2,
 					 .shard_count = 2,
 					 .shard_port = 7101,
 					 .shard_ports = {7101, 7102},

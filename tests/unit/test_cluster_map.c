@@ -54,6 +54,7 @@ static void change_node(struct cluster_map *map, uint64_t *seed)
 	node->state = (enum node_state)random_below(seed, NODE_GONE + 1);
 	node->fenced = random_below(seed, 2) != 0;
 	node->clock_off = random_below(seed, 2) != 0;
+	node->weight = (uint8_t)random_below(seed, NODE_WEIGHT_MAX + 1);
 	node->shard_count = (uint16_t)random_below(seed, SHARDS_MAX + 1);
 	node->shard_port = (uint16_t)random_next(seed);
 	for (uint32_t i = 0; i < node->shard_count; i++)
@@ -268,10 +269,13 @@ static void controller_is_a_hint_and_no_change(void **state)
 	(void)state;
 	assert_int_equal(merge_since(to, from, 0, &changed), 0);
 	from->controller = 9;
+	from->voters = 7;
 	assert_int_equal(merge_since(to, from, to->version, &changed), 0);
 	assert_false(changed);
 	assert_int_equal(to->controller, 9);
+	assert_int_equal(to->voters, 7);
 	from->controller = 0;
+	from->voters = 0;
 	assert_int_equal(merge_since(to, from, to->version, &changed), 0);
 	assert_int_equal(to->controller, 9);
 	assert_int_equal(cluster_map_encode(from, 0, &delta), 0);

@@ -311,6 +311,44 @@ static void the_text_shows_what_fails_and_all_when_asked(void **state)
 	expect_text(bad, false, "memb", false, "[-]member this node is not registered\nnot ok\n");
 }
 
+static void expect_restart(const struct cluster_map *map, bool after, const struct health_check *check, bool good,
+			   const char *wanted)
+{
+	struct buffer body = BUFFER_NULL;
+
+	assert_int_equal(http_restart_judged(map, 1, after, check, 1, &body), good);
+	buffer_u8(&body, 0);
+	assert_string_equal((const char *)body.data, wanted);
+	buffer_deinit(&body);
+}
+
+static void a_restart_check_says_yes_or_no_in_json(void **state)
+{
+	const struct health_check bad = {"controller", false, "none was heard of yet"};
+	const struct health_check good = {"controller", true, ""};
+	struct cluster_map map;
+
+	(void)state;
+	cluster_map_init(&map);
+	map.controller = 1;
+	map.voters = 7;
+	for (uint32_t i = 0; i < 3; i++)
+		map.nodes[i] = (struct map_node){.id = i + 1, .epoch = 1, .state = NODE_ACTIVE, .name = "n1"};
+	expect_restart(&map, false, &good, true,
+		       "{\"node\":\"n1\",\"check\":\"before\",\"answer\":\"yes\",\"not_ready\":[],\"findings\":[]}\n");
+	expect_restart(&map, true, &bad, false,
+		       "{\"node\":\"n1\",\"check\":\"after\",\"answer\":\"no\","
+		       "\"not_ready\":[\"controller: none was heard of yet\"],\"findings\":[]}\n");
+	map.nodes[0].clock_off = true;
+	expect_restart(&map, true, &good, false,
+		       "{\"node\":\"n1\",\"check\":\"after\",\"answer\":\"no\",\"not_ready\":[],"
+		       "\"findings\":[{\"name\":\"clock_off\",\"text\":\"the node's clock is off: it takes no "
+		       "primaries\",\"nodes\":[],\"partitions\":[]}]}\n");
+	expect_restart(NULL, false, &good, false,
+		       "{\"node\":\"\",\"check\":\"before\",\"answer\":\"no\",\"not_ready\":[],\"findings\":[]}\n");
+	cluster_map_deinit(&map);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -330,6 +368,7 @@ int main(void)
 		CASE(a_start_says_how_far_it_is),
 		CASE(the_reasons_of_all_shards_fit),
 		CASE(the_text_shows_what_fails_and_all_when_asked),
+		CASE(a_restart_check_says_yes_or_no_in_json),
 	};
 
 	return cmocka_run_group_tests_name("health", tests, NULL, NULL);

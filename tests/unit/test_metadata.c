@@ -383,6 +383,26 @@ static void a_restart_takes_primaries_and_raises_epochs(void **state)
 	assert_int_equal(register_with(f, &reg), REFUSAL_REGISTERED);
 }
 
+static void weight_is(struct fixture *f, uint32_t id, uint8_t shown, uint32_t kept)
+{
+	struct command_register reg = registration(f, id, 2000 + f->index);
+
+	reg.weight = shown;
+	assert_int_equal(register_with(f, &reg), REFUSAL_NONE);
+	assert_int_equal(map_node_weight(&f->metadata.map.nodes[id - 1]), kept);
+}
+
+static void a_node_weighs_what_it_showed_last(void **state)
+{
+	struct fixture *f = *state;
+
+	weight_is(f, 1, 0, 1);
+	weight_is(f, 1, 1, 1);
+	weight_is(f, 1, NODE_WEIGHT_MAX, NODE_WEIGHT_MAX);
+	weight_is(f, 1, 2, 2);
+	weight_is(f, 1, 1, 1);
+}
+
 static void the_only_one_is_elected_again_under_a_new_epoch(void **state)
 {
 	struct fixture *f = *state;
@@ -755,6 +775,7 @@ int main(void)
 		CASE(a_restart_takes_primaries_and_raises_epochs),
 		CASE(the_only_one_is_elected_again_under_a_new_epoch),
 		CASE(a_foreign_directory_is_refused),
+		CASE(a_node_weighs_what_it_showed_last),
 		CASE(a_registration_that_comes_late_changes_nothing),
 		CASE(an_old_copy_of_the_directory_has_lost_everything),
 		CASE(an_epoch_that_never_served_may_be_missing),

@@ -316,7 +316,11 @@ static void partitions_are_counted_from_the_map(void **state)
 
 	expect_none(metrics, "\nevgrid_partitions_without_primary ");
 	cluster_map_init(&map);
-	add_node(&map, 1, "n1", NODE_ACTIVE);
+	for (uint32_t id = 1; id <= 4; id++)
+		add_node(&map, id, "n", NODE_ACTIVE);
+	strcpy(map.nodes[0].zone, "a");
+	strcpy(map.nodes[3].zone, "b");
+	map.nodes[3].epoch = 1;
 	for (uint32_t i = 0; i < PARTITION_COUNT; i++)
 		map.partitions[i] = (struct map_partition){.primary = i < 5 ? 0 : 1,
 							   .replica_count = 3,
@@ -332,6 +336,7 @@ static void partitions_are_counted_from_the_map(void **state)
 	expect(metrics, "\nevgrid_partitions_under_replicated 20\n");
 	expect(metrics, "\nevgrid_partitions_moving 7\n");
 	expect(metrics, "\nevgrid_partitions_below_minimum_isr 1\n");
+	expect(metrics, "\nevgrid_partitions_crowding_zone 271\n");
 }
 
 static void the_process_and_its_disk_are_looked_up(void **state)

@@ -402,6 +402,74 @@ static void one_node_at_a_time_is_to_go(void **state)
 	cluster_end(cluster);
 }
 
+/* --- weights and zones -------------------------------------------------------------------------------------------- */
+
+static uint32_t held(struct cluster *cluster, uint32_t id)
+{
+	uint32_t count = 0;
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		count += node_set_has(row_replicas(&rows(cluster)[p]), id);
+	return count;
+}
+
+static void a_node_that_weighs_more_gets_more(void **state)
+{
+	struct cluster *cluster = cluster_of(5);
+	struct map_node *nodes = cluster->metadata.map.nodes;
+
+	(void)state;
+	nodes[3].weight = 3; /* the others' 0 counts as 1: 7 in all */
+	finish(cluster);
+	assert_in_range(held(cluster, 4), PARTITION_COUNT, PARTITION_COUNT); /* 3 of 7 would be more than all */
+	nodes[3].weight = 2;
+	finish(cluster);
+	assert_in_range(held(cluster, 4), PARTITION_COUNT * 3 * 2 / 6 - 1, PARTITION_COUNT);
+	nodes[3].weight = 1;
+	finish(cluster);
+	assert_in_range(held(cluster, 4), PARTITION_COUNT * 3 / 5, PARTITION_COUNT * 3 / 5 + 1);
+	cluster_end(cluster);
+}
+
+/* The notice that waits, or 0; counted partitions in *count. */
+static int next_notice(struct cluster *cluster, uint64_t *count)
+{
+	struct cluster_output output;
+	int kind;
+
+	cluster->metadata.map.version++;
+	notices_tell(cluster);
+	if (!cluster_next(cluster, &output))
+		return 0;
+	kind = output.kind == CLUSTER_NOTICE ? (int)output.notice.kind : 0;
+	*count = output.notice.count;
+	cluster_output_deinit(&output);
+	return kind;
+}
+
+static void crowded_zones_are_told_by_the_controller_once(void **state)
+{
+	static const char *const zones[] = {"a", "b", "c", "c"};
+	struct cluster *cluster = cluster_of(4);
+	struct map_node *nodes = cluster->metadata.map.nodes;
+	uint64_t count = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++)
+		strcpy(nodes[i].zone, zones[i]);
+	strcpy(nodes[1].zone, "a"); /* as 1: nodes 3 and 4 are in c, and no zone is free */
+	assert_int_equal(next_notice(cluster, &count), 0);
+	cluster->controller.phase = CONTROLLER_ACTIVE;
+	assert_int_equal(next_notice(cluster, &count), 0);
+	strcpy(nodes[3].zone, "b");
+	assert_int_equal(next_notice(cluster, &count), NOTICE_ZONES_CROWDED);
+	assert_int_equal(count, PARTITION_COUNT);
+	finish(cluster);
+	assert_int_equal(next_notice(cluster, &count), NOTICE_ZONES_SPREAD);
+	assert_int_equal(next_notice(cluster, &count), 0);
+	cluster_end(cluster);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +484,8 @@ int main(void)
 		cmocka_unit_test(a_row_says_who_goes_when_its_move_ends),
 		cmocka_unit_test(who_goes_is_elected_last),
 		cmocka_unit_test(one_node_at_a_time_is_to_go),
+		cmocka_unit_test(a_node_that_weighs_more_gets_more),
+		cmocka_unit_test(crowded_zones_are_told_by_the_controller_once),
 	};
 
 	return cmocka_run_group_tests_name("moves", tests, NULL, NULL);

@@ -1,0 +1,337 @@
+/* evgrid's verbs about members: plans of a change, moves under way, restart checks, zones: the tables, made of maps. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "client/cli/plan.h"
+#include "proto/restart_check.h"
+
+static struct cluster_map map;
+static struct plan plan;
+static struct table table;
+
+/* --- helpers ------------------------------------------------------------------------------------------------------ */
+
+/* So many live nodes; three replicas of each partition on the first three. */
+static void cluster_of(uint32_t nodes)
+{
+	map.replication_factor = 3;
+	map.controller = 1;
+	map.voters = 7;
+	for (uint32_t i = 0; i < nodes; i++) {
+		map.nodes[i] = (struct map_node){.id = i + 1, .epoch = 1, .state = NODE_ACTIVE, .weight = 1};
+		(void)snprintf(map.nodes[i].name, sizeof map.nodes[i].name, "n%u", i + 1);
+	}
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		map.partitions[p] = (struct map_partition){.version = 1,
+							   .minimum_isr = 2,
+							   .replica_count = 3,
+							   .primary = p % 3u + 1,
+							   .replicas = {p % 3u + 1, (p + 1) % 3u + 1, (p + 2) % 3u + 1},
+							   .isr = 7};
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	cluster_map_init(&map);
+	memset(&plan, 0, sizeof plan);
+	memset(&table, 0, sizeof table);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	table_deinit(&table);
+	plan_deinit(&plan);
+	cluster_map_deinit(&map);
+	return 0;
+}
+
+static void begin(void)
+{
+	assert_int_equal(plan_init(&plan, &map), PLAN_DONE);
+}
+
+/* What is planned becomes the map's: all that was to be copied is there. */
+static void carry_out(void)
+{
+	struct cluster_map next = plan.map;
+
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		struct map_partition *row = &next.partitions[p];
+
+		row->replica_count = plan.table[p].count;
+		row->isr = 0;
+		for (uint32_t i = 0; i < row->replica_count; i++) {
+			row->replicas[i] = plan.table[p].replicas[i];
+			row->isr |= node_bit(row->replicas[i]);
+		}
+		row->primary = row->replicas[0];
+	}
+	map = next; /* without streams and views: nothing is owned twice */
+	plan_deinit(&plan);
+}
+
+static const char *cell(size_t row, const char *key)
+{
+	for (uint32_t i = 0; i < table.column_count; i++)
+		if (strcmp(table.columns[i].key, key) == 0)
+			return table.cells[row * table.column_count + i];
+	fail_msg("no column %s", key);
+	return NULL;
+}
+
+static uint32_t number(size_t row, const char *key)
+{
+	return (uint32_t)strtoul(cell(row, key), NULL, 10);
+}
+
+static size_t row_count(void)
+{
+	return table.cell_count / table.column_count;
+}
+
+/* --- cluster plan ------------------------------------------------------------------------------------------------- */
+
+static void a_cluster_at_rest_has_nothing_to_move(void **state)
+{
+	(void)state;
+	cluster_of(3);
+	begin();
+	assert_int_equal(plan_make(&plan), PLAN_DONE);
+	assert_int_equal(plan_copies(&plan, NULL, NULL), 0);
+	plan_nodes_table(&table, &plan);
+	assert_int_equal(row_count(), 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_string_equal(cell(i, "change"), "stays");
+		assert_int_equal(number(i, "replicas"), PARTITION_COUNT);
+		assert_int_equal(number(i, "replicas_after"), PARTITION_COUNT);
+	}
+}
+
+static void a_node_that_joins_gets_its_share(void **state)
+{
+	(void)state;
+	cluster_of(3);
+	begin();
+	assert_int_equal(plan_with(&plan, "n4", NULL, 0), PLAN_DONE);
+	assert_int_equal(plan_make(&plan), PLAN_DONE);
+	plan_nodes_table(&table, &plan);
+	assert_int_equal(row_count(), 4);
+	assert_string_equal(cell(3, "node"), "n4");
+	assert_string_equal(cell(3, "change"), "joins");
+	assert_in_range(number(3, "copies"), PARTITION_COUNT * 3 / 4, PARTITION_COUNT * 3 / 4 + 1);
+	assert_int_equal(number(3, "copies"), number(3, "replicas_after"));
+	assert_int_equal(plan_copies(&plan, NULL, NULL), number(3, "copies"));
+	assert_in_range(number(3, "primaries_after"), PARTITION_COUNT / 4, PARTITION_COUNT / 4 + 1);
+	assert_int_equal(number(0, "drops") + number(1, "drops") + number(2, "drops"), number(3, "copies"));
+}
+
+static void a_node_that_leaves_gives_up_what_it_holds(void **state)
+{
+	(void)state;
+	cluster_of(4);
+	begin();
+	assert_int_equal(plan_make(&plan), PLAN_DONE);
+	carry_out();
+	begin();
+	assert_int_equal(plan_without(&plan, "n2"), PLAN_DONE);
+	assert_int_equal(plan_make(&plan), PLAN_DONE);
+	plan_copies_table(&table, &plan);
+	assert_in_range(row_count(), PARTITION_COUNT * 3 / 4, PARTITION_COUNT * 3 / 4 + 1);
+	for (size_t i = 0; i < row_count(); i++) {
+		assert_string_equal(cell(i, "from"), "n2");
+		assert_string_equal(cell(i, "why"), "leaves");
+	}
+}
+
+static void zones_are_a_reason_of_their_own(void **state)
+{
+	(void)state;
+	cluster_of(4);
+	for (uint32_t i = 0; i < 4; i++)
+		strcpy(map.nodes[i].zone, i < 2 ? "a" : i == 2 ? "b" : "c");
+	begin();
+	assert_int_equal(plan_make(&plan), PLAN_DONE);
+	plan_copies_table(&table, &plan);
+	assert_int_equal(row_count(), PARTITION_COUNT); /* n4 gets one of everything, for n1's or n2's */
+	for (size_t i = 0; i < row_count(); i++) {
+		assert_string_equal(cell(i, "to"), "n4");
+		assert_string_equal(cell(i, "why"), "zone");
+	}
+}
+
+static void a_weight_counts(void **state)
+{
+	(void)state;
+	cluster_of(3);
+	begin();
+	assert_int_equal(plan_with(&plan, "n4", "", 3), PLAN_DONE);
+	assert_int_equal(plan_make(&plan), PLAN_DONE);
+	plan_nodes_table(&table, &plan);
+	assert_int_equal(number(3, "weight"), 3);
+	assert_int_equal(number(3, "replicas_after"), PARTITION_COUNT); /* 3 of 6 of all would be more than one each */
+	assert_in_range(number(3, "primaries_after"), PARTITION_COUNT / 2 - 1, PARTITION_COUNT / 2 + 1);
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+	(void)state;
+	cluster_of(4);
+	map.nodes[4] = (struct map_node){.id = 5, .state = NODE_GONE, .name = "n5"};
+	begin();
+	assert_int_equal(plan_without(&plan, "nobody"), PLAN_UNKNOWN_NODE);
+	assert_int_equal(plan_without(&plan, "n5"), PLAN_UNKNOWN_NODE);
+	assert_int_equal(plan_with(&plan, "n1", NULL, 0), PLAN_IS_MEMBER);
+	assert_int_equal(plan_without(&plan, "n1"), PLAN_DONE);
+	assert_int_equal(plan_make(&plan), PLAN_DONE);
+	assert_int_equal(plan_without(&plan, "n2"), PLAN_DONE);
+	assert_int_equal(plan_make(&plan), PLAN_TOO_FEW);
+	assert_int_equal(plan.takers, 2);
+	assert_int_equal(plan_with(&plan, "n5", NULL, 0), PLAN_DONE);
+	assert_int_equal(plan_make(&plan), PLAN_DONE);
+	for (uint32_t i = 6; i <= NODES_MAX; i++) {
+		char name[8];
+
+		(void)snprintf(name, sizeof name, "n%u", i);
+		assert_int_equal(plan_with(&plan, name, NULL, 0), PLAN_DONE);
+	}
+	assert_int_equal(plan_with(&plan, "one-more", NULL, 0), PLAN_FULL);
+}
+
+/* A member that is down keeps its place, but nobody leaves in its favour. */
+static void who_is_not_live_takes_nothing_over(void **state)
+{
+	(void)state;
+	cluster_of(4);
+	map.nodes[3].fenced = true;
+	begin();
+	assert_int_equal(plan_make(&plan), PLAN_DONE);
+	assert_int_equal(plan_without(&plan, "n1"), PLAN_DONE);
+	assert_int_equal(plan_make(&plan), PLAN_TOO_FEW);
+}
+
+static void before_the_first_table_there_is_no_plan(void **state)
+{
+	(void)state;
+	cluster_of(3);
+	memset(map.partitions, 0, sizeof map.partitions);
+	begin();
+	assert_int_equal(plan_make(&plan), PLAN_NOT_PLACED);
+}
+
+/* --- cluster migrations ------------------------------------------------------------------------------------------- */
+
+static struct replica_row replica(uint16_t partition, uint32_t node, uint64_t end)
+{
+	return (struct replica_row){.node_id = node, .status = {.partition = partition, .end = end}};
+}
+
+static void a_copy_under_way_is_a_row(void **state)
+{
+	struct replica_row answers[] = {replica(7, 1, 900), replica(7, 4, 300), replica(7, 5, 900), replica(9, 1, 50)};
+	struct replica_rows rows = {answers, 4, 1};
+
+	(void)state;
+	cluster_of(5);
+	map.partitions[7].primary = 1;
+	map.partitions[7].learners = node_bit(4) | node_bit(5);
+	map.partitions[7].leaving = node_bit(2) | node_bit(3);
+	map.partitions[7].isr |= node_bit(5);
+	map.partitions[9].primary = 0;
+	map.partitions[9].learners = node_bit(4);
+	migrations_table(&table, &map, &rows);
+	assert_int_equal(row_count(), 3);
+	assert_int_equal(number(0, "partition"), 7);
+	assert_string_equal(cell(0, "to"), "n4");
+	assert_string_equal(cell(0, "from"), "n2,n3");
+	assert_string_equal(cell(0, "primary"), "n1");
+	assert_string_equal(cell(0, "in_sync"), "false");
+	assert_string_equal(cell(0, "records"), "300");
+	assert_string_equal(cell(0, "of_records"), "900");
+	assert_string_equal(cell(1, "to"), "n5");
+	assert_string_equal(cell(1, "in_sync"), "true");
+	assert_null(cell(2, "from")); /* it takes nobody's place */
+	assert_null(cell(2, "primary"));
+	assert_null(cell(2, "records")); /* it did not answer */
+	assert_null(cell(2, "of_records"));
+}
+
+static void where_nothing_moves_there_is_no_row(void **state)
+{
+	struct replica_rows rows = {NULL, 0, 0};
+
+	(void)state;
+	cluster_of(3);
+	migrations_table(&table, &map, &rows);
+	assert_int_equal(row_count(), 0);
+}
+
+/* --- restart-check ------------------------------------------------------------------------------------------------ */
+
+static void a_restart_check_is_one_row(void **state)
+{
+	struct restart_check check;
+
+	(void)state;
+	cluster_of(3);
+	restart_before(&map, 2, &check);
+	restart_check_table(&table, &map, &map.nodes[1], false, &check, false);
+	assert_string_equal(cell(0, "node"), "n2");
+	assert_string_equal(cell(0, "answer"), "yes");
+	assert_int_equal(table.column_count, 3);
+	table_deinit(&table);
+	memset(&table, 0, sizeof table);
+	map.nodes[2].fenced = true;
+	restart_before(&map, 2, &check);
+	restart_check_table(&table, &map, &map.nodes[1], false, &check, false);
+	assert_string_equal(cell(0, "answer"), "no");
+	assert_string_equal(cell(0, "others_away"), "other members are not live: n3");
+	table_deinit(&table);
+	memset(&table, 0, sizeof table);
+	restart_check_table(&table, &map, &map.nodes[1], true, &check, true);
+	assert_string_equal(cell(0, "check"), "after");
+	assert_int_equal(strncmp(cell(0, "findings"), "[{\"name\":\"others_away\"", 22), 0);
+}
+
+/* --- zones -------------------------------------------------------------------------------------------------------- */
+
+static void status_counts_zones(void **state)
+{
+	(void)state;
+	cluster_of(5);
+	for (uint32_t i = 0; i < 4; i++)
+		strcpy(map.nodes[i].zone, i < 2 ? "a" : "b");
+	zones_cells(&table, &map);
+	assert_int_equal(number(0, "zones"), 3);
+	assert_int_equal(number(0, "nodes_without_zone"), 1);
+	assert_int_equal(number(0, "partitions_sharing_zone"), PARTITION_COUNT);
+	assert_int_equal(number(0, "partitions_crowding_zone"), PARTITION_COUNT);
+	assert_int_equal(number(0, "zones_off_share"), 3); /* a and b 2 of 5, and the nameless one 1 of 5 */
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(a_cluster_at_rest_has_nothing_to_move),
+		CASE(a_node_that_joins_gets_its_share),
+		CASE(a_node_that_leaves_gives_up_what_it_holds),
+		CASE(zones_are_a_reason_of_their_own),
+		CASE(a_weight_counts),
+		CASE(what_cannot_be_is_refused),
+		CASE(who_is_not_live_takes_nothing_over),
+		CASE(before_the_first_table_there_is_no_plan),
+		CASE(a_copy_under_way_is_a_row),
+		CASE(where_nothing_moves_there_is_no_row),
+		CASE(a_restart_check_is_one_row),
+		CASE(status_counts_zones),
+	};
+
+	return cmocka_run_group_tests_name("client_cluster", tests, NULL, NULL);
+}
