@@ -26,6 +26,7 @@
 #define KIB 1024ull
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
+#define HOUR_MS 3600000u
 
 /* In the order of the page and of --print-config; keys of one section stand together. */
 static const struct config_key schema[] = {
@@ -71,6 +72,9 @@ static const struct config_key schema[] = {
 		"cluster.minimum_isr", CONFIG_NUMBER, minimum_isr, "0", 0, REPLICAS_MAX,
 		"In-sync copies without which nothing is acknowledged. 0: 2 of 3 copies, else 1. An operator's command "
 		"changes it later."),
+	KEY_RANGE("replica.reassign_delay", CONFIG_DURATION, reassign_delay_ms, "10m", 0, 7 * 24 * HOUR_MS,
+		  "So long a member may be away before others get copies of its replicas, if there are enough others. "
+		  "The controller's counts. 0: for ever."),
 	KEY_RANGE(
 		"shards", CONFIG_NUMBER, shards, "0", 0, SHARDS_MAX,
 		"Partition threads, W. 0: half the cores, at least 1, at most 8. Written into the data directory when "

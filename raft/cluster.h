@@ -69,6 +69,7 @@ struct cluster_config {
 	struct cluster_founder founders[NODES_MAX]; /* the same list, in the same order, on all; a node that is not
 						     * in it joins the cluster that these formed */
 	uint32_t founder_count;
+	uint64_t reassign_delay_ms; /* so long a member may be away before others get its replicas; 0: for ever */
 	uint64_t incarnation;   /* random, not 0, new at every start */
 	uint8_t cluster_id[16]; /* random: becomes the cluster's if this node is its first controller */
 	uint32_t seed;          /* of Raft's election timer and nothing else */

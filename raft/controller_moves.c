@@ -4,7 +4,9 @@
  *           --> at rest: the learners are replicas, and the marked are gone
  *
  * 1. The target is computed when the members have changed, and when this controller begins. A row that moves counts as
- *    what it is becoming: so a new controller goes on where the former one stopped, and no copy is made in vain.
+ *    what it is becoming: so a new controller goes on where the former one stopped, and no copy is made in vain. A
+ *    member that has been away for the reassign delay counts for none until it is back, if enough are left; each
+ *    controller counts that time anew.
  * 2. At most CONTROLLER_MOVES_MAX rows at once have live learners that are not in sync.
  * 3. A move begins where there is a primary, the ISR is at its minimum, and all who are to learn are live.
  * 4. It ends when all learners are in sync and the primary is one that stays: one that is to go hands over first, so
@@ -32,13 +34,40 @@ static node_set becoming(const struct map_partition *row)
 	return (row_replicas(row) & ~row->leaving) | row->learners;
 }
 
+/* Away for longer than a restart takes: others are to have its replicas. */
+static bool is_lost(const struct cluster *cluster, uint32_t node_id)
+{
+	uint64_t delay_ms = cluster->config.reassign_delay_ms;
+
+	return delay_ms != 0 && cluster->metadata.map.nodes[node_id - 1].fenced &&
+	       cluster->now_ms - cluster->peers[node_id - 1].heard_ms >= delay_ms;
+}
+
+/* Who is to hold replicas: all members, less those that are lost if enough are left without them. */
+static uint32_t keepers(const struct cluster *cluster, struct placement_node nodes[NODES_MAX])
+{
+	const struct cluster_map *map = &cluster->metadata.map;
+	uint32_t all = placement_members(map, nodes);
+	uint32_t lost = 0;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < all; i++)
+		lost += is_lost(cluster, nodes[i].id);
+	if (all - lost < map->replication_factor)
+		return all;
+	for (uint32_t i = 0; i < all; i++)
+		if (!is_lost(cluster, nodes[i].id))
+			nodes[kept++] = nodes[i];
+	return kept;
+}
+
 static bool plan_make(struct cluster *cluster)
 {
 	const struct cluster_map *map = &cluster->metadata.map;
 	struct controller_plan *plan = &cluster->controller.plan;
 	struct placement_row present[PARTITION_COUNT];
 	struct placement_node nodes[NODES_MAX];
-	uint32_t count = placement_members(map, nodes);
+	uint32_t count = keepers(cluster, nodes);
 	uint64_t members = members_digest(nodes, count);
 
 	if (plan->made && plan->members == members)

@@ -104,6 +104,7 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_MOVE_BEGUN] = "move of a partition begun",
 	[MARK_MOVED] = "partition moved",
 	[MARK_MOVE_GIVEN_UP] = "move given up",
+	[MARK_REASSIGNED] = "replica of an absent node reassigned",
 	[MARK_EMPTIED] = "node emptied",
 };
 

@@ -108,6 +108,7 @@ enum mark {
 	MARK_MOVE_BEGUN,    /* a node learns a partition that it is to keep */
 	MARK_MOVED,         /* it keeps it */
 	MARK_MOVE_GIVEN_UP, /* or not, after all */
+	MARK_REASSIGNED,    /* and another had been away for the reassign delay */
 	MARK_EMPTIED,       /* a node that is to go holds nothing any more */
 	MARK_NODE_JOINED,   /* one that was no founder, and serves */
 	MARK_COUNT,

@@ -516,6 +516,14 @@ static node_set note_members(struct oracle *oracle, const struct cluster_map *ma
 	return came;
 }
 
+static bool somebody_is_away(const struct oracle *oracle, node_set nodes)
+{
+	for (; nodes != 0; nodes &= nodes - 1)
+		if (!oracle->members[__builtin_ctzll(nodes)].live)
+			return true;
+	return false;
+}
+
 static void note_move(struct oracle *oracle, uint16_t partition, const struct map_partition *row)
 {
 	struct chronicle *chronicle = &oracle->partitions[partition];
@@ -527,6 +535,8 @@ static void note_move(struct oracle *oracle, uint16_t partition, const struct ma
 		marks_reach(marks, MARK_MOVE_BEGUN);
 	if ((ended & replicas) != 0)
 		marks_reach(marks, MARK_MOVED);
+	if ((ended & replicas) != 0 && somebody_is_away(oracle, chronicle->replicas & ~replicas))
+		marks_reach(marks, MARK_REASSIGNED);
 	if ((ended & ~replicas) != 0)
 		marks_reach(marks, MARK_MOVE_GIVEN_UP);
 	chronicle->learners = row->learners;

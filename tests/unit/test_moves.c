@@ -284,6 +284,64 @@ static void nothing_moves_where_a_copy_is_missing(void **state)
 	cluster_end(cluster);
 }
 
+static void what_a_lost_node_held_others_get_after_the_delay(void **state)
+{
+	struct cluster *cluster = cluster_of(4);
+	uint32_t counts[NODES_MAX];
+
+	(void)state;
+	cluster->config.reassign_delay_ms = 60000;
+	for (uint32_t i = 0; i < 4; i++)
+		cluster->peers[i].heard_ms = cluster->now_ms;
+	finish(cluster);
+	kept(cluster, counts);
+	assert_true(counts[1] > 0);
+	cluster->metadata.map.nodes[1].fenced = true;
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		rows(cluster)[p].isr &= ~node_bit(2);
+		if (rows(cluster)[p].primary == 2)
+			rows(cluster)[p].primary = (uint32_t)__builtin_ctzll(rows(cluster)[p].isr) + 1;
+	}
+	cluster->now_ms = 50000;
+	assert_false(step(cluster));
+	cluster->now_ms = 61000;
+	finish(cluster);
+	kept(cluster, counts);
+	assert_int_equal(counts[1], 0);
+	assert_int_equal(counts[0], PARTITION_COUNT);
+	cluster->metadata.map.nodes[1].fenced = false;
+	cluster->peers[1].heard_ms = cluster->now_ms;
+	finish(cluster);
+	kept(cluster, counts);
+	assert_in_range(counts[1], PARTITION_COUNT * FACTOR / 4, PARTITION_COUNT * FACTOR / 4 + 1);
+	cluster_end(cluster);
+}
+
+static void a_lost_node_keeps_its_place_where_nobody_else_is_there(void **state)
+{
+	struct cluster *cluster = cluster_of(3);
+
+	(void)state;
+	cluster->config.reassign_delay_ms = 60000;
+	cluster->metadata.map.nodes[1].fenced = true;
+	cluster->now_ms = 100000;
+	assert_false(step(cluster));
+	cluster_end(cluster);
+}
+
+static void without_a_delay_nobody_is_lost(void **state)
+{
+	struct cluster *cluster = cluster_of(3);
+
+	(void)state;
+	cluster->metadata.map.nodes[3] = (struct map_node){.id = 4, .epoch = 1, .state = NODE_ACTIVE};
+	finish(cluster);
+	cluster->metadata.map.nodes[1].fenced = true;
+	cluster->now_ms = 100000000;
+	assert_false(step(cluster));
+	cluster_end(cluster);
+}
+
 static void too_few_members_change_nothing(void **state)
 {
 	struct cluster *cluster = cluster_of(3);
@@ -480,6 +538,9 @@ int main(void)
 		cmocka_unit_test(a_primary_that_is_to_go_hands_over_first),
 		cmocka_unit_test(a_move_that_is_not_wanted_any_more_ends),
 		cmocka_unit_test(nothing_moves_where_a_copy_is_missing),
+		cmocka_unit_test(what_a_lost_node_held_others_get_after_the_delay),
+		cmocka_unit_test(a_lost_node_keeps_its_place_where_nobody_else_is_there),
+		cmocka_unit_test(without_a_delay_nobody_is_lost),
 		cmocka_unit_test(too_few_members_change_nothing),
 		cmocka_unit_test(a_row_says_who_goes_when_its_move_ends),
 		cmocka_unit_test(who_goes_is_elected_last),
