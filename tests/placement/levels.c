@@ -1,5 +1,5 @@
-/* The best levels, by plain maximal flows: one more path at a time, found by going as deep as it goes. A level is a load
- * for each unit of weight, in parts of LEVEL_PARTS; a bound on it is a bound on every node's load. */
+/* The best levels, by plain maximal flows: one more path at a time, found by going as deep as it goes. A level is a
+ * load for each unit of weight, in parts of LEVEL_PARTS; a bound on it is a bound on every node's load. */
 #include "tests/placement/proof.h"
 
 #include <assert.h>
