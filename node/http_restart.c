@@ -1,5 +1,5 @@
-/* GET /restart-check/before and /restart-check/after: the node answers for itself, from its own cluster map, and says no as
- * long as it is not ready: then its map may be old. HTTP thread. */
+/* GET /restart-check/before and /restart-check/after: the node answers for itself, from its own cluster map; it says no
+ * as long as it is not ready: then its map may be old. HTTP thread. */
 #include "node/http.h"
 
 #include <stdio.h>

@@ -2,8 +2,8 @@
  * cannot have the share that their weights ask for. Derived from the map alone; what placement does is not asked.
  *
  * A partition's replicas are spread as evenly over the zones as their numbers of nodes permit, before any weight counts
- * (raft/placement.h). So a zone holds between `least` and `most` replicas of every partition. Where its nodes' weights ask
- * for less or more than that, they do not get it. */
+ * (raft/placement.h). So a zone holds between `least` and `most` replicas of every partition. Where its nodes' weights
+ * ask for less or more than that, they do not get it. */
 #ifndef EVGRID_PROTO_MAP_ZONES_H
 #define EVGRID_PROTO_MAP_ZONES_H
 

@@ -1,9 +1,9 @@
-/* May a node stop for a moment, and is it back as it was? Derived from the cluster map alone, so what a stale map says is
- * stale: whoever asks sees to a fresh one. What is found speaks against a yes; nothing found: yes.
+/* May a node stop for a moment, and is it back as it was? Derived from the cluster map alone: what a stale map says is
+ * stale, and whoever asks sees to a fresh one. What is found speaks against a yes; nothing found: yes.
  *
  *   before   nobody else is away or going, a majority of the metadata's voters stays live, and every partition that the
  *            node is in sync with keeps as many live in-sync replicas as its minimum, and at least one
- *   after    the node is live, its clock is right, all its replicas are in sync, and it leads what it is preferred for */
+ *   after    the node is live, its clock is right, its replicas are all in sync, it leads what it is preferred for */
 #ifndef EVGRID_PROTO_RESTART_CHECK_H
 #define EVGRID_PROTO_RESTART_CHECK_H
 

@@ -2,8 +2,8 @@
  * as long as there is no cycle of them. The same graph, built in the same order, gives the same flow on every
  * machine.
  *
- * Edges are gathered, and laid out when the flow runs: each is two arcs, there and back, and a vertex's arcs lie side by
- * side, the youngest first. A bit for each arc says that it has room: few have, and only they are looked at. */
+ * Edges are gathered, and laid out when the flow runs: each is two arcs, there and back, and a vertex's arcs lie side
+ * by side, the youngest first. A bit for each arc says that it has room: few have, and only they are looked at. */
 #ifndef EVGRID_RAFT_FLOW_H
 #define EVGRID_RAFT_FLOW_H
 

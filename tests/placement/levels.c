@@ -1,5 +1,6 @@
-/* The best levels, by plain maximal flows: one more path at a time, found by going as deep as it goes. A level is a load
- * for each unit of weight, in parts of LEVEL_PARTS; a bound on it is a bound on every node's load. */
+/* The best levels, by plain maximal flows (Dinic): paths that lead away from the beginning with every step, until there
+ * are none. A level is a load for each unit of weight, in parts of LEVEL_PARTS; a bound on it is a bound on every node's
+ * load. */
 #include "tests/placement/proof.h"
 
 #include <assert.h>
@@ -21,7 +22,9 @@ struct net {
 	} edges[EDGES_MAX];
 	uint32_t edge_count;
 	uint32_t first[VERTICES_MAX];
-	bool seen[VERTICES_MAX];
+	uint32_t next[VERTICES_MAX];  /* edge that is tried next */
+	uint32_t steps[VERTICES_MAX]; /* from the beginning; UINT32_MAX: cannot be reached */
+	uint32_t queue[VERTICES_MAX];
 	uint32_t owed; /* lower bounds, all together */
 };
 
@@ -50,16 +53,43 @@ static void net_edge_between(struct net *net, uint32_t from, uint32_t to, uint32
 	net->owed += least;
 }
 
+/* How many steps every vertex is away; false: the end cannot be reached. */
+static bool net_measure(struct net *net)
+{
+	uint32_t head = 0;
+	uint32_t tail = 0;
+
+	memset(net->steps, 0xff, sizeof(net->steps));
+	memcpy(net->next, net->first, sizeof(net->next));
+	net->steps[BEGIN] = 0;
+	net->queue[tail++] = BEGIN;
+	while (head < tail) {
+		uint32_t vertex = net->queue[head++];
+
+		for (uint32_t e = net->first[vertex]; e != UINT32_MAX; e = net->edges[e].next) {
+			uint32_t to = net->edges[e].to;
+
+			if (net->edges[e].room == 0 || net->steps[to] != UINT32_MAX)
+				continue;
+			net->steps[to] = net->steps[vertex] + 1;
+			net->queue[tail++] = to;
+		}
+	}
+	return net->steps[END] != UINT32_MAX;
+}
+
 static bool net_push(struct net *net, uint32_t vertex)
 {
 	if (vertex == END)
 		return true;
-	net->seen[vertex] = true;
-	for (uint32_t e = net->first[vertex]; e != UINT32_MAX; e = net->edges[e].next) {
-		if (net->edges[e].room == 0 || net->seen[net->edges[e].to] || !net_push(net, net->edges[e].to))
+	for (; net->next[vertex] != UINT32_MAX; net->next[vertex] = net->edges[net->next[vertex]].next) {
+		uint32_t edge = net->next[vertex];
+		uint32_t to = net->edges[edge].to;
+
+		if (net->edges[edge].room == 0 || net->steps[to] != net->steps[vertex] + 1 || !net_push(net, to))
 			continue;
-		net->edges[e].room--;
-		net->edges[e ^ 1].room++;
+		net->edges[edge].room--;
+		net->edges[edge ^ 1].room++;
 		return true;
 	}
 	return false;
@@ -69,12 +99,10 @@ static uint32_t net_flow(struct net *net)
 {
 	uint32_t flow = 0;
 
-	for (;;) {
-		memset(net->seen, 0, sizeof(net->seen));
-		if (!net_push(net, BEGIN))
-			return flow;
-		flow++;
-	}
+	while (net_measure(net))
+		while (net_push(net, BEGIN))
+			flow++;
+	return flow;
 }
 
 struct bounds {

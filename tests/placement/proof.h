@@ -2,10 +2,10 @@
  *
  * 1. Constraints: counted.
  * 2. Replicas, and in the same way primaries, are the best in the order (balance, moves): an answer is a flow from
- *    partitions over zones to nodes, and a flow is the cheapest when no cycle of what could be done otherwise costs less
- *    than nothing (Klein). The proof looks for such a cycle and prints what it gains.
- * 3. Levels, for clusters of at most PROOF_LEVELS_NODES: by plain maximal flows, the least greatest load and the greatest
- *    least load that any table has; bisected. With weights a load counts by its node's weight.
+ *    partitions over zones to nodes, and a flow is the cheapest when no cycle of what could be done otherwise costs
+ *    less than nothing (Klein). The proof looks for such a cycle.
+ * 3. Levels, for clusters of at most PROOF_LEVELS_NODES: by plain maximal flows, the least greatest load and the
+ *    greatest least load that any table has; bisected. With weights a load counts by its node's weight.
  * 4. Bounds by counting: so many replicas move at least. */
 #ifndef EVGRID_TESTS_PLACEMENT_PROOF_H
 #define EVGRID_TESTS_PLACEMENT_PROOF_H
