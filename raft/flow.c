@@ -145,38 +145,51 @@ static void paths_begin(struct flow *flow, uint32_t source)
 	flow->distance[source] = 0;
 }
 
+static void queue_put(struct flow *flow, uint32_t vertex)
+{
+	flow->queued[vertex] = true;
+	flow->queue[flow->tail] = vertex;
+	flow->tail = flow->tail + 1 == flow->vertex_count ? 0 : flow->tail + 1;
+	flow->waiting++;
+}
+
+static uint32_t queue_take(struct flow *flow)
+{
+	uint32_t vertex = flow->queue[flow->head];
+
+	flow->head = flow->head + 1 == flow->vertex_count ? 0 : flow->head + 1;
+	flow->waiting--;
+	flow->queued[vertex] = false;
+	return vertex;
+}
+
+/* Everything that is nearer by way of this vertex. */
+static void vertex_relax(struct flow *flow, uint32_t vertex)
+{
+	const struct flow_arc *arcs = flow->arcs;
+	int64_t *distances = flow->distance;
+	int64_t here = distances[vertex];
+	uint32_t end = flow->begin[vertex + 1];
+
+	for (uint32_t a = arc_open(flow, flow->begin[vertex], end); a < end; a = arc_open(flow, a + 1, end)) {
+		uint32_t to = arcs[a].to;
+
+		if (here + arcs[a].cost >= distances[to])
+			continue;
+		distances[to] = here + arcs[a].cost;
+		flow->arrival[to] = a;
+		if (!flow->queued[to])
+			queue_put(flow, to);
+	}
+}
+
 /* Bellman and Ford with a queue (a ring: a vertex is in it at most once). */
 static bool paths_find(struct flow *flow, uint32_t source, uint32_t sink)
 {
-	uint32_t head = 0;
-	uint32_t tail = 1 % flow->vertex_count;
-	uint32_t length = 1;
-
 	paths_begin(flow, source);
-	flow->queue[0] = source;
-	while (length > 0) {
-		uint32_t v = flow->queue[head];
-		uint32_t end = flow->begin[v + 1];
-
-		head = head + 1 == flow->vertex_count ? 0 : head + 1;
-		length--;
-		flow->queued[v] = false;
-		for (uint32_t a = arc_open(flow, flow->begin[v], end); a < end; a = arc_open(flow, a + 1, end)) {
-			uint32_t to = flow->arcs[a].to;
-			int64_t distance = flow->distance[v] + flow->arcs[a].cost;
-
-			if (distance >= flow->distance[to])
-				continue;
-			flow->distance[to] = distance;
-			flow->arrival[to] = a;
-			if (flow->queued[to])
-				continue;
-			flow->queued[to] = true;
-			flow->queue[tail] = to;
-			tail = tail + 1 == flow->vertex_count ? 0 : tail + 1;
-			length++;
-		}
-	}
+	queue_put(flow, source);
+	while (flow->waiting > 0)
+		vertex_relax(flow, queue_take(flow));
 	return flow->distance[sink] != FAR;
 }
 

@@ -37,7 +37,10 @@ struct flow {
 	uint32_t *begin;   /* by vertex, and one more: its first arc */
 	int64_t *distance; /* by vertex */
 	uint32_t *arrival; /* arc by which the cheapest path arrives */
-	uint32_t *queue;
+	uint32_t *queue;   /* a ring: a vertex is in it once at most */
+	uint32_t head;
+	uint32_t tail;
+	uint32_t waiting;
 	bool *queued;
 	uint32_t vertex_count;
 	bool failed; /* memory: check once, at the end */

@@ -46,6 +46,18 @@ wants 200 1 '/readyz?verbose&exclude=map'
 says '[+]map excluded'
 says '[+]controller ok'
 
+say 'each of them may stop, and is as it should be'
+for node in 1 2 3; do
+    wait_until 30 "node $node leads what it should" is 200 "$node" /restart-check/after
+    wants 200 "$node" /restart-check/before
+    says "{\"node\":\"n$node\",\"check\":\"before\",\"answer\":\"yes\",\"not_ready\":[],\"findings\":[]}"
+done
+wants 404 1 /restart-check
+evgrid restart-check n2 | has_line -F 'answer: yes' || fail 'n2 may not stop'
+evgrid cluster plan --with n4 --quiet | has_line -E '^n4 +joins .* 203 +203 ' || fail "n4 does not get its share"
+evgrid cluster plan --without n2 2>"$work/answer" && fail 'two nodes are enough for three replicas'
+says '2 members would be left for 3 replicas of each partition [REFUSED]'
+
 say 'what is no request for it'
 wants 404 1 /
 says 'not found'
@@ -89,6 +101,8 @@ cluster pause 3
 paused=$SECONDS
 wait_until 20 'node 1 is not ready' is 503 1 /readyz
 says '[-]controller none was heard of for'
+wants 503 1 /restart-check/before
+says '"not_ready":["controller: none was heard of for'
 wants 200 1 /livez
 wants 200 1 /startupz
 wants 200 1 '/readyz?exclude=controller'

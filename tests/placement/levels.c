@@ -1,6 +1,6 @@
 /* The best levels, by plain maximal flows (Dinic): paths that lead away from the beginning with every step, until there
- * are none. A level is a load for each unit of weight, in parts of LEVEL_PARTS; a bound on it is a bound on every node's
- * load. */
+ * are none. A level is a load for each unit of weight, in parts of LEVEL_PARTS; a bound on it is a bound on every
+ * node's load. */
 #include "tests/placement/proof.h"
 
 #include <assert.h>

@@ -105,6 +105,10 @@ static void founders_form_one_cluster(void **state)
 		for (uint32_t i = 0; i < count; i++) {
 			assert_int_equal(cluster_map(control->nodes[i].cluster)->version, map->version);
 			assert_memory_equal(cluster_map(control->nodes[i].cluster)->cluster_id, map->cluster_id, 16);
+			assert_int_equal(node_set_count(cluster_map(control->nodes[i].cluster)->voters), count >= 5 ? 5
+													 : count >= 3
+														 ? 3
+														 : 1);
 			assert_in_range(primaries_of(map, i + 1), PARTITION_COUNT / count, PARTITION_COUNT / count + 1);
 		}
 		control_free(control);

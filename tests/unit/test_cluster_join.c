@@ -94,6 +94,16 @@ static bool three_vote(const struct control *control)
 	return voters_of(control) == 3 && is_settled(control);
 }
 
+/* Everybody's map says who votes. */
+static bool five_are_known_to_vote(const struct control *control)
+{
+	for (uint32_t i = 0; i < control->count; i++)
+		if (control->nodes[i].cluster == NULL ||
+		    node_set_count(cluster_map(control->nodes[i].cluster)->voters) != 5)
+			return false;
+	return true;
+}
+
 static bool five_vote(const struct control *control)
 {
 	return voters_of(control) == 5;
@@ -296,6 +306,7 @@ static void a_cluster_of_one_voter_gets_three_and_five(void **state)
 	newcomer(control);
 	assert_eventually(control, five_vote);
 	assert_eventually(control, newcomers_serve);
+	assert_eventually(control, five_are_known_to_vote);
 	control_free(control);
 }
 
