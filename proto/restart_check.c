@@ -210,6 +210,7 @@ void restart_finding_text(const struct restart_finding *finding, const struct cl
 {
 	struct words words = {.text = text};
 
+	text[0] = '\0';
 	say(&words, "%s", kinds[finding->kind].text);
 	if (finding->kind == RESTART_QUORUM)
 		say(&words, ": %u of its voters would be live, %u are wanted", finding->voters, finding->voters_wanted);

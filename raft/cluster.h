@@ -70,9 +70,9 @@ struct cluster_config {
 						     * in it joins the cluster that these formed */
 	uint32_t founder_count;
 	uint64_t reassign_delay_ms; /* so long a member may be away before others get its replicas; 0: for ever */
-	uint64_t incarnation;   /* random, not 0, new at every start */
-	uint8_t cluster_id[16]; /* random: becomes the cluster's if this node is its first controller */
-	uint32_t seed;          /* of Raft's election timer and nothing else */
+	uint64_t incarnation;       /* random, not 0, new at every start */
+	uint8_t cluster_id[16];     /* random: becomes the cluster's if this node is its first controller */
+	uint32_t seed;              /* of Raft's election timer and nothing else */
 	struct cluster_directory directory;
 };
 

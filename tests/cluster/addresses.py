@@ -29,8 +29,8 @@ def main():
         grid = Grid(pathlib.Path(directory), 3, [], named=True)
         grid.start()
         with open(f"{directory}/published", "w+", encoding="utf-8") as published:
-            load = subprocess.Popen([program("evgrid"), "bench", "publish", "--events", str(EVENTS), "--rate", str(RATE),
-                                     "--verify"], stdout=published, stderr=subprocess.STDOUT)
+            load = subprocess.Popen([program("evgrid"), "bench", "publish", "--events", str(EVENTS), "--rate",
+                                     str(RATE), "--verify"], stdout=published, stderr=subprocess.STDOUT)
             try:
                 for number, node in enumerate(grid.nodes, 1):
                     pause(2)

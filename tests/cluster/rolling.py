@@ -1,5 +1,5 @@
-"""The part of tests/cluster/rolling.sh that restarts one node after the other and works out the figures; run by it, with
-five nodes up.
+"""The part of tests/cluster/rolling.sh that restarts one node after the other and works out the figures; run by it,
+with five nodes up.
 
 What a returning node received: the batches of partitions in which it was not in sync, by its own metrics, from its
 start until all is in sync again. It is held against what was acknowledged meanwhile, from its stop on, in the
