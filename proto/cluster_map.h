@@ -37,6 +37,7 @@ struct map_node {
 	enum node_state state;
 	bool fenced;          /* not live: takes no primaries, counts for no addition */
 	bool clock_off;       /* more than a second off the voters' median: takes no primaries */
+	bool drained;         /* an operator's wish: takes no primaries where another can; until it registers again */
 	uint16_t shard_count; /* W */
 	uint16_t shard_port;  /* shard i listens on shard_port + i unless shard_ports says otherwise */
 	uint16_t shard_ports[SHARDS_MAX];
@@ -126,6 +127,8 @@ bool row_is_full(const struct map_partition *row);     /* placed, and all replic
 /* Live: registered, active or draining, not fenced. */
 node_set cluster_map_live(const struct cluster_map *map);
 /* Live, and its clock is right: may become primary. */
+node_set cluster_map_able(const struct cluster_map *map);
+/* Those of them who are asked to: they are not drained. */
 node_set cluster_map_electable(const struct cluster_map *map);
 
 /* There is none of this name, until it is defined again. */

@@ -1,5 +1,5 @@
 /* The cluster map on the wire: a delta.
- *   u8 format (2), 16 bytes cluster id, u64 since, u64 version, u32 controller, u8 replication factor, u8 minimum ISR
+ *   u8 format (4), 16 bytes cluster id, u64 since, u64 version, u32 controller, u8 replication factor, u8 minimum ISR
  *   varint n, n x node; varint n, n x partition; varint n, n x stream; varint n, n x view: each as written below,
  *   each changed after `since`.
  * 1. A delta is merged into a copy that then takes the map's place: it is taken whole or not at all.
@@ -10,10 +10,11 @@
 #include "proto/cluster_map.h"
 #include "proto/error.h"
 
-#define MAP_FORMAT 3u
+#define MAP_FORMAT 4u
 
 #define NODE_FENCED 1u
 #define NODE_CLOCK_OFF 2u
+#define NODE_DRAINED 4u
 
 /* --- encode ------------------------------------------------------------------------------------------------- */
 
@@ -29,7 +30,8 @@ static void encode_node(const struct map_node *node, uint32_t id, struct buffer 
 	buffer_varint(out, node->epoch);
 	buffer_u64(out, node->incarnation);
 	buffer_u8(out, (uint8_t)node->state);
-	buffer_u8(out, (node->fenced ? NODE_FENCED : 0) | (node->clock_off ? NODE_CLOCK_OFF : 0));
+	buffer_u8(out, (node->fenced ? NODE_FENCED : 0) | (node->clock_off ? NODE_CLOCK_OFF : 0) |
+			       (node->drained ? NODE_DRAINED : 0));
 	buffer_u8(out, (uint8_t)node->shard_count);
 	buffer_u16(out, node->shard_port);
 	for (uint32_t i = 0; i < node->shard_count; i++)
@@ -188,9 +190,10 @@ static void decode_node(struct reader *in, struct map_node *node, uint32_t *id)
 	node->epoch = reader_varint(in);
 	node->incarnation = reader_u64(in);
 	node->state = (enum node_state)decode_u8_limited(in, NODE_GONE);
-	flags = decode_u8_limited(in, NODE_FENCED | NODE_CLOCK_OFF);
+	flags = decode_u8_limited(in, NODE_FENCED | NODE_CLOCK_OFF | NODE_DRAINED);
 	node->fenced = (flags & NODE_FENCED) != 0;
 	node->clock_off = (flags & NODE_CLOCK_OFF) != 0;
+	node->drained = (flags & NODE_DRAINED) != 0;
 	node->shard_count = decode_u8_limited(in, SHARDS_MAX);
 	node->shard_port = reader_u16(in);
 	for (uint32_t i = 0; i < node->shard_count && !in->failed; i++)
