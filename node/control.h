@@ -8,6 +8,7 @@
  * States of the thread:
  *   RECOVERING --all shards recovered--> RUNNING --first signal--> HANDING_OVER --no primary left, or half the time-->
  *   QUIETING --all shards stopped--> LEAVING --clean stop committed, or the time is over--> ENDED
+ * A node that is gone for good goes the same way, without a signal.
  * A second signal ends the process at once; any fatal error with exit code 1. */
 #ifndef EVGRID_NODE_CONTROL_H
 #define EVGRID_NODE_CONTROL_H
@@ -145,6 +146,7 @@ void control_start_cluster(struct control *control); /* when all shards have rec
 /* control_stop.c */
 void control_stop_begin(struct control *control);
 void control_stop_tick(struct control *control);
+void control_gone(struct control *control); /* decommissioned: the directory is marked, the process ends */
 void control_stopped(struct control *control, uint64_t node_epoch); /* the cluster has agreed */
 
 #endif

@@ -35,6 +35,8 @@ void control_notice(struct control *control, const struct cluster_output *output
 	case NOTICE_MEMBER_LIVE: LOG_EVENT(log, cluster_member_live, .name = output->text); break;
 	case NOTICE_MEMBER_LOST: LOG_EVENT(log, cluster_member_lost, .name = output->text); break;
 	case NOTICE_MEMBER_STOPPED: LOG_EVENT(log, cluster_member_stopped, .name = output->text); break;
+	case NOTICE_MEMBER_GONE: LOG_EVENT(log, cluster_member_gone, .name = output->text); break;
+	case NOTICE_GONE: LOG_EVENT(log, cluster_gone, .name = control->values->node_name); break;
 	case NOTICE_JOINED: LOG_EVENT(log, cluster_joined, .cluster = output->text, .node_id = notice->count); break;
 	case NOTICE_JOIN_REFUSED: LOG_EVENT(log, cluster_join_refused, .observed = output->text); break;
 	case NOTICE_JOINING: LOG_EVENT(log, cluster_joining, .founders = notice->count); break;
@@ -55,6 +57,8 @@ _Noreturn void control_cluster_failed(const struct control *control, const struc
 	case FATAL_SNAPSHOT: LOG_FATAL(log, metadata_snapshot_unreadable, .observed = output->text);
 	case FATAL_MAP: LOG_FATAL(log, metadata_map_failed, .observed = output->text);
 	case FATAL_NAME_TAKEN: LOG_FATAL(log, cluster_name_taken, .observed = output->text);
+	case FATAL_REPLACED:
+		LOG_FATAL(log, cluster_replaced, .path = control->directory->path, .observed = output->text);
 	}
 	abort();
 }

@@ -188,6 +188,7 @@ static void carry_out_one(struct control *control, struct cluster_output *output
 				       output->node_id);
 		break;
 	case CLUSTER_IS_STOPPED: control_stopped(control, output->node_epoch); break;
+	case CLUSTER_IS_GONE: control_gone(control); break;
 	case CLUSTER_NOTICE: control_notice(control, output); break;
 	case CLUSTER_FATAL: control_cluster_failed(control, output);
 	}

@@ -38,13 +38,16 @@ static uint32_t successor_of(const struct map_partition *row, uint32_t self, nod
 static uint32_t wish_successors(struct control *control)
 {
 	const struct cluster_map *map = cluster_map(control->cluster);
-	node_set live = cluster_map_live(map) & ~cluster_stopping(control->cluster);
+	node_set able = cluster_map_able(map) & ~cluster_stopping(control->cluster);
+	node_set asked = able & cluster_map_electable(map);
 	uint32_t self = control->self.sender.node_id;
 	uint32_t count = 0;
 
 	for (uint16_t i = 0; i < PARTITION_COUNT; i++) {
-		uint32_t to = successor_of(&map->partitions[i], self, live);
+		uint32_t to = successor_of(&map->partitions[i], self, asked);
 
+		if (to == 0)
+			to = successor_of(&map->partitions[i], self, able);
 		if (map->partitions[i].primary != self || to == 0)
 			control->to_hand_over[i] = false;
 		if (!control->to_hand_over[i])
@@ -151,4 +154,18 @@ void control_stopped(struct control *control, uint64_t node_epoch)
 	if (directory_write(control->directory, why) != DIRECTORY_DONE)
 		control_directory_failed(control, why);
 	control->consented = true;
+}
+
+void control_gone(struct control *control)
+{
+	char why[DIRECTORY_TEXT_BYTES];
+
+	control->directory->identity.gone = true;
+	if (directory_write(control->directory, why) != DIRECTORY_DONE)
+		control_directory_failed(control, why);
+	LOG_EVENT(control->log, node_decommissioned, .path = control->directory->path);
+	if (control->state < CONTROL_HANDING_OVER)
+		control_stop_begin(control);
+	else if (control->state == CONTROL_LEAVING)
+		move(control, CONTROL_ENDED);
 }

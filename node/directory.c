@@ -139,6 +139,13 @@ static int make_identity(struct directory *directory, const char *name, uint16_t
 static int compare_identity(const struct directory *directory, const char *name, uint16_t shards,
 			    char why[DIRECTORY_TEXT_BYTES])
 {
+	if (directory->identity.gone) {
+		snprintf(why, DIRECTORY_TEXT_BYTES,
+			 "data directory %s was node '%s', which was decommissioned: the cluster has all that it held. "
+			 "Remove it; a node with an empty or missing directory joins anew, under any free name",
+			 directory->path, directory->identity.name);
+		return DIRECTORY_REFUSED;
+	}
 	if (strcmp(directory->identity.name, name) != 0) {
 		snprintf(why, DIRECTORY_TEXT_BYTES,
 			 "data directory %s belongs to node '%s', and this node is '%s': give it its own directory",

@@ -7,7 +7,7 @@
  *   DIR/snapshots/    partitions' snapshots
  *
  * identity, one "key value" a line, in this order, the last line's value being XXH64 of the lines before it:
- *   evgrid-directory 1        format version
+ *   evgrid-directory 1        format version; 2 of a node that was decommissioned
  *   identity HEX32            random, written once: the directory's name in the cluster
  *   name n1
  *   shards 1                  W
@@ -16,10 +16,13 @@
  *   node-epoch 0              under which it served last, 0: never
  *   sync commit|interval      in which mode
  *   proof 0                   of a clean stop: the node epoch it names, 0: none
+ *   gone                      in format 2: what the directory holds is nobody's any more
  *   check HEX16
  *
  * Invariants: 1 identity, name, W and journal ids never change once written; 2 the cluster id changes once, from zero;
- * 3 proof is zero or node-epoch. A directory that holds other things and no identity is refused: it is somebody's.
+ * 3 proof is zero or node-epoch; 4 who is gone stays so,
+ * and the directory is opened never again. A directory that holds other things and no identity is refused: it is
+ * somebody's.
  * Main thread, before others exist and after they ended; the control thread in between. */
 #ifndef EVGRID_NODE_DIRECTORY_H
 #define EVGRID_NODE_DIRECTORY_H
@@ -27,12 +30,13 @@
 #include "node/config.h"
 
 #define DIRECTORY_FORMAT 1u
+#define DIRECTORY_FORMAT_GONE 2u
 #define DIRECTORY_TEXT_BYTES 2048u
 #define DIRECTORY_LOCK_WAIT_MS 3000u
 
 enum directory_outcome {
 	DIRECTORY_DONE = 0,
-	DIRECTORY_REFUSED = 1, /* locked, foreign, newer, another name or W, damaged: `why` tells */
+	DIRECTORY_REFUSED = 1, /* locked, foreign, newer, another name or W, damaged, decommissioned: `why` tells */
 };
 
 struct directory_identity {
@@ -44,6 +48,7 @@ struct directory_identity {
 	uint64_t node_epoch;
 	bool interval_sync;
 	uint64_t proof_epoch;
+	bool gone; /* its node was decommissioned */
 };
 
 struct directory {

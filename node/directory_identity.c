@@ -35,12 +35,15 @@ size_t directory_identity_format(const struct directory_identity *identity, char
 
 	hex_format(identity->identity, own);
 	hex_format(identity->cluster_id, cluster);
-	size = add(text, size, "evgrid-directory %u\nidentity %s\nname %s\nshards %u\ncluster %s\n", DIRECTORY_FORMAT,
-		   own, identity->name, identity->shards, cluster);
+	size = add(text, size, "evgrid-directory %u\nidentity %s\nname %s\nshards %u\ncluster %s\n",
+		   identity->gone ? DIRECTORY_FORMAT_GONE : DIRECTORY_FORMAT, own, identity->name, identity->shards,
+		   cluster);
 	for (uint16_t i = 0; i < identity->shards; i++)
 		size = add(text, size, "journal %016" PRIx64 "\n", identity->journals[i]);
 	size = add(text, size, "node-epoch %" PRIu64 "\nsync %s\nproof %" PRIu64 "\n", identity->node_epoch,
 		   identity->interval_sync ? "interval" : "commit", identity->proof_epoch);
+	if (identity->gone)
+		size = add(text, size, "gone\n");
 	return add(text, size, "check %016" PRIx64 "\n", (uint64_t)XXH64(text, size, 0));
 }
 
@@ -73,6 +76,17 @@ static void next_value(struct lines *lines, const char *key, char value[CONFIG_T
 	memcpy(value, lines->at + key_size + 1, size);
 	value[size] = '\0';
 	lines->at = newline + 1;
+}
+
+static void next_word(struct lines *lines, const char *word)
+{
+	size_t size = strlen(word);
+
+	if (lines->failed || (size_t)(lines->end - lines->at) <= size || memcmp(lines->at, word, size) != 0 ||
+	    lines->at[size] != '\n')
+		lines->failed = true;
+	else
+		lines->at += size + 1;
 }
 
 static uint64_t next_number(struct lines *lines, const char *key, int base)
@@ -121,10 +135,10 @@ int directory_identity_parse(const char *text, size_t size, struct directory_ide
 	uint64_t format, shards;
 
 	format = next_number(&lines, "evgrid-directory", 10);
-	if (!lines.failed && format != DIRECTORY_FORMAT) {
+	if (!lines.failed && format != DIRECTORY_FORMAT && format != DIRECTORY_FORMAT_GONE) {
 		snprintf(why, DIRECTORY_TEXT_BYTES,
 			 "its format is %" PRIu64 ", this evgridd knows %u: use a newer evgridd", format,
-			 DIRECTORY_FORMAT);
+			 DIRECTORY_FORMAT_GONE);
 		return DIRECTORY_REFUSED;
 	}
 	next_identity(&lines, "identity", read.identity);
@@ -142,6 +156,9 @@ int directory_identity_parse(const char *text, size_t size, struct directory_ide
 	read.interval_sync = strcmp(value, "interval") == 0;
 	lines.failed = lines.failed || (!read.interval_sync && strcmp(value, "commit") != 0);
 	read.proof_epoch = next_number(&lines, "proof", 10);
+	read.gone = format == DIRECTORY_FORMAT_GONE;
+	if (read.gone)
+		next_word(&lines, "gone");
 	if (lines.failed || !check_holds(text, &lines)) {
 		snprintf(why, DIRECTORY_TEXT_BYTES, "its identity file is damaged");
 		return DIRECTORY_REFUSED;

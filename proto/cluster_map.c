@@ -190,12 +190,22 @@ node_set cluster_map_live(const struct cluster_map *map)
 	return live;
 }
 
-node_set cluster_map_electable(const struct cluster_map *map)
+node_set cluster_map_able(const struct cluster_map *map)
 {
 	node_set set = cluster_map_live(map);
 
 	for (uint32_t i = 0; i < NODES_MAX; i++)
 		if (map->nodes[i].clock_off)
+			set &= ~node_bit(i + 1);
+	return set;
+}
+
+node_set cluster_map_electable(const struct cluster_map *map)
+{
+	node_set set = cluster_map_able(map);
+
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		if (map->nodes[i].drained)
 			set &= ~node_bit(i + 1);
 	return set;
 }

@@ -37,6 +37,7 @@ struct map_node {
 	enum node_state state;
 	bool fenced;          /* not live: takes no primaries, counts for no addition */
 	bool clock_off;       /* more than a second off the voters' median: takes no primaries */
+	bool drained;         /* an operator's wish: takes no primaries where another can; until it registers again */
 	uint8_t weight;       /* its share of the replicas, compared with the others'; 0: it has not registered */
 	uint16_t shard_count; /* W */
 	uint16_t shard_port;  /* shard i listens on shard_port + i unless shard_ports says otherwise */
@@ -134,6 +135,8 @@ static inline uint32_t map_node_weight(const struct map_node *node)
 /* Live: registered, active or draining, not fenced. */
 node_set cluster_map_live(const struct cluster_map *map);
 /* Live, and its clock is right: may become primary. */
+node_set cluster_map_able(const struct cluster_map *map);
+/* Those of them who are asked to: they are not drained. */
 node_set cluster_map_electable(const struct cluster_map *map);
 
 /* There is none of this name, until it is defined again. */

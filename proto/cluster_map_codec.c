@@ -15,6 +15,7 @@
 
 #define NODE_FENCED 1u
 #define NODE_CLOCK_OFF 2u
+#define NODE_DRAINED 4u
 
 /* --- encode ------------------------------------------------------------------------------------------------- */
 
@@ -30,7 +31,8 @@ static void encode_node(const struct map_node *node, uint32_t id, struct buffer 
 	buffer_varint(out, node->epoch);
 	buffer_u64(out, node->incarnation);
 	buffer_u8(out, (uint8_t)node->state);
-	buffer_u8(out, (node->fenced ? NODE_FENCED : 0) | (node->clock_off ? NODE_CLOCK_OFF : 0));
+	buffer_u8(out, (node->fenced ? NODE_FENCED : 0) | (node->clock_off ? NODE_CLOCK_OFF : 0) |
+			       (node->drained ? NODE_DRAINED : 0));
 	buffer_u8(out, node->weight);
 	buffer_u8(out, (uint8_t)node->shard_count);
 	buffer_u16(out, node->shard_port);
@@ -191,9 +193,10 @@ static void decode_node(struct reader *in, struct map_node *node, uint32_t *id)
 	node->epoch = reader_varint(in);
 	node->incarnation = reader_u64(in);
 	node->state = (enum node_state)decode_u8_limited(in, NODE_GONE);
-	flags = decode_u8_limited(in, NODE_FENCED | NODE_CLOCK_OFF);
+	flags = decode_u8_limited(in, NODE_FENCED | NODE_CLOCK_OFF | NODE_DRAINED);
 	node->fenced = (flags & NODE_FENCED) != 0;
 	node->clock_off = (flags & NODE_CLOCK_OFF) != 0;
+	node->drained = (flags & NODE_DRAINED) != 0;
 	node->weight = decode_u8_limited(in, NODE_WEIGHT_MAX);
 	node->shard_count = decode_u8_limited(in, SHARDS_MAX);
 	node->shard_port = reader_u16(in);

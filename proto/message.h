@@ -140,8 +140,9 @@ struct heartbeat {            /* and its answer, which repeats sent_ms */
 void heartbeat_encode(const struct heartbeat *heartbeat, struct buffer *out);
 int heartbeat_decode(struct reader *in, struct heartbeat *heartbeat);
 
-struct node_join {        /* asked again until the asker finds itself in the metadata */
+struct node_join {        /* asked again until the asker finds itself in the metadata, and when nobody leads it */
 	uint64_t raft_id; /* digest of its directory's identity */
+	bool member;      /* it was one: it does not ask to be taken in, but whether it is one still */
 	struct span name;
 	struct span control_address; /* where others reach it */
 };
@@ -154,11 +155,14 @@ enum node_join_state {
 	NODE_JOIN_WAITS = 2,      /* heard; ask again */
 	NODE_JOIN_TAKEN = 3,      /* a member, whose registration is awaited */
 	NODE_JOIN_REFUSED = 4,    /* text says why */
+	NODE_JOIN_GONE = 5,       /* the asker's node was decommissioned, and is no server of Raft any more */
+	NODE_JOIN_REPLACED = 6,   /* another directory has taken the place of the asker's */
 };
 
 struct node_join_answer {
 	uint64_t raft_id;       /* of the question */
 	uint8_t cluster_id[16]; /* zero when not formed */
+	uint64_t map_version;   /* of the metadata that the answer rests on */
 	uint8_t state;          /* enum node_join_state */
 	struct span text;
 };

@@ -75,12 +75,13 @@ int propose_result_decode(struct reader *in, struct propose_result *result)
 	return in->failed || result->controller > NODES_MAX ? ERROR_MALFORMED : 0;
 }
 
-/* --- node join: u64 Raft id, string name, string control address --------------------------------------------- */
+/* --- node join: u64 Raft id, u8 member, string name, string control address ----------------------------------- */
 
 void node_join_encode(const struct node_join *join, struct buffer *out)
 {
 	assert(join->name.size <= NAME_MAX_BYTES && join->control_address.size <= ADDRESS_MAX_BYTES);
 	buffer_u64(out, join->raft_id);
+	buffer_u8(out, join->member);
 	buffer_string(out, join->name);
 	buffer_string(out, join->control_address);
 }
@@ -92,21 +93,26 @@ static bool is_text(struct span text)
 
 int node_join_decode(struct reader *in, struct node_join *join)
 {
+	uint8_t member;
+
 	join->raft_id = reader_u64(in);
+	member = reader_u8(in);
+	join->member = member == 1;
 	join->name = reader_string(in, NAME_MAX_BYTES);
 	join->control_address = reader_string(in, ADDRESS_MAX_BYTES);
-	if (in->failed || join->raft_id == 0 || join->name.size == 0 || join->control_address.size == 0)
+	if (in->failed || member > 1 || join->raft_id == 0 || join->name.size == 0 || join->control_address.size == 0)
 		return ERROR_MALFORMED;
 	return is_text(join->name) && is_text(join->control_address) ? 0 : ERROR_MALFORMED;
 }
 
-/* --- its answer: u64 Raft id, 16 bytes cluster id, u8 state, string text -------------------------------------- */
+/* --- its answer: u64 Raft id, 16 bytes cluster id, u64 map version, u8 state, string text --------------------- */
 
 void node_join_answer_encode(const struct node_join_answer *answer, struct buffer *out)
 {
 	assert(answer->text.size <= ADDRESS_MAX_BYTES);
 	buffer_u64(out, answer->raft_id);
 	buffer_bytes(out, answer->cluster_id, sizeof answer->cluster_id);
+	buffer_u64(out, answer->map_version);
 	buffer_u8(out, answer->state);
 	buffer_string(out, answer->text);
 }
@@ -117,9 +123,10 @@ int node_join_answer_decode(struct reader *in, struct node_join_answer *answer)
 
 	answer->raft_id = reader_u64(in);
 	cluster_id = reader_bytes(in, sizeof answer->cluster_id);
+	answer->map_version = reader_u64(in);
 	answer->state = reader_u8(in);
 	answer->text = reader_string(in, ADDRESS_MAX_BYTES);
-	if (in->failed || answer->state > NODE_JOIN_REFUSED || !is_text(answer->text))
+	if (in->failed || answer->state > NODE_JOIN_REPLACED || !is_text(answer->text))
 		return ERROR_MALFORMED;
 	memcpy(answer->cluster_id, cluster_id.data, cluster_id.size);
 	return 0;

@@ -15,12 +15,12 @@ static bool may_move(enum cluster_state from, enum cluster_state to)
 	if (to == CLUSTER_FAILED)
 		return true;
 	switch (from) {
-	case CLUSTER_FORMING: return to == CLUSTER_JOINED || to == CLUSTER_OUTSIDER || to == CLUSTER_JOINING;
+	case CLUSTER_FORMING: return to == CLUSTER_JOINED || to == CLUSTER_JOINING;
 	case CLUSTER_JOINING: return to == CLUSTER_JOINED;
-	case CLUSTER_JOINED: return to == CLUSTER_REGISTERED;
-	case CLUSTER_REGISTERED: return to == CLUSTER_SERVING;
-	case CLUSTER_SERVING: return to == CLUSTER_STOPPING;
-	case CLUSTER_STOPPING: return to == CLUSTER_STOPPED;
+	case CLUSTER_JOINED: return to == CLUSTER_REGISTERED || to == CLUSTER_GONE;
+	case CLUSTER_REGISTERED: return to == CLUSTER_SERVING || to == CLUSTER_GONE;
+	case CLUSTER_SERVING: return to == CLUSTER_STOPPING || to == CLUSTER_GONE;
+	case CLUSTER_STOPPING: return to == CLUSTER_STOPPED || to == CLUSTER_GONE;
 	default: return false;
 	}
 }
@@ -109,6 +109,7 @@ struct cluster *cluster_new(const struct cluster_config *config, struct raft_io 
 	cluster->now_ms = now_ms;
 	cluster->started_ms = now_ms;
 	cluster->ticked_ms = now_ms;
+	cluster->join.led_ms = now_ms;
 	cluster->raft_id = raft_id_of(config->directory.identity);
 	metadata_init(&cluster->metadata);
 	cluster_map_init(&cluster->map);
@@ -136,6 +137,7 @@ int cluster_raft_begin(struct cluster *cluster)
 
 	cluster_move(cluster, CLUSTER_JOINED);
 	rv = raft_node_start(&cluster->raft, cluster->now_ms);
+	cluster->join.led_ms = cluster->now_ms;
 	if (rv == 0)
 		contact_restart(cluster);
 	return rv;
@@ -214,6 +216,7 @@ void cluster_settle(struct cluster *cluster)
 		return;
 	map_publish(cluster);
 	join_find_own_id(cluster);
+	leave_look(cluster);
 	leader_notice(cluster);
 	voters_notice(cluster);
 	propose_applied(cluster);
@@ -233,13 +236,16 @@ void cluster_tick(struct cluster *cluster, uint64_t now_ms, uint64_t unix_ms)
 	cluster->ticked_ms = now_ms;
 	if (cluster->state == CLUSTER_FAILED)
 		return;
-	if (away)
-		contact_restart(cluster); /* it was we who stood still */
+	if (away) { /* it was we who stood still */
+		contact_restart(cluster);
+		cluster->join.led_ms = now_ms;
+	}
 	formation_tick(cluster);
 	raft_node_tick(&cluster->raft, now_ms);
 	cluster_settle(cluster);
 	contact_tick(cluster);
 	join_tick(cluster);
+	leave_tick(cluster);
 	propose_tick(cluster);
 	controller_tick(cluster);
 }

@@ -5,13 +5,14 @@
  * States, and who moves them (cluster.c):
  *
  *   FORMING ---------> JOINED ------> REGISTERED ---------> SERVING ----------> STOPPING --------> STOPPED
- *    | |   all founders   ^ own entry      |   cluster_serve      cluster_stop        entry applied
- *    | |   agreed, or     | applied        v
- *    | |   Raft has state |                FAILED when another process registers under this name
- *    | +--> JOINING ------+ cluster_admit
- *    |      a newcomer: not among the founders of its own list, Raft's directory empty; it asks members to be taken in
- *    v
- *   OUTSIDER: this directory is not one of the founders'; it never runs Raft, and says so once
+ *      |   all founders   ^ own entry      |   cluster_serve      cluster_stop        entry applied
+ *      |   agreed, or     | applied        v
+ *      |   Raft has state |                FAILED when another process registers under this name
+ *      +--> JOINING ------+ cluster_admit
+ *           a newcomer: not among the founders of its own list, or founder whose directory was lost, Raft's directory
+ *           empty; it asks members to be taken in
+ *   GONE, from JOINED to STOPPING: this node was decommissioned. It stays a server of Raft until Raft's configuration
+ *   does not need it, then CLUSTER_IS_GONE is given
  *   FAILED, from any: the store failed, or an entry was not understood. CLUSTER_FATAL was given; nothing leaves the
  *   node any more.
  *
@@ -23,7 +24,8 @@
  *   3. on CLUSTER_REGISTERED_AS writes the node epoch and sync mode durably into its directory, then calls
  *      cluster_serve;
  *   4. on CLUSTER_ADMITTED writes the cluster id durably into its directory, then calls cluster_admit;
- *   5. on CLUSTER_FATAL ends the process.
+ *   5. on CLUSTER_IS_GONE marks its directory durably as decommissioned, and ends the process: it never starts again;
+ *   6. on CLUSTER_FATAL ends the process.
  * All times are milliseconds of CLOCK_BOOTTIME, unless named unix. Not thread-safe: one thread owns it. */
 #ifndef EVGRID_RAFT_CLUSTER_H
 #define EVGRID_RAFT_CLUSTER_H
@@ -78,13 +80,13 @@ struct cluster_config {
 
 enum cluster_state {
 	CLUSTER_FORMING,
-	CLUSTER_OUTSIDER,
 	CLUSTER_JOINING,
 	CLUSTER_JOINED,
 	CLUSTER_REGISTERED,
 	CLUSTER_SERVING,
 	CLUSTER_STOPPING,
 	CLUSTER_STOPPED,
+	CLUSTER_GONE,
 	CLUSTER_FAILED,
 };
 
@@ -99,6 +101,7 @@ enum cluster_output_kind {
 	CLUSTER_RESULT,        /* of cluster_propose: result (detail points into body) */
 	CLUSTER_WISH,       /* the controller asks this primary to hand `partition` over to node_id (design.md 6.7) */
 	CLUSTER_IS_STOPPED, /* the clean stop is committed: the directory may write its proof for node_epoch and end */
+	CLUSTER_IS_GONE,    /* the node is no member and no server of Raft any more: mark the directory, end */
 	CLUSTER_NOTICE,     /* for the log: notice, and text where that says so */
 	CLUSTER_FATAL,      /* the process must end; fatal says why, text what was found */
 };
@@ -107,7 +110,7 @@ enum cluster_notice_kind {
 	NOTICE_FORMED = 1,           /* count: founders */
 	NOTICE_TWO_NODES,            /* formed by two: not much is survived */
 	NOTICE_FOUNDERS_DIFFER,      /* another node has another list: no cluster is formed */
-	NOTICE_OUTSIDER,             /* this directory is not the one that founded the cluster */
+	NOTICE_OUTSIDER,             /* this directory is not the one that founded the cluster: it asks for its place */
 	NOTICE_REGISTRATION_REFUSED, /* text: why; asked again */
 	NOTICE_SUSPECT_ELECTED,      /* count: new ones; total: ever. Acknowledged events may be lost */
 	NOTICE_FORCED_ELECTION,      /* the same, by an operator; text: the last one and its reason */
@@ -123,6 +126,8 @@ enum cluster_notice_kind {
 	NOTICE_JOIN_REFUSED,   /* text: why; asked again */
 	NOTICE_ZONES_CROWDED,  /* by the controller; count: partitions with replicas in one zone, none in another */
 	NOTICE_ZONES_SPREAD,   /* by the controller: there are none any more */
+	NOTICE_MEMBER_GONE,    /* text: the node; decommissioned, for good */
+	NOTICE_GONE,           /* this node was decommissioned */
 	NOTICE_COUNT
 };
 
@@ -140,6 +145,7 @@ enum cluster_fatal {
 	FATAL_SNAPSHOT,   /* of the metadata: not understood */
 	FATAL_MAP,        /* cannot be made of the metadata */
 	FATAL_NAME_TAKEN, /* another process registered under this name */
+	FATAL_REPLACED,   /* another data directory has this name now */
 };
 
 struct cluster_output {

@@ -71,7 +71,7 @@ void contact_tick(struct cluster *cluster)
 	hear_oneself(cluster);
 	if (cluster->controller.phase == CONTROLLER_ACTIVE)
 		contact_controller(cluster, cluster->node_id);
-	if (cluster->now_ms < cluster->next_heartbeat_ms)
+	if (cluster->now_ms < cluster->next_heartbeat_ms || cluster->state == CLUSTER_GONE)
 		return;
 	cluster->next_heartbeat_ms = cluster->now_ms + HEARTBEAT_INTERVAL_MS;
 	for (uint32_t id = 1; id <= NODES_MAX; id++)
@@ -116,13 +116,27 @@ static void live(struct cluster *cluster, uint32_t node_id, const struct heartbe
 	peer->heard_ms = cluster->now_ms;
 }
 
+/* Nobody hears a node that is gone; but it may not know it. */
+static void gone_tell(struct cluster *cluster, uint32_t node_id, uint64_t map_version)
+{
+	const struct map_node *node = cluster_map_node(&cluster->map, node_id);
+
+	if (cluster->controller.phase == CONTROLLER_ACTIVE && node != NULL && node->state == NODE_GONE &&
+	    map_version < node->changed_at)
+		map_send(cluster, node_id, map_version);
+}
+
 void contact_heartbeat(struct cluster *cluster, const struct message *message)
 {
 	struct reader in = reader_of(message->body);
 	struct heartbeat heartbeat;
 
-	if (heartbeat_decode(&in, &heartbeat) != 0 || !reader_done(&in) || !is_other_node(cluster, message->node_id))
+	if (heartbeat_decode(&in, &heartbeat) != 0 || !reader_done(&in))
 		return;
+	if (!is_other_node(cluster, message->node_id)) {
+		gone_tell(cluster, message->node_id, heartbeat.map_version);
+		return;
+	}
 	hear(cluster, message->node_id, &heartbeat);
 	contact_controller(cluster, message->node_id);
 	cluster->contacts.nodes[message->node_id - 1].our_answer_ms = cluster->now_ms;
@@ -196,8 +210,13 @@ static void find_own_id(struct cluster *cluster)
 {
 	const struct map_node *self = cluster_map_node_by_name(&cluster->map, cluster->config.name);
 
-	if (cluster->node_id == 0 && self != NULL && !cluster->join.newcomer)
-		cluster->node_id = self->id;
+	if (cluster->node_id != 0 || self == NULL || cluster->join.newcomer)
+		return;
+	/* Another directory's, by what is applied: this one has its place, or had it. */
+	if (cluster->metadata.nodes[self->id - 1].raft_id != 0 &&
+	    cluster->metadata.nodes[self->id - 1].raft_id != cluster->raft_id)
+		return;
+	cluster->node_id = self->id;
 }
 
 void map_publish(struct cluster *cluster)

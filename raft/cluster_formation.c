@@ -7,8 +7,8 @@
  * 1. A node whose directory is empty bootstraps when every founder, itself included, is without state and has shown the
  *    very list that it knows itself: so all of them bootstrap the same configuration, or none.
  * 2. Who has state tells the founders' ids from Raft's configuration. A node without state that is among them
- *    bootstraps late, with these; one that is not among them is a new server under an old name: OUTSIDER, it never
- *    starts Raft.
+ *    bootstraps late, with these, as long as all founders are there; else it is a member already, or a new server under
+ *    an old name, that asks for its place: both ask members as newcomers do, and bootstrap nothing (cluster_join.c).
  * 3. A node with state starts Raft at once and only answers.
  * 4. A node that is none of the founders has no part in it: cluster_join.c. */
 #include <assert.h>
@@ -85,7 +85,9 @@ void formation_founders(const struct cluster *cluster, uint64_t list[NODES_MAX])
 
 static bool has_state(const struct cluster *cluster)
 {
-	return cluster->state != CLUSTER_FORMING && cluster->state != CLUSTER_OUTSIDER;
+	struct raft_node_server server;
+
+	return cluster->raft.started && raft_node_servers(&cluster->raft, &server, 1) != 0;
 }
 
 static void own_list(const struct cluster *cluster, uint64_t list[NODES_MAX])
@@ -184,14 +186,12 @@ static void bootstrap_when_agreed(struct cluster *cluster)
 
 static void bootstrap_late(struct cluster *cluster, const struct formation_message *told)
 {
-	if (!list_complete(cluster, told->list))
-		return;
-	if (told->list[cluster->formation.self] == cluster->raft_id) {
+	bool founder = told->list[cluster->formation.self] == cluster->raft_id;
+
+	if (founder && list_complete(cluster, told->list))
 		bootstrap(cluster, told->list);
-		return;
-	}
-	cluster_move(cluster, CLUSTER_OUTSIDER);
-	output_notice(cluster, (struct cluster_notice){.kind = NOTICE_OUTSIDER}, SPAN_NULL);
+	else
+		join_begin(cluster, founder ? NOTICE_JOINING : NOTICE_OUTSIDER);
 }
 
 void formation_start(struct cluster *cluster)
@@ -200,7 +200,7 @@ void formation_start(struct cluster *cluster)
 	if (!cluster->config.directory.raft_empty)
 		cluster_raft_begin(cluster);
 	else if (cluster->join.newcomer)
-		join_begin(cluster);
+		join_begin(cluster, NOTICE_JOINING);
 	else
 		bootstrap_when_agreed(cluster); /* a single founder agrees with itself */
 }

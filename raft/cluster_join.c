@@ -1,4 +1,5 @@
-/* A newcomer's way into a formed cluster: a node that is none of the founders of its own list.
+/* A newcomer's way into a formed cluster: a node that is none of the founders of its own list, or one whose directory
+ * was lost and that asks for its place (metadata_member.c, 3).
  *
  *   newcomer                       any member                     controller
  *   NODE_JOIN ------------------>  knows no cluster: NOT_FORMED
@@ -11,7 +12,9 @@
  * 1. Nothing is remembered on the way but what is durable: the metadata, Raft's configuration, the directories. So
  *    every question may be asked again, of whomever, by a process that started anew, across any change of controllers.
  * 2. A newcomer never bootstraps, and Raft starts in it only when a cluster has taken it in.
- * 3. A name belongs to the directory that joined under it, a directory to the cluster that first took it in. */
+ * 3. A name belongs to the directory that joined under it last, a directory to the cluster that first took it in.
+ * 4. Who was a member never asks to be taken in anew. It asks, when nobody leads it, whether it is a member still
+ *    (cluster_leave.c); an old directory under a name that has another one is told so, and takes nobody's place. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,9 +30,18 @@ static bool is_zero(const uint8_t id[16])
 
 /* --- the newcomer ------------------------------------------------------------------------------------------------- */
 
+/* This directory belongs to a cluster: it was taken in, or has Raft's state. */
+static bool was_member(const struct cluster *cluster)
+{
+	const struct cluster_directory *directory = &cluster->config.directory;
+
+	return !is_zero(directory->cluster_id) || !directory->raft_empty || cluster->raft.started;
+}
+
 static void question_send(struct cluster *cluster, const char *address)
 {
 	struct node_join join = {.raft_id = cluster->raft_id,
+				 .member = was_member(cluster),
 				 .name = span_of_text(cluster->config.name),
 				 .control_address = span_of_text(cluster->config.control_address)};
 	struct buffer body = BUFFER_NULL;
@@ -38,33 +50,57 @@ static void question_send(struct cluster *cluster, const char *address)
 	output_send(cluster, MESSAGE_NODE_JOIN, 0, address, 0, &body);
 }
 
-/* Until it knows itself a member. With Raft's state it is one already, but that may have been long ago. */
+/* A newcomer until it knows itself a member: with Raft's state it is one already, but that may have been long ago. A
+ * member that nobody leads, and one that is gone. */
 static bool asks(const struct cluster *cluster)
 {
-	return cluster->join.newcomer && cluster->node_id == 0 &&
-	       (cluster->state == CLUSTER_JOINING || cluster->state == CLUSTER_JOINED);
+	bool runs = cluster->state >= CLUSTER_JOINED && cluster->state <= CLUSTER_SERVING;
+
+	if (cluster->join.newcomer && cluster->node_id == 0)
+		return cluster->state == CLUSTER_JOINING || cluster->state == CLUSTER_JOINED;
+	return cluster->state == CLUSTER_GONE || (runs && cluster->now_ms - cluster->join.led_ms >= JOIN_LED_MS);
 }
 
-void join_begin(struct cluster *cluster)
+void join_begin(struct cluster *cluster, enum cluster_notice_kind why)
 {
+	cluster->join.newcomer = true;
 	cluster_move(cluster, CLUSTER_JOINING);
-	output_notice(cluster, (struct cluster_notice){.kind = NOTICE_JOINING, .count = cluster->config.founder_count},
-		      SPAN_NULL);
+	output_notice(cluster, (struct cluster_notice){.kind = why, .count = cluster->config.founder_count}, SPAN_NULL);
+}
+
+/* The founders, then the members that this node knows; NULL: nobody. */
+static const char *whom_to_ask(struct cluster *cluster)
+{
+	uint32_t founders = cluster->config.founder_count;
+
+	for (uint32_t i = 0; i < founders + NODES_MAX; i++) {
+		uint32_t turn = cluster->join.turn++ % (founders + NODES_MAX);
+		const struct map_node *node = turn < founders ? NULL : &cluster->map.nodes[turn - founders];
+		const char *address =
+			node == NULL ? cluster->config.founders[turn].control_address : node->control_address;
+
+		if (node != NULL && (node->id == 0 || node->state == NODE_GONE))
+			continue;
+		if (strcmp(address, cluster->config.control_address) != 0)
+			return address;
+	}
+	return NULL;
 }
 
 void join_tick(struct cluster *cluster)
 {
 	struct join *join = &cluster->join;
+	const char *address;
 
+	if (raft_node_led(&cluster->raft))
+		join->led_ms = cluster->now_ms;
 	if (!asks(cluster) || cluster->now_ms < join->next_ms)
 		return;
 	join->next_ms = cluster->now_ms + JOIN_INTERVAL_MS;
 	join->asked_controller = join->controller_address[0] != '\0';
-	if (join->asked_controller)
-		question_send(cluster, join->controller_address);
-	else
-		question_send(cluster,
-			      cluster->config.founders[join->turn++ % cluster->config.founder_count].control_address);
+	address = join->asked_controller ? join->controller_address : whom_to_ask(cluster);
+	if (address != NULL)
+		question_send(cluster, address);
 	join->controller_address[0] = '\0'; /* if it does not answer, others may know a newer one */
 }
 
@@ -134,6 +170,12 @@ void join_answer_receive(struct cluster *cluster, const struct message *message)
 	case NODE_JOIN_ELSEWHERE: follow(cluster, answer.text); break;
 	case NODE_JOIN_TAKEN: taken(cluster, answer.cluster_id); break;
 	case NODE_JOIN_REFUSED: refused_tell(cluster, answer.text); break;
+	case NODE_JOIN_GONE:
+	case NODE_JOIN_REPLACED:
+		leave_receive(cluster, &answer);
+		if (cluster->state == CLUSTER_JOINED || cluster->state == CLUSTER_JOINING)
+			refused_tell(cluster, span_of_text(refusal_text(REFUSAL_DIRECTORY)));
+		break;
 	case NODE_JOIN_NOT_FORMED:
 	case NODE_JOIN_WAITS: break;
 	}
@@ -199,6 +241,51 @@ static void request_keep(struct cluster *cluster, const struct node_join *asked)
 	text_copy(free->control_address, asked->control_address);
 }
 
+/* The process that has the name was heard lately, though it is fenced for the moment. */
+static bool holder_is_heard(const struct cluster *cluster, struct span name)
+{
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		const struct map_node *node = &cluster->metadata.map.nodes[i];
+
+		if (node->id != 0 && node->state != NODE_GONE && span_equal(span_of_text(node->name), name))
+			return node->id == cluster->node_id ||
+			       (cluster->peers[i].stop_ms != 0 &&
+				cluster->now_ms - cluster->peers[i].stop_ms < FENCE_TIMEOUT_MS);
+	}
+	return false;
+}
+
+/* While Raft has it as a server it is needed. */
+static bool is_server(const struct cluster *cluster, uint64_t raft_id)
+{
+	struct raft_node_server servers[NODES_MAX];
+	uint32_t count = raft_node_servers(&cluster->raft, servers, NODES_MAX);
+
+	for (uint32_t i = 0; i < count; i++)
+		if (servers[i].id == raft_id)
+			return true;
+	return !raft_node_settled(&cluster->raft);
+}
+
+/* Of one who was a member and is none. */
+static struct node_join_answer farewell(const struct cluster *cluster, const struct node_join *asked)
+{
+	struct node_join_answer answer = {.state = NODE_JOIN_REPLACED};
+
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		if (cluster->metadata.map.nodes[i].state == NODE_GONE &&
+		    cluster->metadata.nodes[i].raft_id == asked->raft_id)
+			answer.state = NODE_JOIN_GONE;
+	if (is_server(cluster, asked->raft_id))
+		answer.state = NODE_JOIN_WAITS;
+	return answer;
+}
+
+static struct node_join_answer refused(enum refusal refusal)
+{
+	return (struct node_join_answer){.state = NODE_JOIN_REFUSED, .text = span_of_text(refusal_text(refusal))};
+}
+
 static struct node_join_answer judge(struct cluster *cluster, const struct node_join *asked)
 {
 	enum refusal refusal;
@@ -210,9 +297,12 @@ static struct node_join_answer judge(struct cluster *cluster, const struct node_
 	refusal = metadata_may_join(&cluster->metadata, asked->name, asked->raft_id);
 	if (refusal == REFUSAL_JOINED)
 		return (struct node_join_answer){.state = NODE_JOIN_TAKEN};
+	if (asked->member)
+		return farewell(cluster, asked);
 	if (refusal != REFUSAL_NONE)
-		return (struct node_join_answer){.state = NODE_JOIN_REFUSED,
-						 .text = span_of_text(refusal_text(refusal))};
+		return refused(refusal);
+	if (holder_is_heard(cluster, asked->name))
+		return refused(REFUSAL_HOLDER_LIVES);
 	request_keep(cluster, asked);
 	return (struct node_join_answer){.state = NODE_JOIN_WAITS};
 }
@@ -229,6 +319,7 @@ void join_receive(struct cluster *cluster, const struct message *message)
 		return;
 	answer = judge(cluster, &asked);
 	answer.raft_id = asked.raft_id;
+	answer.map_version = cluster->metadata.applied;
 	memcpy(answer.cluster_id, cluster->metadata.map.cluster_id, sizeof(answer.cluster_id));
 	node_join_answer_encode(&answer, &body);
 	text_copy(address, asked.control_address);

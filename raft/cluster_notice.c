@@ -39,7 +39,9 @@ static void members_tell(struct cluster *cluster)
 
 		if (epoch == told)
 			continue;
-		if (told != 0)
+		if (told != 0 && node->state == NODE_GONE)
+			member_tell(cluster, NOTICE_MEMBER_GONE, node);
+		else if (told != 0)
 			member_tell(cluster, stopped ? NOTICE_MEMBER_STOPPED : NOTICE_MEMBER_LOST, node);
 		if (epoch != 0)
 			member_tell(cluster, NOTICE_MEMBER_LIVE, node);

@@ -198,7 +198,7 @@ void propose_applied(struct cluster *cluster)
 	const struct map_node *self = cluster_map_node(&cluster->metadata.map, cluster->node_id);
 	bool ours = self != NULL && self->incarnation == cluster->config.incarnation;
 
-	if (self == NULL)
+	if (self == NULL || cluster->state == CLUSTER_GONE)
 		return;
 	if (cluster->state == CLUSTER_JOINED && ours)
 		registered(cluster, self->epoch);
@@ -207,6 +207,9 @@ void propose_applied(struct cluster *cluster)
 	else if (cluster->state == CLUSTER_STOPPING && ours &&
 		 cluster->metadata.nodes[self->id - 1].proof_epoch == cluster->node_epoch)
 		stopped(cluster);
+	else if (cluster->node_epoch != 0 && cluster->metadata.nodes[self->id - 1].raft_id != cluster->raft_id)
+		output_fatal(cluster, FATAL_REPLACED, "the name %s belongs to another data directory now",
+			     cluster->config.name);
 	else if (cluster->node_epoch != 0 && !ours)
 		output_fatal(cluster, FATAL_NAME_TAKEN, "another process has registered as %s", cluster->config.name);
 }

@@ -9,7 +9,9 @@
  * cluster_propose.c    this node's own proposals, registration, clean stop
  * controller.c         the leader's queue of commands and entries
  * controller_duty.c    what the leader does by itself: fence, unfence, place, wish
- * controller_join.c    newcomers: into the metadata, then into Raft; voters
+ * cluster_leave.c      a node that is no member any more: how it learns that, and ends
+ * controller_join.c    newcomers and leavers, in the metadata
+ * controller_members.c Raft's configuration follows; voters
  * controller_clock.c   whose clock is off
  * controller_moves.c   partitions on their way from node to node */
 #ifndef EVGRID_RAFT_CLUSTER_STATE_H
@@ -22,6 +24,8 @@
 
 #define FORMATION_INTERVAL_MS 100u
 #define JOIN_INTERVAL_MS 300u
+#define JOIN_LED_MS 3000u /* a member that nobody has led for so long asks whether it is one */
+#define GONE_MS 5000u     /* patience of a node that is gone and does not vote to be told that Raft is done with it */
 #define JOIN_REQUESTS_MAX 4u                      /* kept by a controller; the others ask again */
 #define PROPOSAL_RETRY_MS 300u                    /* registration and clean stop ask again */
 #define STOP_HEARD_MS (3 * HEARTBEAT_INTERVAL_MS) /* who said that it stops and is silent for longer has ended */
@@ -55,15 +59,22 @@ struct join_request {
 };
 
 struct join {
-	bool newcomer; /* this node is none of the founders */
+	bool newcomer; /* this node is none of the founders, or has not the directory that was */
 	bool admitted; /* CLUSTER_ADMITTED was given */
-	uint32_t turn; /* of the founders: who is asked next */
+	uint32_t turn; /* of the founders and members: who is asked next */
 	uint64_t next_ms;
+	uint64_t led_ms;                                /* when somebody led last, as far as is known here */
 	bool asked_controller;                          /* the last question went where it was sent to */
 	char controller_address[ADDRESS_MAX_BYTES + 1]; /* where it is sent to next; empty: the founders in turn */
 	char refused[CLUSTER_TEXT_BYTES];               /* what was told last */
 	struct join_request requests[JOIN_REQUESTS_MAX];
 	uint64_t members_ms; /* when Raft's configuration is looked at again */
+};
+
+struct leave {
+	uint64_t since_ms; /* of being GONE */
+	bool released;     /* Raft is done with it */
+	bool told;         /* CLUSTER_IS_GONE was given */
 };
 
 /* What a node's heartbeats told. */
@@ -110,6 +121,7 @@ struct cluster {
 	bool stop_announced;
 	struct formation formation;
 	struct join join;
+	struct leave leave;
 	struct proposal proposals[CLUSTER_PROPOSALS_MAX];
 	uint64_t next_number;
 	uint64_t next_retry_ms;
@@ -168,16 +180,23 @@ void formation_founders(const struct cluster *cluster, uint64_t list[NODES_MAX])
 
 /* --- cluster_join.c ----------------------------------------------------------------------------------------------- */
 
-void join_begin(struct cluster *cluster);
+void join_begin(struct cluster *cluster, enum cluster_notice_kind why);
 void join_tick(struct cluster *cluster);
 void join_receive(struct cluster *cluster, const struct message *message);
 void join_answer_receive(struct cluster *cluster, const struct message *message);
 void join_find_own_id(struct cluster *cluster); /* a newcomer's, in what was applied */
 
-/* --- controller_duty.c, controller_join.c ------------------------------------------------------------------------- */
+/* --- cluster_leave.c ---------------------------------------------------------------------------------------------- */
+
+void leave_look(struct cluster *cluster); /* what was applied or pushed: is this node gone? */
+void leave_tick(struct cluster *cluster);
+void leave_receive(struct cluster *cluster, const struct node_join_answer *answer); /* GONE or REPLACED */
+
+/* --- controller_duty.c, controller_join.c, controller_members.c --------------------------------------------------- */
 
 bool duty_propose(struct cluster *cluster, struct buffer *command); /* takes the command; false: not now */
 void duty_join(struct cluster *cluster);
+void duty_gone(struct cluster *cluster);
 void duty_members(struct cluster *cluster);
 
 /* --- cluster_contact.c -------------------------------------------------------------------------------------------- */

@@ -26,8 +26,13 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 	[REFUSAL_JOINED] = "this node is a member already",
 	[REFUSAL_DIRECTORY] = "this data directory belongs, or belonged, to another member",
 	[REFUSAL_VIEW] = "there is no such view, or it has another version by now",
-	[REFUSAL_DRAINING] = "another node is being decommissioned, or this one is not",
+	[REFUSAL_DRAINING] = "another node is being drained or decommissioned, or this one is not",
 	[REFUSAL_TOO_FEW] = "fewer live nodes than replicas of a partition would be left",
+	[REFUSAL_NOT_EMPTY] = "the node holds partitions still",
+	[REFUSAL_HOLDER_LIVES] =
+		"a live node with another data directory has this name: end its process, or use another name",
+	[REFUSAL_HOLDER_NEEDED] =
+		"the former data directory alone has all of a partition: use it, or evgrid partition elect, at a loss",
 };
 
 static const char *const kind_names[] = {
@@ -50,6 +55,8 @@ static const char *const kind_names[] = {
 	[COMMAND_VIEW_DROP] = "VIEW_DROP",
 	[COMMAND_DECOMMISSION] = "DECOMMISSION",
 	[COMMAND_NODE_JOIN] = "NODE_JOIN",
+	[COMMAND_NODE_GONE] = "NODE_GONE",
+	[COMMAND_DRAIN] = "DRAIN",
 };
 
 #define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -576,24 +583,63 @@ int command_minimum_decode(struct span body, struct command_minimum *minimum)
 	return whole(&in);
 }
 
+/* A name and a decision about it. */
+static void named_encode(enum command_kind kind, struct span name, bool yes, struct buffer *out)
+{
+	size_t begin = command_begin(kind, out);
+
+	buffer_string(out, name);
+	buffer_u8(out, yes);
+	command_end(begin, out);
+}
+
+static int named_decode(struct span body, struct span *name, bool *yes)
+{
+	struct reader in = reader_of(body);
+	uint8_t byte;
+
+	*name = text_decode(&in, NAME_MAX_BYTES);
+	byte = reader_u8(&in);
+	*yes = byte != 0;
+	return name->size == 0 || byte > 1 ? ERROR_MALFORMED : whole(&in);
+}
+
 void command_decommission_encode(const struct command_decommission *decommission, struct buffer *out)
 {
-	size_t begin = command_begin(COMMAND_DECOMMISSION, out);
-
-	buffer_string(out, decommission->name);
-	buffer_u8(out, decommission->stays);
-	command_end(begin, out);
+	named_encode(COMMAND_DECOMMISSION, decommission->name, decommission->stays, out);
 }
 
 int command_decommission_decode(struct span body, struct command_decommission *decommission)
 {
-	struct reader in = reader_of(body);
-	uint8_t stays;
+	return named_decode(body, &decommission->name, &decommission->stays);
+}
 
-	decommission->name = text_decode(&in, NAME_MAX_BYTES);
-	stays = reader_u8(&in);
-	decommission->stays = stays != 0;
-	return decommission->name.size == 0 || stays > 1 ? ERROR_MALFORMED : whole(&in);
+void command_drain_encode(const struct command_drain *drain, struct buffer *out)
+{
+	named_encode(COMMAND_DRAIN, drain->name, drain->on, out);
+}
+
+int command_drain_decode(struct span body, struct command_drain *drain)
+{
+	return named_decode(body, &drain->name, &drain->on);
+}
+
+void command_gone_encode(const struct command_gone *gone, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_NODE_GONE, out);
+
+	buffer_u8(out, (uint8_t)gone->node_id);
+	buffer_u64(out, gone->raft_id);
+	command_end(begin, out);
+}
+
+int command_gone_decode(struct span body, struct command_gone *gone)
+{
+	struct reader in = reader_of(body);
+
+	gone->node_id = node_id_decode(&in);
+	gone->raft_id = reader_u64(&in);
+	return whole(&in);
 }
 
 /* --- entries ------------------------------------------------------------------------------------------------------ */

@@ -34,6 +34,8 @@ enum command_kind {
 	COMMAND_VIEW_DROP = 17,     /* struct command_drop */
 	COMMAND_NODE_JOIN = 18,     /* struct command_join: the controller's, for a newcomer that asked */
 	COMMAND_DECOMMISSION = 19,  /* struct command_decommission: an operator's */
+	COMMAND_NODE_GONE = 20,     /* struct command_gone: the controller's, for a draining node that is empty */
+	COMMAND_DRAIN = 21,         /* struct command_drain: an operator's */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -58,10 +60,13 @@ enum refusal {
 	REFUSAL_CLOCK,         /* its clock is off, or is marked as it is already */
 	REFUSAL_OVERTAKEN,     /* another process of the node has registered since it was asked */
 	REFUSAL_VIEW,          /* no such view, or it has another version by now */
-	REFUSAL_DRAINING,      /* another node is being decommissioned, or this one is not */
+	REFUSAL_DRAINING,      /* another node is being drained or decommissioned, or this one is not */
 	REFUSAL_TOO_FEW,       /* fewer live nodes than replicas would be left */
 	REFUSAL_JOINED,        /* this node is a member already */
 	REFUSAL_DIRECTORY,     /* its data directory is, or was, a member's under another name or in another life */
+	REFUSAL_NOT_EMPTY,     /* it is replica or learner of a partition */
+	REFUSAL_HOLDER_LIVES,  /* the process that has this name is live */
+	REFUSAL_HOLDER_NEEDED, /* nobody but the name's former directory has all of some partition */
 	REFUSAL_COUNT,
 };
 
@@ -220,6 +225,18 @@ struct command_decommission {
 	bool stays;
 };
 
+/* It has given away all, and is no member any more. */
+struct command_gone {
+	uint32_t node_id;
+	uint64_t raft_id;
+};
+
+/* An operator's decision: the process that has registered under this name is primary of nothing; or may be again. */
+struct command_drain {
+	struct span name;
+	bool on;
+};
+
 /* Writing: each appends one whole command. Failure shows in out->failed. */
 void command_form_encode(const struct command_form *form, struct buffer *out);
 void command_join_encode(const struct command_join *join, struct buffer *out);
@@ -238,6 +255,8 @@ void command_filled_encode(const struct command_filled *items, uint32_t count, s
 void command_elect_encode(const struct command_elect *elect, struct buffer *out);
 void command_minimum_encode(const struct command_minimum *minimum, struct buffer *out);
 void command_decommission_encode(const struct command_decommission *decommission, struct buffer *out);
+void command_gone_encode(const struct command_gone *gone, struct buffer *out);
+void command_drain_encode(const struct command_drain *drain, struct buffer *out);
 
 /* Reading: the frame of the next command, then its body. Lists are read item by item until reader_done.
  * 0, or ERROR_MALFORMED. Spans point into the input. */
@@ -267,6 +286,8 @@ int command_filled_decode(struct reader *in, struct command_filled *item);
 int command_elect_decode(struct span body, struct command_elect *elect);
 int command_minimum_decode(struct span body, struct command_minimum *minimum);
 int command_decommission_decode(struct span body, struct command_decommission *decommission);
+int command_gone_decode(struct span body, struct command_gone *gone);
+int command_drain_decode(struct span body, struct command_drain *drain);
 
 /* Decodes the whole command and throws the result away: whether a peer's or client's bytes may be proposed at all. */
 int command_check(struct span bytes);

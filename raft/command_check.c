@@ -50,6 +50,8 @@ union any_body {
 	struct command_minimum minimum;
 	struct command_elect elect;
 	struct command_decommission decommission;
+	struct command_gone gone;
+	struct command_drain drain;
 };
 
 static int body_check(const struct command *command)
@@ -67,6 +69,8 @@ static int body_check(const struct command *command)
 	case COMMAND_MINIMUM_ISR: return command_minimum_decode(command->body, &any.minimum);
 	case COMMAND_ELECT: return command_elect_decode(command->body, &any.elect);
 	case COMMAND_DECOMMISSION: return command_decommission_decode(command->body, &any.decommission);
+	case COMMAND_NODE_GONE: return command_gone_decode(command->body, &any.gone);
+	case COMMAND_DRAIN: return command_drain_decode(command->body, &any.drain);
 	case COMMAND_NODE_FENCE:
 	case COMMAND_NODE_UNFENCE:
 	case COMMAND_NODE_STOPPED:
@@ -99,7 +103,8 @@ bool command_from_client(struct span bytes)
 	uint64_t kind = bytes.size < 2 ? 0 : load_little(bytes.data, 2);
 
 	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_VIEW_DROP ||
-	       kind == COMMAND_MINIMUM_ISR || kind == COMMAND_ELECT || kind == COMMAND_DECOMMISSION;
+	       kind == COMMAND_MINIMUM_ISR || kind == COMMAND_ELECT || kind == COMMAND_DECOMMISSION ||
+	       kind == COMMAND_DRAIN;
 }
 
 bool command_from_node(struct span bytes)

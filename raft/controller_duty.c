@@ -1,5 +1,6 @@
 /* What an ACTIVE controller does by itself, one command of its own on its way at a time:
- *   forms the cluster's first entry; takes newcomers in (controller_join.c); places the partitions when all founders
+ *   forms the cluster's first entry; takes newcomers in and lets go who is empty (controller_join.c,
+ *   controller_members.c); places the partitions when all founders
  *   are there; fences who is silent; unfences who is heard again; marks whose clock is off; moves partitions
  *   (controller_moves.c); wishes primaries back to their preferred nodes.
  * The host lets it see its inbox before its timers, and a controller that was itself away restarts them
@@ -66,7 +67,7 @@ static bool heard_again(const struct cluster *cluster, const struct map_node *no
 	const struct peer_contact *peer = &cluster->peers[node->id - 1];
 
 	return peer->claimed_epoch == node->epoch && cluster->now_ms - peer->heard_ms < 2 * HEARTBEAT_INTERVAL_MS &&
-	       cluster->metadata.nodes[node->id - 1].proof_epoch != node->epoch;
+	       node->incarnation != 0 && cluster->metadata.nodes[node->id - 1].proof_epoch != node->epoch;
 }
 
 typedef bool (*node_test)(const struct cluster *cluster, const struct map_node *node);
@@ -157,7 +158,7 @@ static void duty_clock(struct cluster *cluster)
 
 /* --- wishing ------------------------------------------------------------------------------------------------------ */
 
-/* The first replica in sync that may be primary, for a primary whose clock is off; 0: none. */
+/* The first replica in sync that is asked to be primary, for one whose clock is off or that is drained; 0: none. */
 static uint32_t row_relief(const struct map_partition *row, node_set live)
 {
 	for (uint32_t i = 0; i < row->replica_count; i++)
@@ -166,15 +167,16 @@ static uint32_t row_relief(const struct map_partition *row, node_set live)
 	return 0;
 }
 
-/* Who is to be primary of a row, if it is time: another than one whose clock is off or who goes, else the preferred
- * one; 0: leave it. */
+/* Who is to be primary of a row, if it is time: another than one whose clock is off, who is drained or who goes, else
+ * the preferred one; 0: leave it. */
 static uint32_t row_wish(const struct cluster *cluster, uint16_t partition, node_set live)
 {
 	const struct map_partition *row = &cluster->metadata.map.partitions[partition];
 	uint32_t preferred = row->replicas[0];
+	uint32_t relief = row->primary == 0 || node_set_has(live, row->primary) ? 0 : row_relief(row, live);
 
-	if (row->primary != 0 && cluster->metadata.map.nodes[row->primary - 1].clock_off)
-		return row_relief(row, live);
+	if (relief != 0 || (row->primary != 0 && cluster->metadata.map.nodes[row->primary - 1].clock_off))
+		return relief;
 	if (row->primary != 0 && row->leaving != 0)
 		return moves_wish(cluster, partition);
 	if (row->primary == 0 || row->primary == preferred || !node_set_has(row->isr & live, preferred))
@@ -224,12 +226,23 @@ static void duty_wish(struct cluster *cluster)
 	}
 }
 
+/* No member any more, and elected all the same: nobody answers its heartbeats, so it judges nobody, and gives
+ * leadership away. */
+static bool is_outcast(const struct cluster *cluster)
+{
+	return metadata_formed(&cluster->metadata) && metadata_member(&cluster->metadata, cluster->raft_id) == 0;
+}
+
 void controller_tick(struct cluster *cluster)
 {
 	struct controller *controller = &cluster->controller;
 
 	if (controller->phase != CONTROLLER_ACTIVE)
 		return;
+	if (is_outcast(cluster)) {
+		duty_members(cluster);
+		return;
+	}
 	/* In this order: who is silent matters most. */
 	if (!controller->duty_on_its_way)
 		duty_form(cluster);
@@ -241,6 +254,8 @@ void controller_tick(struct cluster *cluster)
 		duty_place(cluster);
 	if (!controller->duty_on_its_way)
 		duty_join(cluster);
+	if (!controller->duty_on_its_way)
+		duty_gone(cluster);
 	duty_members(cluster);
 	if (!controller->duty_on_its_way)
 		duty_clock(cluster);

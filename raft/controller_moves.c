@@ -190,6 +190,9 @@ uint32_t moves_wish(const struct cluster *cluster, uint16_t partition)
 	const struct controller_plan *plan = &cluster->controller.plan;
 	node_set able = row->isr & cluster_map_electable(&cluster->metadata.map) & ~row->leaving;
 
+	if (able == 0) /* rather one that is drained than nobody */
+		able = row->isr & cluster_map_able(&cluster->metadata.map) & ~row->leaving;
+
 	if (!node_set_has(row->leaving, row->primary) || (row->learners & ~row->isr) != 0 || able == 0)
 		return 0;
 	if (plan->made && node_set_has(able, plan->table[partition].replicas[0]))

@@ -26,6 +26,8 @@ static const command_verb verbs[] = {
 	[COMMAND_VIEW_DROP] = metadata_view_drop,
 	[COMMAND_DECOMMISSION] = metadata_decommission,
 	[COMMAND_NODE_JOIN] = metadata_join,
+	[COMMAND_NODE_GONE] = metadata_gone,
+	[COMMAND_DRAIN] = metadata_drain,
 };
 
 void metadata_init(struct metadata *metadata)

@@ -9,7 +9,8 @@
  *  3. ISR at or above its minimum: ELR and suspects are empty (rule 1).
  *  4. The version rises with every change; the epoch with every change of primary, replicas or learners, and when the
  *     primary's node starts anew.
- *  5. Somebody of the ISR, else of the ELR, is live and its clock is right: there is a primary. */
+ *  5. Somebody of the ISR, else of the ELR, is live and its clock is right: there is a primary. It is a drained node
+ *     only where that is the only one. */
 #ifndef EVGRID_RAFT_METADATA_H
 #define EVGRID_RAFT_METADATA_H
 
@@ -67,8 +68,14 @@ int metadata_apply(struct metadata *metadata, uint64_t index, struct span entry,
 
 bool metadata_formed(const struct metadata *metadata);
 
-/* Whether a node of this name and Raft id may join: REFUSAL_NONE, or why not. */
+/* Whether a directory of this Raft id may join under this name, new, or in the place of one that is lost:
+ * REFUSAL_NONE, or why not. */
 enum refusal metadata_may_join(const struct metadata *metadata, struct span name, uint64_t raft_id);
+
+/* A member's: neither unknown nor gone. 0: of nobody. */
+uint32_t metadata_member(const struct metadata *metadata, uint64_t raft_id);
+
+bool metadata_node_empty(const struct metadata *metadata, uint32_t node_id); /* in no row */
 
 /* The whole machine with a checksum. Decoding replaces it, or leaves it as it was: 0, ERROR_MEMORY, ERROR_MALFORMED,
  * ERROR_CHECKSUM, ERROR_VERSION. */
@@ -96,7 +103,14 @@ void row_touch(struct metadata *metadata, uint16_t partition, enum touch touch);
 void rows_elect(struct metadata *metadata);
 bool row_is_sound(const struct metadata *metadata, uint16_t partition); /* the invariants; for assertions and tests */
 
-/* --- commands (metadata_node.c, metadata_partition.c, metadata_definition.c) -------------------------------------- */
+/* --- nodes: what several commands do (metadata_member.c) ---------------------------------------------------------- */
+
+struct map_node *metadata_node_of(struct metadata *metadata, uint32_t node_id);
+struct map_node *metadata_node_by_name(struct metadata *metadata, struct span name); /* NULL: no such node */
+void metadata_node_touch(struct metadata *metadata, struct map_node *node);
+void metadata_text_keep(char *to, struct span text);
+
+/* --- commands (metadata_node.c, metadata_member.c, metadata_partition.c, metadata_definition.c) ------------------- */
 
 int metadata_form(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_join(struct metadata *metadata, struct span body, struct command_result *result);
@@ -105,6 +119,8 @@ int metadata_fence(struct metadata *metadata, struct span body, struct command_r
 int metadata_unfence(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_clock(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_stopped(struct metadata *metadata, struct span body, struct command_result *result);
+int metadata_gone(struct metadata *metadata, struct span body, struct command_result *result);
+int metadata_drain(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_decommission(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_isr_change(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_handover(struct metadata *metadata, struct span body, struct command_result *result);

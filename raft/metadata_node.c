@@ -1,26 +1,7 @@
-/* Commands about nodes: forming, joining, registering (rule 6), fencing and its end (rule 1), clean stops. */
+/* Commands about nodes: forming, registering (rule 6), fencing and its end (rule 1), clean stops, clocks. */
 #include <assert.h>
 
 #include "raft/metadata.h"
-
-static void text_keep(char *to, struct span text)
-{
-	if (text.size > 0)
-		memcpy(to, text.data, text.size);
-	to[text.size] = '\0';
-}
-
-static struct map_node *node_of(struct metadata *metadata, uint32_t node_id)
-{
-	assert(node_id >= 1 && node_id <= NODES_MAX);
-	return &metadata->map.nodes[node_id - 1];
-}
-
-static void node_touch(struct metadata *metadata, struct map_node *node)
-{
-	node->changed_at = metadata->applied;
-	metadata->map.version = metadata->applied;
-}
 
 int metadata_form(struct metadata *metadata, struct span body, struct command_result *result)
 {
@@ -37,88 +18,20 @@ int metadata_form(struct metadata *metadata, struct span body, struct command_re
 	metadata->map.replication_factor = form.replication_factor;
 	metadata->map.minimum_isr = form.minimum_isr;
 	for (uint32_t i = 0; i < form.founder_count; i++) {
-		struct map_node *node = node_of(metadata, i + 1);
+		struct map_node *node = metadata_node_of(metadata, i + 1);
 
 		node->id = i + 1;
 		node->state = NODE_JOINING;
 		node->fenced = true;
-		text_keep(node->name, form.founders[i].name);
-		text_keep(node->control_address, form.founders[i].control_address);
+		metadata_text_keep(node->name, form.founders[i].name);
+		metadata_text_keep(node->control_address, form.founders[i].control_address);
 		metadata->nodes[i].raft_id = form.founders[i].raft_id;
-		node_touch(metadata, node);
+		metadata_node_touch(metadata, node);
 	}
-	return 0;
-}
-
-/* --- joining ------------------------------------------------------------------------------------------------------ */
-
-/* The place of this name, else a free one; NULL: there is none. */
-static const struct map_node *place_of(const struct metadata *metadata, struct span name)
-{
-	const struct map_node *place = NULL;
-
-	for (uint32_t i = NODES_MAX; i > 0; i--) {
-		const struct map_node *node = &metadata->map.nodes[i - 1];
-
-		if (node->id != 0 && span_equal(span_of_text(node->name), name))
-			return node;
-		if (node->id == 0)
-			place = node;
-	}
-	return place;
-}
-
-enum refusal metadata_may_join(const struct metadata *metadata, struct span name, uint64_t raft_id)
-{
-	const struct map_node *place = place_of(metadata, name);
-
-	if (place == NULL)
-		return REFUSAL_LIMIT;
-	if (place->id != 0 && place->state != NODE_GONE)
-		return metadata->nodes[place->id - 1].raft_id == raft_id ? REFUSAL_JOINED : REFUSAL_FOREIGN_DIRECTORY;
-	for (uint32_t i = 0; i < NODES_MAX; i++)
-		if (metadata->map.nodes[i].id != 0 && metadata->nodes[i].raft_id == raft_id)
-			return REFUSAL_DIRECTORY;
-	return REFUSAL_NONE;
-}
-
-/* Known, and nothing more: no epoch, no ports, until it registers. One that was gone begins anew under its old id. */
-int metadata_join(struct metadata *metadata, struct span body, struct command_result *result)
-{
-	struct command_join join;
-	struct map_node *node;
-	enum refusal refusal;
-	int rv = command_join_decode(body, &join);
-
-	if (rv != 0)
-		return rv;
-	refusal = metadata_may_join(metadata, join.name, join.raft_id);
-	if (refusal != REFUSAL_NONE) {
-		command_refuse(result, refusal == REFUSAL_LIMIT ? ERROR_LIMIT : ERROR_REFUSED, refusal);
-		return 0;
-	}
-	node = node_of(metadata, (uint32_t)(place_of(metadata, join.name) - metadata->map.nodes) + 1);
-	*node = (struct map_node){
-		.id = (uint32_t)(node - metadata->map.nodes) + 1, .state = NODE_JOINING, .fenced = true};
-	text_keep(node->name, join.name);
-	text_keep(node->control_address, join.control_address);
-	metadata->nodes[node->id - 1] = (struct metadata_node){.raft_id = join.raft_id};
-	node_touch(metadata, node);
 	return 0;
 }
 
 /* --- registering -------------------------------------------------------------------------------------------------- */
-
-static struct map_node *node_by_name(struct metadata *metadata, struct span name)
-{
-	for (uint32_t id = 1; id <= NODES_MAX; id++) {
-		struct map_node *node = node_of(metadata, id);
-
-		if (node->id != 0 && span_equal(span_of_text(node->name), name))
-			return node;
-	}
-	return NULL;
-}
 
 /* The directory is older than what this node last served with: a new disk, or a restored copy. */
 static bool directory_lost(const struct map_node *node, const struct metadata_node *private,
@@ -166,12 +79,13 @@ static void node_describe(struct map_node *node, const struct command_register *
 		node->state = NODE_ACTIVE;
 	node->fenced = true; /* until its heartbeats bear the new node epoch */
 	node->weight = reg->weight;
+	node->drained = false;
 	node->shard_count = reg->shard_count;
 	node->shard_port = reg->shard_ports[0];
 	memcpy(node->shard_ports, reg->shard_ports, sizeof(node->shard_ports));
-	text_keep(node->zone, reg->zone);
-	text_keep(node->host, reg->host);
-	text_keep(node->control_address, reg->control_address);
+	metadata_text_keep(node->zone, reg->zone);
+	metadata_text_keep(node->host, reg->host);
+	metadata_text_keep(node->control_address, reg->control_address);
 }
 
 int metadata_register(struct metadata *metadata, struct span body, struct command_result *result)
@@ -183,7 +97,7 @@ int metadata_register(struct metadata *metadata, struct span body, struct comman
 
 	if (rv != 0)
 		return rv;
-	node = node_by_name(metadata, reg.name);
+	node = metadata_node_by_name(metadata, reg.name);
 	if (node == NULL || node->state == NODE_GONE) {
 		command_refuse(result, ERROR_REFUSED, REFUSAL_UNKNOWN_NODE);
 		return 0;
@@ -205,7 +119,7 @@ int metadata_register(struct metadata *metadata, struct span body, struct comman
 	node_describe(node, &reg);
 	node->epoch = metadata->applied; /* an index is given once */
 	private->interval = reg.interval;
-	node_touch(metadata, node);
+	metadata_node_touch(metadata, node);
 	rows_elect(metadata);
 	return 0;
 }
@@ -224,7 +138,7 @@ static void rows_fence(struct metadata *metadata, uint32_t node_id)
 static void node_fence(struct metadata *metadata, struct map_node *node)
 {
 	node->fenced = true;
-	node_touch(metadata, node);
+	metadata_node_touch(metadata, node);
 	rows_fence(metadata, node->id);
 }
 
@@ -239,20 +153,27 @@ int metadata_fence(struct metadata *metadata, struct span body, struct command_r
 			return ERROR_MALFORMED;
 		if (!metadata_has_node(metadata, &item))
 			command_refuse(result, ERROR_REFUSED, REFUSAL_NODE_EPOCH);
-		else if (node_of(metadata, item.node_id)->fenced)
+		else if (metadata_node_of(metadata, item.node_id)->fenced)
 			command_refuse(result, ERROR_REFUSED, REFUSAL_FENCED);
 		else
-			node_fence(metadata, node_of(metadata, item.node_id));
+			node_fence(metadata, metadata_node_of(metadata, item.node_id));
 	}
 	rows_elect(metadata);
 	return 0;
+}
+
+/* Its process has neither stopped nor left for good nor lost its name to another directory since it registered. */
+static bool may_unfence(const struct metadata *metadata, const struct map_node *node)
+{
+	return node->state != NODE_GONE && node->fenced && node->incarnation != 0 &&
+	       metadata->nodes[node->id - 1].proof_epoch != node->epoch;
 }
 
 static void node_unfence(struct metadata *metadata, struct map_node *node)
 {
 	node->fenced = false;
 	metadata->nodes[node->id - 1].served_epoch = node->epoch;
-	node_touch(metadata, node);
+	metadata_node_touch(metadata, node);
 }
 
 int metadata_unfence(struct metadata *metadata, struct span body, struct command_result *result)
@@ -265,11 +186,10 @@ int metadata_unfence(struct metadata *metadata, struct span body, struct command
 			return ERROR_MALFORMED;
 		if (!metadata_has_node(metadata, &item))
 			command_refuse(result, ERROR_REFUSED, REFUSAL_NODE_EPOCH);
-		else if (!node_of(metadata, item.node_id)->fenced ||
-			 metadata->nodes[item.node_id - 1].proof_epoch == item.node_epoch)
+		else if (!may_unfence(metadata, metadata_node_of(metadata, item.node_id)))
 			command_refuse(result, ERROR_REFUSED, REFUSAL_FENCED);
 		else
-			node_unfence(metadata, node_of(metadata, item.node_id));
+			node_unfence(metadata, metadata_node_of(metadata, item.node_id));
 	}
 	rows_elect(metadata);
 	return 0;
@@ -288,66 +208,8 @@ int metadata_stopped(struct metadata *metadata, struct span body, struct command
 		return 0;
 	}
 	metadata->nodes[item.node_id - 1].proof_epoch = item.node_epoch;
-	node_fence(metadata, node_of(metadata, item.node_id));
+	node_fence(metadata, metadata_node_of(metadata, item.node_id));
 	rows_elect(metadata);
-	return 0;
-}
-
-/* --- leaving for good --------------------------------------------------------------------------------------------- */
-
-static bool other_is_draining(const struct metadata *metadata, uint32_t node_id)
-{
-	for (uint32_t id = 1; id <= NODES_MAX; id++)
-		if (id != node_id && metadata->map.nodes[id - 1].state == NODE_DRAINING)
-			return true;
-	return false;
-}
-
-/* Who could keep what this node gives away. */
-static uint32_t takers(const struct metadata *metadata, uint32_t node_id)
-{
-	node_set live = cluster_map_live(&metadata->map) & ~node_bit(node_id);
-	uint32_t count = 0;
-
-	for (uint32_t id = 1; id <= NODES_MAX; id++)
-		count += node_set_has(live, id) && metadata->map.nodes[id - 1].state == NODE_ACTIVE;
-	return count;
-}
-
-static enum refusal decommission_refusal(const struct metadata *metadata, const struct map_node *node)
-{
-	if (other_is_draining(metadata, node->id))
-		return REFUSAL_DRAINING;
-	return takers(metadata, node->id) < metadata->map.replication_factor ? REFUSAL_TOO_FEW : REFUSAL_NONE;
-}
-
-/* Asked again it is so already. */
-int metadata_decommission(struct metadata *metadata, struct span body, struct command_result *result)
-{
-	struct command_decommission decommission;
-	enum refusal refusal = REFUSAL_NONE;
-	enum node_state wanted;
-	struct map_node *node;
-	int rv = command_decommission_decode(body, &decommission);
-
-	if (rv != 0)
-		return rv;
-	wanted = decommission.stays ? NODE_ACTIVE : NODE_DRAINING;
-	node = node_by_name(metadata, decommission.name);
-	if (node == NULL || node->state == NODE_GONE)
-		refusal = REFUSAL_UNKNOWN_NODE;
-	else if (node->state == NODE_JOINING)
-		refusal = REFUSAL_FENCED;
-	else if (node->state != wanted && !decommission.stays)
-		refusal = decommission_refusal(metadata, node);
-	if (refusal != REFUSAL_NONE) {
-		command_refuse(result, ERROR_REFUSED, refusal);
-		return 0;
-	}
-	if (node->state == wanted)
-		return 0;
-	node->state = wanted;
-	node_touch(metadata, node);
 	return 0;
 }
 
@@ -357,7 +219,7 @@ int metadata_decommission(struct metadata *metadata, struct span body, struct co
  * nobody. */
 static void rows_relieve(struct metadata *metadata, uint32_t node_id)
 {
-	node_set others = cluster_map_electable(&metadata->map) & ~node_bit(node_id);
+	node_set others = cluster_map_able(&metadata->map) & ~node_bit(node_id);
 
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
 		const struct map_partition *row = &metadata->map.partitions[p];
@@ -377,11 +239,11 @@ int metadata_clock(struct metadata *metadata, struct span body, struct command_r
 			return ERROR_MALFORMED;
 		if (!metadata_has_node(metadata, &item.node)) {
 			command_refuse(result, ERROR_REFUSED, REFUSAL_NODE_EPOCH);
-		} else if (node_of(metadata, item.node.node_id)->clock_off == item.off) {
+		} else if (metadata_node_of(metadata, item.node.node_id)->clock_off == item.off) {
 			command_refuse(result, ERROR_REFUSED, REFUSAL_CLOCK);
 		} else {
-			node_of(metadata, item.node.node_id)->clock_off = item.off;
-			node_touch(metadata, node_of(metadata, item.node.node_id));
+			metadata_node_of(metadata, item.node.node_id)->clock_off = item.off;
+			metadata_node_touch(metadata, metadata_node_of(metadata, item.node.node_id));
 		}
 	}
 	for (uint32_t id = 1; id <= NODES_MAX; id++)

@@ -112,7 +112,7 @@ static enum refusal handover_refusal(const struct metadata *metadata, const stru
 		refusal = REFUSAL_NOT_IN_SYNC;
 	if (refusal == REFUSAL_NONE && !node_set_has(live_nodes(metadata), item->to))
 		refusal = REFUSAL_FENCED;
-	if (refusal == REFUSAL_NONE && !node_set_has(cluster_map_electable(&metadata->map), item->to))
+	if (refusal == REFUSAL_NONE && !node_set_has(cluster_map_able(&metadata->map), item->to))
 		refusal = REFUSAL_CLOCK;
 	return refusal;
 }
@@ -359,7 +359,7 @@ static enum refusal elect_refusal(const struct metadata *metadata, const struct 
 		return REFUSAL_HAS_PRIMARY;
 	if (!node_set_has(live_nodes(metadata), elect->node_id))
 		return REFUSAL_FENCED;
-	if (!node_set_has(cluster_map_electable(&metadata->map), elect->node_id))
+	if (!node_set_has(cluster_map_able(&metadata->map), elect->node_id))
 		return REFUSAL_CLOCK;
 	return metadata->entry_ms < headless_ms + METADATA_HEADLESS_MS ? REFUSAL_TOO_EARLY : REFUSAL_NONE;
 }

@@ -126,13 +126,13 @@ static bool report_greater(const struct metadata_report *a, const struct metadat
 }
 
 /* Rule 10: when nobody is left but suspects, and all of them are here and have told what they hold. */
-static uint32_t row_elect_suspect(struct metadata *metadata, uint16_t partition, node_set electable)
+static uint32_t row_elect_suspect(struct metadata *metadata, uint16_t partition, node_set able)
 {
 	struct map_partition *row = row_of(metadata, partition);
 	const struct metadata_report *best = NULL;
 	node_set left = row->suspects;
 
-	if ((row->isr | row->elr) != 0 || left == 0 || (left & ~electable) != 0)
+	if ((row->isr | row->elr) != 0 || left == 0 || (left & ~able) != 0)
 		return 0;
 	while (left != 0) {
 		uint32_t node_id = row_prefer(row, left);
@@ -149,17 +149,26 @@ static uint32_t row_elect_suspect(struct metadata *metadata, uint16_t partition,
 	return best->node_id;
 }
 
-static void row_elect(struct metadata *metadata, uint16_t partition, node_set electable)
+/* The first candidate, who rather stays and is not drained; 0: nobody. */
+static uint32_t row_choose(const struct metadata *metadata, const struct map_partition *row, node_set candidates)
 {
-	struct map_partition *row = row_of(metadata, partition);
-	uint32_t chosen = row_prefer(row, row->isr & electable & ~row->leaving);
+	node_set asked = candidates & cluster_map_electable(&metadata->map);
+	uint32_t chosen = row_prefer(row, asked & ~row->leaving);
 
 	if (chosen == 0)
-		chosen = row_prefer(row, row->isr & electable);
+		chosen = row_prefer(row, asked);
+	return chosen != 0 ? chosen : row_prefer(row, candidates);
+}
+
+static void row_elect(struct metadata *metadata, uint16_t partition, node_set able)
+{
+	struct map_partition *row = row_of(metadata, partition);
+	uint32_t chosen = row_choose(metadata, row, row->isr & able);
+
 	if (chosen == 0)
-		chosen = row_prefer(row, row->elr & electable);
+		chosen = row_choose(metadata, row, row->elr & able);
 	if (chosen == 0)
-		chosen = row_elect_suspect(metadata, partition, electable);
+		chosen = row_elect_suspect(metadata, partition, able);
 	if (chosen == 0)
 		return;
 	row->primary = chosen;
@@ -175,11 +184,11 @@ static void row_elect(struct metadata *metadata, uint16_t partition, node_set el
 
 void rows_elect(struct metadata *metadata)
 {
-	node_set electable = cluster_map_electable(&metadata->map);
+	node_set able = cluster_map_able(&metadata->map);
 
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
 		if (metadata->map.partitions[p].replica_count > 0 && metadata->map.partitions[p].primary == 0)
-			row_elect(metadata, p, electable);
+			row_elect(metadata, p, able);
 }
 
 bool row_is_sound(const struct metadata *metadata, uint16_t partition)
@@ -194,7 +203,7 @@ bool row_is_sound(const struct metadata *metadata, uint16_t partition)
 	bool moves = (row->leaving & ~replicas) == 0 && (row->leaving == 0 || row->learners != 0);
 	bool primary = row->primary == 0 || node_set_has(row->isr & live, row->primary);
 	bool settled = !row_at_minimum(row) || (row->elr | row->suspects) == 0 || row->replica_count == 0;
-	bool elected = row->primary != 0 || ((row->isr | row->elr) & cluster_map_electable(&metadata->map)) == 0;
+	bool elected = row->primary != 0 || ((row->isr | row->elr) & cluster_map_able(&metadata->map)) == 0;
 
 	return disjoint && within && moves && primary && settled && elected && (row->isr & ~live) == 0;
 }

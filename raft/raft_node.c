@@ -450,12 +450,17 @@ int raft_node_submit(struct raft_node *node, struct span entry)
 
 void raft_node_transfer(struct raft_node *node)
 {
+	raft_node_transfer_to(node, 0);
+}
+
+void raft_node_transfer_to(struct raft_node *node, uint64_t id)
+{
 	static const struct raft_transfer none;
 
 	if (!raft_node_runs(node) || !raft_node_leads(node) || node->raft.transfer != NULL)
 		return;
 	node->transfer = none;
-	raft_transfer(&node->raft, &node->transfer, 0, NULL); /* refused without another voter: nothing to do then */
+	raft_transfer(&node->raft, &node->transfer, id, NULL); /* refused without another voter: nothing to do then */
 	raft_node_settle(node);
 }
 
@@ -520,11 +525,24 @@ bool raft_node_caught_up(struct raft_node *node, uint64_t id)
 	return match == raft_last_index(&node->raft);
 }
 
+bool raft_node_hears(const struct raft_node *node, uint64_t id)
+{
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		if (node->peers[i].id == id)
+			return node->now_ms - node->peers[i].heard_ms < RAFT_NODE_ELECTION_MS;
+	return id == node->id;
+}
+
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 
 bool raft_node_leads(const struct raft_node *node)
 {
 	return node->started && node->raft.state == RAFT_LEADER;
+}
+
+bool raft_node_led(const struct raft_node *node)
+{
+	return raft_node_leads(node) || node->now_ms - node->leader_heard_ms < RAFT_NODE_ELECTION_MS;
 }
 
 uint64_t raft_node_term(const struct raft_node *node)

@@ -97,6 +97,7 @@ struct raft_node_peer {
 	uint64_t id; /* 0: free */
 	uint64_t life;
 	uint64_t number;
+	uint64_t heard_ms;
 	uint64_t former[RAFT_NODE_LIVES_MAX]; /* lives that are over */
 	uint32_t former_next;
 };
@@ -171,17 +172,22 @@ void raft_node_receive(struct raft_node *node, struct span body, uint64_t now_ms
 int raft_node_submit(struct raft_node *node, struct span entry);
 
 void raft_node_transfer(struct raft_node *node); /* leadership to any voter; a no-op where there is none */
+void raft_node_transfer_to(struct raft_node *node, uint64_t id);
 
 /* Changes of the configuration, by the leader. DONE: begun. BUSY: another is under way, or it is too early (9 to 11).
  * A server is added as a spare; assigned the stand-by's role it follows the log, and as a stand-by that has all of it
- * it becomes a voter at once, else when it has caught up. */
+ * it becomes a voter at once, else when it has caught up. A voter that is assigned the stand-by's role votes no more as
+ * soon as the leader has stored that: by the configuration that every later majority knows. Who is removed is sent
+ * nothing any more, not even that. */
 int raft_node_add(struct raft_node *node, uint64_t id, const char *address);
 int raft_node_assign(struct raft_node *node, uint64_t id, enum raft_node_role role);
 int raft_node_remove(struct raft_node *node, uint64_t id);
-bool raft_node_settled(const struct raft_node *node);          /* no change is under way, as far as is known here */
-bool raft_node_caught_up(struct raft_node *node, uint64_t id); /* the leader's: has all that is stored here */
+bool raft_node_settled(const struct raft_node *node);            /* no change is under way, as far as is known here */
+bool raft_node_caught_up(struct raft_node *node, uint64_t id);   /* the leader's: has all that is stored here */
+bool raft_node_hears(const struct raft_node *node, uint64_t id); /* within an election time; itself always */
 
 bool raft_node_leads(const struct raft_node *node);
+bool raft_node_led(const struct raft_node *node); /* leads, or has heard a leader within an election time */
 uint64_t raft_node_term(const struct raft_node *node);
 uint64_t raft_node_applied(const struct raft_node *node);
 uint64_t raft_node_commit(const struct raft_node *node);

@@ -42,15 +42,21 @@ static bool is_of_leader(const struct raft_message *message)
 	return message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_INSTALL_SNAPSHOT;
 }
 
+/* Where no place is left, that of who was heard longest ago. */
 static struct raft_node_peer *peer_of(struct raft_node *node, uint64_t id)
 {
-	struct raft_node_peer *peer = node->peers;
+	struct raft_node_peer *place = &node->peers[0];
 
-	while (peer < node->peers + NODES_MAX - 1 && peer->id != id && peer->id != 0)
-		peer++;
-	if (peer->id != id)
-		*peer = (struct raft_node_peer){.id = id};
-	return peer;
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		struct raft_node_peer *peer = &node->peers[i];
+
+		if (peer->id == id)
+			return peer;
+		if (place->id != 0 && (peer->id == 0 || peer->heard_ms < place->heard_ms))
+			place = peer;
+	}
+	*place = (struct raft_node_peer){.id = id};
+	return place;
 }
 
 static bool is_former(const struct raft_node_peer *peer, uint64_t life)
@@ -74,6 +80,7 @@ static bool in_order(struct raft_node *node, const struct raft_route *route)
 		peer->former[peer->former_next++ % RAFT_NODE_LIVES_MAX] = peer->life;
 	peer->life = route->life;
 	peer->number = route->number;
+	peer->heard_ms = node->now_ms;
 	return true;
 }
 

@@ -410,6 +410,45 @@ static bool second_voter(bool verbose)
 	return case_end(world, raft_node_settled(&world->servers[S1].node) ? NULL : "S2 votes");
 }
 
+/* Of two voters one becomes a stand-by and does not hear of it: the other commits that alone, and leads alone after its
+ * death, too, whatever the spared one asks for. */
+static bool spared_voter(bool verbose)
+{
+	struct script script;
+	struct world *world = case_begin(&script, 2, verbose);
+	struct raft_node_server servers[SERVERS_MAX];
+	uint64_t base;
+
+	if (!leads(world, S1))
+		return case_end(world, "S1 leads");
+	world_submit_stream(world, S1, 1);
+	world_run(world, 500);
+	world_cut_all(world, true);
+	if (raft_node_assign(&world->servers[S1].node, world->servers[S2].id, RAFT_NODE_STANDBY) != RAFT_NODE_DONE)
+		return case_end(world, "S2 is to vote no more");
+	world->servers[S2].wish = WISH_STAND_BY;
+	world_run(world, 100);
+	base = world->oracle.last;
+	world_submit_stream(world, S1, 2);
+	world_run(world, 100);
+	if (!raft_node_settled(&world->servers[S1].node) || world->oracle.last <= base)
+		return case_end(world, "S1 commits alone");
+	world_kill(world, S1);
+	script.candidate = ANYBODY;
+	world_run(world, 2000);
+	world_start(world, S1);
+	world_cut_all(world, false);
+	if (!leads(world, S1))
+		return case_end(world, "S1 leads again");
+	if (!agree(world))
+		return case_end(world, "all agree");
+	if (raft_node_servers(&world->servers[S2].node, servers, SERVERS_MAX) != 2)
+		return case_end(world, "S2 stands by");
+	return case_end(world, servers[1].role == RAFT_NODE_STANDBY || servers[0].role == RAFT_NODE_STANDBY
+				       ? NULL
+				       : "S2 votes no more");
+}
+
 const struct raft_case raft_cases[] = {
 	{"figure-8", "an earlier term's entry on a majority is not committed, and may go", figure_8},
 	{"figure-8-committed", "with an entry of the present term behind it, it is, and stays", figure_8_committed},
@@ -417,6 +456,7 @@ const struct raft_case raft_cases[] = {
 	{"snapshot-restart", "a kill at any moment of a snapshot's way", snapshot_restart},
 	{"paused-leader", "a leader that stood still answers for nothing", paused_leader},
 	{"second-voter", "a stand-by that does not know yet that it votes gives its vote", second_voter},
+	{"spared-voter", "a voter that was made a stand-by and does not know it cannot lead", spared_voter},
 	{"wiped-voter", "a lost disk under an old id would make two leaders of one term: the oracles see it",
 	 wiped_voter},
 };

@@ -183,6 +183,7 @@ static const char *const mark_names[] = {
 	"cuts",
 	"servers added",
 	"promoted",
+	"demoted",
 	"removed",
 };
 

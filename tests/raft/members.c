@@ -19,12 +19,37 @@ static const struct raft_node_server *listed(const struct raft_node_server *serv
 	return NULL;
 }
 
+/* To a voter that is to stay one, if there is any by now. */
+static void give_way(struct world *world, struct server *leader)
+{
+	struct raft_node_server servers[SERVERS_MAX * 2];
+	uint32_t count = raft_node_servers(&leader->node, servers, SERVERS_MAX * 2);
+
+	for (uint32_t i = 0; i < world->count; i++) {
+		const struct raft_node_server *member = listed(servers, count, world->servers[i].id);
+
+		if (member != NULL && member->role == RAFT_NODE_VOTER && world->servers[i].wish == WISH_VOTE &&
+		    (raft_node_caught_up(&leader->node, member->id) || random_chance(&world->random, 100))) {
+			raft_node_transfer_to(&leader->node, member->id);
+			return;
+		}
+	}
+}
+
 static void remove_one(struct world *world, struct server *leader, const struct server *server)
 {
 	if (server == leader)
-		raft_node_transfer(&leader->node);
+		give_way(world, leader);
 	else if (raft_node_remove(&leader->node, server->id) == RAFT_NODE_DONE)
 		world->marks.removed++;
+}
+
+static void spare_vote(struct world *world, struct server *leader, const struct server *server)
+{
+	if (server == leader)
+		give_way(world, leader);
+	else if (raft_node_assign(&leader->node, server->id, RAFT_NODE_STANDBY) == RAFT_NODE_DONE)
+		world->marks.demoted++;
 }
 
 /* A voter at once, or by libraft's rounds of catching up. */
@@ -49,6 +74,8 @@ static void member_change(struct world *world, struct server *leader, struct ser
 		world_address(server->place, address);
 		if (raft_node_add(&leader->node, server->id, address) == RAFT_NODE_DONE)
 			world->marks.added++;
+	} else if (member != NULL && member->role == RAFT_NODE_VOTER && server->wish == WISH_STAND_BY) {
+		spare_vote(world, leader, server);
 	} else if (member != NULL && member->role == RAFT_NODE_SPARE) {
 		raft_node_assign(&leader->node, server->id, RAFT_NODE_STANDBY);
 	} else if (member != NULL && member->role == RAFT_NODE_STANDBY && server->wish == WISH_VOTE) {

@@ -158,7 +158,7 @@ static void transfer(struct storm *storm)
 	storm->world->marks.transfers++;
 }
 
-/* Two voters at least are wished for, so that one that dies does not end the run. */
+/* One voter at least is wished for; of two, one becomes a stand-by and is not removed. */
 static void member(struct storm *storm)
 {
 	struct world *world = storm->world;
@@ -167,10 +167,12 @@ static void member(struct storm *storm)
 
 	for (uint32_t k = 0; k < world->count; k++)
 		others += k != i && world->servers[k].wish == WISH_VOTE;
-	if (world->founders == world->count || (world->servers[i].wish == WISH_VOTE && others < 2))
+	if (world->founders == world->count || (world->servers[i].wish == WISH_VOTE && others < 1))
 		return;
 	if (world->servers[i].wish == WISH_STAND_BY && draw(storm, 0, 1) == 0)
 		members_wish(world, i, WISH_VOTE);
+	else if (world->servers[i].wish == WISH_VOTE && (others < 2 || draw(storm, 0, 1) == 0))
+		members_wish(world, i, WISH_STAND_BY);
 	else
 		members_wish(world, i, world->servers[i].wish == WISH_ABSENT ? WISH_STAND_BY : WISH_ABSENT);
 }

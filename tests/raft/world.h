@@ -111,6 +111,7 @@ struct world_marks {
 	uint64_t cuts;
 	uint64_t added; /* to the configuration */
 	uint64_t promoted;
+	uint64_t demoted;
 	uint64_t removed;
 };
 

@@ -122,7 +122,7 @@ void control_start(struct control *control, uint32_t i)
 	struct control_node *node = &control->nodes[i];
 	struct cluster_config *config = &node->config;
 
-	assert(node->cluster == NULL);
+	assert(node->cluster == NULL && !node->gone);
 	config->incarnation = control_random(control, 0) | 1;
 	config->seed = (uint32_t)control_random(control, UINT32_MAX);
 	for (uint32_t k = 0; k < sizeof(config->cluster_id); k++)
@@ -162,6 +162,7 @@ void control_replace_disk(struct control *control, uint32_t i)
 	assert(node->cluster == NULL);
 	sim_raft_disk_deinit(&node->disk);
 	memset(&node->config.directory, 0, sizeof(node->config.directory));
+	node->gone = false;
 	identity_make(control, node);
 }
 
@@ -295,6 +296,7 @@ static void output_take(struct control *control, uint32_t i, struct cluster_outp
 		node->config.directory.proof_epoch = output->node_epoch;
 		node->stopped = true;
 		break;
+	case CLUSTER_IS_GONE: node->gone = true; break;
 	case CLUSTER_NOTICE: node->notices[output->notice.kind]++; break;
 	case CLUSTER_FATAL: snprintf(node->fatal, sizeof(node->fatal), "%s", output->text); break;
 	default: break;
@@ -328,19 +330,21 @@ static void directory_serve(struct control *control, struct control_node *node)
 
 /* --- the played shards -------------------------------------------------------------------------------------------- */
 
-static bool isr_wish(const struct cluster *cluster, uint16_t p, struct command_isr *item)
+static bool isr_wish(const struct cluster *cluster, uint16_t p, bool learners, struct command_isr *item)
 {
 	const struct map_partition *row = &cluster->map.partitions[p];
 	node_set live = cluster_map_live(&cluster->map);
+	node_set left = learners ? row->learners : 0;
 	bool grows = false;
 
 	*item = (struct command_isr){.partition = p,
 				     .expected_version = row->version,
 				     .primary = cluster->node_id,
 				     .primary_node_epoch = cluster->node_epoch};
-	for (uint32_t k = 0; k < row->replica_count; k++) {
-		uint32_t id = row->replicas[k];
+	for (uint32_t k = 0; k < row->replica_count || left != 0; k++) {
+		uint32_t id = k < row->replica_count ? row->replicas[k] : (uint32_t)__builtin_ctzll(left) + 1;
 
+		left &= ~node_bit(id);
 		if (!node_set_has(row->isr, id) && !node_set_has(live, id))
 			continue;
 		grows |= !node_set_has(row->isr, id);
@@ -357,7 +361,8 @@ static void primaries_ask(struct control *control, struct cluster *cluster)
 	uint32_t count = 0;
 
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
-		if (cluster->map.partitions[p].primary == cluster->node_id && isr_wish(cluster, p, &items[count]))
+		if (cluster->map.partitions[p].primary == cluster->node_id &&
+		    isr_wish(cluster, p, control->plays_learners, &items[count]))
 			count++;
 	if (count > 0) {
 		command_isr_encode(items, count, &command);
@@ -473,7 +478,7 @@ static void node_step(struct control *control, uint32_t i)
 	shards_play(control, node);
 	outputs_drain(control, i);
 	node_check(control, node, applied);
-	if (node->fatal[0] != '\0')
+	if (node->fatal[0] != '\0' || node->gone)
 		control_kill(control, i);
 }
 

@@ -29,6 +29,7 @@ struct control_node {
 	int64_t clock_ahead_ms; /* of its wall clock */
 	bool reported;
 	bool stopped;
+	bool gone; /* its directory is marked: it never starts again */
 	char fatal[CLUSTER_TEXT_BYTES];
 	uint32_t notices[NOTICE_COUNT]; /* by kind, since it was made */
 	uint32_t results[64];           /* by error code */
@@ -50,6 +51,7 @@ struct control {
 	uint32_t delay_min_ms;
 	uint32_t delay_max_ms;
 	bool plays_shards;
+	bool plays_learners; /* they catch up, and moves end */
 	struct control_mail *mail;
 	uint64_t *index_digest; /* first digest seen at an index */
 	uint64_t index_count;

@@ -1,5 +1,5 @@
-/* A node is to give away all that it holds, and stays after all: partitions move off it and back, under whatever else
- * goes wrong. One node at a time, as the metadata has it. */
+/* A node is to give away all that it holds, and stays after all, unless it is gone by then: partitions move off it and
+ * back, under whatever else goes wrong. One node at a time, as the metadata has it. */
 #include "tests/sim/faults_internal.h"
 #include "tests/sim/host.h"
 
@@ -9,7 +9,7 @@
 
 #define ASK_AGAIN_US 300000u
 
-static struct host *controller(struct sim *sim)
+struct host *faults_controller(struct sim *sim)
 {
 	for (uint32_t i = 0; i < sim->options.hosts; i++)
 		if (host_up(sim->hosts[i]) && host_is_controller(sim->hosts[i]))
@@ -17,7 +17,7 @@ static struct host *controller(struct sim *sim)
 	return NULL;
 }
 
-static void decommission(struct host *asked, uint32_t index, bool stays)
+void faults_decommission(struct host *asked, uint32_t index, bool stays)
 {
 	char name[NAME_MAX_BYTES + 1];
 	struct command_decommission command = {.stays = stays};
@@ -34,7 +34,7 @@ static void decommission(struct host *asked, uint32_t index, bool stays)
 static void keep(void *owner, struct appointment *appointment)
 {
 	struct sim *sim = owner;
-	struct host *asked = controller(sim);
+	struct host *asked = faults_controller(sim);
 	char name[NAME_MAX_BYTES + 1];
 	const struct map_node *node = NULL;
 
@@ -43,20 +43,20 @@ static void keep(void *owner, struct appointment *appointment)
 	snprintf(name, sizeof name, "n%u", (uint32_t)appointment->a + 1);
 	if (asked != NULL && host_map(asked) != NULL)
 		node = cluster_map_node_by_name(host_map(asked), name);
-	if (node != NULL && node->state == NODE_ACTIVE)
+	if (node != NULL && (node->state == NODE_ACTIVE || node->state == NODE_GONE))
 		return;
 	if (node != NULL)
-		decommission(asked, (uint32_t)appointment->a, true);
+		faults_decommission(asked, (uint32_t)appointment->a, true);
 	faults_at(sim, ASK_AGAIN_US, keep, appointment->a, 0);
 }
 
 void fault_move(struct sim *sim)
 {
-	struct host *asked = controller(sim);
+	struct host *asked = faults_controller(sim);
 	uint32_t index = faults_any_host(sim);
 
 	if (asked == NULL)
 		return;
-	decommission(asked, index, false);
+	faults_decommission(asked, index, false);
 	faults_at(sim, random_between(&sim->random, 200000, 15000000), keep, index, 0);
 }

@@ -48,7 +48,7 @@ static void restart(void *owner, struct appointment *appointment)
 	struct sim *sim = owner;
 	struct host *host = sim->hosts[appointment->a];
 
-	if (!host_up(host) && !sim->failed && sim->dead_for_good != appointment->a + 1) {
+	if (!host_up(host) && !host_is_gone(host) && !sim->failed && sim->dead_for_good != appointment->a + 1) {
 		oracle_restarted(sim->oracle, (uint32_t)appointment->a);
 		if (sim->rot.host == appointment->a + 1)
 			sim->rot.read = true;
@@ -90,6 +90,26 @@ void faults_process_ended(struct sim *sim, uint32_t index)
 	host_kill(sim->hosts[index], false);
 	mark_all_down(sim);
 	faults_at(sim, down_time_us(sim), restart, index, 0);
+}
+
+void faults_restart(struct sim *sim, uint32_t index, uint64_t delay_us)
+{
+	faults_at(sim, delay_us, restart, index, 0);
+}
+
+void faults_host_gone(struct sim *sim, uint32_t index)
+{
+	host_kill(sim->hosts[index], false);
+	marks_reach(&sim->marks, MARK_NODE_GONE);
+	faults_forget_host(sim, index);
+}
+
+void faults_forget_host(struct sim *sim, uint32_t index)
+{
+	if (sim->rot.host == index + 1)
+		sim->rot.host = 0;
+	if (sim->corruption.host == index + 1)
+		sim->corruption.host = 0;
 }
 
 void faults_kill_for_good(struct sim *sim, uint32_t index)
@@ -408,6 +428,15 @@ static bool is_rotting(const struct sim *sim)
 	       (!sim->rot.read || !host_up(host) || !oracle_in_sync_everywhere(sim->oracle, host_node_id(host)));
 }
 
+/* Whose directory was lost has not got everything back. */
+static bool is_copying(const struct sim *sim)
+{
+	const struct host *host = sim->lost == 0 ? NULL : sim->hosts[sim->lost - 1];
+
+	return host != NULL && !host_is_gone(host) &&
+	       (!host_up(host) || !oracle_in_sync_everywhere(sim->oracle, host_node_id(host)));
+}
+
 /* A majority of the replicas of every batch must stay sound, or nobody could promise anything: one host at a time. */
 static void fault_rot(struct sim *sim)
 {
@@ -419,7 +448,7 @@ static void fault_rot(struct sim *sim)
 	for (uint32_t i = 0; i < sim->options.hosts; i++)
 		if (host_is_rotten(sim->hosts[i]))
 			index = i;
-	if (is_rotting(sim) && sim->rot.host != index + 1)
+	if ((is_rotting(sim) && sim->rot.host != index + 1) || is_copying(sim))
 		return;
 	rot = host_rot(sim->hosts[index]);
 	if (rot == ROT_NONE)

@@ -17,6 +17,9 @@ void faults_kill(struct sim *sim, uint32_t index, bool power_loss);
 /* The process ended itself; it is started again a while later. */
 void faults_process_ended(struct sim *sim, uint32_t index);
 
+/* The process ended itself, and its directory is marked: it never comes back. */
+void faults_host_gone(struct sim *sim, uint32_t index);
+
 #define FAULTS_TEXT_BYTES 512u
 /* Which kinds are on, and how often. */
 void faults_describe(const struct sim *sim, char *text, size_t size);

@@ -25,8 +25,14 @@ void fault_corrupt_messages(struct sim *sim);
 void fault_reset(struct sim *sim);
 void faults_network_calm(struct sim *sim);
 
+/* faults.c */
+void faults_restart(struct sim *sim, uint32_t index, uint64_t delay_us);
+void faults_forget_host(struct sim *sim, uint32_t index); /* what was wrong with it is gone with its directory */
+
 /* fault_move.c */
 void fault_move(struct sim *sim);
+struct host *faults_controller(struct sim *sim); /* NULL: there is none now */
+void faults_decommission(struct host *asked, uint32_t index, bool stays);
 
 /* fault_machine.c */
 void fault_power_some(struct sim *sim);

@@ -7,6 +7,8 @@
 #include "tests/sim/oracle.h"
 #include "tests/sim/trace.h"
 
+#include "tests/sim/raft_io.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +35,21 @@ static int32_t draw_drift(struct sim *sim)
 	return (int32_t)random_between(&sim->random, 0, 2 * (uint64_t)most) - most;
 }
 
+struct host_spare {
+	struct host_directory directory;
+	struct sim_disk disks[SHARDS_MAX];
+	struct sim_raft_disk raft_disk;
+	bool anew;
+};
+
+static void directory_make(struct host *host)
+{
+	for (uint32_t i = 0; i < CLUSTER_IDENTITY_BYTES; i++)
+		host->directory.identity[i] = (uint8_t)random_next(&host->sim->random);
+	for (uint32_t i = 0; i < host->sim->options.shards; i++)
+		host->directory.journal_id[i] = random_next(&host->sim->random) | 1;
+}
+
 struct host *host_new(struct sim *sim, uint32_t index)
 {
 	struct host *host = calloc(1, sizeof *host);
@@ -44,15 +61,75 @@ struct host *host_new(struct sim *sim, uint32_t index)
 	host->drift_ppm = draw_drift(sim);
 	host->disk_min_us = 50;
 	host->disk_max_us = 400;
-	for (uint32_t i = 0; i < CLUSTER_IDENTITY_BYTES; i++)
-		host->directory.identity[i] = (uint8_t)random_next(&sim->random);
 	for (uint32_t i = 0; i < sim->options.shards; i++) {
 		host->parts[i].host = host;
 		host->parts[i].index = (uint16_t)i;
-		host->directory.journal_id[i] = random_next(&sim->random) | 1;
 	}
+	directory_make(host);
 	host_control_init(host);
 	return host;
+}
+
+static void spare_free(struct host *host)
+{
+	if (host->spare == NULL)
+		return;
+	for (uint32_t i = 0; i < host->sim->options.shards; i++)
+		sim_disk_deinit(&host->spare->disks[i]);
+	sim_raft_disk_deinit(&host->spare->raft_disk);
+	free(host->spare);
+	host->spare = NULL;
+}
+
+void host_swap_directory(struct host *host)
+{
+	struct host_directory directory = host->directory;
+	struct host_spare *spare = host->spare;
+	bool anew = host->anew;
+
+	assert(!host->up && spare != NULL);
+	host->directory = spare->directory;
+	spare->directory = directory;
+	host->anew = spare->anew;
+	spare->anew = anew;
+	for (uint32_t i = 0; i < host->sim->options.shards; i++) {
+		struct sim_disk disk = host->parts[i].disk;
+
+		host->parts[i].disk = spare->disks[i];
+		spare->disks[i] = disk;
+	}
+	host_control_swap(host, &spare->raft_disk);
+	host->swapped = !host->swapped;
+}
+
+void host_lose_directory(struct host *host)
+{
+	assert(!host->up);
+	sim_trace(host->sim, "process  lost     h%-16uits directory", host->index);
+	spare_free(host);
+	host->spare = calloc(1, sizeof *host->spare);
+	assert(host->spare != NULL);
+	sim_raft_disk_init(&host->spare->raft_disk);
+	host_swap_directory(host);
+	host->swapped = false;
+	host->gone = false;
+	host->anew = true;
+	directory_make(host);
+}
+
+bool host_began_anew(const struct host *host)
+{
+	return host->spare != NULL;
+}
+
+bool host_is_former(const struct host *host)
+{
+	return host->swapped;
+}
+
+bool host_is_gone(const struct host *host)
+{
+	return host->gone;
 }
 
 struct host *host_free(struct host *host)
@@ -63,6 +140,7 @@ struct host *host_free(struct host *host)
 	host_control_deinit(host);
 	for (uint32_t i = 0; i < host->sim->options.shards; i++)
 		sim_disk_deinit(&host->parts[i].disk);
+	spare_free(host);
 	free(host);
 	return NULL;
 }

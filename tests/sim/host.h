@@ -16,6 +16,9 @@ struct host_directory { /* what the data directory holds besides journals and Ra
 	uint64_t proof_epoch;
 };
 
+/* What a host keeps when it is given another directory: it may have it back. */
+struct host_spare;
+
 struct host *host_new(struct sim *sim, uint32_t index);
 struct host *host_free(struct host *host);
 
@@ -36,6 +39,14 @@ void host_fail_store(struct host *host, uint32_t after);
 void host_set_clock(struct host *host, int64_t ahead_us); /* the wall clock */
 /* The client's or subscriber's connections to it are gone. */
 void host_forget_guest(struct host *host, uint32_t party);
+
+/* While it is down: an empty directory, with another identity; or the one it had before that again, and back. */
+void host_lose_directory(struct host *host);
+void host_swap_directory(struct host *host);
+bool host_began_anew(const struct host *host); /* its directory is not its first */
+bool host_is_former(const struct host *host);  /* it runs on a directory that another has replaced */
+bool host_is_gone(const struct host *host); /* decommissioned: its directory is marked, it never starts again on it */
+uint64_t host_raft_id(const struct host *host); /* of its directory */
 
 bool host_is_writing(const struct host *host); /* a journal write is in flight */
 bool host_is_sealing(const struct host *host); /* a segment is being sealed */

@@ -1,6 +1,7 @@
 /* A simulated node's control thread: the cluster core with the real libraft on a simulated store, and the services a
  * control port gives to clients. */
 #include "raft/client_service.h"
+#include "raft/cluster_state.h"
 #include "raft/command.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/host_internal.h"
@@ -85,6 +86,20 @@ void host_control_deinit(struct host *host)
 	sim_raft_disk_deinit(&host->control->raft_disk);
 	free(host->control);
 	host->control = NULL;
+}
+
+void host_control_swap(struct host *host, struct sim_raft_disk *other)
+{
+	struct sim_raft_disk disk = host->control->raft_disk;
+
+	assert(host->control->cluster == NULL);
+	host->control->raft_disk = *other;
+	*other = disk;
+}
+
+uint64_t host_raft_id(const struct host *host)
+{
+	return raft_id_of(host->directory.identity);
 }
 
 const struct sim_raft_disk *host_raft_disk(const struct host *host)
@@ -208,8 +223,11 @@ static void registered(void *owner, struct appointment *appointment)
 
 	if (!host_may_run(host, appointment))
 		return;
-	if (host->index >= host->sim->options.founders && host->directory.node_epoch == 0)
+	if (host->index >= host->sim->options.founders && host->directory.node_epoch == 0 && !host->anew)
 		marks_reach(&host->sim->marks, MARK_NODE_JOINED);
+	if (host->anew)
+		marks_reach(&host->sim->marks, MARK_REPLACED);
+	host->anew = false;
 	host->directory.node_epoch = appointment->a;
 	host->directory.proof_epoch = 0;
 	host->control->serving = true;
@@ -259,8 +277,34 @@ static void end_process(void *owner, struct appointment *appointment)
 		faults_process_ended(host->sim, host->index);
 }
 
+/* Its directory is marked: there is nothing to be started again. */
+static void leave(void *owner, struct appointment *appointment)
+{
+	struct host *host = owner;
+
+	if (!host_may_run(host, appointment))
+		return;
+	sim_trace(host->sim, "process  gone     h%u", host->index);
+	host->gone = true;
+	faults_host_gone(host->sim, host->index);
+}
+
+/* The directory is a former one: its process was told so. */
+static void former_ends(void *owner, struct appointment *appointment)
+{
+	struct host *host = owner;
+
+	if (host->up && appointment->generation == host->generation)
+		host_kill(host, false);
+}
+
 static void ended(struct host *host, const char *why)
 {
+	if (host->swapped) {
+		marks_reach(&host->sim->marks, MARK_FORMER_ENDED);
+		host_later(host, host, former_ends, 0, 0);
+		return;
+	}
 	if (host->control->raft_io.fail_after == 0)
 		sim_fail(host->sim, "host %u: cluster is fatal: %s", host->index, why);
 	sim_trace(host->sim, "process  fatal    h%-16u%s", host->index, why);
@@ -299,6 +343,7 @@ static void take_output(struct host *host, const struct cluster_output *output)
 		break;
 	case CLUSTER_FATAL: ended(host, output->text); break;
 	case CLUSTER_IS_STOPPED: break;
+	case CLUSTER_IS_GONE: host_later(host, host, leave, 200, 0); break;
 	}
 }
 

@@ -34,6 +34,10 @@ struct host {
 	uint32_t disk_min_us;
 	uint32_t disk_max_us;
 	struct host_directory directory;
+	struct host_spare *spare; /* NULL: it has its first directory */
+	bool swapped;             /* the former is in use, the newer one is spare */
+	bool gone;
+	bool anew; /* its directory has never served */
 	struct part parts[SHARDS_MAX];
 	struct host_control *control;
 	bool greeted[1 + SHARDS_MAX][SIM_GUESTS_MAX][256]; /* connections that said HELLO to this process, by port */
@@ -54,6 +58,8 @@ uint32_t host_index_of_node(const struct host *host, uint32_t node_id);
 
 void host_control_init(struct host *host);
 void host_control_deinit(struct host *host);
+/* Raft's store of the host goes there, and that one's comes here. */
+void host_control_swap(struct host *host, struct sim_raft_disk *other);
 void host_control_kill(struct host *host, bool power_loss);
 void host_shard_recovered(struct host *host); /* when all have, the control plane starts */
 void host_propose(struct host *host, const struct shard_proposal *proposal);

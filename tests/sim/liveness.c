@@ -71,7 +71,8 @@ static bool others_are_in_sync(struct sim *sim)
 	if (left_out.bad == BAD_GREY || left_out.bad == BAD_LINK)
 		return true;
 	for (uint32_t i = 0; i < sim->options.hosts; i++)
-		if (i != left_out.host && !oracle_in_sync_everywhere(sim->oracle, host_node_id(sim->hosts[i])))
+		if (i != left_out.host && !host_is_gone(sim->hosts[i]) &&
+		    !oracle_in_sync_everywhere(sim->oracle, host_node_id(sim->hosts[i])))
 			return false;
 	return true;
 }
@@ -105,7 +106,7 @@ static bool all_can_be_missed(struct sim *sim)
 			newest = map;
 	}
 	for (uint32_t i = 0; newest != NULL && i < sim->options.hosts; i++)
-		if (!is_live(newest, sim->hosts[i]))
+		if (!host_is_gone(sim->hosts[i]) && !is_live(newest, sim->hosts[i]))
 			return false;
 	for (uint16_t p = 0; newest != NULL && p < PARTITION_COUNT; p++)
 		if (node_set_count((newest->partitions[p].isr | newest->partitions[p].elr) & sound) < 2)

@@ -106,6 +106,12 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_MOVE_GIVEN_UP] = "move given up",
 	[MARK_REASSIGNED] = "replica of an absent node reassigned",
 	[MARK_EMPTIED] = "node emptied",
+	[MARK_NODE_GONE] = "node decommissioned",
+	[MARK_CAME_AGAIN] = "decommissioned name back with an empty directory",
+	[MARK_LOST_DIRECTORY] = "directory lost",
+	[MARK_REPLACED] = "lost directory replaced",
+	[MARK_FORMER_ENDED] = "former directory's process ended",
+	[MARK_DRAINED] = "node drained",
 };
 
 const char *mark_name(enum mark mark)

@@ -104,13 +104,19 @@ enum mark {
 	MARK_CLIENT_DIED,
 	MARK_CLIENT_RETURNED,
 	MARK_PRODUCER_FENCED,
-	MARK_ORDER_FOUND,   /* of a key's history with reads and a write whose outcome its client never learned */
-	MARK_MOVE_BEGUN,    /* a node learns a partition that it is to keep */
-	MARK_MOVED,         /* it keeps it */
-	MARK_MOVE_GIVEN_UP, /* or not, after all */
-	MARK_REASSIGNED,    /* and another had been away for the reassign delay */
-	MARK_EMPTIED,       /* a node that is to go holds nothing any more */
-	MARK_NODE_JOINED,   /* one that was no founder, and serves */
+	MARK_ORDER_FOUND,    /* of a key's history with reads and a write whose outcome its client never learned */
+	MARK_MOVE_BEGUN,     /* a node learns a partition that it is to keep */
+	MARK_MOVED,          /* it keeps it */
+	MARK_MOVE_GIVEN_UP,  /* or not, after all */
+	MARK_REASSIGNED,     /* and another had been away for the reassign delay */
+	MARK_EMPTIED,        /* a node that is to go holds nothing any more */
+	MARK_NODE_JOINED,    /* one that was no founder, and serves */
+	MARK_NODE_GONE,      /* one was decommissioned, and its process has ended for good */
+	MARK_CAME_AGAIN,     /* and its name came back with an empty directory */
+	MARK_LOST_DIRECTORY, /* a dead one's directory was lost */
+	MARK_REPLACED,       /* an empty directory serves under a name that had another one */
+	MARK_FORMER_ENDED,   /* a process on a former directory was told, and ended */
+	MARK_DRAINED,        /* a node was primary of nothing, and in sync with all that it holds */
 	MARK_COUNT,
 };
 

@@ -647,7 +647,7 @@ static bool is_balanced(const struct cluster_map *map)
 bool oracle_settled(struct oracle *oracle)
 {
 	struct sim *sim = oracle->sim;
-	const struct cluster_map *map = host_map(sim->hosts[0]);
+	const struct cluster_map *map = sim_map(sim);
 
 	if (!oracle->views_active || map == NULL || !is_balanced(map))
 		return false;
@@ -660,6 +660,8 @@ bool oracle_settled(struct oracle *oracle)
 			struct partition_status status;
 			uint64_t from;
 
+			if (host_is_gone(sim->hosts[i]))
+				continue;
 			if (shard == NULL || id == 0)
 				return false;
 			for (uint32_t r = 0; r < map->partitions[p].replica_count; r++)

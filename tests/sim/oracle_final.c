@@ -247,7 +247,7 @@ static void inspect_partition(struct inspection *inspection, const struct cluste
 void oracle_final(struct oracle *oracle)
 {
 	struct sim *sim = oracle->sim;
-	const struct cluster_map *map = host_map(sim->hosts[0]);
+	const struct cluster_map *map = sim_map(sim);
 	struct inspection inspection = {.oracle = oracle, .scratch = BUFFER_NULL};
 
 	inspection.operations = workload_operations(sim->workload, &inspection.operation_count);

@@ -7,8 +7,9 @@
  *   3. Machines that have applied equally many are equal, whether they came there by entries or by a snapshot.
  *   4. No disk that holds what was applied cuts it away, but for a snapshot that has it.
  *
- * The founders are the voters, from the first entry on; who joins follows the log. A configuration with other voters
- * fails the run. */
+ * The voters are those of the newest configuration up to that entry, or of a newer one that some disk holds: a leader
+ * counts by the newest that it has. From one to the next one voter comes or goes. A server is who has its Raft id: a
+ * directory that was lost holds nothing. */
 #include "tests/sim/host.h"
 #include "tests/sim/oracle_internal.h"
 #include "tests/sim/raft_io.h"
@@ -25,8 +26,14 @@ struct agreed { /* what was applied at an index; term 0: nothing, by anybody */
 	size_t size;
 };
 
+struct voters {
+	raft_id ids[NODES_MAX];
+	uint32_t count;
+};
+
 struct quorum {
-	struct agreed *list; /* by index */
+	struct voters voters; /* up to `last` */
+	struct agreed *list;  /* by index */
 	size_t capacity;
 	raft_index last;
 };
@@ -78,82 +85,121 @@ static const struct sim_raft_entry *entry_at(const struct sim_raft_disk *disk, r
 	return &disk->entries[index - disk->first];
 }
 
-/* The term in which most disks hold the entry, and how many do. */
-static uint32_t most_agree(const struct oracle *oracle, raft_index index, struct span entry, raft_term *term)
+static bool is_among(const struct voters *voters, raft_id id)
 {
-	uint32_t most = 0;
-	uint32_t hosts = oracle->sim->options.founders;
-	raft_term terms[SIM_HOSTS_MAX] = {0};
-
-	*term = 0;
-	for (uint32_t i = 0; i < hosts; i++) {
-		const struct sim_raft_entry *held = entry_at(host_raft_disk(oracle->sim->hosts[i]), index);
-
-		if (held != NULL && held->type == RAFT_COMMAND && span_equal(span_of(held->data, held->size), entry))
-			terms[i] = held->term;
-	}
-	for (uint32_t i = 0; i < hosts; i++) {
-		uint32_t count = 0;
-
-		for (uint32_t j = 0; j < hosts; j++)
-			count += terms[i] != 0 && terms[j] == terms[i];
-		if (count > most) {
-			most = count;
-			*term = terms[i];
-		}
-	}
-	return most;
+	for (uint32_t i = 0; i < voters->count; i++)
+		if (voters->ids[i] == id)
+			return true;
+	return false;
 }
 
-static bool has_other_voters(const struct oracle *oracle, const struct sim_raft_entry *held)
+static bool voters_of(const struct sim_raft_entry *held, struct voters *voters)
 {
 	struct raft_buffer bytes = {.base = held->data, .len = held->size};
 	struct raft_configuration configuration;
-	uint32_t voters = 0;
-	bool other = false;
 
+	*voters = (struct voters){0};
 	if (raft_configuration_decode(&bytes, &configuration) != 0)
-		return true;
-	for (unsigned i = 0; i < configuration.n; i++) {
-		bool founder = false;
-
-		if (configuration.servers[i].role != RAFT_VOTER)
-			continue;
-		for (uint32_t host = 0; host < oracle->sim->options.founders; host++)
-			founder |= strcmp(configuration.servers[i].address, host_address(host)) == 0;
-		other |= !founder;
-		voters++;
-	}
+		return false;
+	for (unsigned i = 0; i < configuration.n && voters->count < NODES_MAX; i++)
+		if (configuration.servers[i].role == RAFT_VOTER)
+			voters->ids[voters->count++] = configuration.servers[i].id;
 	raft_configuration_close(&configuration);
-	return other || voters != oracle->sim->options.founders;
+	return voters->count > 0;
 }
 
-/* What machines are not shown: barriers, and configurations. */
-static void check_between(struct oracle *oracle, raft_index from, raft_index to)
+/* The disk of the voter holds the entry: in this term; 0: it does not. */
+static raft_term held_by(const struct oracle *oracle, raft_id voter, raft_index index, struct span entry)
 {
-	for (raft_index index = from; index < to; index++)
-		for (uint32_t i = 0; i < oracle->sim->options.hosts; i++) {
-			const struct sim_raft_entry *held = entry_at(host_raft_disk(oracle->sim->hosts[i]), index);
+	for (uint32_t i = 0; i < oracle->sim->options.hosts; i++) {
+		const struct sim_raft_entry *held = entry_at(host_raft_disk(oracle->sim->hosts[i]), index);
 
-			if (held != NULL && held->type == RAFT_CHANGE && has_other_voters(oracle, held))
-				sim_fail(oracle->sim, "O14: host %u stores other voters at index %llu", i,
-					 (unsigned long long)index);
+		if (host_raft_id(oracle->sim->hosts[i]) == voter && held != NULL && held->type == RAFT_COMMAND &&
+		    span_equal(span_of(held->data, held->size), entry))
+			return held->term;
+	}
+	return 0;
+}
+
+/* Most of them hold the entry, in one term. */
+static bool majority_holds(const struct oracle *oracle, const struct voters *voters, raft_index index,
+			   struct span entry, raft_term *term)
+{
+	raft_term terms[NODES_MAX] = {0};
+
+	for (uint32_t i = 0; i < voters->count; i++)
+		terms[i] = held_by(oracle, voters->ids[i], index, entry);
+	for (uint32_t i = 0; i < voters->count; i++) {
+		uint32_t count = 0;
+
+		for (uint32_t j = 0; j < voters->count; j++)
+			count += terms[i] != 0 && terms[j] == terms[i];
+		*term = terms[i];
+		if (2 * count > voters->count)
+			return true;
+	}
+	return false;
+}
+
+/* The same by a configuration behind the entry. */
+static bool newer_majority_holds(const struct oracle *oracle, raft_index index, struct span entry, raft_term *term)
+{
+	for (uint32_t i = 0; i < oracle->sim->options.hosts; i++) {
+		const struct sim_raft_disk *disk = host_raft_disk(oracle->sim->hosts[i]);
+
+		for (raft_index at = index + 1; at < disk->first + disk->count; at++) {
+			const struct sim_raft_entry *held = entry_at(disk, at);
+			struct voters voters;
+
+			if (held != NULL && held->type == RAFT_CHANGE && voters_of(held, &voters) &&
+			    majority_holds(oracle, &voters, index, entry, term))
+				return true;
 		}
+	}
+	return false;
+}
+
+static void voters_take(struct oracle *oracle, uint32_t host, raft_index index, const struct voters *now)
+{
+	struct voters *before = &oracle->quorum->voters;
+	uint32_t changes = 0;
+
+	for (uint32_t i = 0; i < now->count; i++)
+		changes += !is_among(before, now->ids[i]);
+	for (uint32_t i = 0; i < before->count; i++)
+		changes += !is_among(now, before->ids[i]);
+	if (before->count > 0 && changes > 1)
+		sim_fail(oracle->sim, "O14: host %u stores a change of %u voters at once, at index %llu", host, changes,
+			 (unsigned long long)index);
+	*before = *now;
+}
+
+/* What machines are not shown: barriers, and configurations. The host has applied what is behind them. */
+static void check_between(struct oracle *oracle, uint32_t host, raft_index from, raft_index to)
+{
+	for (raft_index index = from; index < to; index++) {
+		const struct sim_raft_entry *held = entry_at(host_raft_disk(oracle->sim->hosts[host]), index);
+		struct voters voters;
+
+		if (held != NULL && held->type == RAFT_CHANGE && voters_of(held, &voters))
+			voters_take(oracle, host, index, &voters);
+	}
 }
 
 static void decide(struct oracle *oracle, uint32_t host, raft_index index, struct span entry, struct agreed *agreed)
 {
-	uint32_t hosts = oracle->sim->options.founders;
-	uint32_t count = most_agree(oracle, index, entry, &agreed->term);
+	struct quorum *quorum = oracle->quorum;
 
-	if (2 * count <= hosts)
-		sim_fail(oracle->sim, "O14: host %u applies entry %llu, which %u of %u voters hold on their disks",
-			 host, (unsigned long long)index, count, hosts);
+	check_between(oracle, host, quorum->last + 1, index);
+	if (!majority_holds(oracle, &quorum->voters, index, entry, &agreed->term) &&
+	    !newer_majority_holds(oracle, index, entry, &agreed->term))
+		sim_fail(oracle->sim,
+			 "O14: host %u applies entry %llu, which no majority of %u voters holds on its disks", host,
+			 (unsigned long long)index, quorum->voters.count);
 	agreed->hash = hash_of(entry.data, entry.size);
 	agreed->size = entry.size;
-	check_between(oracle, oracle->quorum->last + 1, index);
-	if (index > oracle->quorum->last)
-		oracle->quorum->last = index;
+	if (index > quorum->last)
+		quorum->last = index;
 }
 
 void oracle_applied(struct oracle *oracle, uint32_t host, uint64_t index, struct span entry)

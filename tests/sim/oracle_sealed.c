@@ -85,7 +85,8 @@ static void verify_journal(struct journal_watch *watch, const struct sim_disk *d
 	uint64_t id = 0;
 	int rv;
 
-	if (!identify(disk, segments, count, &id) && watch->host >= watch->oracle->sim->options.founders) {
+	if (!identify(disk, segments, count, &id) && (watch->host >= watch->oracle->sim->options.founders ||
+						      host_began_anew(watch->oracle->sim->hosts[watch->host]))) {
 		free(segments);
 		return; /* it joined, and no partition has been placed there: its journal has no block */
 	}
@@ -111,6 +112,8 @@ bool oracle_verify_journals(struct oracle *oracle, struct journal_rot *rot)
 		for (uint16_t shard = 0; shard < oracle->sim->options.shards && !oracle->sim->failed; shard++) {
 			struct journal_watch watch = {oracle, rot, i, shard};
 
+			if (host_is_gone(oracle->sim->hosts[i]))
+				continue;
 			verify_journal(&watch, host_disk(oracle->sim->hosts[i], shard));
 		}
 	return rot->blocks == 0;

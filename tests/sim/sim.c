@@ -2,6 +2,7 @@
 #include "tests/sim/sim.h"
 
 #include "tests/sim/edge.h"
+#include "tests/sim/fault_member.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/host.h"
 #include "tests/sim/liveness.h"
@@ -58,6 +59,14 @@ bool sim_run_until(struct sim *sim, bool (*done)(struct sim *sim), uint64_t limi
 	return false;
 }
 
+const struct cluster_map *sim_map(const struct sim *sim)
+{
+	for (uint32_t i = 0; i < sim->options.hosts; i++)
+		if (!host_is_gone(sim->hosts[i]))
+			return host_map(sim->hosts[i]);
+	return NULL;
+}
+
 static bool all_have_primaries(struct sim *sim)
 {
 	for (uint32_t i = 0; i < sim->options.hosts; i++) {
@@ -107,6 +116,8 @@ static void explain_replica(struct sim *sim, const struct cluster_map *map, uint
 	struct partition_status status = {0};
 	node_set replicas = row_replicas(row);
 
+	if (host_is_gone(sim->hosts[index]))
+		return;
 	if (shard != NULL)
 		shard_status(shard, partition, &status);
 	if (id != 0 && (!node_set_has(replicas, id) ||
@@ -124,10 +135,10 @@ static void explain_replica(struct sim *sim, const struct cluster_map *map, uint
 
 static void explain_unsettled(struct sim *sim)
 {
-	const struct cluster_map *map = host_map(sim->hosts[0]);
+	const struct cluster_map *map = sim_map(sim);
 
 	if (map == NULL)
-		sim_fail(sim, "liveness: host 0 has no map");
+		sim_fail(sim, "liveness: the first host has no map");
 	for (uint16_t p = 0; p < PARTITION_COUNT && !sim->failed; p++)
 		for (uint32_t i = 0; i < sim->options.hosts && !sim->failed; i++)
 			explain_replica(sim, map, p, i);
@@ -135,6 +146,9 @@ static void explain_unsettled(struct sim *sim)
 		sim_fail(sim, "liveness: operations of clients are still pending");
 	if (!subscribers_quiet(sim->subscribers))
 		sim_fail(sim, "liveness: a subscriber has not consumed everything");
+	for (uint32_t id = 1; id <= NODES_MAX && !sim->failed; id++)
+		if (map->nodes[id - 1].state == NODE_DRAINING)
+			sim_fail(sim, "liveness: node %u is draining still", id);
 	if (!oracle_views_active(sim->oracle))
 		sim_fail(sim, "liveness: the newest version of a view is not active");
 	sim_fail(sim, "liveness: not settled");
@@ -217,6 +231,8 @@ int sim_run(struct sim *sim, const struct sim_options *options)
 	workload_start(sim->workload);
 	subscribers_start(sim->subscribers);
 	joiners_start(sim);
+	if (options->faults)
+		members_start(sim);
 	if (options->faults)
 		faults_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + options->seconds * SECOND_US);

@@ -10,7 +10,7 @@
  *   subscriber  what is subscribed to, by quick and slow ones that die and resume
  *   edge        what clients saw, key by key: linear: is it linearizable
  *   faults      who is hurt, when and how; fault_network, fault_machine, fault_move: more kinds;
- *               fault_echo: a long schedule
+ *               fault_member: who leaves for good, loses a directory, is drained; fault_echo: a long schedule
  *   client_death  clients that die and come back
  *   ambush      faults that wait for a dangerous moment
  *   scenarios   scripted runs
@@ -85,6 +85,7 @@ struct sim {
 	struct sim_options options;
 	struct clockwork clockwork;
 	struct random random;
+	struct random members; /* who leaves, and the like */
 	struct network network;
 	struct host *hosts[SIM_HOSTS_MAX];
 	struct workload *workload;
@@ -105,6 +106,7 @@ struct sim {
 		bool read;
 	} rot;
 	uint32_t dead_for_good; /* host, index + 1 */
+	uint32_t lost;          /* host whose directory was lost, index + 1: one a run */
 	bool calm;              /* the faults are over: none that was planned comes about any more */
 	struct echo echo;
 	void *script; /* of a scenario: what its steps must know */
@@ -135,6 +137,8 @@ void sim_settle(struct sim *sim);       /* until clients and replicas are quiet;
 /* The first violation stops the run. */
 void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+const struct cluster_map *sim_map(const struct sim *sim); /* of the first host that is a member; NULL */
 
 static inline uint64_t sim_now_ms(const struct sim *sim)
 {

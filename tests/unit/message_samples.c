@@ -573,8 +573,8 @@ static void sample_control(enum message_kind kind, struct buffer *body)
 {
 	const struct heartbeat heartbeat = {1000, 42, 1790000000000u, 7, HEARTBEAT_STOPPING};
 	const struct propose_result result = {80, ERROR_NOT_CONTROLLER, 2, 42, span_of_text("ask node 2")};
-	const struct node_join join = {77, span_of_text("n4"), span_of_text("host4:7400")};
-	const struct node_join_answer answer = {77, {1, 2, 3}, NODE_JOIN_ELSEWHERE, span_of_text("host1:7400")};
+	const struct node_join join = {77, true, span_of_text("n4"), span_of_text("host4:7400")};
+	const struct node_join_answer answer = {77, {1, 2, 3}, 42, NODE_JOIN_ELSEWHERE, span_of_text("host1:7400")};
 	struct hello hello = hello_of_a_client;
 
 	switch (kind) {

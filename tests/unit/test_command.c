@@ -8,7 +8,7 @@
 
 #include "raft/metadata.h"
 
-#define LAST_KIND COMMAND_DECOMMISSION
+#define LAST_KIND COMMAND_DRAIN
 
 /* --- fixture: nothing is formed ----------------------------------------------------------------------------------- */
 
@@ -49,6 +49,8 @@ static void sample_of_node(enum command_kind kind, struct buffer *out)
 				       .host = span_of_text("h"),
 				       .control_address = span_of_text("h:1")};
 	struct command_decommission decommission = {.name = span_of_text("b")};
+	struct command_drain drain = {.name = span_of_text("b"), .on = true};
+	struct command_gone gone = {1, 100};
 	struct command_join join = {span_of_text("b"), span_of_text("h:2"), 101};
 	struct command_node node = {1, 9};
 	struct command_clock clock = {node, true};
@@ -58,6 +60,8 @@ static void sample_of_node(enum command_kind kind, struct buffer *out)
 	case COMMAND_NODE_REGISTER: command_register_encode(&reg, out); break;
 	case COMMAND_NODE_JOIN: command_join_encode(&join, out); break;
 	case COMMAND_DECOMMISSION: command_decommission_encode(&decommission, out); break;
+	case COMMAND_NODE_GONE: command_gone_encode(&gone, out); break;
+	case COMMAND_DRAIN: command_drain_encode(&drain, out); break;
 	case COMMAND_NODE_CLOCK: command_clock_encode(&clock, 1, out); break;
 	default: command_nodes_encode(kind, &node, 1, out); break;
 	}

@@ -152,9 +152,9 @@ static void a_newer_format_is_refused_naming_both(void **state)
 	struct fixture *fixture = *state;
 
 	assert_int_equal(mkdir(fixture->path, 0700), 0);
-	write_file(fixture, "identity", "evgrid-directory 2\nand what only newer ones know\n");
+	write_file(fixture, "identity", "evgrid-directory 3\nand what only newer ones know\n");
 	assert_int_equal(open_as(fixture, "n1", 1), DIRECTORY_REFUSED);
-	assert_non_null(strstr(fixture->why, "its format is 2, this evgridd knows 1"));
+	assert_non_null(strstr(fixture->why, "its format is 3, this evgridd knows 2"));
 }
 
 static void an_unfinished_first_start_is_begun_again(void **state)
@@ -168,6 +168,18 @@ static void an_unfinished_first_start_is_begun_again(void **state)
 	assert_true(fixture->directory.created);
 }
 
+static void who_was_decommissioned_does_not_start_again(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(open_as(fixture, "n1", 1), DIRECTORY_DONE);
+	fixture->directory.identity.gone = true;
+	assert_int_equal(directory_write(&fixture->directory, fixture->why), DIRECTORY_DONE);
+	directory_deinit(&fixture->directory);
+	assert_int_equal(open_as(fixture, "n1", 1), DIRECTORY_REFUSED);
+	assert_non_null(strstr(fixture->why, "which was decommissioned"));
+}
+
 /* Every byte of the identity counts: changed or cut off anywhere it is refused, and never read as something else. */
 static void a_damaged_identity_is_refused(void **state)
 {
@@ -179,6 +191,11 @@ static void a_damaged_identity_is_refused(void **state)
 	assert_int_equal(open_as(fixture, "n1", 2), DIRECTORY_DONE);
 	size = directory_identity_format(&fixture->directory.identity, text);
 	assert_int_equal(directory_identity_parse(text, size, &identity, fixture->why), DIRECTORY_DONE);
+	fixture->directory.identity.gone = true;
+	assert_true(directory_identity_format(&fixture->directory.identity, text) > size);
+	size = directory_identity_format(&fixture->directory.identity, text);
+	assert_int_equal(directory_identity_parse(text, size, &identity, fixture->why), DIRECTORY_DONE);
+	assert_true(identity.gone);
 	for (size_t i = 0; i < size; i++) {
 		text[i] ^= 1;
 		assert_int_equal(directory_identity_parse(text, size, &identity, fixture->why), DIRECTORY_REFUSED);
@@ -210,6 +227,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_directory_in_use_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(somebody_elses_directory_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_newer_format_is_refused_naming_both, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_was_decommissioned_does_not_start_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_unfinished_first_start_is_begun_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_damaged_identity_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_store_of_raft_is_empty_until_something_is_in_it, set_up, tear_down),

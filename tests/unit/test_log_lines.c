@@ -195,6 +195,8 @@ static const char *const notices[NOTICE_COUNT] = {
 	[NOTICE_MEMBER_LIVE] = "level=info|event=cluster.member_live|name=what",
 	[NOTICE_MEMBER_LOST] = "level=warn|event=cluster.member_lost|name=what",
 	[NOTICE_MEMBER_STOPPED] = "level=info|event=cluster.member_stopped|name=what",
+	[NOTICE_MEMBER_GONE] = "level=info|event=cluster.member_gone|name=what",
+	[NOTICE_GONE] = "level=info|event=cluster.gone|name=n1",
 	[NOTICE_JOINING] = "level=info|event=cluster.joining|founders=2",
 	[NOTICE_JOINED] = "level=info|event=cluster.joined|cluster=what|node_id=2",
 	[NOTICE_ZONES_CROWDED] = "level=warn|event=cluster.zones_crowded|observed_partitions=2|expected_partitions=0",

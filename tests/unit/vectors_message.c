@@ -67,6 +67,7 @@ static void set_node_join(json_t *fields, struct reader *in)
 	if (node_join_decode(in, &join) != 0)
 		return;
 	set_u64(fields, "raft_id", join.raft_id);
+	set_int(fields, "member", join.member);
 	set_hex(fields, "name", join.name);
 	set_hex(fields, "control_address", join.control_address);
 }
@@ -79,6 +80,7 @@ static void set_node_join_answer(json_t *fields, struct reader *in)
 		return;
 	set_u64(fields, "raft_id", answer.raft_id);
 	set_hex(fields, "cluster_id", span_of(answer.cluster_id, sizeof answer.cluster_id));
+	set_u64(fields, "map_version", answer.map_version);
 	set_int(fields, "state", answer.state);
 	set_hex(fields, "text", answer.text);
 }

@@ -20,8 +20,14 @@ const struct scenario scenarios[] = {
 	{"M1", "two nodes join while messages are lost, doubled and late", scenario_join, 3},
 	{"M2", "the controller dies while a node joins", scenario_join_controller_dies, 3},
 	{"M3", "a node that joins dies at every step of its way, and comes again", scenario_join_newcomer_dies, 3},
-	{"M7", "a node gives away all it holds, and gets its share back", scenario_move, 5},
+	{"M7", "a node gives away most of what it holds, and gets its share back", scenario_move, 5},
 	{"M8", "the same where the others are as many as replicas", scenario_move, 4},
+	{"M9", "two of five nodes leave for good, one of them the controller, while others die and messages are lost",
+	 scenario_five_to_three, 5},
+	{"M10", "a node that leaves for good dies at every step of its way", scenario_leaver_dies, 4},
+	{"M11", "the controller leaves for good, and the next one dies then", scenario_controller_leaves, 4},
+	{"M12", "a lost directory is replaced under load, and its node votes again", scenario_replacement, 3},
+	{"M13", "the directory that was lost comes back after it was replaced", scenario_former_returns, 3},
 };
 const uint32_t scenario_count = sizeof scenarios / sizeof scenarios[0];
 

@@ -56,5 +56,10 @@ void scenario_zombie_controller(struct sim *sim);
 void scenario_join(struct sim *sim);
 void scenario_join_controller_dies(struct sim *sim);
 void scenario_join_newcomer_dies(struct sim *sim);
+void scenario_five_to_three(struct sim *sim);
+void scenario_leaver_dies(struct sim *sim);
+void scenario_controller_leaves(struct sim *sim);
+void scenario_replacement(struct sim *sim);
+void scenario_former_returns(struct sim *sim);
 
 #endif
