@@ -1,5 +1,4 @@
-/* The commands that clients may propose: creating streams, applying and dropping views; the same bytes as
- * raft/command.h reads. */
+/* The commands that clients and operators may propose; the same bytes as raft/command.h reads. */
 #include "proto/admin.h"
 
 #include <assert.h>
@@ -25,6 +24,23 @@ static int admin_check(const struct admin *admin)
 	return 0;
 }
 
+static size_t command_begin(enum admin_kind kind, struct buffer *out)
+{
+	size_t begin = out->size;
+
+	buffer_u16(out, (uint16_t)kind);
+	buffer_u32(out, 0);
+	return begin;
+}
+
+static int command_end(size_t begin, struct buffer *out)
+{
+	if (out->failed)
+		return ERROR_MEMORY;
+	store_little(out->data + begin + 2, 4, out->size - begin - COMMAND_HEADER_BYTES);
+	return 0;
+}
+
 static void admin_encode_body(const struct admin *admin, struct buffer *out)
 {
 	buffer_string(out, admin->name);
@@ -39,38 +55,45 @@ static void admin_encode_body(const struct admin *admin, struct buffer *out)
 
 int admin_encode(const struct admin *admin, struct buffer *out)
 {
-	size_t begin = out->size;
+	size_t begin;
 	int rv = admin_check(admin);
 
 	assert(kind_is_named(admin->kind));
 	if (rv != 0)
 		return rv;
-	buffer_u16(out, (uint16_t)admin->kind);
-	buffer_u32(out, 0);
+	begin = command_begin(admin->kind, out);
 	admin_encode_body(admin, out);
-	if (out->failed)
-		return ERROR_MEMORY;
-	store_little(out->data + begin + 2, 4, out->size - begin - COMMAND_HEADER_BYTES);
-	return 0;
+	return command_end(begin, out);
 }
 
 int admin_elect_encode(const struct admin_elect *elect, struct buffer *out)
 {
-	size_t begin = out->size;
+	size_t begin;
 
 	if (elect->partition >= PARTITION_COUNT || elect->node_id == 0 || elect->node_id > NODES_MAX ||
 	    elect->reason.size > NAME_MAX_BYTES)
 		return ERROR_LIMIT;
-	buffer_u16(out, ADMIN_ELECT);
-	buffer_u32(out, 0);
+	begin = command_begin(ADMIN_ELECT, out);
 	buffer_u16(out, elect->partition);
 	buffer_u64(out, elect->expected_version);
 	buffer_u8(out, (uint8_t)elect->node_id);
 	buffer_string(out, elect->reason);
-	if (out->failed)
-		return ERROR_MEMORY;
-	store_little(out->data + begin + 2, 4, out->size - begin - COMMAND_HEADER_BYTES);
-	return 0;
+	return command_end(begin, out);
+}
+
+int admin_node_encode(const struct admin_node *node, struct buffer *out)
+{
+	size_t begin;
+
+	assert(node->kind == ADMIN_DECOMMISSION || node->kind == ADMIN_DRAIN);
+	if (node->name.size == 0)
+		return ERROR_EMPTY;
+	if (node->name.size > NAME_MAX_BYTES)
+		return ERROR_LIMIT;
+	begin = command_begin(node->kind, out);
+	buffer_string(out, node->name);
+	buffer_u8(out, (node->kind == ADMIN_DECOMMISSION) == node->undo);
+	return command_end(begin, out);
 }
 
 int admin_decode(struct span bytes, struct admin *admin)

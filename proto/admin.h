@@ -5,6 +5,8 @@
  *   ADMIN_VIEW_APPLY     string name, u32 expected version, string definition (canonical MessagePack)
  *   ADMIN_VIEW_DROP      string name, u32 expected version
  *   ADMIN_ELECT          u16 partition, u64 expected partition version, u8 node id, string reason
+ *   ADMIN_DECOMMISSION   string node's name, u8 1: it stays after all
+ *   ADMIN_DRAIN          string node's name, u8 0: no more
  * Kinds are numbered in raft/command.h; a test holds the two together. */
 #ifndef EVGRID_PROTO_ADMIN_H
 #define EVGRID_PROTO_ADMIN_H
@@ -12,7 +14,14 @@
 #include "proto/bytes.h"
 #include "proto/limits.h"
 
-enum admin_kind { ADMIN_STREAM_CREATE = 10, ADMIN_VIEW_APPLY = 11, ADMIN_ELECT = 14, ADMIN_VIEW_DROP = 17 };
+enum admin_kind {
+	ADMIN_STREAM_CREATE = 10,
+	ADMIN_VIEW_APPLY = 11,
+	ADMIN_ELECT = 14,
+	ADMIN_VIEW_DROP = 17,
+	ADMIN_DECOMMISSION = 19,
+	ADMIN_DRAIN = 21,
+};
 
 #define ADMIN_VERSION_ANY UINT32_MAX /* expected version: whatever it is */
 
@@ -37,6 +46,16 @@ struct admin_elect {
 
 /* 0, ERROR_LIMIT or ERROR_MEMORY. */
 int admin_elect_encode(const struct admin_elect *elect, struct buffer *out);
+
+/* A node leaves for good, or gives its primaries away; `undo` takes it back. */
+struct admin_node {
+	enum admin_kind kind;
+	struct span name;
+	bool undo;
+};
+
+/* 0, ERROR_EMPTY, ERROR_LIMIT or ERROR_MEMORY. */
+int admin_node_encode(const struct admin_node *node, struct buffer *out);
 
 /* 0, ERROR_MALFORMED, or ERROR_VERSION: a command of another kind. Spans point into the input. */
 int admin_decode(struct span bytes, struct admin *admin);

@@ -1,4 +1,4 @@
-/* cluster status, cluster wait, node ls, partition ls. */
+/* cluster status, cluster wait, partition ls. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -212,65 +212,6 @@ int run_cluster_wait(struct cli *cli)
 			 wait.last.controlled ? "a controller leads" : "no controller is known", wait.last.live,
 			 wait.last.members, PARTITION_COUNT, wait.last.writable, wait.last.full, wait.last.preferred,
 			 wait.last.moving);
-}
-
-/* --- node ls ------------------------------------------------------------------------------------------------------ */
-
-static void node_row(struct table *table, const struct cluster_map *map, const struct map_node *node)
-{
-	static const char *const states[] = {"none", "joining", "active", "draining", "gone"};
-	struct node_roles roles = node_roles_of(map, node->id);
-
-	table_cell(table, "%s", node->name);
-	table_cell(table, "%u", node->id);
-	table_cell(table, "%s", states[node->state]);
-	table_cell(table, "%s", node->fenced ? "false" : "true");
-	table_cell(table, "%s", node->clock_off ? "off" : "right");
-	table_cell(table, "%s", map->controller == node->id ? "true" : "false");
-	table_cell(table, "%u", roles.primaries);
-	table_cell(table, "%u", roles.replicas);
-	table_cell(table, "%u", roles.in_sync);
-	table_cell(table, "%u", node->shard_count);
-	table_cell(table, "%" PRIu64, node->epoch);
-	table_cell(table, "%s", node->zone);
-	table_cell(table, "%u", map_node_weight(node));
-	table_cell(table, "%s", node->control_address);
-}
-
-int run_node_ls(struct cli *cli)
-{
-	struct table table = {0};
-	struct cluster_map map;
-	int rv = cli_open(cli, NULL);
-	int error;
-
-	if (rv != 0)
-		return rv;
-	error = grid_map(cli->grid, &map);
-	if (error != 0)
-		return cli_fail(error, "node ls");
-	table_column(&table, "name", CELL_TEXT);
-	table_column(&table, "id", CELL_NUMBER);
-	table_column(&table, "state", CELL_TEXT);
-	table_column(&table, "live", CELL_BOOL);
-	table_column(&table, "clock", CELL_TEXT);
-	table_column(&table, "controller", CELL_BOOL);
-	table_column(&table, "primaries", CELL_NUMBER);
-	table_column(&table, "replicas", CELL_NUMBER);
-	table_column(&table, "in_sync", CELL_NUMBER);
-	table_column(&table, "shards", CELL_NUMBER);
-	table_column(&table, "epoch", CELL_WIDE);
-	table_column(&table, "zone", CELL_TEXT);
-	table_column(&table, "weight", CELL_NUMBER);
-	table_column(&table, "address", CELL_TEXT);
-	for (uint32_t i = 0; i < NODES_MAX; i++) {
-		if (map.nodes[i].id != 0)
-			node_row(&table, &map, &map.nodes[i]);
-	}
-	rv = table_print(&table, cli->json);
-	table_deinit(&table);
-	cluster_map_deinit(&map);
-	return rv;
 }
 
 /* --- partition ls ------------------------------------------------------------------------------------------------- */

@@ -45,6 +45,21 @@ const struct verb cli_verbs[] = {
 	 run_cluster_migrations, "evgrid cluster migrations\nevgrid cluster migrations -o json", false},
 	{"node", "ls", "", 0, 0, "the members", NULL, NULL, run_node_ls, "evgrid node ls\nevgrid node ls -o json",
 	 false},
+	{"node", "decommission", "NODE", 1, 1, "let a node leave for good", node_decommission_options,
+	 "Others get its replicas first; then it leaves the cluster, and its process ends by itself. One node at a "
+	 "time, and only\nwhile as many others are live as a partition has replicas.",
+	 run_node_decommission,
+	 "evgrid node decommission n4 --wait --timeout 30m\n"
+	 "evgrid node decommission n4 --abort",
+	 true},
+	{"node", "drain", "NODE", 1, 1, "take a node's primaries away, for a while", node_drain_options,
+	 "Each goes to a replica that is in sync: nothing is copied, nothing waits. It ends with --end or when the "
+	 "node "
+	 "starts again.\nA node that is stopped by SIGTERM does this by itself.",
+	 run_node_drain,
+	 "evgrid node drain n2 --wait\n"
+	 "evgrid node drain n2 --end",
+	 true},
 	{"partition", "ls", "", 0, 0, "every replica: role, epoch, offsets, digest", partition_ls_options,
 	 "Asks every live node; replicas that did not answer have no offsets.", run_partition_ls,
 	 "evgrid partition ls --partition 17\n"
