@@ -46,6 +46,7 @@ struct config_values {
 	struct config_members members;
 	uint64_t replication_factor;
 	uint64_t minimum_isr;
+	bool restore;
 	uint64_t shards;
 	uint64_t sync_ms; /* 0: commit */
 	uint64_t segment_bytes;

@@ -67,6 +67,9 @@ static const struct config_key schema[] = {
 		"cluster.minimum_isr", CONFIG_NUMBER, minimum_isr, "0", 0, REPLICAS_MAX,
 		"In-sync copies without which nothing is acknowledged. 0: 2 of 3 copies, else 1. An operator's command "
 		"changes it later."),
+	KEY_TEXT("cluster.restore", CONFIG_BOOLEAN, restore, "false",
+		 "On all founders: the cluster is formed to restore a back-up into (evgrid backup restore), and serves "
+		 "nobody before that is done. Read when the cluster is formed."),
 	KEY_RANGE(
 		"shards", CONFIG_NUMBER, shards, "0", 0, SHARDS_MAX,
 		"Partition threads, W. 0: half the cores, at least 1, at most 8. Written into the data directory when "

@@ -38,6 +38,8 @@ void control_notice(struct control *control, const struct cluster_output *output
 	case NOTICE_JOINED: LOG_EVENT(log, cluster_joined, .cluster = output->text, .node_id = notice->count); break;
 	case NOTICE_JOIN_REFUSED: LOG_EVENT(log, cluster_join_refused, .observed = output->text); break;
 	case NOTICE_JOINING: LOG_EVENT(log, cluster_joining, .founders = notice->count); break;
+	case NOTICE_RESTORING: LOG_EVENT(log, cluster_restoring); break;
+	case NOTICE_RESTORED: LOG_EVENT(log, cluster_restored); break;
 	case NOTICE_COUNT: abort();
 	}
 }

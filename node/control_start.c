@@ -66,6 +66,7 @@ static void fill_config(const struct control *control, struct cluster_config *co
 	config->interval_sync = values->sync_ms != 0;
 	config->replication_factor = (uint8_t)values->replication_factor;
 	config->minimum_isr = (uint8_t)values->minimum_isr;
+	config->restore = values->restore;
 	fill_founders(control, config);
 	config->incarnation = control->incarnation;
 	memcpy(config->cluster_id, control->fresh_cluster_id, sizeof config->cluster_id);

@@ -119,7 +119,8 @@ struct cluster {
 	uint64_t members_told[NODES_MAX]; /* by node: the epoch it was told live under; 0: not live */
 	uint64_t suspect_elections_told;
 	uint64_t forced_elections_told;
-	bool clock_told; /* that this node's own clock is off */
+	bool clock_told;     /* that this node's own clock is off */
+	bool restoring_told; /* and that a back-up is awaited */
 	struct controller controller;
 	struct output_link *outputs;
 	struct output_link *outputs_last;

@@ -34,6 +34,8 @@ enum command_kind {
 	COMMAND_VIEW_DROP = 17,     /* struct command_drop */
 	COMMAND_NODE_JOIN = 18,     /* struct command_join: the controller's, for a newcomer that asked */
 	COMMAND_DECOMMISSION = 19,  /* struct command_decommission: an operator's */
+	COMMAND_RESTORE = 22,       /* struct restore (proto/restore.h): an operator's, while restoring */
+	COMMAND_RESTORED = 23,      /* struct restored: an operator's, the last of a restore */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -62,6 +64,9 @@ enum refusal {
 	REFUSAL_TOO_FEW,       /* fewer live nodes than replicas would be left */
 	REFUSAL_JOINED,        /* this node is a member already */
 	REFUSAL_DIRECTORY,     /* its data directory is, or was, a member's under another name or in another life */
+	REFUSAL_RESTORING,     /* a back-up is being restored */
+	REFUSAL_NOT_RESTORING, /* the cluster was not formed for a restore, or it is over */
+	REFUSAL_BACKUP,        /* another back-up than the one that is being restored, or not all of it */
 	REFUSAL_COUNT,
 };
 
@@ -87,6 +92,7 @@ struct command_form {
 	uint8_t minimum_isr;
 	uint32_t founder_count; /* node ids are 1.. in this order */
 	struct command_founder founders[NODES_MAX];
+	bool restoring; /* a back-up is to be restored first */
 };
 
 struct command_join {

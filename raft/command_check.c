@@ -1,4 +1,5 @@
 /* Whether bytes are a sound command, and who may propose it. */
+#include "proto/restore.h"
 #include "raft/command.h"
 
 union any_item {
@@ -50,6 +51,8 @@ union any_body {
 	struct command_minimum minimum;
 	struct command_elect elect;
 	struct command_decommission decommission;
+	struct restore restore;
+	struct restored restored;
 };
 
 static int body_check(const struct command *command)
@@ -67,6 +70,8 @@ static int body_check(const struct command *command)
 	case COMMAND_MINIMUM_ISR: return command_minimum_decode(command->body, &any.minimum);
 	case COMMAND_ELECT: return command_elect_decode(command->body, &any.elect);
 	case COMMAND_DECOMMISSION: return command_decommission_decode(command->body, &any.decommission);
+	case COMMAND_RESTORE: return restore_decode(command->body, &any.restore);
+	case COMMAND_RESTORED: return restored_decode(command->body, &any.restored);
 	case COMMAND_NODE_FENCE:
 	case COMMAND_NODE_UNFENCE:
 	case COMMAND_NODE_STOPPED:
@@ -99,7 +104,8 @@ bool command_from_client(struct span bytes)
 	uint64_t kind = bytes.size < 2 ? 0 : load_little(bytes.data, 2);
 
 	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_VIEW_DROP ||
-	       kind == COMMAND_MINIMUM_ISR || kind == COMMAND_ELECT || kind == COMMAND_DECOMMISSION;
+	       kind == COMMAND_MINIMUM_ISR || kind == COMMAND_ELECT || kind == COMMAND_DECOMMISSION ||
+	       kind == COMMAND_RESTORE || kind == COMMAND_RESTORED;
 }
 
 bool command_from_node(struct span bytes)

@@ -197,6 +197,8 @@ static const char *const notices[NOTICE_COUNT] = {
 	[NOTICE_MEMBER_STOPPED] = "level=info|event=cluster.member_stopped|name=what",
 	[NOTICE_JOINING] = "level=info|event=cluster.joining|founders=2",
 	[NOTICE_JOINED] = "level=info|event=cluster.joined|cluster=what|node_id=2",
+	[NOTICE_RESTORING] = "level=info|event=cluster.restoring",
+	[NOTICE_RESTORED] = "level=info|event=cluster.restored",
 	[NOTICE_JOIN_REFUSED] = "level=error|event=cluster.join_refused|code=REFUSED|observed=what",
 };
 
