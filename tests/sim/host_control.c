@@ -368,6 +368,7 @@ static struct cluster_config cluster_config_of(struct host *host)
 			 host_address(i));
 	}
 	config.founder_count = sim->options.founders;
+	config.restore = sim->options.restore;
 	for (uint32_t i = 0; i < sim->options.shards; i++)
 		config.shard_ports[i] = (uint16_t)(7401 + i);
 	for (uint32_t i = 0; i < 16; i++)
