@@ -379,6 +379,7 @@ static void core_dispatch(struct core *core, uint32_t index, const struct messag
 	case MESSAGE_SCAN_DONE: request_scan_done(core, message); return;
 	case MESSAGE_DECIDED: request_decided(core, message); return;
 	case MESSAGE_PROGRESS_DONE: request_progress_done(core, message); return;
+	case MESSAGE_IMPORT_DONE: request_import_done(core, message); return;
 	case MESSAGE_PROPOSE_RESULT: request_propose_result(core, message); return;
 	case MESSAGE_EVENTS: subscriptions_events(core, index, message); return;
 	case MESSAGE_CREDIT_DONE: subscriptions_credit_done(core, index, message); return;

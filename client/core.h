@@ -159,6 +159,9 @@ struct core_decide {
 };
 int core_decide(struct core *core, const struct core_decide *decide, uint64_t tag, uint64_t now_ms);
 
+/* A part of a back-up's log, for its partition's primary. The batches are copied. */
+int core_import(struct core *core, const struct import *import, uint32_t timeout_ms, uint64_t tag, uint64_t now_ms);
+
 /* All partitions of one node's shard. */
 int core_status(struct core *core, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, uint64_t tag,
 		uint64_t now_ms);
@@ -182,7 +185,8 @@ enum core_kind {
 	CORE_HISTORY,
 	CORE_SCAN,
 	CORE_DECIDE,
-	CORE_PROGRESS
+	CORE_PROGRESS,
+	CORE_IMPORT
 };
 
 struct core_result {
@@ -197,6 +201,7 @@ struct core_result {
 	struct scan_done scan;
 	struct decided decided;
 	struct progress_done progress;
+	struct import_done import;
 	struct propose_result propose;
 	struct partition_status *statuses; /* STATUS: status_count of them */
 	uint32_t status_count;

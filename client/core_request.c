@@ -272,6 +272,7 @@ static uint32_t request_endpoint(struct core *core, const struct request *reques
 	case CORE_READ: return read_endpoint(core, request, request->read.partition);
 	case CORE_SCAN: return read_endpoint(core, request, request->scan.partition);
 	case CORE_DECIDE: return read_endpoint(core, request, request->decide.partition);
+	case CORE_IMPORT: return session_partition(core, request->import.partition);
 	case CORE_REPLAY: return replay_endpoint(core, request, request->replay.partition);
 	case CORE_HISTORY: return replay_endpoint(core, request, request->history.partition);
 	case CORE_PROGRESS:
@@ -337,6 +338,9 @@ static void request_send_single(struct core *core, uint32_t index, struct reques
 	} else if (request->kind == CORE_DECIDE) {
 		kind = MESSAGE_DECIDE;
 		decide_encode(&request->decide, &frame);
+	} else if (request->kind == CORE_IMPORT) {
+		kind = MESSAGE_IMPORT;
+		import_encode(&request->import, &frame);
 	} else if (request->kind == CORE_PROGRESS) {
 		kind = MESSAGE_PROGRESS;
 		progress_ask_encode(&request->progress, &frame);
@@ -434,8 +438,8 @@ void requests_lost(struct core *core, uint32_t endpoint)
 void requests_rerouted(struct core *core)
 {
 	for (struct request *r = core->requests.next; r != &core->requests; r = r->next) {
-		bool primary =
-			r->kind == CORE_READ || r->kind == CORE_SCAN || r->kind == CORE_DECIDE || request_fresh(r);
+		bool primary = r->kind == CORE_READ || r->kind == CORE_SCAN || r->kind == CORE_DECIDE ||
+			       r->kind == CORE_IMPORT || request_fresh(r);
 
 		if (r->sent && primary && request_endpoint(core, r) != r->endpoint)
 			request_again(core, r, 0);

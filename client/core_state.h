@@ -125,6 +125,7 @@ struct request {
 	struct scan scan;
 	struct decide decide;
 	struct progress_ask progress;
+	struct import import;
 	uint16_t shard;       /* STATUS */
 	struct span command;  /* PROPOSE */
 	struct request *next; /* all open ones, a ring with a head */
@@ -254,8 +255,8 @@ void request_status_done(struct core *core, uint32_t endpoint, const struct mess
 void request_propose_result(struct core *core, const struct message *message);
 uint64_t requests_next_ms(const struct core *core);
 
-/* For core_history.c, core_decide.c and core_progress.c. `size_bytes` may be kept with the request: the caller's bytes
- * do not outlive the call. */
+/* For core_history.c, core_decide.c, core_import.c and core_progress.c. `size_bytes` may be kept with the request: the
+ * caller's bytes do not outlive the call. */
 int request_new(struct core *core, enum core_kind kind, size_t size_bytes, uint64_t tag, uint64_t now_ms,
 		uint32_t timeout_ms, struct request **created);
 struct span request_keep(struct request *request, struct span bytes); /* a copy, within size_bytes */
@@ -275,6 +276,7 @@ void request_history_data(struct core *core, const struct message *message);
 void request_scan_done(struct core *core, const struct message *message);
 void request_decided(struct core *core, const struct message *message);
 void request_progress_done(struct core *core, const struct message *message);
+void request_import_done(struct core *core, const struct message *message);
 
 /* --- core_subscribe.c --------------------------------------------------------------------------------------------- */
 

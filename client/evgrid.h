@@ -420,8 +420,9 @@ static inline evg_position evg_record_position(const evg_record *record)
 
 /* A replay runs over what is committed when it first looks at a partition, and ends there: that counts every event
  * acknowledged before (with a node: what that node knows). NULL options: everything.
- * EVG_OK; EVG_UNKNOWN_STREAM; EVG_FOREIGN (a cursor of another cluster); EVG_USAGE (no cursor, node or partition of
- * that name, in a callback); EVG_MEMORY. */
+ * EVG_OK; EVG_UNKNOWN_STREAM; EVG_FOREIGN (a cursor of another cluster; of the one whose back-up this cluster was
+ * restored from, EVG_BEYOND_END where it lies beyond that); EVG_USAGE (no cursor, node or partition of that name, in a
+ * callback); EVG_MEMORY. */
 int evg_replay_open(evg *grid, const evg_replay_options *options, evg_replay **replay);
 
 /* The next event; what the record points to is valid until the next call. EVG_OK; EVG_NOT_FOUND: the end;
@@ -499,9 +500,9 @@ typedef struct evg_subscribe_options {
 } evg_subscribe_options;
 
 /* NULL options: everything. With EVG_FROM_NOW it returns when every partition has been reached: what is acknowledged
- * from then on is handed out. EVG_OK; EVG_UNKNOWN_STREAM, EVG_USAGE (no cursor), EVG_FOREIGN (a cursor of another
- * cluster), EVG_TIMEOUT (NOW: a partition cannot be reached), EVG_BUSY (too many on this handle), EVG_EMPTY, EVG_LIMIT
- * (filters), EVG_MEMORY, EVG_CLOSED. */
+ * from then on is handed out. EVG_OK; EVG_UNKNOWN_STREAM, EVG_USAGE (no cursor), EVG_FOREIGN and EVG_BEYOND_END (a
+ * cursor of another cluster, as above), EVG_TIMEOUT (NOW: a partition cannot be reached), EVG_BUSY (too many on this
+ * handle), EVG_EMPTY, EVG_LIMIT (filters), EVG_MEMORY, EVG_CLOSED. */
 int evg_subscribe(evg *grid, const evg_subscribe_options *options, evg_subscription **subscription);
 
 /* The next event; what the record points to is valid until the next call. By one thread at a time.

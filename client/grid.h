@@ -97,6 +97,7 @@ int grid_history(struct evg *grid, const struct core_history *history, grid_resu
 int grid_progress(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t view_id, uint32_t timeout_ms,
 		  grid_result result, void *user);
 int grid_decide(struct evg *grid, const struct core_decide *decide, grid_result result, void *user);
+int grid_import(struct evg *grid, const struct import *import, uint32_t timeout_ms, grid_result result, void *user);
 int grid_scan(struct evg *grid, const struct core_scan *scan, grid_result result, void *user);
 int grid_status(struct evg *grid, uint32_t node_id, uint16_t shard, uint32_t timeout_ms, grid_result result,
 		void *user);

@@ -89,6 +89,18 @@ int grid_decide(struct evg *grid, const struct core_decide *decide, grid_result 
 	return grid_unlock(grid, rv);
 }
 
+int grid_import(struct evg *grid, const struct import *import, uint32_t timeout_ms, grid_result result, void *user)
+{
+	uint64_t tag;
+	int rv;
+
+	pthread_mutex_lock(&grid->lock);
+	rv = request_begin(grid, result, user, &tag);
+	if (rv == 0)
+		rv = request_begun(grid, core_import(grid->core, import, timeout_ms, tag, grid_now_ms()), tag);
+	return grid_unlock(grid, rv);
+}
+
 int grid_scan(struct evg *grid, const struct core_scan *scan, grid_result result, void *user)
 {
 	uint64_t tag;

@@ -56,3 +56,28 @@ int evg_record_header(const evg_record *record, size_t i, evg_header *header)
 	}
 	return in.failed ? EVG_NOT_FOUND : EVG_OK;
 }
+
+/* SUBSCRIBE_FROM_NOW is a place in any cluster. */
+static bool reaches_beyond(const struct cursor *cursor, const struct cluster_map *map)
+{
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
+		if (cursor->next[p] > map->partitions[p].restored_to && cursor->next[p] != SUBSCRIBE_FROM_NOW)
+			return true;
+	return false;
+}
+
+int record_cursor(const char *text, const struct cluster_map *map, struct cursor *cursor)
+{
+	bool own;
+
+	if (cursor_decode(span_of_text(text), cursor) != 0)
+		return ERROR_USAGE;
+	own = memcmp(cursor->cluster_id, map->cluster_id, sizeof cursor->cluster_id) == 0;
+	if (!own && (map->restore_check == 0 || map->restoring ||
+		     memcmp(cursor->cluster_id, map->restored_from, sizeof cursor->cluster_id) != 0))
+		return ERROR_FOREIGN;
+	if (!own && reaches_beyond(cursor, map))
+		return ERROR_BEYOND_END;
+	memcpy(cursor->cluster_id, map->cluster_id, sizeof cursor->cluster_id);
+	return 0;
+}

@@ -25,4 +25,9 @@ void record_fill(evg_record *record, const struct event *event, const struct rec
 /* The stream's name by `map`, which is made anew from the handle's where it lacks it; "": unknown. */
 const char *record_stream(struct evg *grid, struct cluster_map *map, uint32_t id);
 
+/* A cursor's text, as one of the map's cluster. Where that was restored from a back-up, cursors of the cluster that was
+ * backed up go on, as far as the back-up reached: what lies beyond was never here. 0; ERROR_USAGE: no cursor;
+ * ERROR_FOREIGN; ERROR_BEYOND_END. */
+int record_cursor(const char *text, const struct cluster_map *map, struct cursor *cursor);
+
 #endif

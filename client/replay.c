@@ -107,11 +107,13 @@ static int replay_places(struct evg_replay *replay, const evg_replay_options *op
 		replay->cursor.next[p] = options->from;
 		replay->cursor.history[p] = HISTORY_ANY;
 	}
-	if (options->cursor != NULL && cursor_decode(span_of_text(options->cursor), &replay->cursor) != 0)
-		return ERROR_USAGE;
-	if (options->cursor != NULL && memcmp(replay->cursor.cluster_id, replay->map.cluster_id, 16) != 0)
-		return ERROR_FOREIGN;
 	memcpy(replay->cursor.cluster_id, replay->map.cluster_id, 16);
+	if (options->cursor != NULL) {
+		int rv = record_cursor(options->cursor, &replay->map, &replay->cursor);
+
+		if (rv != 0)
+			return rv;
+	}
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
 		struct part *part;
 		if (options->partition != EVG_ALL_PARTITIONS && options->partition != p)

@@ -349,12 +349,8 @@ static int set_cursor(struct evg_subscription *subscription, const evg_subscribe
 		cursor->next[p] = options->from == EVG_FROM_NOW ? SUBSCRIBE_FROM_NOW : 0;
 		cursor->history[p] = HISTORY_ANY;
 	}
-	if (options->cursor != NULL && cursor_decode(span_of_text(options->cursor), cursor) != 0)
-		return ERROR_USAGE;
-	if (options->cursor != NULL && memcmp(cursor->cluster_id, subscription->map.cluster_id, 16) != 0)
-		return ERROR_FOREIGN;
 	memcpy(cursor->cluster_id, subscription->map.cluster_id, 16);
-	return 0;
+	return options->cursor == NULL ? 0 : record_cursor(options->cursor, &subscription->map, cursor);
 }
 
 /* With the lock held, for good or bad. Whether all places of "now" are known in time. */

@@ -48,6 +48,7 @@ struct config_values {
 	uint64_t replication_factor;
 	uint64_t minimum_isr;
 	uint64_t reassign_delay_ms;
+	bool restore;
 	uint64_t shards;
 	uint64_t sync_ms; /* 0: commit */
 	uint64_t segment_bytes;

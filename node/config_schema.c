@@ -72,6 +72,9 @@ static const struct config_key schema[] = {
 		"cluster.minimum_isr", CONFIG_NUMBER, minimum_isr, "0", 0, REPLICAS_MAX,
 		"In-sync copies without which nothing is acknowledged. 0: 2 of 3 copies, else 1. An operator's command "
 		"changes it later."),
+	KEY_TEXT("cluster.restore", CONFIG_BOOLEAN, restore, "false",
+		 "On all founders: the cluster is formed to restore a back-up into (evgrid backup restore), and serves "
+		 "nobody before that is done. Read when the cluster is formed."),
 	KEY_RANGE("replica.reassign_delay", CONFIG_DURATION, reassign_delay_ms, "10m", 0, 7 * 24 * HOUR_MS,
 		  "So long a member may be away before others get copies of its replicas, if there are enough others. "
 		  "The controller's counts. 0: for ever."),

@@ -42,6 +42,8 @@ void control_notice(struct control *control, const struct cluster_output *output
 	case NOTICE_JOINING: LOG_EVENT(log, cluster_joining, .founders = notice->count); break;
 	case NOTICE_ZONES_CROWDED: LOG_EVENT(log, cluster_zones_crowded, .observed_partitions = notice->count); break;
 	case NOTICE_ZONES_SPREAD: LOG_EVENT(log, cluster_zones_spread); break;
+	case NOTICE_RESTORING: LOG_EVENT(log, cluster_restoring); break;
+	case NOTICE_RESTORED: LOG_EVENT(log, cluster_restored); break;
 	case NOTICE_COUNT: abort();
 	}
 }

@@ -68,6 +68,7 @@ static void fill_config(const struct control *control, struct cluster_config *co
 	config->replication_factor = (uint8_t)values->replication_factor;
 	config->minimum_isr = (uint8_t)values->minimum_isr;
 	config->reassign_delay_ms = values->reassign_delay_ms;
+	config->restore = values->restore;
 	fill_founders(control, config);
 	config->incarnation = control->incarnation;
 	memcpy(config->cluster_id, control->fresh_cluster_id, sizeof config->cluster_id);

@@ -85,7 +85,8 @@ static bool comes_from_clients(enum message_kind kind)
 	case MESSAGE_SUBSCRIBE:
 	case MESSAGE_CREDIT:
 	case MESSAGE_UNSUBSCRIBE:
-	case MESSAGE_PROGRESS: return true;
+	case MESSAGE_PROGRESS:
+	case MESSAGE_IMPORT: return true;
 	default: return false;
 	}
 }

@@ -375,8 +375,8 @@ static void fill_views(struct partition *partition)
 	uint64_t from = 0;
 	uint64_t work;
 
-	while (partition->role != PARTITION_STARTING && state_wants_fill(partition->state, &from) &&
-	       from < state_applied(partition->state)) {
+	while ((partition->role != PARTITION_STARTING || partition->row.restoring) &&
+	       state_wants_fill(partition->state, &from) && from < state_applied(partition->state)) {
 		if (shard->fill_left <= 0) {
 			shard_touch_again(partition);
 			return;

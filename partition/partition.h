@@ -75,7 +75,8 @@ struct peer {
 struct primary {
 	struct peer *peers;
 	uint32_t peer_count;
-	bool epoch_started; /* the epoch start record has been appended, at epoch_start */
+	bool epoch_started; /* the epoch start record has been appended, at epoch_start; in a restoring epoch there is
+			     * none, and epoch_start is where the log ended when the epoch began */
 	bool activated;     /* was active in this epoch */
 	bool proposal_open;
 	bool handover_asked;
@@ -167,6 +168,11 @@ struct partition {
 	struct pending *pending_first;
 	struct pending *pending_last;
 	struct waiting_read *reads;
+	struct { /* import.h: who waits until the log is committed to `end`; client 0: nobody */
+		uint64_t client;
+		uint64_t ticket;
+		uint64_t end;
+	} import;
 	uint8_t snapshot_slot; /* the one to write next */
 	uint64_t snapshot_applied;
 	struct {                 /* blocks of the journal were corrupt at this start (shard_recovery.c) */

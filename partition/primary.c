@@ -12,13 +12,16 @@
  * 4. A log in doubt (loss, partition.h) is cut where the doubt begins, before anything else: it was told of as far as
  *    that (rule 10), and before what follows others may hold other records. The journal bears it before the epoch
  *    start.
- * 5. Definitions of the map that the log lacks are appended before the appends that need them
+ * 5. A restoring epoch (docs/decisions/0025) has no start: it orders nothing and answers nothing. Its primary takes a
+ *    back-up's log (import.h), and commits it by rule 4 as it would an earlier epoch's tail.
+ * 6. Definitions of the map that the log lacks are appended before the appends that need them
  *    (primary_definitions.c). */
 #include "partition/primary.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
+#include "partition/import.h"
 #include "partition/lease.h"
 #include "partition/pipeline.h"
 #include "partition/read.h"
@@ -93,6 +96,7 @@ int primary_begin(struct partition *partition, bool stays)
 		overlay_end = state_applied(partition->state);
 	}
 	partition->primary.overlay_end = overlay_end;
+	partition->primary.epoch_start = partition->log.end;
 	partition_move(partition, PARTITION_STARTING);
 	return make_peers(partition);
 }
@@ -100,6 +104,7 @@ int primary_begin(struct partition *partition, bool stays)
 void primary_end(struct partition *partition)
 {
 	pipeline_fail_all(partition, ERROR_OUTCOME_UNKNOWN);
+	import_fail(partition);
 	read_fail_linearizable(partition, ERROR_NOT_PRIMARY);
 	state_overlay_clear(partition->state);
 	primary_deinit(partition);
@@ -216,9 +221,9 @@ int primary_prepare(struct partition *partition)
 	if (partition->role == PARTITION_STARTING && !primary->epoch_started) {
 		if (partition->loss.end != 0)
 			result = partition_settle(partition);
-		if (result == 0)
+		if (result == 0 && !partition->row.restoring)
 			result = build_overlay(partition);
-		if (result == 0)
+		if (result == 0 && !partition->row.restoring)
 			result = append_epoch_start(partition);
 	}
 	if (result == 0 && primary->epoch_started && partition->role != PARTITION_SEALED)
@@ -295,6 +300,7 @@ int primary_step(struct partition *partition)
 	struct primary *primary = &partition->primary;
 
 	activate(partition);
+	import_step(partition);
 	for (uint32_t i = 0; i < primary->peer_count && partition_is_primary(partition); i++)
 		push_step(partition, &primary->peers[i]);
 	if (partition_is_primary(partition))

@@ -55,10 +55,20 @@ static bool denies_lease(const struct partition *partition, const struct peer *p
 	       !lease_heard(partition, peer->node_id);
 }
 
-static bool may_grow(struct partition *partition, const struct peer *peer)
+/* Whether all before this offset is past the start of the epoch; of a restoring one, which has no record of it, past
+ * all that the log held when it began. */
+static bool has_started(const struct partition *partition, uint64_t offset)
 {
 	const struct primary *primary = &partition->primary;
-	bool started = primary->epoch_started && partition->log.commit > primary->epoch_start;
+
+	if (partition->row.restoring)
+		return offset >= primary->epoch_start;
+	return primary->epoch_started && offset > primary->epoch_start;
+}
+
+static bool may_grow(struct partition *partition, const struct peer *peer)
+{
+	bool started = has_started(partition, partition->log.commit);
 
 	if (partition->shard->time.now_ms < primary_wait_until_ms(partition)) {
 		partition_deadline(partition, primary_wait_until_ms(partition));
@@ -66,11 +76,11 @@ static bool may_grow(struct partition *partition, const struct peer *peer)
 	}
 	if (partition->role == PARTITION_SEALED && !below_minimum(partition))
 		return false; /* it would void the hand-over */
-	if (started && peer->applied <= primary->epoch_start)
+	if (started && !has_started(partition, peer->applied))
 		return false;
-	return primary->epoch_started && (started || below_minimum(partition)) && live(partition, peer->node_id) &&
+	return (started || below_minimum(partition)) && live(partition, peer->node_id) &&
 	       push_counts(partition, peer) && !lags(partition, peer) && peer->acked_end >= partition->log.commit &&
-	       peer->acked_end > primary->epoch_start;
+	       has_started(partition, peer->acked_end);
 }
 
 static node_set wanted_isr(struct partition *partition)

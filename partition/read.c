@@ -6,6 +6,7 @@
  *    never a false "not found" (design.md 9). An offset counts in a history: of one that was given up, HISTORY.
  * 3. Every answer bears what was applied when it was given, NOT_YET too, and how old that may be.
  * 4. As of an offset: from any replica that has committed it. As of a time: like 1, and not of a time to come.
+ *    While a back-up is being restored nothing is read: what is missing yet would be "not found".
  * 5. Waiting reads are bounded in number; beyond it BUSY.
  * 6. A read of a key under whatever partition key looks through all keys of its partition; a turn does so for as many
  *    partitions as it has time for, the others wait for the next turns. Not of the past: see as_of.c. */
@@ -129,6 +130,9 @@ enum readiness read_readiness(struct partition *partition, uint8_t mode, uint64_
 
 	*error = ERROR_NOT_PRIMARY;
 	if (!here)
+		return READ_REFUSED;
+	*error = ERROR_NOT_READY;
+	if (partition->row.restoring)
 		return READ_REFUSED;
 	if (mode == READ_LOCAL)
 		return READ_NOW;

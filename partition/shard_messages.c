@@ -4,6 +4,7 @@
 
 #include "partition/decide.h"
 #include "partition/history.h"
+#include "partition/import.h"
 #include "partition/pipeline.h"
 #include "partition/primary.h"
 #include "partition/read.h"
@@ -130,8 +131,10 @@ void shard_client_gone(struct shard *shard, uint64_t client)
 		if (shard->inbox_messages[i].client != client)
 			shard->inbox_messages[kept++] = shard->inbox_messages[i];
 	shard->inbox_count = kept;
-	for (uint32_t i = 0; i < shard->partition_count; i++)
+	for (uint32_t i = 0; i < shard->partition_count; i++) {
 		pipeline_client_gone(&shard->partitions[i], client);
+		import_client_gone(&shard->partitions[i], client);
+	}
 	read_client_gone(shard, client);
 	replay_client_gone(shard, client);
 	history_client_gone(shard, client);
@@ -147,6 +150,7 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 	struct history history;
 	struct progress_ask progress;
 	struct decide decide;
+	struct import import;
 	struct scan scan;
 	struct subscribe subscribe;
 	struct credit_item credit;
@@ -177,6 +181,8 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 		return 0;
 	case MESSAGE_DECIDE:
 		return decide_decode(body, &decide) != 0 ? 1 : decide_request(shard, message->client, &decide);
+	case MESSAGE_IMPORT:
+		return import_decode(body, &import) != 0 ? 1 : import_request(shard, message->client, &import);
 	case MESSAGE_SUBSCRIBE:
 		if (subscribe_decode(body, &subscribe) != 0)
 			return 1;
@@ -204,7 +210,7 @@ static int take_item(struct shard *shard, const struct inbox_message *message, s
 static bool is_single(enum message_kind kind) /* it has no items */
 {
 	return kind == MESSAGE_REPLAY || kind == MESSAGE_HISTORY || kind == MESSAGE_SCAN || kind == MESSAGE_DECIDE ||
-	       kind == MESSAGE_SUBSCRIBE || kind == MESSAGE_PROGRESS;
+	       kind == MESSAGE_SUBSCRIBE || kind == MESSAGE_PROGRESS || kind == MESSAGE_IMPORT;
 }
 
 int shard_take_inbox(struct shard *shard)

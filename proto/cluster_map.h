@@ -54,7 +54,9 @@ struct map_partition {
 	uint32_t epoch;   /* a batch bears the one it was first written in */
 	uint32_t history; /* raised by an operator's forced election only */
 	uint8_t minimum_isr;
-	bool planned; /* this epoch began by a hand-over: its former primary was sealed, no lease lives on (6.7) */
+	bool planned;   /* this epoch began by a hand-over: its former primary was sealed, no lease lives on (6.7) */
+	bool restoring; /* this epoch takes a back-up's log and nothing else (docs/decisions/0025) */
+	uint64_t restored_to; /* end of that log; 0: none was ever said to come */
 	uint8_t replica_count;
 	uint32_t primary;                /* 0: none */
 	uint32_t replicas[REPLICAS_MAX]; /* the first is the preferred primary */
@@ -90,6 +92,9 @@ struct cluster_map {
 	node_set voters;     /* who votes on the metadata, as far as known; none: unknown; a hint as well */
 	uint8_t replication_factor;
 	uint8_t minimum_isr;
+	bool restoring;                   /* formed to be restored into, and not done yet: it serves nobody */
+	uint8_t restored_from[16];        /* id of the cluster that was backed up; zero: none */
+	uint64_t restore_check;           /* of that back-up; 0: none was begun */
 	struct map_node nodes[NODES_MAX]; /* nodes[i].id is i + 1 or 0 */
 	struct map_partition partitions[PARTITION_COUNT];
 	struct map_stream *streams; /* stream_count of them, by id */

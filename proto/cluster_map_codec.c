@@ -1,6 +1,6 @@
 /* The cluster map on the wire: a delta.
  *   u8 format (4), 16 bytes cluster id, u64 since, u64 version, u32 controller, varint voters, u8 replication factor,
- *   u8 minimum ISR
+ *   u8 minimum ISR, u8 restoring, 16 bytes restored from, u64 restore check,
  *   varint n, n x node; varint n, n x partition; varint n, n x stream; varint n, n x view: each as written below,
  *   each changed after `since`.
  * 1. A delta is merged into a copy that then takes the map's place: it is taken whole or not at all.
@@ -16,6 +16,9 @@
 #define NODE_FENCED 1u
 #define NODE_CLOCK_OFF 2u
 #define NODE_DRAINED 4u
+
+#define ROW_PLANNED 1u
+#define ROW_RESTORING 2u
 
 /* --- encode ------------------------------------------------------------------------------------------------- */
 
@@ -53,7 +56,7 @@ static void encode_partition(const struct map_partition *row, uint16_t partition
 	buffer_varint(out, row->epoch);
 	buffer_varint(out, row->history);
 	buffer_u8(out, row->minimum_isr);
-	buffer_u8(out, row->planned);
+	buffer_u8(out, (row->planned ? ROW_PLANNED : 0) | (row->restoring ? ROW_RESTORING : 0));
 	buffer_u8(out, (uint8_t)row->primary);
 	buffer_u8(out, row->replica_count);
 	for (uint32_t i = 0; i < row->replica_count; i++)
@@ -63,6 +66,7 @@ static void encode_partition(const struct map_partition *row, uint16_t partition
 	buffer_varint(out, row->suspects);
 	buffer_varint(out, row->learners);
 	buffer_varint(out, row->leaving);
+	buffer_varint(out, row->restored_to);
 }
 
 static void encode_stream(const struct map_stream *stream, struct buffer *out)
@@ -143,6 +147,9 @@ int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buf
 	buffer_varint(out, map->voters);
 	buffer_u8(out, map->replication_factor);
 	buffer_u8(out, map->minimum_isr);
+	buffer_u8(out, map->restoring);
+	buffer_bytes(out, map->restored_from, sizeof map->restored_from);
+	buffer_u64(out, map->restore_check);
 	encode_nodes(map, since, out);
 	encode_partitions(map, since, out);
 	encode_streams(map, since, out);
@@ -210,6 +217,8 @@ static void decode_node(struct reader *in, struct map_node *node, uint32_t *id)
 
 static void decode_partition(struct reader *in, struct map_partition *row, uint16_t *partition)
 {
+	uint8_t flags;
+
 	memset(row, 0, sizeof *row);
 	*partition = reader_u16(in);
 	in->failed |= *partition >= PARTITION_COUNT;
@@ -218,7 +227,9 @@ static void decode_partition(struct reader *in, struct map_partition *row, uint1
 	row->epoch = (uint32_t)decode_limited(in, UINT32_MAX);
 	row->history = (uint32_t)decode_limited(in, UINT32_MAX);
 	row->minimum_isr = reader_u8(in);
-	row->planned = decode_u8_limited(in, 1) != 0;
+	flags = decode_u8_limited(in, ROW_PLANNED | ROW_RESTORING);
+	row->planned = (flags & ROW_PLANNED) != 0;
+	row->restoring = (flags & ROW_RESTORING) != 0;
 	row->primary = decode_u8_limited(in, NODES_MAX);
 	row->replica_count = decode_u8_limited(in, REPLICAS_MAX);
 	for (uint32_t i = 0; i < row->replica_count && !in->failed; i++) {
@@ -230,6 +241,7 @@ static void decode_partition(struct reader *in, struct map_partition *row, uint1
 	row->suspects = reader_varint(in);
 	row->learners = reader_varint(in);
 	row->leaving = reader_varint(in);
+	row->restored_to = reader_varint(in);
 }
 
 static void decode_stream(struct reader *in, struct map_stream *stream)
@@ -266,11 +278,15 @@ struct delta {
 	node_set voters;
 	uint8_t replication_factor;
 	uint8_t minimum_isr;
+	bool restoring;
+	uint8_t restored_from[16];
+	uint64_t restore_check;
 };
 
 static void decode_delta(struct reader *in, struct delta *delta)
 {
 	struct span cluster_id;
+	struct span restored_from;
 
 	memset(delta, 0, sizeof *delta);
 	in->failed |= reader_u8(in) != MAP_FORMAT;
@@ -281,9 +297,14 @@ static void decode_delta(struct reader *in, struct delta *delta)
 	delta->voters = reader_varint(in);
 	delta->replication_factor = reader_u8(in);
 	delta->minimum_isr = reader_u8(in);
+	delta->restoring = decode_u8_limited(in, 1) != 0;
+	restored_from = reader_bytes(in, sizeof delta->restored_from);
+	delta->restore_check = reader_u64(in);
 	in->failed |= delta->controller > NODES_MAX;
-	if (!in->failed)
-		memcpy(delta->cluster_id, cluster_id.data, cluster_id.size);
+	if (in->failed)
+		return;
+	memcpy(delta->cluster_id, cluster_id.data, cluster_id.size);
+	memcpy(delta->restored_from, restored_from.data, restored_from.size);
 }
 
 uint32_t cluster_map_delta_controller(struct span bytes)
@@ -314,10 +335,14 @@ static bool merge_head(struct cluster_map *map, const struct delta *delta)
 	if (delta->version < map->version)
 		return changed;
 	changed |= delta->version > map->version || delta->replication_factor != map->replication_factor ||
-		   delta->minimum_isr != map->minimum_isr;
+		   delta->minimum_isr != map->minimum_isr || delta->restoring != map->restoring ||
+		   delta->restore_check != map->restore_check;
 	map->version = delta->version;
 	map->replication_factor = delta->replication_factor;
 	map->minimum_isr = delta->minimum_isr;
+	map->restoring = delta->restoring;
+	memcpy(map->restored_from, delta->restored_from, sizeof map->restored_from);
+	map->restore_check = delta->restore_check;
 	if (delta->controller != 0)
 		map->controller = delta->controller; /* a hint: does not count as a change */
 	if (delta->voters != 0)

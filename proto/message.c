@@ -140,6 +140,8 @@ const char *message_kind_name(enum message_kind kind)
 	case MESSAGE_UNSUBSCRIBE: return "UNSUBSCRIBE";
 	case MESSAGE_PROGRESS: return "PROGRESS";
 	case MESSAGE_PROGRESS_DONE: return "PROGRESS_DONE";
+	case MESSAGE_IMPORT: return "IMPORT";
+	case MESSAGE_IMPORT_DONE: return "IMPORT_DONE";
 	}
 	return NULL;
 }

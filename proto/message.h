@@ -78,6 +78,9 @@ enum message_kind {
 	/* shard ports, client -> shard -> client: how far versions of a view are filled */
 	MESSAGE_PROGRESS = 56,      /* u64 ticket, u32 view id */
 	MESSAGE_PROGRESS_DONE = 57, /* one struct progress_done */
+	/* shard ports, client -> shard -> client: a restore (docs/decisions/0025) */
+	MESSAGE_IMPORT = 58,      /* one struct import */
+	MESSAGE_IMPORT_DONE = 59, /* one struct import_done */
 };
 
 struct message {
@@ -507,6 +510,28 @@ struct progress_item { /* one version in one partition */
 };
 void progress_item_encode(const struct progress_item *item, struct buffer *out);
 int progress_item_decode(struct reader *in, struct progress_item *item);
+
+/* A part of a backed-up partition's log, for its primary in a cluster that is being restored. Answered when the in-sync
+ * set has all that was taken of it; without batches, at once. */
+struct import {
+	uint64_t ticket;
+	uint16_t partition;
+	uint64_t base;       /* offset of the first batch: another one than the log's end is answered with that */
+	struct span batches; /* whole stamped batches, end to end; may be empty: where does it end? */
+};
+void import_encode(const struct import *import, struct buffer *out);
+int import_decode(struct reader *in, struct import *import);
+
+struct import_done {
+	uint64_t ticket;
+	uint16_t partition;
+	uint16_t error;  /* ERROR_NONE, NOT_PRIMARY, NOT_READY, BUSY, DISK_FULL; REFUSED: nothing is being restored,
+			  * or it is more than was said to come; MALFORMED: it does not follow what is there */
+	uint64_t end;    /* of the primary's log */
+	uint64_t commit; /* so much of it the in-sync set has */
+};
+void import_done_encode(const struct import_done *done, struct buffer *out);
+int import_done_decode(struct reader *in, struct import_done *done);
 
 enum replica_role { ROLE_NONE = 0, ROLE_REPLICA = 1, ROLE_PRIMARY = 2, ROLE_SEALED = 3 };
 

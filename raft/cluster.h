@@ -68,6 +68,7 @@ struct cluster_config {
 	bool interval_sync;         /* the mode of this run */
 	uint8_t replication_factor; /* of the cluster if this node forms it; 0: 3, or as many as there are founders */
 	uint8_t minimum_isr;        /* the same; 0: 2 of 3 and more replicas, else 1 */
+	bool restore;               /* the same: form it to restore a back-up into */
 	struct cluster_founder founders[NODES_MAX]; /* the same list, in the same order, on all; a node that is not
 						     * in it joins the cluster that these formed */
 	uint32_t founder_count;
@@ -128,6 +129,8 @@ enum cluster_notice_kind {
 	NOTICE_ZONES_SPREAD,   /* by the controller: there are none any more */
 	NOTICE_MEMBER_GONE,    /* text: the node; decommissioned, for good */
 	NOTICE_GONE,           /* this node was decommissioned */
+	NOTICE_RESTORING,      /* a back-up is awaited: nobody is served before all of it is there */
+	NOTICE_RESTORED,       /* and now it is */
 	NOTICE_COUNT
 };
 

@@ -49,6 +49,8 @@ static uint64_t founders_digest(const struct cluster_config *config)
 		buffer_string(&bytes, span_of_text(config->founders[i].name));
 		buffer_string(&bytes, span_of_text(config->founders[i].control_address));
 	}
+	if (config->restore)
+		buffer_u8(&bytes, 1);
 	all = buffer_span(&bytes);
 	digest = checksum_parts(&all, 1);
 	buffer_deinit(&bytes);

@@ -1,10 +1,10 @@
-/* What of the applied metadata people should hear: who comes and goes, and elections that may have lost events. Said
- * once by every node.
+/* What of the applied metadata people should hear: who comes and goes, elections that may have lost events, and that a
+ * back-up is awaited, or is there. Said once by every node.
  *
  * Partitions that crowd a zone are told by the controller.
  *
- * Members are told from this process's own registration on: what was applied before is of earlier days. Losses are told
- * from the beginning, so again after a restart: nobody should overlook one because a node was down. */
+ * Members and a restore are told from this process's own registration on: what was applied before is of earlier days.
+ * Losses are told from the beginning, so again after a restart: nobody should overlook one because a node was down. */
 #include "proto/map_zones.h"
 #include "raft/cluster_state.h"
 
@@ -73,9 +73,21 @@ static void zones_tell(struct cluster *cluster)
 	cluster->crowded_told = zones.crowded;
 }
 
+static void restore_tell(struct cluster *cluster)
+{
+	bool restoring = cluster->metadata.map.restoring;
+	struct cluster_notice notice = {.kind = restoring ? NOTICE_RESTORING : NOTICE_RESTORED};
+
+	if (cluster->node_epoch == 0 || restoring == cluster->restoring_told)
+		return;
+	output_notice(cluster, notice, SPAN_NULL);
+	cluster->restoring_told = restoring;
+}
+
 void notices_tell(struct cluster *cluster)
 {
 	zones_tell(cluster);
 	losses_tell(cluster);
+	restore_tell(cluster);
 	members_tell(cluster);
 }

@@ -33,6 +33,9 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 		"a live node with another data directory has this name: end its process, or use another name",
 	[REFUSAL_HOLDER_NEEDED] =
 		"the former data directory alone has all of a partition: use it, or evgrid partition elect, at a loss",
+	[REFUSAL_RESTORING] = "a back-up is being restored: nothing else is taken until it is done",
+	[REFUSAL_NOT_RESTORING] = "the cluster was not formed with cluster.restore, or what it was formed for is done",
+	[REFUSAL_BACKUP] = "this is another back-up than the one that was begun with, or something of it is missing",
 };
 
 static const char *const kind_names[] = {
@@ -57,6 +60,8 @@ static const char *const kind_names[] = {
 	[COMMAND_NODE_JOIN] = "NODE_JOIN",
 	[COMMAND_NODE_GONE] = "NODE_GONE",
 	[COMMAND_DRAIN] = "DRAIN",
+	[COMMAND_RESTORE] = "RESTORE",
+	[COMMAND_RESTORED] = "RESTORED",
 };
 
 #define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -134,6 +139,8 @@ void command_form_encode(const struct command_form *form, struct buffer *out)
 		buffer_string(out, form->founders[i].control_address);
 		buffer_u64(out, form->founders[i].raft_id);
 	}
+	if (form->restoring)
+		buffer_u8(out, 1);
 	command_end(begin, out);
 }
 
@@ -159,6 +166,9 @@ int command_form_decode(struct span body, struct command_form *form)
 		form->founders[i].control_address = text_decode(&in, ADDRESS_MAX_BYTES);
 		form->founders[i].raft_id = reader_u64(&in);
 	}
+	form->restoring = !in.failed && reader_left(&in) > 0;
+	if (form->restoring && reader_u8(&in) != 1)
+		return ERROR_MALFORMED;
 	return whole(&in);
 }
 

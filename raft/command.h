@@ -36,6 +36,8 @@ enum command_kind {
 	COMMAND_DECOMMISSION = 19,  /* struct command_decommission: an operator's */
 	COMMAND_NODE_GONE = 20,     /* struct command_gone: the controller's, for a draining node that is empty */
 	COMMAND_DRAIN = 21,         /* struct command_drain: an operator's */
+	COMMAND_RESTORE = 22,       /* struct restore (proto/restore.h): an operator's, while restoring */
+	COMMAND_RESTORED = 23,      /* struct restored: an operator's, the last of a restore */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -67,6 +69,9 @@ enum refusal {
 	REFUSAL_NOT_EMPTY,     /* it is replica or learner of a partition */
 	REFUSAL_HOLDER_LIVES,  /* the process that has this name is live */
 	REFUSAL_HOLDER_NEEDED, /* nobody but the name's former directory has all of some partition */
+	REFUSAL_RESTORING,     /* a back-up is being restored */
+	REFUSAL_NOT_RESTORING, /* the cluster was not formed for a restore, or it is over */
+	REFUSAL_BACKUP,        /* another back-up than the one that is being restored, or not all of it */
 	REFUSAL_COUNT,
 };
 
@@ -92,6 +97,7 @@ struct command_form {
 	uint8_t minimum_isr;
 	uint32_t founder_count; /* node ids are 1.. in this order */
 	struct command_founder founders[NODES_MAX];
+	bool restoring; /* a back-up is to be restored first */
 };
 
 struct command_join {

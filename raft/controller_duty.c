@@ -27,7 +27,7 @@ bool duty_propose(struct cluster *cluster, struct buffer *command)
 static void duty_form(struct cluster *cluster)
 {
 	const struct cluster_config *config = &cluster->config;
-	struct command_form form = {.founder_count = config->founder_count};
+	struct command_form form = {.founder_count = config->founder_count, .restoring = config->restore};
 	struct buffer command = BUFFER_NULL;
 	uint64_t list[NODES_MAX];
 

@@ -28,6 +28,8 @@ static const command_verb verbs[] = {
 	[COMMAND_NODE_JOIN] = metadata_join,
 	[COMMAND_NODE_GONE] = metadata_gone,
 	[COMMAND_DRAIN] = metadata_drain,
+	[COMMAND_RESTORE] = metadata_restore,
+	[COMMAND_RESTORED] = metadata_restored,
 };
 
 void metadata_init(struct metadata *metadata)
@@ -87,6 +89,10 @@ static int command_apply(struct metadata *metadata, const struct command *comman
 		return ERROR_VERSION;
 	if (command->kind != COMMAND_FORM && !metadata_formed(metadata)) {
 		command_refuse(result, ERROR_NOT_READY, REFUSAL_FORMED);
+		return 0;
+	}
+	if (metadata->map.restoring && metadata_waits_for_restore(command->kind)) {
+		command_refuse(result, ERROR_REFUSED, REFUSAL_RESTORING);
 		return 0;
 	}
 	assert(verbs[command->kind] != NULL);

@@ -134,6 +134,12 @@ int metadata_view_apply(struct metadata *metadata, struct span body, struct comm
 int metadata_view_drop(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_view_filled(struct metadata *metadata, struct span body, struct command_result *result);
 
+/* --- a restore (metadata_restore.c) ------------------------------------------------------------------------------- */
+
+int metadata_restore(struct metadata *metadata, struct span body, struct command_result *result);
+int metadata_restored(struct metadata *metadata, struct span body, struct command_result *result);
+bool metadata_waits_for_restore(enum command_kind kind); /* it is refused while a back-up is being restored */
+
 /* Notes a refusal: of the command, or of one item of its list. */
 void command_refuse(struct command_result *result, uint16_t error, enum refusal refusal);
 

@@ -17,6 +17,7 @@ int metadata_form(struct metadata *metadata, struct span body, struct command_re
 	memcpy(metadata->map.cluster_id, form.cluster_id, sizeof(form.cluster_id));
 	metadata->map.replication_factor = form.replication_factor;
 	metadata->map.minimum_isr = form.minimum_isr;
+	metadata->map.restoring = form.restoring;
 	for (uint32_t i = 0; i < form.founder_count; i++) {
 		struct map_node *node = metadata_node_of(metadata, i + 1);
 

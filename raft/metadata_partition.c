@@ -254,8 +254,10 @@ static void place_write(struct metadata *metadata, const struct command_place *i
 	row->isr = first ? replicas : row->isr & ~gone;
 	row->elr &= ~gone;
 	row->suspects &= ~gone;
-	if (first)
+	if (first) {
 		row->minimum_isr = metadata->map.minimum_isr;
+		row->restoring = metadata->map.restoring;
+	}
 	if (row->primary != 0 && !node_set_has(row->isr, row->primary))
 		row_depose(metadata, item->partition);
 	row_settle(metadata, item->partition);

@@ -374,6 +374,7 @@ void cli_catch_signals(void);
 
 struct health {
 	bool controlled; /* some node leads; else the map may be old, and nothing of it changes */
+	bool restoring;  /* a back-up is to be restored first: no partition takes writes */
 	uint32_t members;
 	uint32_t live;
 	uint32_t served;
@@ -386,7 +387,7 @@ struct health {
 struct health health_of(const struct cluster_map *map);
 bool health_takes_writes(const struct health *health);
 bool health_is_settled(const struct health *health);  /* nothing moves, and nothing is to */
-const char *health_name(const struct health *health); /* "healthy", "degraded", "unhealthy" */
+const char *health_name(const struct health *health); /* "healthy", "degraded", "unhealthy", "restoring" */
 
 struct node_roles {
 	uint32_t primaries;
@@ -476,6 +477,9 @@ int run_history_check(struct cli *cli);
 int run_bench_publish(struct cli *cli);
 int run_bench_get(struct cli *cli);
 int run_bench_replay(struct cli *cli);
+int run_backup_create(struct cli *cli);
+int run_backup_verify(struct cli *cli);
+int run_backup_restore(struct cli *cli);
 int run_journal_verify(struct cli *cli);
 int run_journal_dump(struct cli *cli);
 int run_errors(struct cli *cli);
@@ -504,6 +508,8 @@ extern const struct cli_option history_options[];
 extern const struct cli_option publish_options[];
 extern const struct cli_option replay_options[];
 extern const struct cli_option subscribe_options[];
+extern const struct cli_option backup_create_options[];
+extern const struct cli_option backup_restore_options[];
 extern const struct cli_option bench_publish_options[];
 extern const struct cli_option bench_get_options[];
 extern const struct cli_option bench_replay_options[];

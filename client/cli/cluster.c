@@ -11,7 +11,7 @@ const struct cli_option cluster_status_options[] = {
 };
 
 const struct cli_option cluster_wait_options[] = {
-	{"for", "serving|healthy|balanced", "the state; default healthy"},
+	{"for", "serving|healthy|balanced|restoring", "the state; default healthy"},
 	{"nodes", "N", "and at least N members are live"},
 	{"in-sync", NULL, "and all replicas of each partition have applied the same"},
 	{NULL, NULL, NULL},
@@ -125,7 +125,7 @@ int run_cluster_status(struct cli *cli)
 
 /* --- cluster wait ------------------------------------------------------------------------------------------------- */
 
-enum wait_state { WAIT_SERVING, WAIT_HEALTHY, WAIT_BALANCED };
+enum wait_state { WAIT_SERVING, WAIT_HEALTHY, WAIT_BALANCED, WAIT_RESTORING };
 
 struct wait {
 	enum wait_state state;
@@ -139,6 +139,9 @@ static bool wait_is_over(void *data, const struct cluster_map *map)
 	struct health health = health_of(map);
 
 	wait->last = health;
+	if (wait->state == WAIT_RESTORING)
+		return health.restoring && health.controlled && health.full == PARTITION_COUNT &&
+		       health.live >= wait->nodes;
 	if (!health_takes_writes(&health) || health.live < wait->nodes)
 		return false;
 	if (wait->state == WAIT_SERVING)
@@ -150,11 +153,11 @@ static bool wait_is_over(void *data, const struct cluster_map *map)
 
 static int wait_state_of(const struct cli *cli, enum wait_state *state)
 {
-	static const char *const names[] = {"serving", "healthy", "balanced"};
+	static const char *const names[] = {"serving", "healthy", "balanced", "restoring"};
 	const char *text = cli_value(cli, "for");
 
 	*state = WAIT_HEALTHY;
-	for (uint32_t i = 0; text != NULL && i < 3; i++) {
+	for (uint32_t i = 0; text != NULL && i < 4; i++) {
 		if (strcmp(text, names[i]) == 0) {
 			*state = (enum wait_state)i;
 			return 0;
@@ -162,7 +165,7 @@ static int wait_state_of(const struct cli *cli, enum wait_state *state)
 	}
 	if (text == NULL)
 		return 0;
-	return cli_usage(cli, "serving, healthy or balanced", "--for '%s'", text);
+	return cli_usage(cli, "serving, healthy, balanced or restoring", "--for '%s'", text);
 }
 
 static uint32_t left_ms(uint64_t deadline_ms)

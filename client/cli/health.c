@@ -5,7 +5,8 @@ struct health health_of(const struct cluster_map *map)
 {
 	node_set live = cluster_map_live(map);
 	node_set keep = 0;
-	struct health health = {.controlled = map->controller != 0, .live = node_set_count(live)};
+	struct health health = {
+		.controlled = map->controller != 0, .restoring = map->restoring, .live = node_set_count(live)};
 
 	for (uint32_t i = 0; i < NODES_MAX; i++)
 		health.members += map->nodes[i].id != 0 && map->nodes[i].state != NODE_GONE;
@@ -14,7 +15,7 @@ struct health health_of(const struct cluster_map *map)
 		bool served = row->primary != 0 && node_set_has(live, row->primary);
 		uint32_t in_sync = node_set_count(row->isr);
 		health.served += served;
-		health.writable += served && in_sync >= row->minimum_isr;
+		health.writable += !map->restoring && served && in_sync >= row->minimum_isr;
 		health.full += row_is_full(row);
 		health.moving += row->learners != 0;
 		keep |= row_members(row);
@@ -37,6 +38,8 @@ bool health_is_settled(const struct health *health)
 
 const char *health_name(const struct health *health)
 {
+	if (health->restoring)
+		return "restoring";
 	if (!health_takes_writes(health))
 		return "unhealthy";
 	return health->full < PARTITION_COUNT || health->live < health->members ? "degraded" : "healthy";

@@ -23,8 +23,8 @@ const struct verb cli_verbs[] = {
 	{"cluster", "wait", "", 0, 0, "wait for a state of the cluster", cluster_wait_options,
 	 "serving: every partition takes writes. healthy: and all members are live, all replicas in sync. balanced: "
 	 "and every\n"
-	 "primary is the preferred one, and no partition moves. Exit code 9 when the state is not reached within "
-	 "--timeout.",
+	 "primary is the preferred one, and no partition moves. restoring: formed to restore a back-up into, and ready "
+	 "for it. Exit\ncode 9 when the state is not reached within --timeout.",
 	 run_cluster_wait,
 	 "evgrid cluster wait --for serving\n"
 	 "evgrid cluster wait --for balanced --nodes 3 --timeout 60s",
@@ -174,6 +174,25 @@ const struct verb cli_verbs[] = {
 	 "evgrid bench replay --limit 1000000\n"
 	 "evgrid bench replay --stream Bench --merge -o json",
 	 false},
+	{"backup", "create", "DIR", 1, 1, "copy what is stored into a directory, or add what is new",
+	 backup_create_options,
+	 "Everything that was acknowledged before the command begins is in it. Read from replicas, while all goes on; "
+	 "a "
+	 "second run into\nthe same directory reads only what came since. The cursor printed is where it ends.",
+	 run_backup_create,
+	 "evgrid backup create /backups/shop\n"
+	 "evgrid backup create /backups/shop --rate 20MiB --node n3",
+	 true},
+	{"backup", "verify", "DIR", 1, 1, "check a back-up's files; needs no cluster", NULL,
+	 "Every file, batch and checksum, and that nothing is missing up to the end. Nothing is written. Exit code 11 "
+	 "when something is\nwrong.",
+	 run_backup_verify, "evgrid backup verify /backups/shop", false},
+	{"backup", "restore", "DIR", 1, 1, "restore a back-up into a cluster formed for it", backup_restore_options,
+	 "The cluster is new, of any number of nodes, and was formed with cluster.restore: true. It serves nobody "
+	 "until "
+	 "all is there and the\ndigests of all replicas agree with the back-up's. Interrupted, it is given again. Exit "
+	 "code 11 when a file is damaged or digests\ndiffer.",
+	 run_backup_restore, "evgrid backup restore /backups/shop --server 10.0.1.1:7400", true},
 	{"journal", "verify", "DIR", 1, 1, "check a stopped node's journal files", NULL, "Nothing is written.",
 	 run_journal_verify, "evgrid journal verify /var/lib/evgrid", false},
 	{"journal", "dump", "DIR", 1, 1, "print what a stopped node's journal files hold", NULL, "Nothing is written.",

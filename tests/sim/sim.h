@@ -79,6 +79,7 @@ struct sim_options {
 	bool faults;
 	bool liveness; /* when the faults stop something stays bad: liveness.h */
 	bool trace;    /* print every message and decision */
+	bool restore;  /* the cluster is formed to restore a back-up into */
 };
 
 struct sim {

@@ -560,6 +560,24 @@ static void model_decide(struct model *model, uint32_t node, uint32_t endpoint, 
 	model_answer(model, node, endpoint, MESSAGE_DECIDED, 0, &frame);
 }
 
+static void model_import(struct model *model, uint32_t node, uint32_t endpoint, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct buffer frame = BUFFER_NULL;
+	struct import_done done = {0};
+	struct import item;
+
+	assert(import_decode(&in, &item) == 0);
+	done.ticket = item.ticket;
+	done.partition = item.partition;
+	done.error = model_refuses(model);
+	done.end = item.base + item.batches.size;
+	done.commit = item.base;
+	message_begin(&frame);
+	import_done_encode(&done, &frame);
+	model_answer(model, node, endpoint, MESSAGE_IMPORT_DONE, 0, &frame);
+}
+
 static void model_progress(struct model *model, uint32_t node, uint32_t endpoint, const struct message *message)
 {
 	struct reader in = reader_of(message->body);
@@ -617,6 +635,7 @@ static void model_take(struct model *model, struct core *core, uint32_t endpoint
 	case MESSAGE_SCAN: model_scan(model, node, endpoint, &message); break;
 	case MESSAGE_DECIDE: model_decide(model, node, endpoint, &message); break;
 	case MESSAGE_PROGRESS: model_progress(model, node, endpoint, &message); break;
+	case MESSAGE_IMPORT: model_import(model, node, endpoint, &message); break;
 	case MESSAGE_STATUS: model_empty(model, node, endpoint, MESSAGE_STATUS_DONE); break;
 	default:
 		assert(model->subscriber != NULL);

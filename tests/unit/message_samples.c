@@ -44,6 +44,8 @@ const enum message_kind message_kinds[] = {
 	MESSAGE_UNSUBSCRIBE,
 	MESSAGE_PROGRESS,
 	MESSAGE_PROGRESS_DONE,
+	MESSAGE_IMPORT,
+	MESSAGE_IMPORT_DONE,
 	(enum message_kind)0,
 };
 
@@ -179,6 +181,16 @@ static int walk_decide(struct reader *in, struct buffer *again)
 {
 	WALK_ITEM(decide, in, again);
 }
+static int walk_import(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(import, in, again);
+}
+
+static int walk_import_done(struct reader *in, struct buffer *again)
+{
+	WALK_ITEM(import_done, in, again);
+}
+
 static int walk_decided(struct reader *in, struct buffer *again)
 {
 	WALK_ITEM(decided, in, again);
@@ -318,6 +330,8 @@ static int walk_item(enum message_kind kind, struct reader *in, struct buffer *a
 	case MESSAGE_DECIDED: return walk_decided(in, again);
 	case MESSAGE_PROGRESS: return walk_progress(in, again);
 	case MESSAGE_PROGRESS_DONE: return walk_progress_done(in, again);
+	case MESSAGE_IMPORT: return walk_import(in, again);
+	case MESSAGE_IMPORT_DONE: return walk_import_done(in, again);
 	case MESSAGE_REPLICATE: return walk_replicate(in, again);
 	case MESSAGE_ACK: return walk_ack(in, again);
 	case MESSAGE_JOIN_ASK:
@@ -412,6 +426,8 @@ static void sample_batches(enum message_kind kind, struct buffer *body)
 				   body);
 	else if (kind == MESSAGE_REPLICATE)
 		replicate_item_encode(&(struct replicate_item){builder.partition, 4, 1, 9, 100, 3, 100, batches}, body);
+	else if (kind == MESSAGE_IMPORT)
+		import_encode(&(struct import){86, builder.partition, 100, batches}, body);
 	else
 		replay_data_encode(&(struct replay_data){78, builder.partition, 0, 1, 100, 101, 101, batches}, body);
 	batch_builder_deinit(&builder);
@@ -673,7 +689,8 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 	case MESSAGE_REPLAY: replay_encode(&(struct replay){78, 5, 100, 1, 1024 * 1024, 1}, body); break;
 	case MESSAGE_REPLAY_DATA:
 	case MESSAGE_EVENTS:
-	case MESSAGE_REPLICATE: sample_batches(kind, body); break;
+	case MESSAGE_REPLICATE:
+	case MESSAGE_IMPORT: sample_batches(kind, body); break;
 	case MESSAGE_STATUS: buffer_u16(body, 0xffff); break;
 	case MESSAGE_HISTORY:
 	case MESSAGE_HISTORY_DATA: sample_history(kind, body); break;
@@ -683,6 +700,7 @@ void message_sample_body(enum message_kind kind, struct buffer *body, uint16_t *
 	case MESSAGE_DECIDED: sample_decide(kind, body); break;
 	case MESSAGE_PROGRESS:
 	case MESSAGE_PROGRESS_DONE: sample_progress(kind, body); break;
+	case MESSAGE_IMPORT_DONE: import_done_encode(&(struct import_done){86, 5, ERROR_NONE, 121, 120}, body); break;
 	case MESSAGE_ACK: ack_item_encode(&(struct ack_item){5, 4, 4101, 4100, 1, 0, 4101, 4096, 77}, body); break;
 	case MESSAGE_JOIN_ASK: join_item_encode(&(struct join_item){5, 4, 3, 99, 0, 0}, body); break;
 	case MESSAGE_JOIN_ANSWER: join_item_encode(&(struct join_item){5, 4, 3, 99, 3, 97}, body); break;

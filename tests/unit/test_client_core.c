@@ -674,6 +674,28 @@ static void decisions_are_asked_again_until_answered(void **state)
 	fixture_free(fixture);
 }
 
+static void an_import_is_sent_again_until_its_primary_answers(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+	struct import import = {.partition = 5, .base = 40, .batches = span_of_text("bytes")};
+
+	(void)state;
+	step_for(fixture, 20);
+	fixture->model->refusals = 3;
+	assert_int_equal(core_import(fixture->core, &import, 0, 9, fixture->model->now_ms), 0);
+	step_for(fixture, 300);
+	assert_int_equal(fixture->results, 1);
+	assert_int_equal(fixture->last.kind, CORE_IMPORT);
+	assert_int_equal(fixture->last.error, 0);
+	assert_int_equal(fixture->last.import.partition, 5);
+	assert_int_equal(fixture->last.import.end, 45);
+	assert_int_equal(fixture->last.import.commit, 40);
+	assert_true(fixture->last.again);
+	import.partition = PARTITION_COUNT;
+	assert_int_equal(core_import(fixture->core, &import, 0, 9, fixture->model->now_ms), ERROR_LIMIT);
+	fixture_free(fixture);
+}
+
 static void a_shard_is_asked_how_far_a_view_is(void **state)
 {
 	struct fixture *fixture = fixture_new(3, &quiet, &plain);
@@ -741,6 +763,7 @@ int main(void)
 		cmocka_unit_test(what_must_be_fresh_is_asked_of_primaries_alone),
 		cmocka_unit_test(a_fresh_question_follows_the_primary),
 		cmocka_unit_test(decisions_are_asked_again_until_answered),
+		cmocka_unit_test(an_import_is_sent_again_until_its_primary_answers),
 		cmocka_unit_test(a_shard_is_asked_how_far_a_view_is),
 		cmocka_unit_test(garbage_is_dropped_and_counted),
 	};

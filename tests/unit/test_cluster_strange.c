@@ -94,6 +94,37 @@ static void founders_with_different_lists_form_nothing(void **state)
 	}
 }
 
+/* One would be restored into, the others not. */
+static void founders_with_different_ends_form_nothing(void **state)
+{
+	struct control *control = *state;
+
+	control->nodes[2].config.restore = true;
+	for (uint32_t i = 0; i < 3; i++)
+		control_start(control, i);
+	control_run(control, 3000);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(cluster_state(control->nodes[i].cluster), CLUSTER_FORMING);
+		assert_int_equal(control->nodes[i].notices[NOTICE_FOUNDERS_DIFFER], 1);
+	}
+}
+
+static void a_cluster_that_awaits_a_back_up_says_so(void **state)
+{
+	struct control *control = *state;
+
+	for (uint32_t i = 0; i < 3; i++) {
+		control->nodes[i].config.restore = true;
+		control_start(control, i);
+	}
+	control_run(control, 5000);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_true(cluster_map(control->nodes[i].cluster)->restoring);
+		assert_int_equal(control->nodes[i].notices[NOTICE_RESTORING], 1);
+		assert_int_equal(control->nodes[i].notices[NOTICE_RESTORED], 0);
+	}
+}
+
 static void a_store_that_fails_ends_the_process(void **state)
 {
 	struct control *control = *state;
@@ -179,6 +210,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(founders_with_different_lists_form_nothing, three_nodes),
+		CASE(founders_with_different_ends_form_nothing, three_nodes),
+		CASE(a_cluster_that_awaits_a_back_up_says_so, three_nodes),
 		CASE(a_store_that_fails_ends_the_process, one_node),
 		CASE(who_asks_for_the_map_gets_it, one_node),
 		CASE(messages_that_are_cut_change_nothing, one_node),

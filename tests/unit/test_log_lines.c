@@ -201,6 +201,8 @@ static const char *const notices[NOTICE_COUNT] = {
 	[NOTICE_JOINED] = "level=info|event=cluster.joined|cluster=what|node_id=2",
 	[NOTICE_ZONES_CROWDED] = "level=warn|event=cluster.zones_crowded|observed_partitions=2|expected_partitions=0",
 	[NOTICE_ZONES_SPREAD] = "level=info|event=cluster.zones_spread",
+	[NOTICE_RESTORING] = "level=info|event=cluster.restoring",
+	[NOTICE_RESTORED] = "level=info|event=cluster.restored",
 	[NOTICE_JOIN_REFUSED] = "level=error|event=cluster.join_refused|code=REFUSED|observed=what",
 };
 

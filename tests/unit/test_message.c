@@ -276,9 +276,10 @@ static void subscriptions_beyond_their_bounds_are_refused(void **state)
 static void partitions_beyond_the_last_are_refused(void **state)
 {
 	static const enum message_kind kinds[] = {
-		MESSAGE_REPLICATE,   MESSAGE_ACK,         MESSAGE_JOIN_ASK,    MESSAGE_READ,    MESSAGE_REPLAY,
-		MESSAGE_REPLAY_DATA, MESSAGE_STATUS_DONE, MESSAGE_APPEND_DONE, MESSAGE_HISTORY, MESSAGE_HISTORY_DATA,
-		MESSAGE_SCAN,        MESSAGE_SCAN_DONE,   MESSAGE_DECIDE,      MESSAGE_DECIDED};
+		MESSAGE_REPLICATE, MESSAGE_ACK,          MESSAGE_JOIN_ASK,    MESSAGE_READ,
+		MESSAGE_REPLAY,    MESSAGE_REPLAY_DATA,  MESSAGE_STATUS_DONE, MESSAGE_APPEND_DONE,
+		MESSAGE_HISTORY,   MESSAGE_HISTORY_DATA, MESSAGE_SCAN,        MESSAGE_SCAN_DONE,
+		MESSAGE_DECIDE,    MESSAGE_DECIDED,      MESSAGE_IMPORT,      MESSAGE_IMPORT_DONE};
 	struct buffer frame = BUFFER_NULL;
 	struct buffer again = BUFFER_NULL;
 	struct message message;

@@ -283,10 +283,10 @@ static void a_record_of_another_partition_is_named(void **state)
 /* Each kind that has a body, with none; kinds that no client sends; and that the shard goes on. */
 static void requests_that_are_cut_are_garbage(void **state)
 {
-	static const enum message_kind kinds[] = {MESSAGE_APPEND,    MESSAGE_READ,      MESSAGE_REPLAY,
-						  MESSAGE_HISTORY,   MESSAGE_SCAN,      MESSAGE_DECIDE,
-						  MESSAGE_SUBSCRIBE, MESSAGE_CREDIT,    MESSAGE_UNSUBSCRIBE,
-						  MESSAGE_PROGRESS,  MESSAGE_REPLICATE, MESSAGE_HELLO};
+	static const enum message_kind kinds[] = {
+		MESSAGE_APPEND, MESSAGE_READ,      MESSAGE_REPLAY, MESSAGE_HISTORY,     MESSAGE_SCAN,
+		MESSAGE_DECIDE, MESSAGE_SUBSCRIBE, MESSAGE_CREDIT, MESSAGE_UNSUBSCRIBE, MESSAGE_PROGRESS,
+		MESSAGE_IMPORT, MESSAGE_REPLICATE, MESSAGE_HELLO};
 	struct harness *harness = *state;
 	uint64_t end = harness_status(harness, 0).end;
 

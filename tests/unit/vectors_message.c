@@ -412,6 +412,31 @@ static void set_replica(json_t *fields, enum message_kind kind, struct reader *i
 	}
 }
 
+static void set_import(json_t *fields, struct reader *in)
+{
+	struct import import;
+
+	if (import_decode(in, &import) != 0)
+		return;
+	set_u64(fields, "ticket", import.ticket);
+	set_int(fields, "partition", import.partition);
+	set_u64(fields, "base", import.base);
+	set_hex(fields, "batches", import.batches);
+}
+
+static void set_import_done(json_t *fields, struct reader *in)
+{
+	struct import_done done;
+
+	if (import_done_decode(in, &done) != 0)
+		return;
+	set_u64(fields, "ticket", done.ticket);
+	set_int(fields, "partition", done.partition);
+	set_int(fields, "error", done.error);
+	set_u64(fields, "end", done.end);
+	set_u64(fields, "commit", done.commit);
+}
+
 static void set_subscribe(json_t *fields, struct reader *in)
 {
 	struct subscribe subscribe;
@@ -504,6 +529,8 @@ static void set_fields(json_t *fields, enum message_kind kind, struct reader *in
 	case MESSAGE_DECIDED: set_decided(fields, in); break;
 	case MESSAGE_PROGRESS: set_progress(fields, in); break;
 	case MESSAGE_PROGRESS_DONE: set_progress_done(fields, in); break;
+	case MESSAGE_IMPORT: set_import(fields, in); break;
+	case MESSAGE_IMPORT_DONE: set_import_done(fields, in); break;
 	case MESSAGE_REPLICATE:
 	case MESSAGE_ACK:
 	case MESSAGE_JOIN_ASK:

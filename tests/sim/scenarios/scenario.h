@@ -18,6 +18,7 @@ struct scenario {
 	const char *shows;
 	void (*run)(struct sim *sim);
 	uint32_t hosts;
+	bool restores; /* the cluster is formed to restore a back-up into */
 };
 
 extern const struct scenario scenarios[];
@@ -47,6 +48,7 @@ uint32_t scenario_primary(const struct sim *sim, uint16_t partition); /* by inde
 /* --- the scenarios ------------------------------------------------------------------------------------------------ */
 
 void scenario_restart(struct sim *sim);
+void scenario_restore(struct sim *sim);
 void scenario_late_messages(struct sim *sim);
 void scenario_grey_primary(struct sim *sim);
 void scenario_forced_election(struct sim *sim);

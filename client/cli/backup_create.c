@@ -1,0 +1,636 @@
+/* backup create: whole batches from replicas into files, up to the cut.
+ *
+ *   manifest, if there is one -> cut -> files of an interrupted run are kept -> batches are read, eight partitions at a
+ *   time -> the catalogue, at least as new as the logs -> the manifest
+ *
+ * 1. What is written was checked: each batch's checksums, and that it follows the one before it.
+ * 2. The catalogue holds every stream and version of a view that the logs define: it is taken after them, and waited
+ *    for. So a restored cluster never defines another thing under a number that its logs have used.
+ * 3. A history that changed since the back-up was begun, or another cluster: refused, nothing is written. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "client/cli/backup.h"
+#include "proto/control.h"
+
+#define JOBS 8u
+#define FAILURES_MAX 20u /* of one partition, without progress */
+#define FAILURE_PAUSE_MS 200u
+#define CHUNK_BYTES (512u * 1024)
+#define CHUNK_LEAST_BYTES (32u * 1024)
+
+const struct cli_option backup_create_options[] = {
+	{"rate", "BYTES", "at most so many bytes a second: 500KiB, 20MiB"},
+	{"node", "NODE", "read this node's replicas where they are in sync; default: replicas that are no primaries"},
+	{NULL, NULL, NULL},
+};
+
+struct create;
+
+struct job { /* one partition that is being read */
+	struct create *create;
+	uint16_t partition;
+	bool used;
+	bool asked; /* these three under the handle's lock */
+	bool arrived;
+	struct core_result result;
+	uint32_t node_id;
+	uint32_t failures;
+	uint64_t resume_ms;
+	struct backup_writer writer; /* begun: its bytes are not empty */
+};
+
+struct create {
+	struct cli *cli;
+	evg *grid;
+	struct backup_folder folder;
+	struct backup_manifest manifest;
+	struct backup_point points[PARTITION_COUNT];
+	struct job jobs[JOBS];
+	uint64_t began_us;
+	struct pace pace;
+	struct progress progress;
+	uint32_t next; /* partition to be begun next */
+	uint32_t running;
+	uint64_t files_added;
+	uint64_t bytes_added;
+	uint64_t records_added;
+	uint32_t stream_seen; /* greatest id that a log defines */
+	uint32_t view_seen[VIEWS_MAX + 1];
+	struct buffer scratch;
+};
+
+/* --- definitions that the logs hold ------------------------------------------------------------------------------- */
+
+static int note_definitions(struct create *create, const struct batch *batch)
+{
+	struct span records;
+	struct reader in;
+	int rv = (batch->flags & BATCH_CONTROL) == 0 ? 1 : batch_records(batch, &create->scratch, &records);
+
+	if (rv != 0)
+		return rv == 1 ? 0 : rv;
+	in = reader_of(records);
+	for (uint32_t i = 0; i < batch->record_count; i++) {
+		struct control control;
+
+		if (control_decode(&in, &control) != 0)
+			return ERROR_VERSION;
+		if (control.kind == CONTROL_STREAM_DEFINED && control.id > create->stream_seen)
+			create->stream_seen = control.id;
+		if (control.kind == CONTROL_VIEW_DEFINED && control.id <= VIEWS_MAX &&
+		    control.version > create->view_seen[control.id])
+			create->view_seen[control.id] = control.version;
+	}
+	return 0;
+}
+
+static bool map_covers(void *data, const struct cluster_map *map)
+{
+	const struct create *create = data;
+	bool covers = create->stream_seen <= map->stream_count;
+
+	for (uint32_t id = 1; id <= VIEWS_MAX && covers; id++) {
+		const struct map_view *view = cluster_map_view(map, id);
+
+		covers = create->view_seen[id] == 0 || (view != NULL && view->version >= create->view_seen[id]);
+	}
+	return covers;
+}
+
+static int take_catalogue(struct create *create)
+{
+	struct cluster_map map;
+	int error;
+
+	pthread_mutex_lock(&create->grid->lock);
+	core_refresh(create->grid->core, grid_now_ms());
+	grid_wake(create->grid);
+	pthread_mutex_unlock(&create->grid->lock);
+	error = grid_wait_map(create->grid, map_covers, create, create->cli->timeout_ms);
+	if (error == 0)
+		error = grid_map(create->grid, &map);
+	if (error != 0)
+		return error;
+	error = backup_take_catalogue(&create->manifest, &map);
+	cluster_map_deinit(&map);
+	return error;
+}
+
+/* --- files -------------------------------------------------------------------------------------------------------- */
+
+static struct backup_place place_of(const struct create *create, uint16_t partition)
+{
+	const struct backup_partition *of = &create->manifest.partitions[partition];
+	struct backup_place place = {
+		.partition = partition,
+		.history = of->history,
+		.first = backup_end(of),
+		.epoch_before = backup_epoch(of),
+	};
+
+	memcpy(place.cluster_id, create->manifest.cluster_id, sizeof place.cluster_id);
+	return place;
+}
+
+static int add_entry(struct create *create, uint16_t partition, uint64_t first, const struct backup_facts *facts)
+{
+	const struct backup_entry entry = {
+		.first = first,
+		.end = facts->end,
+		.epoch = facts->epoch,
+		.last_sequence = facts->last_sequence,
+		.size_bytes = facts->size_bytes,
+		.checksum = facts->checksum,
+	};
+
+	create->files_added++;
+	create->records_added += facts->records;
+	return backup_add_entry(&create->manifest.partitions[partition], &entry);
+}
+
+static int close_file(struct create *create, struct job *job)
+{
+	struct backup_writer *writer = &job->writer;
+	char name[BACKUP_NAME_BYTES];
+	int rv = backup_writer_end(writer);
+
+	backup_file_name(job->partition, writer->place.first, name);
+	if (rv == 0)
+		rv = backup_folder_make_partition(&create->folder, job->partition);
+	if (rv == 0)
+		rv = backup_folder_write(&create->folder, name, buffer_span(&writer->bytes));
+	if (rv == 0)
+		rv = add_entry(create, job->partition, writer->place.first, &writer->facts);
+	create->bytes_added += writer->bytes.size;
+	buffer_deinit(&writer->bytes);
+	return rv;
+}
+
+/* A file that an interrupted run left: kept if it is whole and ends before the cut. 0; 1: it is not; an error code. */
+static int adopt_file(struct create *create, uint16_t partition, uint64_t first)
+{
+	struct backup_place place = place_of(create, partition);
+	struct buffer bytes = BUFFER_NULL;
+	struct backup_facts facts;
+	char name[BACKUP_NAME_BYTES];
+	struct span left;
+	const char *why;
+	int rv;
+
+	backup_file_name(partition, first, name);
+	rv = backup_folder_read(&create->folder, name, BACKUP_FILE_MAX_BYTES, &bytes);
+	if (rv == 0)
+		rv = backup_file_check(buffer_span(&bytes), &place,
+				       backup_last_sequence(&create->manifest.partitions[partition]), &facts, &why);
+	if (rv != 0 || facts.end > create->points[partition].end) {
+		buffer_deinit(&bytes);
+		return rv == ERROR_MEMORY ? rv : 1;
+	}
+	left = backup_file_batches(buffer_span(&bytes));
+	while (rv == 0 && left.size > 0) {
+		struct batch batch;
+
+		rv = batch_decode_trusted(left, &batch);
+		if (rv == 0)
+			rv = note_definitions(create, &batch);
+		if (rv == 0)
+			left = span_of(left.data + batch.size, left.size - batch.size);
+	}
+	buffer_deinit(&bytes);
+	return rv == 0 ? add_entry(create, partition, first, &facts) : rv;
+}
+
+static int adopt_files(struct create *create, uint16_t partition)
+{
+	struct backup_partition *of = &create->manifest.partitions[partition];
+	uint64_t *offsets;
+	uint32_t count;
+	int rv = backup_folder_list(&create->folder, partition, backup_end(of), &offsets, &count);
+
+	for (uint32_t i = 0; i < count && rv == 0; i++)
+		if (offsets[i] == backup_end(of))
+			rv = adopt_file(create, partition, offsets[i]);
+	free(offsets);
+	return rv == 1 ? 0 : rv;
+}
+
+/* --- reading ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t job_at(const struct job *job)
+{
+	return job->writer.facts.end;
+}
+
+static void job_told(void *user, struct core_result *result)
+{
+	struct job *job = user;
+
+	pthread_mutex_lock(&job->create->grid->lock);
+	job->asked = false;
+	job->arrived = true;
+	job->result = *result;
+	result->bytes = BUFFER_NULL;
+	pthread_mutex_unlock(&job->create->grid->lock);
+}
+
+static uint32_t chunk_bytes(const struct pace *pace)
+{
+	uint64_t bytes = pace->bytes_per_second == 0 ? CHUNK_BYTES : pace->bytes_per_second / (2 * JOBS);
+
+	return bytes > CHUNK_BYTES ? CHUNK_BYTES : bytes < CHUNK_LEAST_BYTES ? CHUNK_LEAST_BYTES : (uint32_t)bytes;
+}
+
+static int job_ask(struct job *job)
+{
+	struct create *create = job->create;
+	struct core_replay ask = {
+		.partition = job->partition,
+		.node_id = job->node_id,
+		.from = job_at(job),
+		.history = create->points[job->partition].history,
+		.max_bytes = chunk_bytes(&create->pace),
+		.timeout_ms = create->cli->timeout_ms,
+	};
+	int rv;
+
+	job->asked = true; /* nobody else looks while it is idle */
+	rv = grid_replay(create->grid, &ask, job_told, job);
+	if (rv != 0)
+		job->asked = false;
+	return rv;
+}
+
+static void begin_file(struct create *create, struct job *job)
+{
+	struct backup_place place = place_of(create, job->partition);
+
+	backup_writer_begin(&job->writer, &place);
+	job->writer.facts.last_sequence = backup_last_sequence(&create->manifest.partitions[job->partition]);
+}
+
+static void job_begin(struct create *create, struct job *job, uint16_t partition)
+{
+	*job = (struct job){.create = create,
+			    .partition = partition,
+			    .used = true,
+			    .node_id = create->points[partition].node_id,
+			    .writer = {.bytes = BUFFER_NULL}};
+	begin_file(create, job);
+	create->running++;
+}
+
+/* Takes the answer's batches up to the cut, and closes files that are full. */
+static int take_batches(struct create *create, struct job *job)
+{
+	struct span left = job->result.replay.batches;
+	uint64_t cut = create->points[job->partition].end;
+	int rv = 0;
+
+	while (rv == 0 && left.size > 0 && job_at(job) < cut) {
+		struct batch batch;
+
+		rv = batch_decode_stamped(left, &batch);
+		if (rv == 0)
+			rv = backup_writer_add(&job->writer, &batch);
+		if (rv == 0)
+			rv = note_definitions(create, &batch);
+		if (rv == 0 && (job->writer.bytes.size >= BACKUP_FILE_BYTES || job_at(job) == cut)) {
+			rv = close_file(create, job);
+			if (rv == 0 && job_at(job) < cut)
+				begin_file(create, job);
+		}
+		left = rv == 0 ? span_of(left.data + batch.size, left.size - batch.size) : SPAN_NULL;
+	}
+	return rv == 0 && job_at(job) > cut ? ERROR_MALFORMED : rv;
+}
+
+/* The node does not answer, or is behind: another one is asked, after a while. */
+static int job_failed(struct create *create, struct job *job, int error)
+{
+	struct cluster_map map;
+	uint32_t node_id;
+
+	if (error == ERROR_HISTORY || error == ERROR_BEYOND_END || ++job->failures > FAILURES_MAX)
+		return error;
+	if (grid_map(create->grid, &map) != 0)
+		return error;
+	node_id = backup_source(&map, job->partition, job->node_id);
+	job->node_id = node_id == 0 ? job->node_id : node_id;
+	cluster_map_deinit(&map);
+	job->resume_ms = grid_now_ms() + FAILURE_PAUSE_MS;
+	return 0;
+}
+
+static int job_take(struct create *create, struct job *job)
+{
+	uint64_t before = job_at(job);
+	int rv = job->result.error;
+	bool answered = rv == 0;
+
+	job->arrived = false;
+	if (answered && job->result.replay.history != create->points[job->partition].history)
+		rv = ERROR_HISTORY;
+	else if (answered)
+		rv = take_batches(create, job);
+	create->pace.bytes += job->result.bytes.size;
+	progress_update(&create->progress, create->pace.bytes);
+	buffer_deinit(&job->result.bytes);
+	if (!answered || (rv == 0 && job->used && job_at(job) == before))
+		return job_failed(create, job, answered ? ERROR_NOT_YET : rv);
+	if (rv == 0 && job_at(job) == create->points[job->partition].end) {
+		job->used = false;
+		create->running--;
+	}
+	job->failures = 0;
+	return rv;
+}
+
+static void begin_jobs(struct create *create)
+{
+	for (uint32_t i = 0; i < JOBS; i++) {
+		while (!create->jobs[i].used && create->next < PARTITION_COUNT) {
+			uint16_t partition = (uint16_t)create->next++;
+
+			if (backup_end(&create->manifest.partitions[partition]) < create->points[partition].end)
+				job_begin(create, &create->jobs[i], partition);
+		}
+	}
+}
+
+/* Neither asks nor has an answer. */
+static bool job_idle(const struct job *job)
+{
+	bool idle;
+
+	pthread_mutex_lock(&job->create->grid->lock);
+	idle = !job->asked && !job->arrived;
+	pthread_mutex_unlock(&job->create->grid->lock);
+	return idle;
+}
+
+/* Asks what may be asked now; *until_ms: when there is more. */
+static int ask_jobs(struct create *create, uint64_t *until_ms)
+{
+	uint64_t now_ms = grid_now_ms();
+	uint64_t paced_ms = now_ms + pace_wait_us(&create->pace) / 1000;
+	int rv = 0;
+
+	*until_ms = now_ms + 1000u;
+	for (uint32_t i = 0; i < JOBS && rv == 0; i++) {
+		struct job *job = &create->jobs[i];
+		uint64_t due_ms = job->resume_ms > paced_ms ? job->resume_ms : paced_ms;
+
+		if (!job->used || !job_idle(job))
+			continue;
+		if (due_ms <= now_ms)
+			rv = job_ask(job);
+		else if (due_ms < *until_ms)
+			*until_ms = due_ms;
+	}
+	return rv;
+}
+
+static bool wait_jobs(struct create *create, uint64_t until_ms)
+{
+	bool arrived = false;
+
+	pthread_mutex_lock(&create->grid->lock);
+	for (;;) {
+		for (uint32_t i = 0; i < JOBS; i++)
+			arrived |= create->jobs[i].arrived;
+		if (arrived || cli_interrupted != 0 || !grid_wait(create->grid, until_ms))
+			break;
+	}
+	pthread_mutex_unlock(&create->grid->lock);
+	return arrived;
+}
+
+/* No answer is awaited any more. */
+static void drain_jobs(struct create *create)
+{
+	for (uint32_t i = 0; i < JOBS; i++) {
+		struct job *job = &create->jobs[i];
+
+		if (job->create == NULL)
+			continue;
+		pthread_mutex_lock(&create->grid->lock);
+		while (job->asked)
+			(void)grid_wait(create->grid, grid_now_ms() + 1000u);
+		pthread_mutex_unlock(&create->grid->lock);
+		buffer_deinit(&job->result.bytes);
+		buffer_deinit(&job->writer.bytes);
+	}
+}
+
+static int copy(struct create *create)
+{
+	uint64_t until_ms = 0;
+	int rv = 0;
+
+	create->pace.began_us = grid_now_us();
+	begin_jobs(create);
+	while (create->running > 0 && rv == 0 && cli_interrupted == 0) {
+		rv = ask_jobs(create, &until_ms);
+		if (rv == 0 && wait_jobs(create, until_ms)) {
+			for (uint32_t i = 0; i < JOBS && rv == 0; i++)
+				if (create->jobs[i].arrived)
+					rv = job_take(create, &create->jobs[i]);
+		}
+		begin_jobs(create);
+	}
+	drain_jobs(create);
+	return rv;
+}
+
+/* --- the run ------------------------------------------------------------------------------------------------------ */
+
+static int refuse_history(const struct create *create, uint16_t partition)
+{
+	return cli_refuse(ERROR_HISTORY, "begin a back-up in a fresh directory",
+			  "%s: of partition %u, what is there was given up by a forced election, or reaches further "
+			  "than the cluster",
+			  create->folder.path, partition);
+}
+
+/* What is there already belongs to this cluster, and to the same history of each partition. */
+static int load_former(struct create *create, const struct cluster_map *map)
+{
+	const char *why = "";
+	int error = backup_folder_manifest(&create->folder, &create->manifest, &why);
+
+	if (error != 0 && error != ERROR_NOT_FOUND)
+		return backup_load(&create->folder, &create->manifest);
+	if (error == 0 && memcmp(create->manifest.cluster_id, map->cluster_id, 16) != 0)
+		return cli_refuse(ERROR_REFUSED, "begin a back-up of this one in a fresh directory",
+				  "%s: a back-up of another cluster", create->folder.path);
+	memcpy(create->manifest.cluster_id, map->cluster_id, 16);
+	return 0;
+}
+
+static int prepare_partition(struct create *create, uint16_t partition)
+{
+	struct backup_partition *of = &create->manifest.partitions[partition];
+	const struct backup_point *point = &create->points[partition];
+	int error;
+
+	if (of->entry_count > 0 && (of->history != point->history || backup_end(of) > point->end))
+		return refuse_history(create, partition);
+	for (uint32_t i = 0; i < of->entry_count; i++)
+		if (backup_folder_glance(&create->folder, &create->manifest, partition, i) != 0)
+			return cli_refuse(ERROR_CHECKSUM,
+					  "see evgrid backup verify; take another copy, or a fresh directory",
+					  "%s: a file of partition %u from offset %" PRIu64 " is missing or damaged",
+					  create->folder.path, partition, of->entries[i].first);
+	of->history = point->history;
+	of->digested = point->digested;
+	of->digest = point->digest;
+	error = adopt_files(create, partition);
+	return error == 0 ? 0 : cli_fail(error, "%s", create->folder.path);
+}
+
+static int write_manifest(struct create *create)
+{
+	struct buffer text = BUFFER_NULL;
+	int error;
+
+	create->manifest.created_us = grid_unix_us();
+	error = backup_manifest_write(&create->manifest, &text);
+	if (error == 0)
+		error = backup_folder_sync(&create->folder); /* what the manifest names is there for good */
+	if (error == 0)
+		error = backup_folder_write(&create->folder, BACKUP_MANIFEST_NAME, buffer_span(&text));
+	if (error == 0)
+		error = backup_folder_sync(&create->folder);
+	buffer_deinit(&text);
+	return error;
+}
+
+static int print_result(struct create *create)
+{
+	uint64_t files = 0, bytes = 0, records = 0;
+	uint32_t undigested = 0;
+	struct table table = {0};
+	int rv;
+
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		const struct backup_partition *of = &create->manifest.partitions[p];
+
+		files += of->entry_count;
+		records += backup_end(of);
+		undigested += !of->digested;
+		for (uint32_t i = 0; i < of->entry_count; i++)
+			bytes += of->entries[i].size_bytes;
+	}
+	table_column(&table, "files", CELL_WIDE);
+	table_cell(&table, "%" PRIu64, files);
+	table_column(&table, "bytes", CELL_WIDE);
+	table_cell(&table, "%" PRIu64, bytes);
+	table_column(&table, "records", CELL_WIDE);
+	table_cell(&table, "%" PRIu64, records);
+	table_column(&table, "files_added", CELL_WIDE);
+	table_cell(&table, "%" PRIu64, create->files_added);
+	table_column(&table, "bytes_added", CELL_WIDE);
+	table_cell(&table, "%" PRIu64, create->bytes_added);
+	table_column(&table, "records_added", CELL_WIDE);
+	table_cell(&table, "%" PRIu64, create->records_added);
+	table_column(&table, "partitions_without_digest", CELL_NUMBER);
+	table_cell(&table, "%u", undigested);
+	table_column(&table, "seconds", CELL_NUMBER);
+	table_cell(&table, "%.3f", (double)(grid_now_us() - create->began_us) / 1e6);
+	backup_cell_cursor(&table, &create->manifest);
+	rv = table_print_one(&table, create->cli->json);
+	table_deinit(&table);
+	return rv;
+}
+
+static int run_create(struct create *create, uint32_t preferred)
+{
+	int rv = backup_cut_find(create->cli, preferred, create->points);
+	int error;
+
+	for (uint16_t p = 0; p < PARTITION_COUNT && rv == 0; p++)
+		rv = prepare_partition(create, p);
+	if (rv != 0)
+		return rv;
+	progress_begin(&create->progress, "bytes read", 0);
+	error = copy(create);
+	progress_end(&create->progress);
+	if (error == ERROR_HISTORY || error == ERROR_BEYOND_END)
+		return cli_fail(error, "reading the partitions");
+	if (error != 0)
+		return cli_fail(error, "%s: not done: what is there is kept, the next run goes on",
+				create->folder.path);
+	if (cli_interrupted != 0)
+		return EXIT_INTERRUPTED;
+	error = take_catalogue(create);
+	if (error == 0)
+		error = write_manifest(create);
+	return error == 0 ? print_result(create) : cli_fail(error, "%s/%s", create->folder.path, BACKUP_MANIFEST_NAME);
+}
+
+/* *preferred: the node named; 0: none was. */
+static int find_node(struct cli *cli, const struct cluster_map *map, uint32_t *preferred)
+{
+	const char *name = cli_value(cli, "node");
+	const struct map_node *node = name == NULL ? NULL : cluster_map_node_by_name(map, name);
+
+	*preferred = node == NULL ? 0 : node->id;
+	if (name != NULL && node == NULL)
+		return cli_unknown_live(cli, ERROR_NOT_FOUND, "node", name);
+	if (map->restoring)
+		return cli_refuse(ERROR_REFUSED, "let evgrid backup restore end first",
+				  "the cluster is being restored itself");
+	return 0;
+}
+
+static int open_and_run(struct create *create)
+{
+	const char *path = create->cli->positionals[0];
+	struct cluster_map map;
+	uint32_t preferred = 0;
+	int rv = grid_map(create->grid, &map);
+
+	if (rv != 0)
+		return cli_fail(rv, "backup create");
+	rv = find_node(create->cli, &map, &preferred);
+	if (rv == 0) {
+		int error = backup_folder_open(&create->folder, path, true);
+
+		if (error == ERROR_BUSY)
+			rv = cli_refuse(error, "wait until it is done", "%s: another back-up is being written there",
+					path);
+		else if (error != 0)
+			rv = cli_refuse(error, "name another directory", "%s: cannot be made or written", path);
+	}
+	if (rv == 0)
+		rv = load_former(create, &map);
+	cluster_map_deinit(&map);
+	return rv == 0 ? run_create(create, preferred) : rv;
+}
+
+int run_backup_create(struct cli *cli)
+{
+	struct create *create = calloc(1, sizeof *create);
+	int rv;
+
+	if (create == NULL)
+		return cli_fail(ERROR_MEMORY, "backup create");
+	create->cli = cli;
+	create->began_us = grid_now_us();
+	create->folder = BACKUP_FOLDER_NULL;
+	create->manifest = BACKUP_MANIFEST_NULL;
+	rv = pace_begin(cli, &create->pace);
+	if (rv == 0)
+		rv = cli_open(cli, NULL);
+	if (rv == 0) {
+		create->grid = cli->grid;
+		cli_catch_signals();
+		rv = open_and_run(create);
+	}
+	backup_manifest_deinit(&create->manifest);
+	backup_folder_close(&create->folder);
+	buffer_deinit(&create->scratch);
+	free(create);
+	return rv;
+}
