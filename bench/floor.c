@@ -311,7 +311,7 @@ int main(int count, char **words)
 	if (strcmp(filesystem, "tmpfs") == 0)
 		fprintf(stderr, "evgrid-floor: %s is in memory: syncing costs nothing there\n", config.directory);
 	start_children(&config, ports);
-	client = floor_client_new(&config, ports);
+	client = floor_client_new(&config, ports, watch_children);
 	printf("{\n  \"program\": \"evgrid-floor\",\n  \"nodes\": %u,\n  \"partitions\": %u,\n  \"keys\": %u,\n"
 	       "  \"event_bytes\": %u,\n  \"filesystem\": \"%s\"",
 	       FLOOR_NODES, PARTITION_COUNT, config.keys, FLOOR_EVENT_BYTES, filesystem);

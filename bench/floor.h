@@ -114,7 +114,8 @@ void floor_expect(bool true_or_end, const char *what); /* with errno's text */
 /* --- sockets (floor_socket.c) ------------------------------------------------------------------------------------- */
 
 void *floor_router(void *context, uint16_t *port);
-void *floor_dealer(void *context, const char *name, uint16_t port); /* returns when connected */
+/* Returns when connected. watch, if any, is called now and then and may end the program. */
+void *floor_dealer(void *context, const char *name, uint16_t port, void (*watch)(void));
 
 /* --- slots (floor_slots.c) ---------------------------------------------------------------------------------------- */
 
@@ -197,7 +198,8 @@ void floor_slice_end(struct floor_slice *slice, const struct witness *witness, s
 
 struct floor_client;
 
-struct floor_client *floor_client_new(const struct floor_config *config, const uint16_t ports[FLOOR_NODES]);
+struct floor_client *floor_client_new(const struct floor_config *config, const uint16_t ports[FLOOR_NODES],
+				      void (*watch)(void));
 struct floor_client *floor_client_free(struct floor_client *client);
 /* Publishes for config.seconds with this window, the first tenth not measured, and waits for the last answer. watch is
  * called when a second has passed without an answer, or a socket takes nothing, to see whether the nodes still live. */

@@ -59,7 +59,8 @@ struct floor_client {
 	struct floor_slice slice;
 };
 
-struct floor_client *floor_client_new(const struct floor_config *config, const uint16_t ports[FLOOR_NODES])
+struct floor_client *floor_client_new(const struct floor_config *config, const uint16_t ports[FLOOR_NODES],
+				      void (*watch)(void))
 {
 	struct floor_client *client = calloc(1, sizeof *client);
 
@@ -72,7 +73,7 @@ struct floor_client *floor_client_new(const struct floor_config *config, const u
 	for (size_t i = 0; i < sizeof client->payload; i++)
 		client->payload[i] = (uint8_t)(i * 37 + 11);
 	for (uint32_t i = 0; i < FLOOR_NODES; i++) {
-		client->links[i].dealer = floor_dealer(client->context, "client", ports[i]);
+		client->links[i].dealer = floor_dealer(client->context, "client", ports[i], watch);
 		client->links[i].batches = 1;
 	}
 	return client;

@@ -305,7 +305,7 @@ static bool connect_peers(struct node *node, uint16_t port)
 	snprintf(name, sizeof name, "node-%u", node->index);
 	for (uint32_t i = 0; i < FLOOR_NODES; i++) {
 		if (i != node->index)
-			node->peers[i] = floor_dealer(node->context, name, ports[i]);
+			node->peers[i] = floor_dealer(node->context, name, ports[i], NULL);
 	}
 	return send(node->control, "r", 1, MSG_NOSIGNAL) == 1;
 }

@@ -81,7 +81,7 @@ void floor_rtt_run(const struct floor_config *config, const uint16_t ports[FLOOR
 	floor_expect(asker.context != NULL, "memory");
 	*figures = (struct floor_figures){0};
 	for (uint32_t i = 0; i < FLOOR_NODES; i++)
-		asker.dealers[i] = floor_dealer(asker.context, "asker", ports[i]);
+		asker.dealers[i] = floor_dealer(asker.context, "asker", ports[i], watch);
 	run(&asker, config->seconds, witness, figures);
 	figures->witness = witness_read(witness);
 	figures->steal_ms = steal_ms() - steal_before_ms;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <zmq.h>
 
+#define CONNECT_LOOK_MS 100
 #define CONNECT_MS 30000 /* nothing is measured yet, and the machine may be busy */
 
 void floor_fail(const char *format, ...)
@@ -56,17 +57,22 @@ void *floor_router(void *context, uint16_t *port)
 	return router;
 }
 
-void *floor_dealer(void *context, const char *name, uint16_t port)
+void *floor_dealer(void *context, const char *name, uint16_t port, void (*watch)(void))
 {
 	void *dealer = socket_new(context, ZMQ_DEALER);
 	zmq_pollitem_t item = {.socket = dealer, .events = ZMQ_POLLOUT};
 	char address[64];
 	int yes = 1;
+	int waited_ms = 0;
 
 	zmq_setsockopt(dealer, ZMQ_IMMEDIATE, &yes, sizeof yes);
 	zmq_setsockopt(dealer, ZMQ_ROUTING_ID, name, strlen(name));
 	snprintf(address, sizeof address, "tcp://127.0.0.1:%u", port);
 	floor_expect(zmq_connect(dealer, address) == 0, "connect");
-	floor_expect(zmq_poll(&item, 1, CONNECT_MS) == 1, "a node does not answer");
+	for (; zmq_poll(&item, 1, CONNECT_LOOK_MS) != 1; waited_ms += CONNECT_LOOK_MS) {
+		if (watch != NULL)
+			watch();
+		floor_expect(waited_ms < CONNECT_MS, "a node does not answer");
+	}
 	return dealer;
 }

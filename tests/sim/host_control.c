@@ -399,7 +399,7 @@ static void expect_store(struct host *host)
 
 /* --- the process ------------------------------------------------------------------------------------------------ */
 
-#define REASSIGN_SHORT_MS 2000u /* in a seed of three: shorter than faults last; in the others nobody is away so long */
+#define REASSIGN_SHORT_MS 2000u /* in a seed of three: shorter than faults last; else nobody is away so long */
 #define REASSIGN_LONG_MS 600000u
 
 static struct cluster_config cluster_config_of(struct host *host)
@@ -416,7 +416,8 @@ static struct cluster_config cluster_config_of(struct host *host)
 			 host_address(i));
 	}
 	config.founder_count = sim->options.founders;
-	config.reassign_delay_ms = sim->options.seed % 3 == 1 ? REASSIGN_SHORT_MS : REASSIGN_LONG_MS;
+	config.reassign_delay_ms =
+		sim->options.faults && sim->options.seed % 3 == 1 ? REASSIGN_SHORT_MS : REASSIGN_LONG_MS;
 	config.restore = sim->options.restore;
 	for (uint32_t i = 0; i < sim->options.shards; i++)
 		config.shard_ports[i] = (uint16_t)(7401 + i);
