@@ -134,7 +134,7 @@ struct cluster {
 	uint64_t zones_seen;   /* version of the map whose zones were looked at; 0: not as this controller */
 	uint32_t crowded_told; /* partitions that crowd a zone, as told last */
 	bool clock_told;       /* that this node's own clock is off */
-	bool restoring_told; /* and that a back-up is awaited */
+	bool restoring_told;   /* and that a back-up is awaited */
 	struct controller controller;
 	struct output_link *outputs;
 	struct output_link *outputs_last;

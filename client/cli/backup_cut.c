@@ -134,7 +134,6 @@ static int ask_progress(struct cut *cut, const struct cluster_map *map)
 	node_set live = cluster_map_live(map);
 	int error = 0;
 
-	memset(cut->filling, 0, PARTITION_COUNT * sizeof *cut->filling);
 	for (uint32_t v = 0; v < map->view_count && error == 0; v++) {
 		if (map_view_dropped(&map->views[v]))
 			continue;
@@ -150,6 +149,7 @@ int backup_filling(evg *grid, const struct cluster_map *map, uint32_t timeout_ms
 {
 	struct cut cut = {.grid = grid, .deadline_ms = grid_now_ms() + timeout_ms, .filling = filling};
 
+	memset(filling, 0, PARTITION_COUNT * sizeof *filling);
 	return ask_progress(&cut, map);
 }
 
@@ -221,6 +221,7 @@ static int one_round(struct cut *cut, bool patient, uint32_t *left)
 	*left = PARTITION_COUNT;
 	if (error != 0)
 		return error;
+	memset(cut->filling, 0, PARTITION_COUNT * sizeof *cut->filling);
 	error = ask_progress(cut, &map);
 	if (error == 0)
 		error = replica_rows_get(cut->grid, &map, left_ms(cut), &rows);

@@ -108,6 +108,48 @@ bool member_can_be_lost(const struct sim *sim, uint32_t index)
 	return true;
 }
 
+/* The directory that was lost is found, and a process runs on it until it is told so. */
+static void former_end(struct sim *sim, uint32_t index)
+{
+	if (host_up(sim->hosts[index]))
+		host_kill(sim->hosts[index], false);
+	host_swap_directory(sim->hosts[index]);
+	faults_forget_host(sim, index);
+	faults_restart(sim, index, draw(sim, 0, SECOND_US));
+}
+
+static void former_keep(void *owner, struct appointment *appointment)
+{
+	struct sim *sim = owner;
+	uint32_t index = (uint32_t)appointment->a;
+
+	if (sim->failed)
+		return;
+	if ((sim->calm && sim->options.liveness) || appointment->b == 0 || !host_up(sim->hosts[index]))
+		former_end(sim, index);
+	else
+		faults_at(sim, ASK_AGAIN_US, former_keep, index, appointment->b - 1);
+}
+
+static void former_begin(void *owner, struct appointment *appointment)
+{
+	struct sim *sim = owner;
+	uint32_t index = (uint32_t)appointment->a;
+	struct host *host = sim->hosts[index];
+
+	if (sim->failed || sim->calm || host_is_gone(host) || appointment->b == 0)
+		return;
+	if (!host_up(host) || !oracle_in_sync_everywhere(sim->oracle, host_node_id(host))) {
+		faults_at(sim, ASK_AGAIN_US, former_begin, index, appointment->b - 1);
+		return;
+	}
+	host_kill(host, false);
+	host_swap_directory(host);
+	faults_forget_host(sim, index);
+	faults_restart(sim, index, 0);
+	faults_at(sim, SECOND_US, former_keep, index, TRIES);
+}
+
 static void lose(void *owner, struct appointment *appointment)
 {
 	struct sim *sim = owner;
@@ -120,6 +162,8 @@ static void lose(void *owner, struct appointment *appointment)
 		faults_forget_host(sim, index);
 		sim->lost = index + 1;
 		marks_reach(&sim->marks, MARK_LOST_DIRECTORY);
+		if (draw(sim, 0, 1) == 0)
+			faults_at(sim, SECOND_US, former_begin, index, 2 * TRIES);
 	}
 	faults_restart(sim, index, draw(sim, 0, 2 * SECOND_US));
 }
