@@ -111,7 +111,7 @@ static bool all_can_be_missed(struct sim *sim)
 	for (uint16_t p = 0; newest != NULL && p < PARTITION_COUNT; p++)
 		if (node_set_count((newest->partitions[p].isr | newest->partitions[p].elr) & sound) < 2)
 			return false;
-	return newest != NULL && sim->corruption.host == 0;
+	return newest != NULL && sim_is_sound(sim);
 }
 
 /* Heartbeats pass a grey node and a lost link: a primary finds out by the first event of its partition that does not

@@ -126,6 +126,7 @@ static bool is_corrupted(struct oracle *oracle, uint32_t host, uint16_t partitio
 
 	if (corruption->host != host + 1 || corruption->partition != partition)
 		return false;
+	corruption->left = corruption->left && applied == 0;
 	for (size_t at = chronicle->digest_count; at > 0 && chronicle->digests[at - 1].applied >= applied; at--)
 		if (chronicle->digests[at - 1].applied == applied && chronicle->digests[at - 1].digest == digest)
 			corruption->host = 0;
@@ -385,6 +386,8 @@ void oracle_left(struct oracle *oracle, struct host *host, const struct shard_ev
 		sim_fail(oracle->sim, "O5: host %u forgets partition %u and is to hold it", index, event->partition);
 	chronicle->seen[index] = 0;
 	chronicle->applied[index] = 0;
+	if (oracle->sim->corruption.host == index + 1 && oracle->sim->corruption.partition == event->partition)
+		oracle->sim->corruption.left = true;
 }
 
 /* O2: only what a fault has made wrong differs, and only its own node condemns it. */

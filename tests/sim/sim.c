@@ -81,9 +81,15 @@ static bool all_have_primaries(struct sim *sim)
 	return true;
 }
 
-static bool is_sound(struct sim *sim)
+bool sim_is_sound(struct sim *sim)
 {
-	return sim->corruption.host == 0;
+	struct corruption *corruption = &sim->corruption;
+
+	if (corruption->host != 0 && corruption->left &&
+	    !sim_disk_has_snapshot(host_disk(sim->hosts[corruption->host - 1], corruption->partition),
+				   corruption->partition))
+		corruption->host = 0;
+	return corruption->host == 0 || corruption->left;
 }
 
 static bool is_settled(struct sim *sim)
@@ -239,7 +245,7 @@ int sim_run(struct sim *sim, const struct sim_options *options)
 	if (options->liveness)
 		liveness_run(sim);
 	faults_heal(sim);
-	if (!sim->failed && !sim_run_until(sim, is_sound, SETTLE_LIMIT_US))
+	if (!sim->failed && !sim_run_until(sim, sim_is_sound, SETTLE_LIMIT_US))
 		sim_fail(sim, "O2: the corrupted state of partition %u on host %u was not mended",
 			 sim->corruption.partition, sim->corruption.host - 1);
 	workload_stop(sim->workload);
