@@ -478,6 +478,7 @@ static void fault_corrupt(struct sim *sim)
 	for (uint32_t i = 0; i < sim->options.hosts; i++)
 		if (sim->hosts[i] == host)
 			sim->corruption = (struct corruption){.host = i + 1, .partition = partition};
+	sim->corrupted[partition / 64] |= 1ull << partition % 64;
 	marks_reach(&sim->marks, MARK_CORRUPTED);
 }
 

@@ -202,18 +202,44 @@ struct sealed_watch {
 	uint16_t partition;
 };
 
-static bool compare_sealed(void *data, const struct batch *batch)
+static struct fact fact_of_batch(uint32_t host, const struct batch *batch)
 {
-	const struct sealed_watch *watch = data;
-	struct fact fact = {
+	return (struct fact){
 		.base = batch->base_offset,
 		.checksum = batch->checksum,
 		.last_sequence = batch->base_sequence + batch->record_count - 1,
 		.epoch = batch->epoch,
 		.size = batch->size,
 		.count = batch->record_count,
-		.host = (uint8_t)watch->host,
+		.host = (uint8_t)host,
 	};
+}
+
+bool oracle_holds(const struct oracle *oracle, uint16_t partition, const struct batch *batch)
+{
+	struct fact fact = fact_of_batch(0, batch);
+	const struct fact *held = fact_at(&oracle->partitions[partition], fact.base);
+
+	return held != NULL && facts_agree(held, &fact);
+}
+
+bool oracle_digest_at(const struct oracle *oracle, uint16_t partition, uint64_t applied, uint64_t *digest)
+{
+	const struct chronicle *chronicle = &oracle->partitions[partition];
+
+	for (size_t at = 0; at < chronicle->digest_count; at++) {
+		if (chronicle->digests[at].applied != applied)
+			continue;
+		*digest = chronicle->digests[at].digest;
+		return true;
+	}
+	return false;
+}
+
+static bool compare_sealed(void *data, const struct batch *batch)
+{
+	const struct sealed_watch *watch = data;
+	struct fact fact = fact_of_batch(watch->host, batch);
 
 	compare_fact(watch->oracle, watch->partition, &fact, batch);
 	return !watch->oracle->sim->failed;

@@ -54,6 +54,11 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map);
 void oracle_delivered(struct oracle *oracle, uint16_t partition, const struct batch *batch);
 uint32_t oracle_primary_host(const struct oracle *oracle, uint16_t partition); /* the newest active one's index */
 
+/* The batch is one that was called committed, at its place. */
+bool oracle_holds(const struct oracle *oracle, uint16_t partition, const struct batch *batch);
+/* False: nobody has stood there yet with a state that can be compared. */
+bool oracle_digest_at(const struct oracle *oracle, uint16_t partition, uint64_t applied, uint64_t *digest);
+
 /* Committed end of a partition as the oracle knows it, and over all partitions. */
 uint64_t oracle_committed(const struct oracle *oracle, uint16_t partition);
 uint64_t oracle_committed_events(const struct oracle *oracle);

@@ -8,6 +8,7 @@
  *   host        a node: start, kill, restart; what node/ does with threads is done here with appointments
  *   workload    clients: publish, read, remember what they were told
  *   subscriber  what is subscribed to, by quick and slow ones that die and resume
+ *   backup      back-ups, taken while faults go on, judged and restored: restoring
  *   edge        what clients saw, key by key: linear: is it linearizable
  *   faults      who is hurt, when and how; fault_network, fault_machine, fault_move: more kinds;
  *               fault_member: who leaves for good, loses a directory, is drained; fault_echo: a long schedule
@@ -33,9 +34,10 @@
 #define SIM_HOSTS_MAX 5u
 #define SIM_CLIENTS_MAX 4u
 #define SIM_SUBSCRIBERS_MAX 2u
-#define SIM_GUESTS_MAX (SIM_CLIENTS_MAX + SIM_SUBSCRIBERS_MAX) /* whose connections say HELLO */
+#define SIM_GUESTS_MAX (SIM_CLIENTS_MAX + SIM_SUBSCRIBERS_MAX + 1) /* whose connections say HELLO: and who backs up */
 
 struct sim;
+struct backups;
 struct edge;
 struct host;
 struct oracle;
@@ -91,6 +93,7 @@ struct sim {
 	struct host *hosts[SIM_HOSTS_MAX];
 	struct workload *workload;
 	struct subscribers *subscribers;
+	struct backups *backups;
 	struct oracle *oracle;
 	struct edge *edge;
 	struct marks marks;
@@ -107,9 +110,10 @@ struct sim {
 		uint32_t host; /* index + 1; 0: none */
 		bool read;
 	} rot;
-	uint32_t dead_for_good; /* host, index + 1 */
-	uint32_t lost;          /* host whose directory was lost, index + 1: one a run */
-	bool calm;              /* the faults are over: none that was planned comes about any more */
+	uint64_t corrupted[(PARTITION_COUNT + 63) / 64]; /* partitions of which some state was wrong at some time */
+	uint32_t dead_for_good;                          /* host, index + 1 */
+	uint32_t lost;                                   /* host whose directory was lost, index + 1: one a run */
+	bool calm; /* the faults are over: none that was planned comes about any more */
 	struct echo echo;
 	void *script; /* of a scenario: what its steps must know */
 	struct ambush ambush;

@@ -20,7 +20,8 @@ const struct scenario scenarios[] = {
 	{"L2", "a controller that was stopped goes on answering the old primary", scenario_zombie_controller, 5, false},
 	{"M1", "two nodes join while messages are lost, doubled and late", scenario_join, 3, false},
 	{"M2", "the controller dies while a node joins", scenario_join_controller_dies, 3, false},
-	{"M3", "a node that joins dies at every step of its way, and comes again", scenario_join_newcomer_dies, 3, false},
+	{"M3", "a node that joins dies at every step of its way, and comes again", scenario_join_newcomer_dies, 3,
+	 false},
 	{"M7", "a node gives away most of what it holds, and gets its share back", scenario_move, 5, false},
 	{"M8", "the same where the others are as many as replicas", scenario_move, 4, false},
 	{"M9", "two of five nodes leave for good, one of them the controller, while others die and messages are lost",
@@ -29,8 +30,8 @@ const struct scenario scenarios[] = {
 	{"M11", "the controller leaves for good, and the next one dies then", scenario_controller_leaves, 4, false},
 	{"M12", "a lost directory is replaced under load, and its node votes again", scenario_replacement, 3, false},
 	{"M13", "the directory that was lost comes back after it was replaced", scenario_former_returns, 3, false},
-	{"M16", "a state that is wrong leaves with its partition before anybody has seen it", scenario_wrong_state_leaves, 5,
-	 false},
+	{"M16", "a state that is wrong leaves with its partition before anybody has seen it",
+	 scenario_wrong_state_leaves, 5, false},
 	{"B1", "a back-up is restored while primaries, controller and replicas die", scenario_restore, 4, true},
 };
 const uint32_t scenario_count = sizeof scenarios / sizeof scenarios[0];
