@@ -10,7 +10,7 @@
 #define BACKUPS_RANDOM 0x6261636b7570ull
 #define ON_PER_MILLE 250u
 #define RESTORE_PER_MILLE 400u
-#define INTERRUPTED_PER_MILLE 150u
+#define INTERRUPTED_PER_MILLE 250u
 #define FRESH_PER_MILLE 300u /* not added to the one before */
 #define PULSE_US 50000u
 #define ROUND_PAUSE_MS 50u
@@ -478,7 +478,7 @@ static void begin(struct backups *backups)
 	backups->timeout_ms = backups->is_last ? LAST_TIMEOUT_MS : (uint32_t)draw(backups, 2000, 10000);
 	backups->deadline_ms = now_ms + backups->timeout_ms;
 	backups->interrupt_ms = !backups->is_last && random_chance(&backups->random, INTERRUPTED_PER_MILLE)
-					? now_ms + draw(backups, 1, 1000)
+					? now_ms + draw(backups, 1, 250)
 					: UINT64_MAX;
 	backups->elsewhere = false;
 	backups->adopted = false;
