@@ -5,7 +5,8 @@
  *
  * 1. What is written was checked: each batch's checksums, and that it follows the one before it.
  * 2. The catalogue holds every stream and version of a view that the logs define, and that an earlier run's had: it is
- *    taken after them, and waited for. So a restored cluster never defines another thing under a number that its logs have used.
+ *    taken after them, and waited for. So a restored cluster never defines another thing under a number that its
+ *    logs have used.
  * 3. A history that changed since the back-up was begun, or another cluster: refused, nothing is written. */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* One file of a back-up: made in memory, and read back with nothing taken on trust. The format stands in backup_data.h. */
+/* One file of a back-up (backup_data.h has the format): made in memory, and read back with nothing taken on trust. */
 #include "client/cli/backup_data.h"
 #include "proto/checksum.h"
 

@@ -49,9 +49,9 @@ static void give_up(struct backups *backups, int error)
 			backup_files_drop(&backups->files[p], backups->files[p].named);
 	}
 	marks_reach(&backups->sim->marks, MARK_BACKUP_FAILED);
-	sim_trace(backups->sim, "backup   fails    %s", error_name((enum error)error));
+	sim_trace(backups->sim, "backup   fails    %s", error_name(error));
 	if (backups->is_last)
-		sim_fail(backups->sim, "liveness: the last back-up failed: %s", error_name((enum error)error));
+		sim_fail(backups->sim, "liveness: the last back-up failed: %s", error_name(error));
 }
 
 static void end(struct backups *backups, int error)

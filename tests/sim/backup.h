@@ -1,5 +1,5 @@
-/* Back-ups that random seeds take while faults go on, as evgrid backup create takes them (client/cli/backup_data.h): the
- * same questions by the same client core, the same rules (backup_rules.c) and files (backup_file.c,
+/* Back-ups that random seeds take while faults go on, as evgrid backup create takes them (client/cli/backup_data.h):
+ * the same questions by the same client core, the same rules (backup_rules.c) and files (backup_file.c,
  * backup_manifest.c), without its threads and its directory.
  *
  *   commits of the primaries -> views being filled, states of replicas, again until the cut is found -> logs, eight

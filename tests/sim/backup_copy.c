@@ -1,5 +1,5 @@
-/* Whole batches from replicas into files in memory, up to the cut: as client/cli/backup_create.c, which has threads and a
- * directory for it. */
+/* Whole batches from replicas into files in memory, up to the cut: as client/cli/backup_create.c, which has threads
+ * and a directory for it. */
 #include <stdlib.h>
 
 #include "tests/sim/backup_internal.h"

@@ -137,8 +137,8 @@ void sim_deinit(struct sim *sim);
 /* The parts of a run, for scripts. */
 bool sim_form(struct sim *sim, const struct sim_options *options); /* hosts up, every partition has a primary */
 bool sim_run_until(struct sim *sim, bool (*done)(struct sim *sim), uint64_t limit_us); /* false: not in time */
-/* No wrong state is in use: it was mended, or its partition has left the host, which is no mending but leaves nothing to
- * mend. Where a snapshot of it stays behind, it counts again when it is used again. */
+/* No wrong state is in use: it was mended, or its partition has left the host, which is no mending but leaves nothing
+ * to mend. Where a snapshot of it stays behind, it counts again when it is used again. */
 bool sim_is_sound(struct sim *sim);
 uint32_t sim_add_host(struct sim *sim); /* a new one, that joins: by index */
 void sim_settle(struct sim *sim);       /* until clients and replicas are quiet; the oracle's last look */

@@ -352,8 +352,8 @@ static void partition_that_left_is_gone_after_a_restart(void **state)
 	assert_int_equal(harness_status(harness, 0).end, 0);
 }
 
-/* The process ends before its snapshots are emptied: the next start does that. They would be taken for the state of what
- * comes back. */
+/* The process ends before its snapshots are emptied: the next start does that. They would be taken for the state of
+ * what comes back. */
 static void snapshots_of_a_partition_that_left_go_at_the_next_start(void **state)
 {
 	struct harness *harness = harness_free(*state);
