@@ -1,6 +1,6 @@
 /* A back-up is restored (restoring.h): every replica in sync ends with the log and the digest that the back-up says,
- * and then the cluster works like any other. The log that is restored is made here, of control records of three epochs, so
- * that what the oracle knows of clients' events holds as always. */
+ * and then the cluster works like any other. The log that is restored is made here, of control records of three
+ * epochs, so that what the oracle knows of clients' events holds as always. */
 #include "tests/sim/scenarios/scenario.h"
 
 #include "partition/state.h"
