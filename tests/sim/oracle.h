@@ -49,6 +49,9 @@ void oracle_controller(struct oracle *oracle, uint32_t host_index); /* it leads,
 /* O14: a host's metadata machine has applied an entry; its Raft store is about to cut everything from an index on. */
 void oracle_applied(struct oracle *oracle, uint32_t host_index, uint64_t index, struct span entry);
 void oracle_cut(struct oracle *oracle, uint32_t host_index, uint64_t from);
+/* Three voters or more, all of them there and as new as their configuration: without any one of them there is a
+ * majority. */
+bool oracle_voter_can_be_missed(const struct oracle *oracle);
 void oracle_map(struct oracle *oracle, const struct cluster_map *map);
 
 /* O10 (subscriber.h): a batch that a subscriber was handed is committed. */
