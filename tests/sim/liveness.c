@@ -91,8 +91,9 @@ static bool is_live(const struct cluster_map *map, const struct host *host)
 }
 
 /* Whoever alone has all of a partition cannot be missed: nobody else may be elected (rules 1 and 10). One whose journal
- * rots does not count. Nor can a voter be missed before the successor of a lost one votes. That all are registered and live is waited for, and that a state that was made wrong is mended:
- * only what is written shows it, and the clients stop later. */
+ * rots does not count. Nor can a voter be missed before the successor of a lost one votes. That all are registered and
+ * live is waited for, and that a state that was made wrong is mended: only what is written shows it, and the clients
+ * stop later. */
 static bool all_can_be_missed(struct sim *sim)
 {
 	const struct cluster_map *newest = NULL;
