@@ -23,7 +23,8 @@ enum disk_verb {
 	DISK_SEAL,   /* runs partition/sealed.h's sealer over (segment, generation), `bytes` being its plan; the result
 		      * is written aside, synced, and becomes (segment, generation + 1) at once or not at all. The
 		      * answer is sealer_result; an empty one: the source does not hold what the plan says. */
-	DISK_SNAPSHOT_PUT, /* write aside, sync, rename: snapshot (partition, slot) := bytes */
+	DISK_SNAPSHOT_PUT, /* write aside, sync, rename: snapshot (partition, slot) := bytes; a partition's are carried
+			    * out in the order they are asked for */
 	DISK_SNAPSHOT_GET, /* the bytes of snapshot (partition, slot); an empty answer means there is none */
 };
 

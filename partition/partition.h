@@ -175,6 +175,7 @@ struct partition {
 	} import;
 	uint8_t snapshot_slot; /* the one to write next */
 	uint64_t snapshot_applied;
+	bool snapshots_void;     /* recovery: what they hold is from before it left this node */
 	struct {                 /* blocks of the journal were corrupt at this start (shard_recovery.c) */
 		uint32_t blocks; /* so many before the log's last batch */
 		uint64_t end;    /* what is here from there on may follow other records than these; 0: it does not */

@@ -193,6 +193,7 @@ static int visit_left(void *data, uint16_t id)
 		return 0;
 	held_resize(partition, 0);
 	partition_forget(partition);
+	partition->snapshots_void = partition->snapshot_applied != 0;
 	return partition->shard->fatal ? -1 : 0;
 }
 
@@ -293,6 +294,9 @@ static void finish_partition(struct partition *partition)
 	held_resize(partition, 0);
 	buffer_deinit(&partition->held);
 	partition->durable_end = partition->log.end;
+	if (partition->snapshots_void)
+		shard_snapshot_drop(partition); /* the process ended before that was done */
+	partition->snapshots_void = false;
 	if (state_applied(partition->state) > partition->log.end ||
 	    (in_doubt(partition) && state_applied(partition->state) > partition->log.commit))
 		partition_forget_state(partition);

@@ -4,14 +4,14 @@
  *   time -> the catalogue, at least as new as the logs -> the manifest
  *
  * 1. What is written was checked: each batch's checksums, and that it follows the one before it.
- * 2. The catalogue holds every stream and version of a view that the logs define: it is taken after them, and waited
- *    for. So a restored cluster never defines another thing under a number that its logs have used.
+ * 2. The catalogue holds every stream and version of a view that the logs define, and that an earlier run's had: it is
+ *    taken after them, and waited for. So a restored cluster never defines another thing under a number that its
+ *    logs have used.
  * 3. A history that changed since the back-up was begun, or another cluster: refused, nothing is written. */
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "client/cli/backup.h"
-#include "proto/control.h"
 
 #define JOBS 8u
 #define FAILURES_MAX 20u /* of one partition, without progress */
@@ -55,47 +55,17 @@ struct create {
 	uint64_t files_added;
 	uint64_t bytes_added;
 	uint64_t records_added;
-	uint32_t stream_seen; /* greatest id that a log defines */
-	uint32_t view_seen[VIEWS_MAX + 1];
+	struct backup_defined defined;
 	struct buffer scratch;
 };
 
-/* --- definitions that the logs hold ------------------------------------------------------------------------------- */
-
-static int note_definitions(struct create *create, const struct batch *batch)
-{
-	struct span records;
-	struct reader in;
-	int rv = (batch->flags & BATCH_CONTROL) == 0 ? 1 : batch_records(batch, &create->scratch, &records);
-
-	if (rv != 0)
-		return rv == 1 ? 0 : rv;
-	in = reader_of(records);
-	for (uint32_t i = 0; i < batch->record_count; i++) {
-		struct control control;
-
-		if (control_decode(&in, &control) != 0)
-			return ERROR_VERSION;
-		if (control.kind == CONTROL_STREAM_DEFINED && control.id > create->stream_seen)
-			create->stream_seen = control.id;
-		if (control.kind == CONTROL_VIEW_DEFINED && control.id <= VIEWS_MAX &&
-		    control.version > create->view_seen[control.id])
-			create->view_seen[control.id] = control.version;
-	}
-	return 0;
-}
+/* --- the catalogue ------------------------------------------------------------------------------------------------ */
 
 static bool map_covers(void *data, const struct cluster_map *map)
 {
 	const struct create *create = data;
-	bool covers = create->stream_seen <= map->stream_count;
 
-	for (uint32_t id = 1; id <= VIEWS_MAX && covers; id++) {
-		const struct map_view *view = cluster_map_view(map, id);
-
-		covers = create->view_seen[id] == 0 || (view != NULL && view->version >= create->view_seen[id]);
-	}
-	return covers;
+	return backup_defined_covered(&create->defined, map);
 }
 
 static int take_catalogue(struct create *create)
@@ -193,7 +163,7 @@ static int adopt_file(struct create *create, uint16_t partition, uint64_t first)
 
 		rv = batch_decode_trusted(left, &batch);
 		if (rv == 0)
-			rv = note_definitions(create, &batch);
+			rv = backup_defined_note(&create->defined, &batch, &create->scratch);
 		if (rv == 0)
 			left = span_of(left.data + batch.size, left.size - batch.size);
 	}
@@ -294,7 +264,7 @@ static int take_batches(struct create *create, struct job *job)
 		if (rv == 0)
 			rv = backup_writer_add(&job->writer, &batch);
 		if (rv == 0)
-			rv = note_definitions(create, &batch);
+			rv = backup_defined_note(&create->defined, &batch, &create->scratch);
 		if (rv == 0 && (job->writer.bytes.size >= BACKUP_FILE_BYTES || job_at(job) == cut)) {
 			rv = close_file(create, job);
 			if (rv == 0 && job_at(job) < cut)
@@ -465,6 +435,7 @@ static int load_former(struct create *create, const struct cluster_map *map)
 		return cli_refuse(ERROR_REFUSED, "begin a back-up of this one in a fresh directory",
 				  "%s: a back-up of another cluster", create->folder.path);
 	memcpy(create->manifest.cluster_id, map->cluster_id, 16);
+	backup_defined_begin(&create->defined, &create->manifest);
 	return 0;
 }
 

@@ -4,14 +4,21 @@
  * 2. A replica in sync, best one that is no primary, says how far it has applied and the digest of its state there.
  *    As soon as that is not before what 1 gave, it is the cut.
  * 3. Whether a view is being filled there is asked before 2: a view that was not being filled then is in the digest
- *    exactly when the log says so (its activation waits for every in-sync replica). While one is, it is waited for; in
- *    the end the digest counts as unknown. */
+ *    exactly when the log says so (its activation waits for every in-sync replica). While one is, or may be since the
+ *    node does not say, it is waited for; in the end the digest counts as unknown. */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "client/cli/backup.h"
 
 #define ROUND_PAUSE_US 50000u
+
+struct cut;
+
+struct asked_node {
+	struct cut *cut;
+	uint32_t node_id;
+};
 
 struct cut {
 	struct cli *cli;
@@ -21,6 +28,7 @@ struct cut {
 	struct backup_point *points;
 	bool found[PARTITION_COUNT];
 	node_set *filling; /* by partition: nodes where some view is being filled */
+	struct asked_node nodes[NODES_MAX];
 	/* under the handle's lock */
 	uint32_t open;
 	int error;
@@ -64,6 +72,14 @@ static uint32_t left_ms(const struct cut *cut)
 	return now_ms >= cut->deadline_ms ? 1 : (uint32_t)(cut->deadline_ms - now_ms);
 }
 
+/* Of one look. */
+static uint32_t round_ms(const struct cut *cut)
+{
+	uint32_t left = left_ms(cut);
+
+	return left < BACKUP_ROUND_MS ? left : BACKUP_ROUND_MS;
+}
+
 /* --- what was acknowledged ---------------------------------------------------------------------------------------- */
 
 static void told_commit(void *user, struct core_result *result)
@@ -104,25 +120,25 @@ static int ask_commits(struct cut *cut)
 
 static void told_progress(void *user, struct core_result *result)
 {
-	struct cut *cut = user;
-	struct reader in = reader_of(result->progress.items);
-	struct progress_item item;
+	const struct asked_node *node = user;
+	struct cut *cut = node->cut;
 
 	pthread_mutex_lock(&cut->grid->lock);
 	cut->open--;
-	for (uint32_t i = 0; result->error == 0 && i < result->progress.count; i++)
-		if (progress_item_decode(&in, &item) == 0 && item.status == PROGRESS_FILLING)
-			cut->filling[item.partition] |= node_bit(result->node_id);
+	backup_filling_note(cut->filling, node->node_id, result->error, &result->progress);
 	pthread_mutex_unlock(&cut->grid->lock);
 }
 
 static void ask_progress_of(struct cut *cut, const struct map_node *node, uint32_t view_id)
 {
+	struct asked_node *asked = &cut->nodes[node->id - 1];
+
+	*asked = (struct asked_node){cut, node->id};
 	for (uint16_t shard = 0; shard < node->shard_count; shard++) {
 		int error;
 
 		open_one(cut);
-		error = grid_progress(cut->grid, node->id, shard, view_id, left_ms(cut), told_progress, cut);
+		error = grid_progress(cut->grid, node->id, shard, view_id, round_ms(cut), told_progress, asked);
 		if (error != 0)
 			close_one(cut, error);
 	}
@@ -153,62 +169,6 @@ int backup_filling(evg *grid, const struct cluster_map *map, uint32_t timeout_ms
 	return ask_progress(&cut, map);
 }
 
-/* --- whose word --------------------------------------------------------------------------------------------------- */
-
-/* One of the set, another for each partition. */
-static uint32_t pick(node_set set, uint16_t partition)
-{
-	uint32_t skip = set == 0 ? 0 : partition % node_set_count(set);
-
-	for (; skip > 0; skip--)
-		set &= set - 1;
-	return set == 0 ? 0 : (uint32_t)__builtin_ctzll(set) + 1;
-}
-
-uint32_t backup_source(const struct cluster_map *map, uint16_t partition, uint32_t former)
-{
-	const struct map_partition *row = &map->partitions[partition];
-	node_set in_sync = row->isr & cluster_map_live(map);
-	node_set best = in_sync & ~node_bit(row->primary) & ~node_bit(former);
-
-	if (best == 0)
-		best = in_sync & ~node_bit(former);
-	return pick(best == 0 ? in_sync : best, partition);
-}
-
-static uint32_t source_of(const struct cut *cut, const struct cluster_map *map, uint16_t partition)
-{
-	const struct map_partition *row = &map->partitions[partition];
-	node_set in_sync = row->isr & cluster_map_live(map);
-	node_set filled = in_sync & ~cut->filling[partition];
-
-	if (node_set_has(in_sync, cut->preferred))
-		return cut->preferred;
-	if (filled != 0)
-		in_sync = filled;
-	return pick((in_sync & ~node_bit(row->primary)) == 0 ? in_sync : in_sync & ~node_bit(row->primary), partition);
-}
-
-/* false: not yet. `patient`: a view that is being filled is waited for. */
-static bool take_point(struct cut *cut, const struct cluster_map *map, const struct replica_rows *rows,
-		       uint16_t partition, bool patient)
-{
-	struct backup_point *point = &cut->points[partition];
-	uint32_t source = source_of(cut, map, partition);
-	const struct partition_status *status = source == 0 ? NULL : replica_status(rows, partition, source);
-	bool filling = node_set_has(cut->filling[partition], source);
-
-	if (status == NULL || (status->role != ROLE_REPLICA && status->role != ROLE_PRIMARY) ||
-	    status->epoch != map->partitions[partition].epoch || status->applied < point->acknowledged ||
-	    (filling && patient))
-		return false;
-	point->end = status->applied;
-	point->node_id = source;
-	point->digested = !filling;
-	point->digest = filling ? 0 : status->digest;
-	return true;
-}
-
 /* --- rounds ------------------------------------------------------------------------------------------------------- */
 
 /* *left: partitions that are not found yet. */
@@ -224,9 +184,14 @@ static int one_round(struct cut *cut, bool patient, uint32_t *left)
 	memset(cut->filling, 0, PARTITION_COUNT * sizeof *cut->filling);
 	error = ask_progress(cut, &map);
 	if (error == 0)
-		error = replica_rows_get(cut->grid, &map, left_ms(cut), &rows);
+		error = replica_rows_get(cut->grid, &map, round_ms(cut), &rows);
 	for (uint16_t p = 0; p < PARTITION_COUNT && error == 0; p++) {
-		cut->found[p] = cut->found[p] || take_point(cut, &map, &rows, p, patient);
+		uint32_t source = backup_cut_source(&map, p, cut->preferred, cut->filling[p]);
+
+		cut->found[p] =
+			cut->found[p] || backup_point_take(&cut->points[p], &map, source,
+							   source == 0 ? NULL : replica_status(&rows, p, source),
+							   node_set_has(cut->filling[p], source), patient);
 		*left -= cut->found[p];
 	}
 	free(rows.rows);

@@ -1,5 +1,5 @@
-/* One file of a back-up: made in memory, and read back with nothing taken on trust. The format stands in backup.h. */
-#include "client/cli/backup.h"
+/* One file of a back-up (backup_data.h has the format): made in memory, and read back with nothing taken on trust. */
+#include "client/cli/backup_data.h"
 #include "proto/checksum.h"
 
 static const uint8_t magic[4] = {'E', 'V', 'G', 'B'};

@@ -12,10 +12,11 @@
  * ends: the last one's end is the cut. */
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "client/cli/backup.h"
+#include "client/cli/backup_data.h"
 #include "client/json.h"
 #include "proto/checksum.h"
 #include "proto/msgpack.h"

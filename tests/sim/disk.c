@@ -188,10 +188,15 @@ static void put_snapshot(struct sim_disk *disk, uint16_t partition, uint8_t slot
 	disk->snapshot_rotten[partition % PARTITION_COUNT][slot % 2] = false;
 }
 
+/* One that empties the slots overtakes, by its latency, what was asked for before: that is then as if overwritten. */
 static enum disk_outcome finish_put(struct sim_disk *disk, const struct disk_request *request)
 {
+	bool overtaken = request->bytes.size > 0 && !disk->putting;
+
 	if (request->bytes.size > 0 || request->partition == disk->put_partition)
-		disk->putting = false; /* emptied since: the node's disk thread keeps their order */
+		disk->putting = false;
+	if (overtaken)
+		return DISK_DONE;
 	if (disk->full)
 		return DISK_FULL;
 	put_snapshot(disk, request->partition, request->slot, request->bytes);
@@ -357,6 +362,12 @@ bool sim_disk_sealed_rotten(const struct sim_disk *disk)
 		if (disk->files[i].written.size > 0)
 			return true;
 	return false;
+}
+
+bool sim_disk_has_snapshot(const struct sim_disk *disk, uint16_t partition)
+{
+	return disk->snapshots[partition][0].size > 0 || disk->snapshots[partition][1].size > 0 ||
+	       (disk->putting && disk->put_partition == partition);
 }
 
 bool sim_disk_snapshot_rotten(const struct sim_disk *disk)

@@ -72,6 +72,9 @@ enum disk_rot sim_disk_rot(struct sim_disk *disk, struct random *random);
 bool sim_disk_sealed_rotten(const struct sim_disk *disk);
 bool sim_disk_snapshot_rotten(const struct sim_disk *disk);
 
+/* One of the partition is there, or on its way. */
+bool sim_disk_has_snapshot(const struct sim_disk *disk, uint16_t partition);
+
 /* What a start finds. segments: room for file_count. */
 uint32_t sim_disk_list(const struct sim_disk *disk, struct disk_segment *segments);
 

@@ -472,12 +472,13 @@ static void fault_corrupt(struct sim *sim)
 		host_map(host) == NULL ? NULL
 				       : cluster_map_stream_by_name(host_map(host), span_of_text(WORKLOAD_STREAM));
 
-	if (sim->corruption.host != 0 || shard == NULL || stream == NULL ||
+	if (!sim_is_sound(sim) || sim->corruption.host != 0 || shard == NULL || stream == NULL ||
 	    !state_corrupt(shard_state(shard, partition), stream->id, name))
 		return;
 	for (uint32_t i = 0; i < sim->options.hosts; i++)
 		if (sim->hosts[i] == host)
 			sim->corruption = (struct corruption){.host = i + 1, .partition = partition};
+	sim->corrupted[partition / 64] |= 1ull << partition % 64;
 	marks_reach(&sim->marks, MARK_CORRUPTED);
 }
 

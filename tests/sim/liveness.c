@@ -91,8 +91,9 @@ static bool is_live(const struct cluster_map *map, const struct host *host)
 }
 
 /* Whoever alone has all of a partition cannot be missed: nobody else may be elected (rules 1 and 10). One whose journal
- * rots does not count. That all are registered and live is waited for, and that a state that was made wrong is mended:
- * only what is written shows it, and the clients stop later. */
+ * rots does not count. Nor can a voter be missed before the successor of a lost one votes. That all are registered and
+ * live is waited for, and that a state that was made wrong is mended: only what is written shows it, and the clients
+ * stop later. */
 static bool all_can_be_missed(struct sim *sim)
 {
 	const struct cluster_map *newest = NULL;
@@ -111,7 +112,7 @@ static bool all_can_be_missed(struct sim *sim)
 	for (uint16_t p = 0; newest != NULL && p < PARTITION_COUNT; p++)
 		if (node_set_count((newest->partitions[p].isr | newest->partitions[p].elr) & sound) < 2)
 			return false;
-	return newest != NULL && sim->corruption.host == 0;
+	return newest != NULL && sim_is_sound(sim) && oracle_voter_can_be_missed(sim->oracle);
 }
 
 /* Heartbeats pass a grey node and a lost link: a primary finds out by the first event of its partition that does not

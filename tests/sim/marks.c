@@ -112,6 +112,13 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_REPLACED] = "lost directory replaced",
 	[MARK_FORMER_ENDED] = "former directory's process ended",
 	[MARK_DRAINED] = "node drained",
+	[MARK_BACKUP] = "back-up done under faults",
+	[MARK_BACKUP_FAILED] = "back-up failed",
+	[MARK_BACKUP_ADDED] = "back-up added to an earlier one",
+	[MARK_BACKUP_ADOPTED] = "files of an interrupted back-up kept",
+	[MARK_BACKUP_ELSEWHERE] = "back-up read on from another node",
+	[MARK_BACKUP_MOVES] = "members or places changed during a back-up",
+	[MARK_RESTORED] = "back-up restored",
 };
 
 const char *mark_name(enum mark mark)

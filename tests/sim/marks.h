@@ -104,19 +104,26 @@ enum mark {
 	MARK_CLIENT_DIED,
 	MARK_CLIENT_RETURNED,
 	MARK_PRODUCER_FENCED,
-	MARK_ORDER_FOUND,    /* of a key's history with reads and a write whose outcome its client never learned */
-	MARK_MOVE_BEGUN,     /* a node learns a partition that it is to keep */
-	MARK_MOVED,          /* it keeps it */
-	MARK_MOVE_GIVEN_UP,  /* or not, after all */
-	MARK_REASSIGNED,     /* and another had been away for the reassign delay */
-	MARK_EMPTIED,        /* a node that is to go holds nothing any more */
-	MARK_NODE_JOINED,    /* one that was no founder, and serves */
-	MARK_NODE_GONE,      /* one was decommissioned, and its process has ended for good */
-	MARK_CAME_AGAIN,     /* and its name came back with an empty directory */
-	MARK_LOST_DIRECTORY, /* a dead one's directory was lost */
-	MARK_REPLACED,       /* an empty directory serves under a name that had another one */
-	MARK_FORMER_ENDED,   /* a process on a former directory was told, and ended */
-	MARK_DRAINED,        /* a node was primary of nothing, and in sync with all that it holds */
+	MARK_ORDER_FOUND,      /* of a key's history with reads and a write whose outcome its client never learned */
+	MARK_MOVE_BEGUN,       /* a node learns a partition that it is to keep */
+	MARK_MOVED,            /* it keeps it */
+	MARK_MOVE_GIVEN_UP,    /* or not, after all */
+	MARK_REASSIGNED,       /* and another had been away for the reassign delay */
+	MARK_EMPTIED,          /* a node that is to go holds nothing any more */
+	MARK_NODE_JOINED,      /* one that was no founder, and serves */
+	MARK_NODE_GONE,        /* one was decommissioned, and its process has ended for good */
+	MARK_CAME_AGAIN,       /* and its name came back with an empty directory */
+	MARK_LOST_DIRECTORY,   /* a dead one's directory was lost */
+	MARK_REPLACED,         /* an empty directory serves under a name that had another one */
+	MARK_FORMER_ENDED,     /* a process on a former directory was told, and ended */
+	MARK_DRAINED,          /* a node was primary of nothing, and in sync with all that it holds */
+	MARK_BACKUP,           /* one was done while faults went on */
+	MARK_BACKUP_FAILED,    /* one was not, and said so */
+	MARK_BACKUP_ADDED,     /* one was added to an earlier one */
+	MARK_BACKUP_ADOPTED,   /* one kept what another had read before it was interrupted */
+	MARK_BACKUP_ELSEWHERE, /* one read on from another node, behind a failure */
+	MARK_BACKUP_MOVES,     /* members or partitions' places changed while one that was done ran */
+	MARK_RESTORED,         /* one was restored: equal logs and digests everywhere */
 	MARK_COUNT,
 };
 

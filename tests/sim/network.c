@@ -2,6 +2,7 @@
  * or doubled. A client's connection is what TCP makes of it: in order, never doubled; but messages may be lost (with a
  * connection that broke), and what a client sends again travels as another message, on any connection. */
 #include "proto/message.h"
+#include "tests/sim/backup.h"
 #include "tests/sim/host.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/subscriber.h"
@@ -51,6 +52,8 @@ static void network_arrive(void *owner, struct appointment *appointment)
 		host_receive(sim->hosts[to.party], from, to.port, appointment->b, bytes);
 	else if (to.party < SIM_HOSTS_MAX + SIM_CLIENTS_MAX)
 		workload_receive(sim->workload, to.party - SIM_HOSTS_MAX, to, bytes);
+	else if (to.party == SIM_HOSTS_MAX + SIM_CLIENTS_MAX + SIM_SUBSCRIBERS_MAX)
+		backups_receive(sim->backups, to, bytes);
 	else
 		subscribers_receive(sim->subscribers, to.party - SIM_HOSTS_MAX - SIM_CLIENTS_MAX, to, bytes);
 }

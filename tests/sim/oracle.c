@@ -126,6 +126,7 @@ static bool is_corrupted(struct oracle *oracle, uint32_t host, uint16_t partitio
 
 	if (corruption->host != host + 1 || corruption->partition != partition)
 		return false;
+	corruption->left = corruption->left && applied == 0;
 	for (size_t at = chronicle->digest_count; at > 0 && chronicle->digests[at - 1].applied >= applied; at--)
 		if (chronicle->digests[at - 1].applied == applied && chronicle->digests[at - 1].digest == digest)
 			corruption->host = 0;
@@ -201,18 +202,44 @@ struct sealed_watch {
 	uint16_t partition;
 };
 
-static bool compare_sealed(void *data, const struct batch *batch)
+static struct fact fact_of_batch(uint32_t host, const struct batch *batch)
 {
-	const struct sealed_watch *watch = data;
-	struct fact fact = {
+	return (struct fact){
 		.base = batch->base_offset,
 		.checksum = batch->checksum,
 		.last_sequence = batch->base_sequence + batch->record_count - 1,
 		.epoch = batch->epoch,
 		.size = batch->size,
 		.count = batch->record_count,
-		.host = (uint8_t)watch->host,
+		.host = (uint8_t)host,
 	};
+}
+
+bool oracle_holds(const struct oracle *oracle, uint16_t partition, const struct batch *batch)
+{
+	struct fact fact = fact_of_batch(0, batch);
+	const struct fact *held = fact_at(&oracle->partitions[partition], fact.base);
+
+	return held != NULL && facts_agree(held, &fact);
+}
+
+bool oracle_digest_at(const struct oracle *oracle, uint16_t partition, uint64_t applied, uint64_t *digest)
+{
+	const struct chronicle *chronicle = &oracle->partitions[partition];
+
+	for (size_t at = 0; at < chronicle->digest_count; at++) {
+		if (chronicle->digests[at].applied != applied)
+			continue;
+		*digest = chronicle->digests[at].digest;
+		return true;
+	}
+	return false;
+}
+
+static bool compare_sealed(void *data, const struct batch *batch)
+{
+	const struct sealed_watch *watch = data;
+	struct fact fact = fact_of_batch(watch->host, batch);
 
 	compare_fact(watch->oracle, watch->partition, &fact, batch);
 	return !watch->oracle->sim->failed;
@@ -385,6 +412,8 @@ void oracle_left(struct oracle *oracle, struct host *host, const struct shard_ev
 		sim_fail(oracle->sim, "O5: host %u forgets partition %u and is to hold it", index, event->partition);
 	chronicle->seen[index] = 0;
 	chronicle->applied[index] = 0;
+	if (oracle->sim->corruption.host == index + 1 && oracle->sim->corruption.partition == event->partition)
+		oracle->sim->corruption.left = true;
 }
 
 /* O2: only what a fault has made wrong differs, and only its own node condemns it. */

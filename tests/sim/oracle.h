@@ -25,6 +25,7 @@
  *      of the past (claims.h);
  *   O10 so do the other views and their blocked keys, by the log's events and the decisions on them;
  *   O13 each key's history at the clients' edge is linearizable (edge.h);
+ *   O15 back-ups: backup.h;
  *   O9 journals verify: no sealed segment says anything but what its records do; and soon (what lies in the segment
  *      must be committed again, and a first write of the new run be durable) no block is corrupt any more. */
 #ifndef EVGRID_TESTS_SIM_ORACLE_H
@@ -48,11 +49,19 @@ void oracle_controller(struct oracle *oracle, uint32_t host_index); /* it leads,
 /* O14: a host's metadata machine has applied an entry; its Raft store is about to cut everything from an index on. */
 void oracle_applied(struct oracle *oracle, uint32_t host_index, uint64_t index, struct span entry);
 void oracle_cut(struct oracle *oracle, uint32_t host_index, uint64_t from);
+/* Three voters or more, all of them there and as new as their configuration: without any one of them there is a
+ * majority. */
+bool oracle_voter_can_be_missed(const struct oracle *oracle);
 void oracle_map(struct oracle *oracle, const struct cluster_map *map);
 
 /* O10 (subscriber.h): a batch that a subscriber was handed is committed. */
 void oracle_delivered(struct oracle *oracle, uint16_t partition, const struct batch *batch);
 uint32_t oracle_primary_host(const struct oracle *oracle, uint16_t partition); /* the newest active one's index */
+
+/* The batch is one that was called committed, at its place. */
+bool oracle_holds(const struct oracle *oracle, uint16_t partition, const struct batch *batch);
+/* False: nobody has stood there yet with a state that can be compared. */
+bool oracle_digest_at(const struct oracle *oracle, uint16_t partition, uint64_t applied, uint64_t *digest);
 
 /* Committed end of a partition as the oracle knows it, and over all partitions. */
 uint64_t oracle_committed(const struct oracle *oracle, uint16_t partition);

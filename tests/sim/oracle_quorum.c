@@ -234,3 +234,41 @@ void oracle_cut(struct oracle *oracle, uint32_t host, uint64_t from)
 				 (unsigned long long)index);
 	}
 }
+
+/* The newest configuration on any disk, and its index; 0: none of them holds one any more. */
+static raft_index newest_voters(const struct oracle *oracle, struct voters *voters)
+{
+	raft_index newest = 0;
+
+	*voters = oracle->quorum->voters;
+	for (uint32_t i = 0; i < oracle->sim->options.hosts; i++) {
+		const struct sim_raft_disk *disk = host_raft_disk(oracle->sim->hosts[i]);
+
+		for (raft_index at = disk->first; at < disk->first + disk->count; at++) {
+			const struct sim_raft_entry *held = entry_at(disk, at);
+
+			if (at > newest && held != NULL && held->type == RAFT_CHANGE && voters_of(held, voters))
+				newest = at;
+		}
+	}
+	return newest;
+}
+
+static bool votes_by(const struct host *host, raft_id voter, raft_index newest)
+{
+	const struct sim_raft_disk *disk = host_raft_disk(host);
+
+	return host_raft_id(host) == voter && host_up(host) && disk->first + disk->count > newest;
+}
+
+bool oracle_voter_can_be_missed(const struct oracle *oracle)
+{
+	struct voters voters;
+	raft_index newest = newest_voters(oracle, &voters);
+	uint32_t voting = 0;
+
+	for (uint32_t v = 0; v < voters.count; v++)
+		for (uint32_t i = 0; i < oracle->sim->options.hosts; i++)
+			voting += votes_by(oracle->sim->hosts[i], voters.ids[v], newest);
+	return voters.count >= 3 && voting == voters.count;
+}

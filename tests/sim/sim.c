@@ -1,6 +1,7 @@
 /* One run: form a cluster, let clients work while faults happen, heal everything, wait until it is quiet, look. */
 #include "tests/sim/sim.h"
 
+#include "tests/sim/backup.h"
 #include "tests/sim/edge.h"
 #include "tests/sim/fault_member.h"
 #include "tests/sim/faults.h"
@@ -81,9 +82,15 @@ static bool all_have_primaries(struct sim *sim)
 	return true;
 }
 
-static bool is_sound(struct sim *sim)
+bool sim_is_sound(struct sim *sim)
 {
-	return sim->corruption.host == 0;
+	struct corruption *corruption = &sim->corruption;
+
+	if (corruption->host != 0 && corruption->left &&
+	    !sim_disk_has_snapshot(host_disk(sim->hosts[corruption->host - 1], corruption->partition),
+				   corruption->partition))
+		corruption->host = 0;
+	return corruption->host == 0 || corruption->left;
 }
 
 static bool is_settled(struct sim *sim)
@@ -105,6 +112,7 @@ static void sim_init(struct sim *sim, const struct sim_options *options)
 		sim->hosts[i] = host_new(sim, i);
 	sim->workload = workload_new(sim);
 	sim->subscribers = subscribers_new(sim);
+	sim->backups = backups_new(sim);
 }
 
 /* The partition on this host, if it is a replica there and not where it should be. */
@@ -235,16 +243,19 @@ int sim_run(struct sim *sim, const struct sim_options *options)
 		members_start(sim);
 	if (options->faults)
 		faults_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
+	if (options->faults)
+		backups_start(sim->backups);
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + options->seconds * SECOND_US);
 	if (options->liveness)
 		liveness_run(sim);
 	faults_heal(sim);
-	if (!sim->failed && !sim_run_until(sim, is_sound, SETTLE_LIMIT_US))
+	if (!sim->failed && !sim_run_until(sim, sim_is_sound, SETTLE_LIMIT_US))
 		sim_fail(sim, "O2: the corrupted state of partition %u on host %u was not mended",
 			 sim->corruption.partition, sim->corruption.host - 1);
 	workload_stop(sim->workload);
 	subscribers_calm(sim->subscribers);
 	sim_settle(sim);
+	backups_finish(sim->backups);
 	return sim->failed ? 1 : 0;
 }
 
@@ -255,6 +266,7 @@ void sim_deinit(struct sim *sim)
 	client_lives_end(sim);
 	sim->workload = workload_free(sim->workload);
 	sim->subscribers = subscribers_free(sim->subscribers);
+	sim->backups = backups_free(sim->backups);
 	for (uint32_t i = 0; i < SIM_HOSTS_MAX; i++)
 		sim->hosts[i] = host_free(sim->hosts[i]);
 	sim->oracle = oracle_free(sim->oracle);

@@ -8,6 +8,7 @@
  *   host        a node: start, kill, restart; what node/ does with threads is done here with appointments
  *   workload    clients: publish, read, remember what they were told
  *   subscriber  what is subscribed to, by quick and slow ones that die and resume
+ *   backup      back-ups, taken while faults go on, judged and restored: restoring
  *   edge        what clients saw, key by key: linear: is it linearizable
  *   faults      who is hurt, when and how; fault_network, fault_machine, fault_move: more kinds;
  *               fault_member: who leaves for good, loses a directory, is drained; fault_echo: a long schedule
@@ -33,9 +34,10 @@
 #define SIM_HOSTS_MAX 5u
 #define SIM_CLIENTS_MAX 4u
 #define SIM_SUBSCRIBERS_MAX 2u
-#define SIM_GUESTS_MAX (SIM_CLIENTS_MAX + SIM_SUBSCRIBERS_MAX) /* whose connections say HELLO */
+#define SIM_GUESTS_MAX (SIM_CLIENTS_MAX + SIM_SUBSCRIBERS_MAX + 1) /* whose connections say HELLO: and who backs up */
 
 struct sim;
+struct backups;
 struct edge;
 struct host;
 struct oracle;
@@ -91,6 +93,7 @@ struct sim {
 	struct host *hosts[SIM_HOSTS_MAX];
 	struct workload *workload;
 	struct subscribers *subscribers;
+	struct backups *backups;
 	struct oracle *oracle;
 	struct edge *edge;
 	struct marks marks;
@@ -99,6 +102,7 @@ struct sim {
 	struct corruption {      /* of one state in memory, until its digest is right again */
 		uint32_t host;   /* index + 1; 0: none */
 		uint16_t partition;
+		bool left;        /* the partition has left the host, and its state with it */
 		uint64_t applied; /* what it showed last */
 		uint64_t digest;
 	} corruption;
@@ -106,9 +110,10 @@ struct sim {
 		uint32_t host; /* index + 1; 0: none */
 		bool read;
 	} rot;
-	uint32_t dead_for_good; /* host, index + 1 */
-	uint32_t lost;          /* host whose directory was lost, index + 1: one a run */
-	bool calm;              /* the faults are over: none that was planned comes about any more */
+	uint64_t corrupted[(PARTITION_COUNT + 63) / 64]; /* partitions of which some state was wrong at some time */
+	uint32_t dead_for_good;                          /* host, index + 1 */
+	uint32_t lost;                                   /* host whose directory was lost, index + 1: one a run */
+	bool calm; /* the faults are over: none that was planned comes about any more */
 	struct echo echo;
 	void *script; /* of a scenario: what its steps must know */
 	struct ambush ambush;
@@ -132,6 +137,9 @@ void sim_deinit(struct sim *sim);
 /* The parts of a run, for scripts. */
 bool sim_form(struct sim *sim, const struct sim_options *options); /* hosts up, every partition has a primary */
 bool sim_run_until(struct sim *sim, bool (*done)(struct sim *sim), uint64_t limit_us); /* false: not in time */
+/* No wrong state is in use: it was mended, or its partition has left the host, which is no mending but leaves nothing
+ * to mend. Where a snapshot of it stays behind, it counts again when it is used again. */
+bool sim_is_sound(struct sim *sim);
 uint32_t sim_add_host(struct sim *sim); /* a new one, that joins: by index */
 void sim_settle(struct sim *sim);       /* until clients and replicas are quiet; the oracle's last look */
 

@@ -40,6 +40,8 @@ static void name_endpoint(struct endpoint at, char name[NAME_BYTES])
 		snprintf(name, NAME_BYTES, "h%u.%u", at.party, at.port);
 	else if (at.party < SIM_HOSTS_MAX + SIM_CLIENTS_MAX)
 		snprintf(name, NAME_BYTES, "c%u.%u", at.party - SIM_HOSTS_MAX, at.port);
+	else if (at.party == SIM_HOSTS_MAX + SIM_CLIENTS_MAX + SIM_SUBSCRIBERS_MAX)
+		snprintf(name, NAME_BYTES, "b%u.%u", 0, at.port);
 	else
 		snprintf(name, NAME_BYTES, "s%u.%u", at.party - SIM_HOSTS_MAX - SIM_CLIENTS_MAX, at.port);
 }

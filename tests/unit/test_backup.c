@@ -398,6 +398,75 @@ static void a_replica_that_is_no_primary_is_read(void **state)
 	free(map);
 }
 
+/* --- the cut ------------------------------------------------------------------------------------------------------ */
+
+static void a_replica_that_is_behind_is_not_the_cut(void **state)
+{
+	struct cluster_map *map = calloc(1, sizeof *map);
+	struct partition_status status = {.partition = 4, .role = ROLE_REPLICA, .epoch = 7, .applied = 19, .digest = 5};
+	struct backup_point point = {.acknowledged = 20};
+
+	(void)state;
+	cluster_map_init(map);
+	map->partitions[4].epoch = 7;
+	assert_false(backup_point_take(&point, map, 2, NULL, false, false));
+	assert_false(backup_point_take(&point, map, 2, &status, false, false));
+	status.applied = 20;
+	status.epoch = 6;
+	assert_false(backup_point_take(&point, map, 2, &status, false, false));
+	status.epoch = 7;
+	status.role = ROLE_NONE;
+	assert_false(backup_point_take(&point, map, 2, &status, false, false));
+	status.role = ROLE_REPLICA;
+	assert_false(backup_point_take(&point, map, 2, &status, true, true)); /* a view is being filled: waited for */
+	assert_true(backup_point_take(&point, map, 2, &status, true, false));
+	assert_false(point.digested);
+	assert_true(backup_point_take(&point, map, 2, &status, false, true));
+	assert_true(point.digested && point.digest == 5 && point.end == 20 && point.node_id == 2);
+	free(map);
+}
+
+/* Of a node that does not answer nobody knows whether it is filling a view. */
+static void a_node_that_does_not_say_may_be_filling(void **state)
+{
+	node_set filling[PARTITION_COUNT] = {0};
+	struct progress_item item = {.partition = 9, .status = PROGRESS_FILLING, .version = 1};
+	struct progress_done done = {.count = 1};
+	struct buffer items = BUFFER_NULL;
+
+	(void)state;
+	progress_item_encode(&item, &items);
+	done.items = buffer_span(&items);
+	backup_filling_note(filling, 1, ERROR_NONE, &done);
+	assert_true(filling[9] == node_bit(1) && filling[8] == 0);
+	backup_filling_note(filling, 3, ERROR_TIMEOUT, &(struct progress_done){0});
+	assert_true(filling[9] == (node_bit(1) | node_bit(3)) && filling[8] == node_bit(3));
+	buffer_deinit(&items);
+}
+
+/* A node that has seen less than the one that was asked then does not make it poorer. */
+static void a_catalogue_never_falls_behind_the_former_one(void **state)
+{
+	struct restore_view view = {.id = 2, .version = 3};
+	const struct backup_manifest former = {.stream_count = 2, .views = &view, .view_count = 1};
+	struct cluster_map *map = calloc(1, sizeof *map);
+	struct map_view views[1] = {{.id = 2, .version = 2}};
+	struct backup_defined defined;
+
+	(void)state;
+	cluster_map_init(map);
+	map->views = views;
+	map->view_count = 1;
+	map->stream_count = 2;
+	backup_defined_begin(&defined, &former);
+	assert_false(backup_defined_covered(&defined, map));
+	views[0].version = 3;
+	assert_true(backup_defined_covered(&defined, map));
+	map->stream_count = 1;
+	assert_false(backup_defined_covered(&defined, map));
+	free(map);
+}
+
 /* --- cursors of a cluster that was backed up ---------------------------------------------------------------------- */
 
 static int judge_cursor(const struct cluster_map *map, const uint8_t cluster_id[16], uint64_t next)
@@ -461,6 +530,9 @@ int main(void)
 						remove_folder),
 		cmocka_unit_test_setup_teardown(a_file_is_held_against_the_manifest, make_folder, remove_folder),
 		cmocka_unit_test(a_replica_that_is_no_primary_is_read),
+		cmocka_unit_test(a_replica_that_is_behind_is_not_the_cut),
+		cmocka_unit_test(a_node_that_does_not_say_may_be_filling),
+		cmocka_unit_test(a_catalogue_never_falls_behind_the_former_one),
 		cmocka_unit_test(a_restored_cluster_takes_cursors_of_the_one_that_was_backed_up),
 	};
 

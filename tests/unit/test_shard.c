@@ -352,6 +352,41 @@ static void partition_that_left_is_gone_after_a_restart(void **state)
 	assert_int_equal(harness_status(harness, 0).end, 0);
 }
 
+/* The process ends before its snapshots are emptied: the next start does that. They would be taken for the state of
+ * what comes back. */
+static void snapshots_of_a_partition_that_left_go_at_the_next_start(void **state)
+{
+	struct harness *harness = harness_free(*state);
+	struct buffer *snapshots;
+	struct buffer kept = BUFFER_NULL;
+
+	harness = harness_new(1);
+	*state = harness;
+	snapshots = harness->nodes[0].disk.snapshots[harness->partition];
+	harness->snapshot_interval_bytes = 4096;
+	harness_kill(harness, 0);
+	harness_start(harness, 0);
+	harness_elect(harness, 1, 1, 0);
+	harness_settle(harness, 0);
+	for (uint32_t i = 0; i < 100; i++) {
+		(void)harness_append_next(harness, 0, "k");
+		harness_run(harness, 2);
+	}
+	assert_true(snapshots[1].size > 0);
+	buffer_bytes(&kept, snapshots[1].data, snapshots[1].size);
+	harness_row(harness)->replicas[0] = 2;
+	harness_elect(harness, 2, 2, 0);
+	harness_run(harness, 5);
+	assert_int_equal(snapshots[0].size + snapshots[1].size, 0);
+	buffer_bytes(&snapshots[1], kept.data, kept.size);
+	harness_kill(harness, 0);
+	harness_recover(harness, 0);
+	harness_run(harness, 5);
+	assert_int_equal(harness_status(harness, 0).applied, 0);
+	assert_int_equal(snapshots[1].size, 0);
+	buffer_deinit(&kept);
+}
+
 /* L6: the request is handled by the clock of the turn that follows it, however long the process stood still. */
 static void alone_without_controller_nothing_is_acknowledged(void **state)
 {
@@ -403,6 +438,7 @@ int main(void)
 		CASE(pending_bytes_are_bounded),
 		CASE(snapshot_is_loaded_at_the_next_start),
 		CASE(partition_that_left_is_gone_after_a_restart),
+		CASE(snapshots_of_a_partition_that_left_go_at_the_next_start),
 		CASE(alone_without_controller_nothing_is_acknowledged),
 		CASE(nothing_is_taken_before_registration),
 	};

@@ -30,6 +30,8 @@ const struct scenario scenarios[] = {
 	{"M11", "the controller leaves for good, and the next one dies then", scenario_controller_leaves, 4, false},
 	{"M12", "a lost directory is replaced under load, and its node votes again", scenario_replacement, 3, false},
 	{"M13", "the directory that was lost comes back after it was replaced", scenario_former_returns, 3, false},
+	{"M16", "a state that is wrong leaves with its partition before anybody has seen it",
+	 scenario_wrong_state_leaves, 5, false},
 	{"B1", "a back-up is restored while primaries, controller and replicas die", scenario_restore, 4, true},
 };
 const uint32_t scenario_count = sizeof scenarios / sizeof scenarios[0];

@@ -63,5 +63,6 @@ void scenario_leaver_dies(struct sim *sim);
 void scenario_controller_leaves(struct sim *sim);
 void scenario_replacement(struct sim *sim);
 void scenario_former_returns(struct sim *sim);
+void scenario_wrong_state_leaves(struct sim *sim);
 
 #endif

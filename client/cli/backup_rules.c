@@ -1,0 +1,114 @@
+/* What a back-up decides, without I/O: whose replica is read, where the cut lies (backup_cut.c), and when the catalogue
+ * is as new as the logs (backup_create.c). The simulator's back-ups decide by the same. */
+#include "client/cli/backup_data.h"
+#include "proto/control.h"
+
+/* --- whose replica ------------------------------------------------------------------------------------------------ */
+
+/* One of the set, another for each partition. */
+static uint32_t pick(node_set set, uint16_t partition)
+{
+	uint32_t skip = set == 0 ? 0 : partition % node_set_count(set);
+
+	for (; skip > 0; skip--)
+		set &= set - 1;
+	return set == 0 ? 0 : (uint32_t)__builtin_ctzll(set) + 1;
+}
+
+uint32_t backup_source(const struct cluster_map *map, uint16_t partition, uint32_t former)
+{
+	const struct map_partition *row = &map->partitions[partition];
+	node_set in_sync = row->isr & cluster_map_live(map);
+	node_set best = in_sync & ~node_bit(row->primary) & ~node_bit(former);
+
+	if (best == 0)
+		best = in_sync & ~node_bit(former);
+	return pick(best == 0 ? in_sync : best, partition);
+}
+
+/* --- the cut ------------------------------------------------------------------------------------------------------ */
+
+uint32_t backup_cut_source(const struct cluster_map *map, uint16_t partition, uint32_t preferred, node_set filling)
+{
+	const struct map_partition *row = &map->partitions[partition];
+	node_set in_sync = row->isr & cluster_map_live(map);
+	node_set filled = in_sync & ~filling;
+
+	if (node_set_has(in_sync, preferred))
+		return preferred;
+	if (filled != 0)
+		in_sync = filled;
+	return pick((in_sync & ~node_bit(row->primary)) == 0 ? in_sync : in_sync & ~node_bit(row->primary), partition);
+}
+
+void backup_filling_note(node_set filling[PARTITION_COUNT], uint32_t node_id, int error,
+			 const struct progress_done *progress)
+{
+	struct reader in = reader_of(progress->items);
+	struct progress_item item;
+
+	for (uint32_t p = 0; error != 0 && p < PARTITION_COUNT; p++)
+		filling[p] |= node_bit(node_id);
+	for (uint32_t i = 0; error == 0 && i < progress->count; i++)
+		if (progress_item_decode(&in, &item) == 0 && item.status == PROGRESS_FILLING)
+			filling[item.partition] |= node_bit(node_id);
+}
+
+bool backup_point_take(struct backup_point *point, const struct cluster_map *map, uint32_t source,
+		       const struct partition_status *status, bool filling, bool patient)
+{
+	if (status == NULL || (status->role != ROLE_REPLICA && status->role != ROLE_PRIMARY) ||
+	    status->epoch != map->partitions[status->partition].epoch || status->applied < point->acknowledged ||
+	    (filling && patient))
+		return false;
+	point->end = status->applied;
+	point->node_id = source;
+	point->digested = !filling;
+	point->digest = filling ? 0 : status->digest;
+	return true;
+}
+
+/* --- what the logs define ----------------------------------------------------------------------------------------- */
+
+void backup_defined_begin(struct backup_defined *defined, const struct backup_manifest *former)
+{
+	*defined = (struct backup_defined){.stream_seen = former->stream_count};
+	for (uint32_t i = 0; i < former->view_count; i++)
+		if (former->views[i].id <= VIEWS_MAX)
+			defined->view_seen[former->views[i].id] = former->views[i].version;
+}
+
+int backup_defined_note(struct backup_defined *defined, const struct batch *batch, struct buffer *scratch)
+{
+	struct span records;
+	struct reader in;
+	int rv = (batch->flags & BATCH_CONTROL) == 0 ? 1 : batch_records(batch, scratch, &records);
+
+	if (rv != 0)
+		return rv == 1 ? 0 : rv;
+	in = reader_of(records);
+	for (uint32_t i = 0; i < batch->record_count; i++) {
+		struct control control;
+
+		if (control_decode(&in, &control) != 0)
+			return ERROR_VERSION;
+		if (control.kind == CONTROL_STREAM_DEFINED && control.id > defined->stream_seen)
+			defined->stream_seen = control.id;
+		if (control.kind == CONTROL_VIEW_DEFINED && control.id <= VIEWS_MAX &&
+		    control.version > defined->view_seen[control.id])
+			defined->view_seen[control.id] = control.version;
+	}
+	return 0;
+}
+
+bool backup_defined_covered(const struct backup_defined *defined, const struct cluster_map *map)
+{
+	bool covered = defined->stream_seen <= map->stream_count;
+
+	for (uint32_t id = 1; id <= VIEWS_MAX && covered; id++) {
+		const struct map_view *view = cluster_map_view(map, id);
+
+		covered = defined->view_seen[id] == 0 || (view != NULL && view->version >= defined->view_seen[id]);
+	}
+	return covered;
+}

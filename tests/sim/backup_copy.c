@@ -1,0 +1,270 @@
+/* Whole batches from replicas into files in memory, up to the cut: as client/cli/backup_create.c, which has threads
+ * and a directory for it. */
+#include <stdlib.h>
+
+#include "tests/sim/backup_internal.h"
+
+#define FAILURES_MAX 20u /* of one partition, without progress */
+#define FAILURE_PAUSE_MS 200u
+#define FILE_BYTES 4000u /* so small that a partition has several */
+#define CHUNK_BYTES 2000u
+
+/* --- files -------------------------------------------------------------------------------------------------------- */
+
+void backup_files_drop(struct backup_files *files, uint32_t from)
+{
+	while (files->count > from)
+		buffer_deinit(&files->list[--files->count]);
+	if (files->count == 0) {
+		free(files->list);
+		files->list = NULL;
+	}
+}
+
+static struct backup_place place_of(const struct backups *backups, uint16_t partition)
+{
+	const struct backup_partition *of = &backups->manifest.partitions[partition];
+	struct backup_place place = {
+		.partition = partition,
+		.history = of->history,
+		.first = backup_end(of),
+		.epoch_before = backup_epoch(of),
+	};
+
+	memcpy(place.cluster_id, backups->manifest.cluster_id, sizeof place.cluster_id);
+	return place;
+}
+
+static int add_entry(struct backups *backups, uint16_t partition, uint64_t first, const struct backup_facts *facts)
+{
+	const struct backup_entry entry = {
+		.first = first,
+		.end = facts->end,
+		.epoch = facts->epoch,
+		.last_sequence = facts->last_sequence,
+		.size_bytes = facts->size_bytes,
+		.checksum = facts->checksum,
+	};
+
+	return backup_add_entry(&backups->manifest.partitions[partition], &entry);
+}
+
+static int close_file(struct backups *backups, struct backup_job *job)
+{
+	struct backup_files *files = &backups->files[job->partition];
+	int rv = backup_writer_end(&job->writer);
+
+	if (rv != 0)
+		return rv;
+	files->list = realloc(files->list, (files->count + 1) * sizeof *files->list);
+	if (files->list == NULL)
+		abort();
+	files->list[files->count++] = job->writer.bytes;
+	job->writer.bytes = BUFFER_NULL;
+	return add_entry(backups, job->partition, job->writer.place.first, &job->writer.facts);
+}
+
+/* What a run that was interrupted has left, as far as it lies before the cut. */
+static void adopt_files(struct backups *backups, uint16_t partition)
+{
+	struct backup_partition *of = &backups->manifest.partitions[partition];
+	struct backup_files *files = &backups->files[partition];
+
+	while (of->entry_count < files->count) {
+		struct span bytes = buffer_span(&files->list[of->entry_count]);
+		struct backup_place place = place_of(backups, partition);
+		struct span left = backup_file_batches(bytes);
+		struct backup_facts facts;
+		const char *why = "";
+
+		if (backup_file_check(bytes, &place, backup_last_sequence(of), &facts, &why) != 0) {
+			sim_fail(backups->sim, "O15: partition %u: a file that was kept is not whole: %s", partition,
+				 why);
+			break;
+		}
+		if (facts.end > backups->points[partition].end)
+			break;
+		while (left.size > 0) {
+			struct batch batch;
+
+			if (batch_decode_trusted(left, &batch) != 0 ||
+			    backup_defined_note(&backups->defined, &batch, &backups->scratch) != 0)
+				abort();
+			left = span_of(left.data + batch.size, left.size - batch.size);
+		}
+		backups->adopted = true;
+		if (add_entry(backups, partition, place.first, &facts) != 0)
+			abort();
+	}
+	backup_files_drop(files, of->entry_count);
+}
+
+/* --- reading ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t job_at(const struct backup_job *job)
+{
+	return job->writer.facts.end;
+}
+
+static int job_ask(struct backups *backups, struct backup_job *job)
+{
+	struct core_replay ask = {
+		.partition = job->partition,
+		.node_id = job->node_id,
+		.from = job_at(job),
+		.history = backups->points[job->partition].history,
+		.max_bytes = CHUNK_BYTES,
+		.timeout_ms = backups->timeout_ms,
+	};
+	uint64_t tag = (uint64_t)backups->wave << 32 | (uint64_t)(job - backups->jobs);
+	int rv = core_replay(backups->core, &ask, tag, sim_now_ms(backups->sim));
+
+	job->asked = rv == 0;
+	return rv;
+}
+
+static void begin_file(struct backups *backups, struct backup_job *job)
+{
+	struct backup_place place = place_of(backups, job->partition);
+
+	backup_writer_begin(&job->writer, &place);
+	job->writer.facts.last_sequence = backup_last_sequence(&backups->manifest.partitions[job->partition]);
+}
+
+static void begin_jobs(struct backups *backups)
+{
+	for (uint32_t i = 0; i < BACKUP_JOBS; i++) {
+		struct backup_job *job = &backups->jobs[i];
+
+		while (!job->used && backups->next < PARTITION_COUNT) {
+			uint16_t partition = (uint16_t)backups->next++;
+
+			if (backup_end(&backups->manifest.partitions[partition]) >= backups->points[partition].end)
+				continue;
+			*job = (struct backup_job){.partition = partition,
+						   .used = true,
+						   .node_id = backups->points[partition].node_id,
+						   .writer = {.bytes = BUFFER_NULL}};
+			begin_file(backups, job);
+			backups->running++;
+		}
+	}
+}
+
+static int take_batches(struct backups *backups, struct backup_job *job)
+{
+	struct span left = job->result.replay.batches;
+	uint64_t cut = backups->points[job->partition].end;
+	int rv = 0;
+
+	while (rv == 0 && left.size > 0 && job_at(job) < cut) {
+		struct batch batch;
+
+		rv = batch_decode_stamped(left, &batch);
+		if (rv == 0)
+			rv = backup_writer_add(&job->writer, &batch);
+		if (rv == 0)
+			rv = backup_defined_note(&backups->defined, &batch, &backups->scratch);
+		if (rv == 0 && (job->writer.bytes.size >= FILE_BYTES || job_at(job) == cut)) {
+			rv = close_file(backups, job);
+			if (rv == 0 && job_at(job) < cut)
+				begin_file(backups, job);
+		}
+		left = rv == 0 ? span_of(left.data + batch.size, left.size - batch.size) : SPAN_NULL;
+	}
+	return rv == 0 && job_at(job) > cut ? ERROR_MALFORMED : rv;
+}
+
+static int job_failed(struct backups *backups, struct backup_job *job, int error)
+{
+	uint32_t node_id;
+
+	if (error == ERROR_HISTORY || error == ERROR_BEYOND_END || ++job->failures > FAILURES_MAX)
+		return error;
+	node_id = backup_source(core_map(backups->core), job->partition, job->node_id);
+	backups->elsewhere |= node_id != 0 && node_id != job->node_id;
+	job->node_id = node_id == 0 ? job->node_id : node_id;
+	job->resume_ms = sim_now_ms(backups->sim) + FAILURE_PAUSE_MS;
+	return 0;
+}
+
+static int job_take(struct backups *backups, struct backup_job *job)
+{
+	uint64_t before = job_at(job);
+	int rv = job->result.error;
+	bool answered = rv == 0;
+
+	job->arrived = false;
+	if (answered && job->result.replay.history != backups->points[job->partition].history)
+		rv = ERROR_HISTORY;
+	else if (answered)
+		rv = take_batches(backups, job);
+	buffer_deinit(&job->result.bytes);
+	if (!answered || (rv == 0 && job_at(job) == before))
+		return job_failed(backups, job, answered ? ERROR_NOT_YET : rv);
+	if (rv == 0 && job_at(job) == backups->points[job->partition].end) {
+		job->used = false;
+		backups->running--;
+	}
+	job->failures = 0;
+	return rv;
+}
+
+void backup_copy_told(struct backups *backups, struct core_result *result)
+{
+	struct backup_job *job = &backups->jobs[result->tag % BACKUP_JOBS];
+
+	if (!job->asked)
+		return;
+	job->asked = false;
+	job->arrived = true;
+	job->result = *result;
+	result->bytes = BUFFER_NULL;
+}
+
+int backup_copy_step(struct backups *backups)
+{
+	uint64_t now_ms = sim_now_ms(backups->sim);
+	int rv = 0;
+
+	for (uint32_t i = 0; i < BACKUP_JOBS && rv == 0; i++)
+		if (backups->jobs[i].arrived)
+			rv = job_take(backups, &backups->jobs[i]);
+	if (rv == 0)
+		begin_jobs(backups);
+	for (uint32_t i = 0; i < BACKUP_JOBS && rv == 0; i++) {
+		struct backup_job *job = &backups->jobs[i];
+
+		if (job->used && !job->asked && !job->arrived && job->resume_ms <= now_ms)
+			rv = job_ask(backups, job);
+	}
+	return rv;
+}
+
+void backup_copy_begin(struct backups *backups)
+{
+	backups->next = 0;
+	backups->running = 0;
+	backup_defined_begin(&backups->defined, &backups->manifest);
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		struct backup_partition *of = &backups->manifest.partitions[p];
+
+		if (backup_end(of) > backups->points[p].end)
+			sim_fail(backups->sim, "O15: partition %u: the cut is %llu, an earlier back-up's was %llu", p,
+				 (unsigned long long)backups->points[p].end, (unsigned long long)backup_end(of));
+		of->history = backups->points[p].history;
+		of->digested = backups->points[p].digested;
+		of->digest = backups->points[p].digest;
+		adopt_files(backups, p);
+	}
+}
+
+void backup_copy_end(struct backups *backups)
+{
+	for (uint32_t i = 0; i < BACKUP_JOBS; i++) {
+		buffer_deinit(&backups->jobs[i].result.bytes);
+		buffer_deinit(&backups->jobs[i].writer.bytes);
+		backups->jobs[i] = (struct backup_job){.writer = {.bytes = BUFFER_NULL}};
+	}
+	backups->running = 0;
+}
