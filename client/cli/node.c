@@ -31,6 +31,10 @@ static void node_row(struct table *table, const struct cluster_map *map, const s
 	table_cell(table, "%s", node->fenced ? "false" : "true");
 	table_cell(table, "%s", node->clock_off ? "off" : "right");
 	table_cell(table, "%s", node->drained ? "true" : "false");
+	if (map->voters == 0)
+		table_cell_none(table); /* not known */
+	else
+		table_cell(table, "%s", node_set_has(map->voters, node->id) ? "true" : "false");
 	table_cell(table, "%s", map->controller == node->id ? "true" : "false");
 	table_cell(table, "%u", roles.primaries);
 	table_cell(table, "%u", roles.replicas);
@@ -60,6 +64,7 @@ int run_node_ls(struct cli *cli)
 	table_column(&table, "live", CELL_BOOL);
 	table_column(&table, "clock", CELL_TEXT);
 	table_column(&table, "drained", CELL_BOOL);
+	table_column(&table, "voter", CELL_BOOL);
 	table_column(&table, "controller", CELL_BOOL);
 	table_column(&table, "primaries", CELL_NUMBER);
 	table_column(&table, "replicas", CELL_NUMBER);

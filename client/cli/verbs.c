@@ -52,7 +52,9 @@ const struct verb cli_verbs[] = {
 	 false},
 	{"node", "decommission", "NODE", 1, 1, "let a node leave for good", node_decommission_options,
 	 "Others get its replicas first; then it leaves the cluster, and its process ends by itself. One node at a "
-	 "time, and only\nwhile as many others are live as a partition has replicas.",
+	 "time, and only\nwhile as many others are live as a partition has replicas, and their disks have room for "
+	 "what "
+	 "they are to take.",
 	 run_node_decommission,
 	 "evgrid node decommission n4 --wait --timeout 30m\n"
 	 "evgrid node decommission n4 --abort",
