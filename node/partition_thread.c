@@ -128,6 +128,7 @@ static void turn(struct partition_thread *thread)
 	histogram_count(&thread->turns_us, clock_boot_us() - time.taken_us);
 	if (time.now_ms >= thread->upkeep_ms) {
 		partition_upkeep(thread);
+		shard_room(thread->shard, shard_disk_room_bytes(&thread->disk));
 		partition_set_metrics(thread);
 		thread->upkeep_ms = time.now_ms + PARTITION_UPKEEP_MS;
 	}

@@ -213,6 +213,22 @@ static void tell_room(const struct shard_disk *disk, bool full)
 			  .free_bytes = free_bytes);
 }
 
+uint64_t shard_disk_room_bytes(const struct shard_disk *disk)
+{
+	return atomic_load_explicit(&disk->room_bytes, memory_order_relaxed);
+}
+
+static void look_for_room(struct shard_disk *disk)
+{
+	uint64_t free_bytes = segment_files_free_bytes(&disk->files);
+	uint64_t reserve_bytes = disk->config.reserve_bytes;
+	uint64_t room_bytes = free_bytes > reserve_bytes ? free_bytes - reserve_bytes : 0;
+
+	if (free_bytes == UINT64_MAX)
+		room_bytes = UINT64_MAX;
+	atomic_store_explicit(&disk->room_bytes, room_bytes, memory_order_relaxed);
+}
+
 /* One slice; returns until when the keeper may rest if no job comes. */
 static uint64_t prepare(struct shard_disk *disk, bool *was_full)
 {
@@ -226,7 +242,8 @@ static uint64_t prepare(struct shard_disk *disk, bool *was_full)
 	}
 	if (rv == 1)
 		return 0;
-	return rv == 0 ? UINT64_MAX : clock_monotonic_ms() + DISK_RETRY_MS;
+	look_for_room(disk);
+	return clock_monotonic_ms() + (rv == 0 ? DISK_LOOK_MS : DISK_RETRY_MS);
 }
 
 static void *keeper_run(void *argument)
@@ -312,6 +329,7 @@ int shard_disk_init(struct shard_disk *disk, const struct shard_disk_config *con
 	memset(disk, 0, sizeof *disk);
 	disk->config = *config;
 	disk->dirty = -1;
+	atomic_init(&disk->room_bytes, UINT64_MAX);
 	disk_queue_init(&disk->writes);
 	disk_queue_init(&disk->reads);
 	disk_queue_init(&disk->keeps);

@@ -18,6 +18,7 @@
 
 #include <stdatomic.h>
 
+#define DISK_LOOK_MS 1000u  /* between looks at how much is free */
 #define DISK_RETRY_MS 500u  /* between tries to prepare space when there was none */
 #define DISK_SEALER_NICE 10 /* more than the process has: sealing is never urgent */
 
@@ -50,11 +51,14 @@ struct shard_disk {
 	uint64_t sync_due_ms;
 	uint64_t written_bytes; /* writer */
 	struct histogram sync_us;
+	atomic_uint_least64_t room_bytes; /* set by the keeper */
 };
 
 /* Opens, scans and syncs what is there; the segments go to the shard. 0, or an errno value. The caller frees. */
 int shard_disk_init(struct shard_disk *disk, const struct shard_disk_config *config, struct disk_segment **segments,
 		    uint32_t *count);
+/* What the disk may still take beside the reserve, as the keeper saw it a second ago; UINT64_MAX: not known. */
+uint64_t shard_disk_room_bytes(const struct shard_disk *disk);
 int shard_disk_start(struct shard_disk *disk); /* 0, or an errno value */
 void shard_disk_submit(struct shard_disk *disk, const struct disk_request *request);
 /* Finishes what was submitted but a seal, syncs what is unsynced, ends the threads. */

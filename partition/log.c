@@ -147,6 +147,7 @@ int log_append(struct log *log, const struct log_entry *entry)
 	*stored = *entry;
 	stored->slot = (uint16_t)((log->head + log->entry_count - 1) % CHUNK_ENTRIES);
 	log->end += entry->count;
+	log->bytes += entry->size;
 	return 0;
 }
 
@@ -180,6 +181,7 @@ static void drop_sealed(struct log *log, uint64_t offset, struct journal *journa
 		}
 		if (journal != NULL)
 			journal_drop_sealed(journal, last->segment, dead);
+		log->bytes -= dead;
 	}
 	if (log->sealed == 0)
 		log->sealed_sequence = 0; /* else it stays: sequences rise above what was cut, too */
@@ -194,6 +196,7 @@ static void drop_from(struct log *log, uint64_t offset, struct journal *journal)
 		if (journal != NULL)
 			journal_drop(journal, last->place, last->size);
 		log->end = last->base;
+		log->bytes -= last->size;
 		log->entry_count--;
 	}
 	while (log->epoch_count > 0 && log->epochs[log->epoch_count - 1].start >= offset)
@@ -487,6 +490,7 @@ static void extent_add(struct log *log, const struct log_extent *extent, uint64_
 	assert(extent->from == log->sealed && extent->to > extent->from);
 	assert(log->extent_count == 0 || log->extents[log->extent_count - 1].segment < extent->segment);
 	log->extents[log->extent_count++] = *extent;
+	log->bytes += extent->size;
 	log->sealed = extent->to;
 	log->sealed_sequence = last_sequence;
 }
@@ -496,17 +500,19 @@ int log_seal(struct log *log, const struct log_extent *extent, uint64_t to)
 	size_t count = entry_index(log, to);
 	struct log_extent sealed = *extent;
 	uint64_t last_sequence;
+	uint32_t size = 0;
 
 	assert(to <= log->commit && to <= extent->to);
 	assert(count > 0 && entry_at(log, count - 1)->base + entry_at(log, count - 1)->count == to);
 	if (extent_reserve(log) != 0)
 		return ERROR_MEMORY;
+	for (size_t i = 0; i < count; i++)
+		size += entry_at(log, i)->size;
 	if (to < sealed.to) {
 		(void)extent_cut(&sealed, to);
-		sealed.size = 0; /* known to the byte here */
-		for (size_t i = 0; i < count; i++)
-			sealed.size += entry_at(log, i)->size;
+		sealed.size = size; /* known to the byte here */
 	}
+	log->bytes -= size;
 	last_sequence = entry_at(log, count - 1)->last_sequence;
 	drop_head(log, count);
 	extent_add(log, &sealed, last_sequence);
@@ -544,8 +550,10 @@ void log_move_extent(struct log *log, const struct log_extent *extent)
 
 	assert(present != NULL && present->from == extent->from && present->to <= extent->to);
 	to = present->to;
+	log->bytes -= present->size;
 	free(present->marks);
 	*present = *extent;
 	if (to < present->to)
 		(void)extent_cut(present, to);
+	log->bytes += present->size;
 }

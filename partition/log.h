@@ -79,6 +79,7 @@ struct log {
 	size_t epoch_capacity;
 	uint64_t end;
 	uint64_t commit;
+	uint64_t bytes; /* of its batches, as extents and entries tell them */
 };
 
 #define LOG_NULL ((struct log){0})

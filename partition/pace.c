@@ -1,8 +1,10 @@
 /* See pace.h. */
 #include "partition/pace.h"
 
-#define RATE_FIRST (UINT64_C(32) << 20)
+#define RATE_FIRST (UINT64_C(8) << 20)
 #define RATE_LEAST (UINT64_C(1) << 20)
+#define RATE_UNSEEN (UINT64_C(32) << 20) /* nothing completes: there is nobody, or all are stuck */
+#define ADAPTED_LEAST (UINT64_C(4) << 20)
 #define RATE_MOST (UINT64_C(1) << 30)
 #define FLOOR_TIMES 4u
 #define JUDGE_MS 1000u
@@ -10,7 +12,11 @@
 
 void pace_init(struct pace *pace, uint64_t fixed)
 {
-	*pace = (struct pace){.fixed = fixed, .rate = fixed == 0 ? RATE_FIRST : fixed, .usual = HISTOGRAM_BOUNDS};
+	*pace = (struct pace){.fixed = fixed,
+			      .rate = fixed == 0 ? RATE_FIRST : fixed,
+			      .judged_rate = RATE_FIRST,
+			      .begins = true,
+			      .usual = HISTOGRAM_BOUNDS};
 }
 
 /* The bucket that the slowest hundredth of what was counted since then begins in; false: nothing was. */
@@ -32,28 +38,62 @@ static bool slowest(const struct histogram *now, const struct histogram *then, u
 	return true;
 }
 
+/* The slowest but a quarter of the seconds seen. */
+static void learn(struct pace *pace, uint32_t bucket)
+{
+	uint32_t count, slower = 0;
+
+	pace->quiet[pace->quiet_count++ % PACE_QUIET_SECONDS] = bucket;
+	count = pace->quiet_count < PACE_QUIET_SECONDS ? pace->quiet_count : PACE_QUIET_SECONDS;
+	pace->usual = HISTOGRAM_BOUNDS + 1;
+	do {
+		pace->usual--;
+		for (uint32_t i = 0; i < count; i++)
+			slower += pace->quiet[i] == pace->usual;
+	} while (slower <= count / 4);
+}
+
+static void adapt(struct pace *pace, uint32_t bucket)
+{
+	bool slower = bucket > pace->usual;
+
+	if (slower && bucket > pace->usual + 1)
+		pace->judged_rate /= 2;
+	else if (slower)
+		pace->judged_rate -= pace->judged_rate / 4;
+	else
+		pace->judged_rate += pace->begins ? pace->judged_rate : pace->judged_rate / 4;
+	pace->begins = pace->begins && !slower;
+	if (pace->judged_rate < ADAPTED_LEAST)
+		pace->judged_rate = ADAPTED_LEAST;
+	if (pace->judged_rate > RATE_MOST)
+		pace->judged_rate = RATE_MOST;
+}
+
 static void judge(struct pace *pace, const struct histogram *completions)
 {
 	uint32_t bucket;
 
-	if (!slowest(completions, &pace->completions, &bucket))
-		return;
-	if (pace->sent == 0)
-		pace->usual = bucket;
-	else if (bucket > pace->usual + 1)
-		pace->rate /= 2;
-	else if (bucket > pace->usual)
-		pace->rate -= pace->rate / 4;
-	else
-		pace->rate += pace->rate / 4;
+	pace->idle_seconds = pace->sent == 0 ? pace->idle_seconds + 1 : 0;
+	if (pace->idle_seconds == PACE_QUIET_SECONDS) {
+		pace->begins = true;
+		pace->judged_rate = RATE_FIRST;
+	}
+	if (!slowest(completions, &pace->completions, &bucket)) {
+		if (pace->sent > 0 && pace->judged_rate < RATE_UNSEEN)
+			pace->judged_rate *= 2;
+	} else if (pace->sent == 0) {
+		learn(pace, bucket);
+	} else {
+		adapt(pace, bucket);
+	}
 }
 
 static void bound(struct pace *pace, uint64_t appended_a_second)
 {
 	uint64_t floor = FLOOR_TIMES * appended_a_second;
 
-	if (pace->fixed != 0)
-		pace->rate = pace->fixed;
+	pace->rate = pace->fixed != 0 ? pace->fixed : pace->judged_rate;
 	if (floor < RATE_LEAST)
 		floor = RATE_LEAST;
 	if (pace->rate < floor)

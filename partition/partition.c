@@ -530,6 +530,8 @@ void partition_status(const struct partition *partition, struct partition_status
 		.applied = state_applied(partition->state),
 		.digest = state_digest(partition->state),
 		.key_count = state_entry_count(partition->state),
+		.bytes = partition->log.bytes,
+		.room = partition->shard->room_bytes,
 	};
 	if (partition->role == PARTITION_SEALED)
 		status->role = ROLE_SEALED;

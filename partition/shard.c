@@ -56,6 +56,7 @@ struct shard *shard_new(const struct shard_config *config)
 	shard->config = *config;
 	shard->sender = (struct sender){config->incarnation, 0, config->node_id, config->index};
 	shard->outbox.out.next_timer_ms = UINT64_MAX;
+	shard->room_bytes = PARTITION_ROOM_UNKNOWN;
 	pace_init(&shard->pace, config->migration_rate);
 	batch_builder_init(&shard->builder, 0);
 	shard->journal = journal_new(&journal);
@@ -521,6 +522,11 @@ void shard_outbox_clear(struct shard *shard)
 }
 
 /* --- looking in --------------------------------------------------------------------------------------------------- */
+
+void shard_room(struct shard *shard, uint64_t room_bytes)
+{
+	shard->room_bytes = room_bytes;
+}
 
 int shard_status(const struct shard *shard, uint16_t partition, struct partition_status *status)
 {

@@ -188,6 +188,9 @@ void shard_contacts(struct shard *shard, const struct contact_table *contacts); 
 /* The controller wishes the primary to hand over (preferred primary, drain); refused silently where it is not safe. */
 void shard_handover_wish(struct shard *shard, uint16_t partition, uint32_t target);
 
+/* So many bytes the disk may still take, for STATUS alone; until told it is PARTITION_ROOM_UNKNOWN. */
+void shard_room(struct shard *shard, uint64_t room_bytes);
+
 /* A decoded, HELLO-checked message. The body is copied where it must outlive the call. */
 int shard_receive_peer(struct shard *shard, const struct message *message);
 /* 0; ERROR_BUSY: not taken, run a turn first; negative: fatal. */

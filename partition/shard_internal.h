@@ -134,7 +134,8 @@ struct shard {
 	uint32_t first;  /* where the next turn begins, so that budgets are shared */
 	uint64_t journal_ticket;
 	bool disk_full;
-	bool rewrite; /* the journal holds a block that found no space */
+	uint64_t room_bytes; /* told on, decides nothing */
+	bool rewrite;        /* the journal holds a block that found no space */
 	uint64_t disk_retry_ms;
 
 	struct buffer inbox;

@@ -546,7 +546,10 @@ struct partition_status {
 	uint64_t applied;
 	uint64_t digest;    /* of views and duplicate state at `applied` */
 	uint64_t key_count; /* entries over all views */
+	uint64_t bytes;     /* of the log's batches */
+	uint64_t room;      /* bytes that the shard's disk may still take; PARTITION_ROOM_UNKNOWN */
 };
+#define PARTITION_ROOM_UNKNOWN UINT64_MAX
 void partition_status_encode(const struct partition_status *status, struct buffer *out);
 int partition_status_decode(struct reader *in, struct partition_status *status);
 

@@ -127,7 +127,7 @@ int replay_data_decode(struct reader *in, struct replay_data *data)
 }
 
 /* --- partition status: u16 partition, u8 role, u8 active, u32 epoch, u64 version, u64 end, u64 commit, u64 applied,
- *     u64 digest, u64 key count */
+ *     u64 digest, u64 key count, u64 bytes, u64 room */
 
 void partition_status_encode(const struct partition_status *status, struct buffer *out)
 {
@@ -141,6 +141,8 @@ void partition_status_encode(const struct partition_status *status, struct buffe
 	buffer_u64(out, status->applied);
 	buffer_u64(out, status->digest);
 	buffer_u64(out, status->key_count);
+	buffer_u64(out, status->bytes);
+	buffer_u64(out, status->room);
 }
 
 int partition_status_decode(struct reader *in, struct partition_status *status)
@@ -155,6 +157,8 @@ int partition_status_decode(struct reader *in, struct partition_status *status)
 	status->applied = reader_u64(in);
 	status->digest = reader_u64(in);
 	status->key_count = reader_u64(in);
+	status->bytes = reader_u64(in);
+	status->room = reader_u64(in);
 	if (in->failed || status->partition >= PARTITION_COUNT || status->role > ROLE_SEALED || status->active > 1)
 		return ERROR_MALFORMED;
 	return 0;

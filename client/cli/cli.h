@@ -292,6 +292,12 @@ struct cli_asked cli_asked_of(const struct cli *cli, const char *key, const evg_
 
 /* --- figures ------------------------------------------------------------------------------------------------------ */
 
+#define FIGURE_UNKNOWN UINT64_MAX
+void table_cell_figure(struct table *table, uint64_t figure); /* nothing where it is unknown */
+/* "1.5 MiB"; "unknown" */
+#define BYTES_TEXT_BYTES 32u
+const char *bytes_text(uint64_t bytes, char text[BYTES_TEXT_BYTES]);
+
 /* A histogram of microseconds: 64 buckets to each doubling, so within 1.6 %. */
 #define HISTOGRAM_BUCKETS (64u * 36)
 struct histogram {
@@ -421,10 +427,12 @@ struct replica_rows {
 
 /* Asks every shard of every live node. 0 or an error code; free rows. */
 int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_ms, struct replica_rows *rows);
+struct sample { /* of the whole cluster at one moment */
+	uint64_t at_us;
+	struct replica_rows rows; /* owned */
+};
 /* EXIT_PARTIAL, after saying that shards did not answer. */
 int cli_unanswered(const struct replica_rows *rows);
-/* migrations.c: a row for each node that a partition is copied to. */
-void migrations_table(struct table *table, const struct cluster_map *map, const struct replica_rows *rows);
 /* What this node's replica answered; NULL: nothing. */
 const struct partition_status *replica_status(const struct replica_rows *rows, uint16_t partition, uint32_t node_id);
 
@@ -489,6 +497,7 @@ int run_version(struct cli *cli);
 int run_help(struct cli *cli);
 
 extern const struct cli_option context_use_options[];
+extern const struct cli_option cluster_migrations_options[];
 extern const struct cli_option cluster_status_options[];
 extern const struct cli_option cluster_wait_options[];
 extern const struct cli_option restart_check_options[];

@@ -79,34 +79,40 @@ static int take_wishes(struct cli *cli, struct plan *plan)
 	return rv;
 }
 
-static void say_sum(const struct plan *plan)
+static void say_sum(const struct plan *plan, const struct plan_room rooms[NODES_MAX], uint32_t too_small)
 {
 	uint32_t copies = plan_copies(plan, NULL, NULL);
+	char text[PLAN_ROOM_TEXT_BYTES];
 
+	plan_room_text(plan, rooms, text);
 	if (copies == 0)
 		cli_say("no replica would be copied; %u primaries would change", plan_primary_changes(plan));
 	else
 		cli_say("%u replicas would be copied, at most 16 partitions at a time; %u primaries would change",
 			copies, plan_primary_changes(plan));
+	if (too_small > 0)
+		cli_say("disks are too small for it: %s", text);
 }
 
-static int print_plan(struct cli *cli, const struct plan *plan)
+static int print_plan(struct cli *cli, const struct plan *plan, const struct replica_rows *rows)
 {
+	struct plan_room rooms[NODES_MAX];
+	uint32_t too_small = plan_rooms(plan, rows, rooms);
 	struct table table = {0};
 	int rv;
 
 	if (cli_has(cli, "copies"))
 		plan_copies_table(&table, plan);
 	else
-		plan_nodes_table(&table, plan);
+		plan_nodes_table(&table, plan, rooms);
 	rv = table_print(&table, cli->json);
 	table_deinit(&table);
 	if (!cli->quiet)
-		say_sum(plan);
+		say_sum(plan, rooms, too_small);
 	return rv;
 }
 
-static int plan_of(struct cli *cli, const struct cluster_map *map)
+static int plan_of(struct cli *cli, const struct cluster_map *map, const struct replica_rows *rows)
 {
 	struct plan *plan = malloc(sizeof *plan);
 	int rv;
@@ -119,7 +125,7 @@ static int plan_of(struct cli *cli, const struct cluster_map *map)
 	if (rv == 0)
 		rv = refused(cli, plan, plan_make(plan), NULL);
 	if (rv == 0)
-		rv = print_plan(cli, plan);
+		rv = print_plan(cli, plan, rows);
 	plan_deinit(plan);
 	free(plan);
 	return rv;
@@ -127,6 +133,7 @@ static int plan_of(struct cli *cli, const struct cluster_map *map)
 
 int run_cluster_plan(struct cli *cli)
 {
+	struct replica_rows rows = {0};
 	struct cluster_map map;
 	int rv = cli_open(cli, NULL);
 
@@ -135,7 +142,11 @@ int run_cluster_plan(struct cli *cli)
 	rv = grid_map(cli->grid, &map);
 	if (rv != 0)
 		return cli_fail(rv, "cluster plan");
-	rv = plan_of(cli, &map);
+	rv = replica_rows_get(cli->grid, &map, cli->timeout_ms, &rows);
+	rv = rv != 0 ? cli_fail(rv, "cluster plan") : plan_of(cli, &map, &rows);
+	if (rv == 0 && rows.unanswered > 0)
+		rv = cli_unanswered(&rows);
+	free(rows.rows);
 	cluster_map_deinit(&map);
 	return rv;
 }

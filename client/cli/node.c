@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "client/cli/cli.h"
+#include "client/cli/plan.h"
 #include "proto/admin.h"
 
 const struct cli_option node_decommission_options[] = {
@@ -31,6 +31,10 @@ static void node_row(struct table *table, const struct cluster_map *map, const s
 	table_cell(table, "%s", node->fenced ? "false" : "true");
 	table_cell(table, "%s", node->clock_off ? "off" : "right");
 	table_cell(table, "%s", node->drained ? "true" : "false");
+	if (map->voters == 0)
+		table_cell_none(table); /* not known */
+	else
+		table_cell(table, "%s", node_set_has(map->voters, node->id) ? "true" : "false");
 	table_cell(table, "%s", map->controller == node->id ? "true" : "false");
 	table_cell(table, "%u", roles.primaries);
 	table_cell(table, "%u", roles.replicas);
@@ -60,6 +64,7 @@ int run_node_ls(struct cli *cli)
 	table_column(&table, "live", CELL_BOOL);
 	table_column(&table, "clock", CELL_TEXT);
 	table_column(&table, "drained", CELL_BOOL);
+	table_column(&table, "voter", CELL_BOOL);
 	table_column(&table, "controller", CELL_BOOL);
 	table_column(&table, "primaries", CELL_NUMBER);
 	table_column(&table, "replicas", CELL_NUMBER);
@@ -109,6 +114,50 @@ static int propose(struct cli *cli, const struct cluster_map *map, const struct 
 			map->replication_factor);
 	free(why);
 	return error;
+}
+
+/* The room of who did not say is not known: then it is said, and nothing refused. */
+static int judge_room(const struct plan *plan, const struct replica_rows *rows, const char *name)
+{
+	struct plan_room rooms[NODES_MAX];
+	char text[PLAN_ROOM_TEXT_BYTES];
+
+	if (plan_rooms(plan, rows, rooms) > 0) {
+		plan_room_text(plan, rooms, text);
+		return cli_refuse(ERROR_REFUSED,
+				  "make room there, or let more nodes join first: evgrid cluster plan --with NAME",
+				  "node %s: the disks of those who stay are too small: %s", name, text);
+	}
+	plan_room_unknown_text(plan, rooms, text);
+	if (text[0] != '\0')
+		cli_say("how much room these have is not known: %s", text);
+	return 0;
+}
+
+/* Can those who stay take what it holds? Where there is no plan, the cluster will say why. */
+static int check_room(struct cli *cli, const struct cluster_map *map, const struct map_node *node)
+{
+	struct plan *plan = malloc(sizeof *plan);
+	struct replica_rows rows = {0};
+	int error = plan == NULL ? ERROR_MEMORY : replica_rows_get(cli->grid, map, cli->timeout_ms, &rows);
+	enum plan_outcome outcome = PLAN_OUT_OF_MEMORY;
+	int rv = 0;
+
+	if (error == 0) {
+		outcome = plan_init(plan, map);
+		if (outcome == PLAN_DONE)
+			outcome = plan_without(plan, node->name);
+		if (outcome == PLAN_DONE)
+			outcome = plan_make(plan);
+		if (outcome == PLAN_DONE)
+			rv = judge_room(plan, &rows, node->name);
+		plan_deinit(plan);
+	}
+	if (error == 0 && outcome == PLAN_OUT_OF_MEMORY)
+		error = ERROR_MEMORY;
+	free(plan);
+	free(rows.rows);
+	return error != 0 ? cli_fail(error, "node %s: asking for room", node->name) : rv;
 }
 
 /* What a node still has that it is to give away. */
@@ -190,7 +239,9 @@ static int change_node(struct cli *cli, const struct change *change)
 	node = cluster_map_node_by_name(&map, cli->positionals[0]);
 	if (node == NULL)
 		rv = cli_unknown_live(cli, ERROR_NOT_FOUND, "node", cli->positionals[0]);
-	else
+	else if (change->kind == ADMIN_DECOMMISSION && !admin.undo && node->state == NODE_ACTIVE)
+		rv = check_room(cli, &map, node);
+	if (rv == 0)
 		rv = propose(cli, &map, node, &admin);
 	if (rv == 0 && !admin.undo && cli_has(cli, "wait"))
 		rv = wait_until_free(cli, &map, node, change);

@@ -52,6 +52,14 @@ void table_cell_none(struct table *table)
 	table_add(table, NULL);
 }
 
+void table_cell_figure(struct table *table, uint64_t figure)
+{
+	if (figure == FIGURE_UNKNOWN)
+		table_cell_none(table);
+	else
+		table_cell(table, "%" PRIu64, figure);
+}
+
 void table_deinit(struct table *table)
 {
 	for (size_t i = 0; i < table->cell_count; i++)
@@ -175,6 +183,25 @@ int table_print_one(const struct table *table, bool json)
 			     colour == NULL ? "" : colour, text, colour == NULL ? "" : "\033[0m");
 	}
 	return 0;
+}
+
+const char *bytes_text(uint64_t bytes, char text[BYTES_TEXT_BYTES])
+{
+	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+	double amount = (double)bytes / 1024;
+	uint32_t unit = 0;
+
+	while (amount >= 1000 && unit < 3) {
+		amount /= 1024;
+		unit++;
+	}
+	if (bytes == FIGURE_UNKNOWN)
+		(void)snprintf(text, BYTES_TEXT_BYTES, "unknown");
+	else if (bytes < 1000)
+		(void)snprintf(text, BYTES_TEXT_BYTES, "%" PRIu64 " bytes", bytes);
+	else
+		(void)snprintf(text, BYTES_TEXT_BYTES, "%.1f %s", amount, units[unit]);
+	return text;
 }
 
 /* --- history ------------------------------------------------------------------------------------------------------ */

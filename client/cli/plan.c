@@ -199,7 +199,8 @@ const char *plan_change(const struct plan *plan, uint32_t id)
 
 /* --- tables ------------------------------------------------------------------------------------------------------- */
 
-static void node_row(struct table *table, const struct plan *plan, const struct map_node *node)
+static void node_row(struct table *table, const struct plan *plan, const struct map_node *node,
+		     const struct plan_room *room)
 {
 	struct plan_node figures = plan_node_of(plan, node->id);
 
@@ -211,12 +212,14 @@ static void node_row(struct table *table, const struct plan *plan, const struct 
 	table_cell(table, "%u", figures.replicas);
 	table_cell(table, "%u", figures.replicas_after);
 	table_cell(table, "%u", figures.copies);
+	table_cell_figure(table, room->needed);
+	table_cell_figure(table, room->room);
 	table_cell(table, "%u", figures.drops);
 	table_cell(table, "%u", figures.primaries);
 	table_cell(table, "%u", figures.primaries_after);
 }
 
-void plan_nodes_table(struct table *table, const struct plan *plan)
+void plan_nodes_table(struct table *table, const struct plan *plan, const struct plan_room rooms[NODES_MAX])
 {
 	table_column(table, "node", CELL_TEXT);
 	table_column(table, "change", CELL_TEXT);
@@ -226,6 +229,8 @@ void plan_nodes_table(struct table *table, const struct plan *plan)
 	table_column(table, "replicas", CELL_NUMBER);
 	table_column(table, "replicas_after", CELL_NUMBER);
 	table_column(table, "copies", CELL_NUMBER);
+	table_column(table, "copy_bytes", CELL_WIDE);
+	table_column(table, "room_bytes", CELL_WIDE);
 	table_column(table, "drops", CELL_NUMBER);
 	table_column(table, "primaries", CELL_NUMBER);
 	table_column(table, "primaries_after", CELL_NUMBER);
@@ -233,7 +238,7 @@ void plan_nodes_table(struct table *table, const struct plan *plan)
 		const struct map_node *node = &plan->map.nodes[i];
 
 		if (node->id != 0 && (node->state == NODE_ACTIVE || node->state == NODE_DRAINING))
-			node_row(table, plan, node);
+			node_row(table, plan, node, &rooms[i]);
 	}
 }
 

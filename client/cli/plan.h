@@ -58,8 +58,23 @@ struct plan_node plan_node_of(const struct plan *plan, uint32_t id);
 /* "stays", "joins", "leaves". */
 const char *plan_change(const struct plan *plan, uint32_t id);
 
+/* Bytes of logs that a node is to take, and that its disk may still take (of several nodes on one disk, each by
+ * itself). */
+struct plan_room {
+	uint64_t needed;
+	uint64_t room; /* PARTITION_ROOM_UNKNOWN: it did not say */
+};
+/* By id - 1. Returns how many have too little. */
+uint32_t plan_rooms(const struct plan *plan, const struct replica_rows *rows, struct plan_room rooms[NODES_MAX]);
+#define PLAN_ROOM_TEXT_BYTES 1024u
+/* "n1 is to take 1.5 GiB and has room for 1.0 GiB, n2 ..." */
+void plan_room_text(const struct plan *plan, const struct plan_room rooms[NODES_MAX], char text[PLAN_ROOM_TEXT_BYTES]);
+/* Names of those who are to take something and did not say how much they may. */
+void plan_room_unknown_text(const struct plan *plan, const struct plan_room rooms[NODES_MAX],
+			    char text[PLAN_ROOM_TEXT_BYTES]);
+
 /* The tables that are printed. */
-void plan_nodes_table(struct table *table, const struct plan *plan);
+void plan_nodes_table(struct table *table, const struct plan *plan, const struct plan_room rooms[NODES_MAX]);
 void plan_copies_table(struct table *table, const struct plan *plan);
 
 #endif

@@ -103,10 +103,11 @@ int replica_rows_get(evg *grid, const struct cluster_map *map, uint32_t timeout_
 
 const struct partition_status *replica_status(const struct replica_rows *rows, uint16_t partition, uint32_t node_id)
 {
-	for (size_t i = 0; i < rows->count; i++)
-		if (rows->rows[i].status.partition == partition && rows->rows[i].node_id == node_id)
-			return &rows->rows[i].status;
-	return NULL;
+	const struct replica_row wanted = {.node_id = node_id, .status = {.partition = partition}};
+	const struct replica_row *row =
+		rows->count == 0 ? NULL : bsearch(&wanted, rows->rows, rows->count, sizeof *rows->rows, row_compare);
+
+	return row == NULL ? NULL : &row->status;
 }
 
 int cli_unanswered(const struct replica_rows *rows)

@@ -4,11 +4,6 @@
 
 #include "client/cli/cli.h"
 
-struct sample { /* of the whole cluster at one moment */
-	uint64_t at_us;
-	struct replica_rows rows; /* owned; by partition, then node */
-};
-
 struct top_member {
 	uint32_t id;
 	bool answered; /* some shard of it; else only what the map says is known */

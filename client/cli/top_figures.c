@@ -12,25 +12,6 @@ static void commits_of(const struct sample *sample, uint64_t commits[PARTITION_C
 	}
 }
 
-static const struct partition_status *row_of(const struct sample *sample, uint16_t partition, uint32_t node_id)
-{
-	size_t low = 0;
-	size_t high = sample->rows.count;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		const struct replica_row *row = &sample->rows.rows[middle];
-		if (row->status.partition < partition || (row->status.partition == partition && row->node_id < node_id))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == sample->rows.count || sample->rows.rows[low].node_id != node_id ||
-	    sample->rows.rows[low].status.partition != partition)
-		return NULL;
-	return &sample->rows.rows[low].status;
-}
-
 static uint64_t risen(uint64_t before, uint64_t now)
 {
 	return now > before ? now - before : 0;
@@ -81,7 +62,7 @@ void top_figures_make(struct top_figures *figures, const struct cluster_map *map
 			continue;
 		add_lag(member, partition, risen(status->applied, commits[partition]));
 		figures->lag += risen(status->applied, commits[partition]);
-		was = figures->rates ? row_of(before, partition, member->id) : NULL;
+		was = figures->rates ? replica_status(&before->rows, partition, member->id) : NULL;
 		if (was != NULL)
 			member->applied_per_s += (double)risen(was->applied, status->applied) / seconds;
 		if (was == NULL || map->partitions[partition].primary != member->id)

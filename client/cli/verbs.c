@@ -39,15 +39,22 @@ const struct verb cli_verbs[] = {
 	 "evgrid cluster plan --without n2 --with n6:zone-b:2 -o json\n"
 	 "evgrid cluster plan --without n2 --copies",
 	 false},
-	{"cluster", "migrations", "", 0, 0, "partitions on their way from node to node", NULL,
-	 "One line for each node that a partition is copied to: from whom it will go, and how far the copy is.\nExit "
-	 "code 8 when shards did not answer: their figures are missing.",
-	 run_cluster_migrations, "evgrid cluster migrations\nevgrid cluster migrations -o json", false},
+	{"cluster", "migrations", "", 0, 0, "partitions on their way from node to node", cluster_migrations_options,
+	 "One line for each node that a partition is copied to: from whom it will go, how far the copy is, how fast, "
+	 "and what time is\nleft; replicas that come back or begin anew are among them. Measured over a second. What "
+	 "is not known is -; a copy that does\nnot come nearer has no time left. Exit code 8 when shards did not "
+	 "answer: their figures are missing.",
+	 run_cluster_migrations,
+	 "evgrid cluster migrations\n"
+	 "evgrid cluster migrations --sum -o json",
+	 false},
 	{"node", "ls", "", 0, 0, "the members", NULL, NULL, run_node_ls, "evgrid node ls\nevgrid node ls -o json",
 	 false},
 	{"node", "decommission", "NODE", 1, 1, "let a node leave for good", node_decommission_options,
 	 "Others get its replicas first; then it leaves the cluster, and its process ends by itself. One node at a "
-	 "time, and only\nwhile as many others are live as a partition has replicas.",
+	 "time, and only\nwhile as many others are live as a partition has replicas, and their disks have room for "
+	 "what "
+	 "they are to take.",
 	 run_node_decommission,
 	 "evgrid node decommission n4 --wait --timeout 30m\n"
 	 "evgrid node decommission n4 --abort",

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Three nodes under load, two more join: one of them is killed and started again at once, and a founder dies meanwhile.
 # All five are members in the end, and live; nothing that was acknowledged is lost or
-# doubled. A newcomer that restarts stays a member; one that lost its directory takes its own place anew.
+# doubled. A newcomer that restarts stays a member; one that lost its directory takes its own place anew. A node leaves
+# for good, but not where the disks of the others have no room.
 # shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -53,3 +54,23 @@ joined_again() { n4_log | has_line 'event=cluster.joined'; }
 wait_until 30 'n4 says that it joined again' joined_again
 wait_until 30 'n4 is a member again' state_is n4 active true
 evgrid bench publish --events 2000 --verify >"$work/published"
+
+say 'a node leaves only where the others have room'
+quietly evgrid cluster wait --for balanced --nodes 5 --timeout 60s
+cluster stop 1
+cp "$work/cluster/n1/node.yaml" "$work/node.yaml"
+printf 'limits:\n  disk_reserve_bytes: 1000GiB\n' >>"$work/cluster/n1/node.yaml"
+cluster start 1
+plans() { { evgrid cluster plan --without n5 >/dev/null; } 2>&1; } # what it says of it
+small='disks are too small for it: n1 is to take .* and has room for 0 bytes'
+has_no_room() { plans | has_line "$small"; }
+wait_until 20 'n1 says that it has no room' has_no_room
+expect 6 'node n5: the disks of those who stay are too small: n1 is to take .* (outcome: not applied) \[REFUSED\]' \
+    "$EVGRID_BUILD/evgrid" node decommission n5
+state_is n5 active true || fail 'n5 leaves all the same'
+cluster stop 1
+cp "$work/node.yaml" "$work/cluster/n1/node.yaml"
+cluster start 1
+has_room() { state_is n1 active true && plans | has_line 'would be copied' && ! has_no_room; }
+wait_until 20 'n1 says that it has room' has_room
+quietly evgrid node decommission n5 --wait --timeout 60s

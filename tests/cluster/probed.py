@@ -120,11 +120,13 @@ class Times(Told):
         super().__init__()
         self.acknowledged = collections.defaultdict(list)  # partition -> times
         self.offered = []
+        self.completed = []  # (invoked, completed)
         for event in events(directory / "history"):
             self.take(event)
             self.offered.append(int(event["invoked_us"]))
             if event["outcome"] == "applied":
                 self.acknowledged[event["partition"]].append(int(event["completed_us"]))
+                self.completed.append((self.offered[-1], int(event["completed_us"])))
         for times in self.acknowledged.values():
             times.sort()
 
@@ -142,6 +144,15 @@ class Times(Told):
                 into = stalled if witness.stalled(before, after) else seen
                 into[partition].append((after - before) / 1000)
         return seen, stalled, still
+
+    def waits(self, began_us, ended_us, witness):
+        """How long completions took, in ms, of what was offered in that time; apart from them those during which the
+        witness stalled."""
+        seen, stalled = [], []
+        for invoked, completed in self.completed:
+            if began_us <= invoked < ended_us:
+                (stalled if witness.stalled(invoked, completed) else seen).append((completed - invoked) / 1000)
+        return seen, stalled
 
     def slowest_window(self, began_us, ended_us, window_us=2_000_000):
         """The least share of what was offered that was acknowledged, of all windows of two seconds."""

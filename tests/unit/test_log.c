@@ -170,6 +170,21 @@ static void seal(struct log *log, struct model *model, uint64_t *random)
 	model->cut_sequence = 0;
 }
 
+/* To the byte, but for what a cut between two marks left in the sealed part. */
+static void assert_bytes(const struct log *log, const struct model *model)
+{
+	uint64_t extents = 0;
+	uint64_t sealed = 0;
+	uint64_t tail = 0;
+
+	for (size_t i = 0; i < log->extent_count; i++)
+		extents += log->extents[i].size;
+	for (size_t i = 0; i < model->count; i++)
+		*(i < model->sealed ? &sealed : &tail) += model->list[i].size;
+	assert_int_equal(log->bytes, extents + tail);
+	assert_true(extents >= sealed);
+}
+
 static void assert_answers(const struct log *log, const struct model *model, uint64_t *random)
 {
 	uint64_t end = model_end(model);
@@ -180,6 +195,7 @@ static void assert_answers(const struct log *log, const struct model *model, uin
 	uint64_t ends[2];
 
 	assert_int_equal(log->end, end);
+	assert_bytes(log, model);
 	assert_int_equal(log->entry_count, model->count - model->sealed);
 	assert_int_equal(log->sealed, model_sealed(model));
 	if (offset < log->sealed)

@@ -67,17 +67,18 @@ static void what_is_not_used_is_not_saved_up(void **state)
 static void slower_completions_slow_the_copies_down_and_others_let_them_grow(void **state)
 {
 	struct situation situation = begun(0);
-	uint64_t first;
-	uint64_t slow;
+	uint64_t first = 0;
+	uint64_t slow = 0;
 
 	(void)state;
 	second(&situation, 1000, 0, false);
 	second(&situation, 1000, 0, false);
-	first = second(&situation, 1000, 0, true);
+	for (uint32_t i = 0; i < 6; i++)
+		first = second(&situation, 1000, 0, true);
 	for (uint32_t i = 0; i < 8; i++)
 		slow = second(&situation, 100000, 0, true);
 	assert_true(slow * 10 < first);
-	for (uint32_t i = 0; i < 20; i++)
+	for (uint32_t i = 0; i < 30; i++)
 		slow = second(&situation, 1000, 0, true);
 	assert_true(slow > first);
 }
@@ -97,12 +98,66 @@ static void copies_outrun_what_is_published(void **state)
 	assert_true(second(&situation, 1000, 10 * MIB, true) > 39 * MIB);
 }
 
+static void copies_begin_slowly_after_a_pause_and_go_on_after_a_short_one(void **state)
+{
+	struct situation situation = begun(0);
+	uint64_t first = second(&situation, 1000, 0, true);
+	uint64_t later = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 5; i++)
+		later = second(&situation, 1000, 0, true);
+	assert_true(later > 16 * first);
+	for (uint32_t i = 0; i < 3; i++)
+		second(&situation, 1000, 0, false);
+	assert_true(second(&situation, 1000, 0, true) >= later);
+	for (uint32_t i = 0; i <= PACE_QUIET_SECONDS; i++)
+		second(&situation, 1000, 0, false);
+	assert_in_range(second(&situation, 1000, 0, true), first - MIB, first + MIB);
+}
+
+static void what_a_bulk_load_permitted_ends_with_it(void **state)
+{
+	struct situation situation = begun(0);
+	uint64_t first;
+
+	(void)state;
+	second(&situation, 1000, 0, false);
+	first = second(&situation, 1000, 0, true);
+	for (uint32_t i = 0; i < 3; i++)
+		second(&situation, 1000, 100 * MIB, false);
+	second(&situation, 1000, 0, false);
+	assert_true(second(&situation, 1000, 0, true) < 4 * first);
+}
+
+/* Neither a second of luck nor the few of a fail-over. */
+static void what_is_usual_is_no_single_second(void **state)
+{
+	struct situation situation = begun(0);
+	uint64_t sent = 0;
+	uint64_t first;
+
+	(void)state;
+	for (uint32_t i = 0; i < 6; i++)
+		second(&situation, 20000, 0, false);
+	second(&situation, 400000, 0, false);
+	second(&situation, 1000, 0, false);
+	first = second(&situation, 20000, 0, true);
+	for (uint32_t i = 0; i < 8; i++)
+		sent = second(&situation, 20000, 0, true);
+	assert_true(sent > first);
+	first = sent;
+	for (uint32_t i = 0; i < 12; i++)
+		sent = second(&situation, 400000, 0, true);
+	assert_true(sent * 10 < first);
+}
+
 static void without_events_copies_go_on(void **state)
 {
 	struct situation situation = begun(0);
 
 	(void)state;
-	for (uint32_t i = 0; i < 200; i++) {
+	for (uint32_t i = 0; i < 400; i++) {
 		situation.now_ms += 10;
 		pace_turn(&situation.pace, situation.now_ms, &situation.completions, 0);
 		while (pace_permits(&situation.pace))
@@ -130,6 +185,9 @@ int main(void)
 		cmocka_unit_test(what_is_not_used_is_not_saved_up),
 		cmocka_unit_test(slower_completions_slow_the_copies_down_and_others_let_them_grow),
 		cmocka_unit_test(copies_outrun_what_is_published),
+		cmocka_unit_test(copies_begin_slowly_after_a_pause_and_go_on_after_a_short_one),
+		cmocka_unit_test(what_a_bulk_load_permitted_ends_with_it),
+		cmocka_unit_test(what_is_usual_is_no_single_second),
 		cmocka_unit_test(without_events_copies_go_on),
 		cmocka_unit_test(a_wait_is_as_long_as_it_must_be),
 	};

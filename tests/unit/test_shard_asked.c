@@ -159,6 +159,14 @@ static void status_tells_where_a_partition_stands(void **state)
 	assert_int_equal(answer.items, 1);
 	in = reader_of(answer.body);
 	assert_int_equal(partition_status_decode(&in, &status), 0);
+	assert_int_equal(status.room, PARTITION_ROOM_UNKNOWN);
+	shard_room(harness->nodes[0].shard, 12345);
+	ask_status(harness, harness->partition);
+	in = reader_of(answer.body);
+	assert_int_equal(partition_status_decode(&in, &status), 0);
+	assert_int_equal(status.room, 12345);
+	assert_int_equal(status.bytes, shard_log(harness->nodes[0].shard, harness->partition)->bytes);
+	assert_true(status.bytes > 0);
 	assert_int_equal(status.partition, harness->partition);
 	assert_int_equal(status.role, ROLE_PRIMARY);
 	assert_int_equal(status.active, 1);

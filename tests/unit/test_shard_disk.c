@@ -359,6 +359,7 @@ static void without_room_a_write_is_told_so_and_reads_go_on(void **state)
 	}
 	expect_block(fixture, 1, 0, 1);
 	close_disk(fixture);
+	assert_int_equal(shard_disk_room_bytes(&fixture->disk), 0);
 	open_disk(fixture, 0); /* room was made */
 	assert_int_equal(write_block(fixture, 9, SEGMENT_BYTES - BLOCK, 4, true), DISK_DONE);
 	close_disk(fixture);

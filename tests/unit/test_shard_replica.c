@@ -75,6 +75,7 @@ static void expect_equal_replicas(struct harness *harness)
 		assert_int_equal(other.commit, first.commit);
 		assert_int_equal(other.applied, first.applied);
 		assert_int_equal(other.digest, first.digest);
+		assert_int_equal(other.bytes, first.bytes);
 	}
 }
 

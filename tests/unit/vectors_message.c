@@ -370,6 +370,8 @@ static void set_status(json_t *fields, struct reader *in)
 	set_u64(fields, "applied", status.applied);
 	set_u64(fields, "digest", status.digest);
 	set_u64(fields, "key_count", status.key_count);
+	set_u64(fields, "bytes", status.bytes);
+	set_u64(fields, "room", status.room);
 }
 
 static void set_replica(json_t *fields, enum message_kind kind, struct reader *in)
