@@ -559,13 +559,33 @@ static void a_planned_hand_over_is_short(void **state)
 	harness_turn(harness, 0);
 	shard_handover_wish(harness->nodes[0].shard, harness->partition, 2);
 	harness_turn(harness, 0);
-	assert_int_equal(harness_status(harness, 0).role, ROLE_SEALED);
+	assert_int_equal(harness_status(harness, 0).role, ROLE_PRIMARY); /* an append is on its way */
+	assert_int_equal(harness->nodes[0].events[SHARD_EVENT_SEALED], 0);
 	harness_settle(harness, 1);
 	assert_true(harness->now_ms - begun_ms < 50);
+	assert_int_equal(harness->nodes[0].events[SHARD_EVENT_SEALED], 1);
 	assert_int_equal(harness_row(harness)->primary, 2);
 	harness_expect(harness, pending, ERROR_NONE);
 	ticket = harness_append_next(harness, 1, "k");
 	harness_run(harness, 20);
+	harness_expect(harness, ticket, ERROR_NONE);
+}
+
+/* A move's next entry begins an epoch right after the hand-over: the former primary was sealed all the same. */
+static void an_epoch_after_a_hand_over_waits_for_no_lease(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t begun_ms = harness->now_ms;
+	uint64_t ticket;
+
+	shard_handover_wish(harness->nodes[0].shard, harness->partition, 2);
+	harness_run(harness, 5);
+	harness_settle(harness, 1);
+	harness_elect(harness, 2, 7, 0);
+	ticket = harness_append_next(harness, 1, "k"); /* nor is it refused before the epoch's start is committed */
+	harness_settle(harness, 1);
+	harness_run(harness, 20);
+	assert_true(harness->now_ms - begun_ms < LEASE_MS / 2);
 	harness_expect(harness, ticket, ERROR_NONE);
 }
 
@@ -698,6 +718,7 @@ int main(void)
 		CASE(a_new_primary_waits_for_the_old_lease),
 		CASE(nothing_is_committed_while_an_earlier_lease_may_hold),
 		CASE(a_planned_hand_over_is_short),
+		CASE(an_epoch_after_a_hand_over_waits_for_no_lease),
 		CASE(a_sealed_primary_stays_sealed_until_the_version_changes),
 		CASE(an_unfit_target_is_refused),
 		CASE(fail_over_loses_and_doubles_nothing),
