@@ -53,6 +53,7 @@ struct peer {
 	uint64_t node_epoch; /* that asked to join or acknowledged in this epoch */
 	bool joined;         /* its end agrees with this log: data may be sent from `next` */
 	bool acked;          /* it has acknowledged in this epoch, under node_epoch */
+	bool greeted;        /* with what this epoch began with */
 	uint64_t acked_end;
 	uint64_t applied;
 	bool filled; /* at `applied` it was filling no view */
