@@ -4,7 +4,8 @@
  *    for the commit offset, and a proposed addition counts already (rule 4, maximal ISR).
  * 2. Shrink: a member that the map shows fenced or gone, or whose acknowledgement lags by more than the fence time; and
  *    one that has not been heard for a fence time while the lease was asked for in vain for as long: where nothing is
- *    written nothing lags, and a member cut off from the primary alone would keep it from reading.
+ *    written nothing lags, and a member cut off from the primary alone would keep it from reading. And one that says
+ *    that it stops, while enough are left: it acknowledges until it is let go, so that nobody waits for it.
  * 3. Grow: a live replica or learner, heard within a fence time, that acknowledged in this epoch, from its present
  *    process, up to the commit offset and past the epoch's start, and that has applied past it, too (its state may be
  *    being made anew); named with the node epoch that gave the acknowledgement (R6). Not before the epoch start is
@@ -48,6 +49,11 @@ static bool lags(const struct partition *partition, const struct peer *peer)
 	return peer->mark_ms != 0 && partition->shard->time.now_ms > peer->mark_ms + FENCE_TIMEOUT_MS;
 }
 
+static bool stops(const struct partition *partition, uint32_t node_id)
+{
+	return partition->shard->contacts.nodes[node_id - 1].stopping;
+}
+
 static bool denies_lease(const struct partition *partition, const struct peer *peer)
 {
 	uint64_t missed_ms = partition->primary.lease_missed_ms;
@@ -80,8 +86,21 @@ static bool may_grow(struct partition *partition, const struct peer *peer)
 	if (started && !has_started(partition, peer->applied))
 		return false;
 	return (started || below_minimum(partition)) && live(partition, peer->node_id) &&
-	       push_counts(partition, peer) && !lags(partition, peer) && peer->acked_end >= partition->log.commit &&
-	       has_started(partition, peer->acked_end);
+	       !stops(partition, peer->node_id) && push_counts(partition, peer) && !lags(partition, peer) &&
+	       peer->acked_end >= partition->log.commit && has_started(partition, peer->acked_end);
+}
+
+/* Without those that stop, as far as the minimum permits. */
+static node_set without_stopping(const struct partition *partition, node_set wanted)
+{
+	for (uint32_t i = 0; i < partition->primary.peer_count; i++) {
+		uint32_t node_id = partition->primary.peers[i].node_id;
+
+		if (node_set_has(wanted & partition->row.isr, node_id) && stops(partition, node_id) &&
+		    node_set_count(wanted & partition->row.isr) > partition->row.minimum_isr)
+			wanted &= ~node_bit(node_id);
+	}
+	return wanted;
 }
 
 static node_set wanted_isr(struct partition *partition)
@@ -103,7 +122,7 @@ static node_set wanted_isr(struct partition *partition)
 		    !lags(partition, peer))
 			partition_deadline(partition, peer->mark_ms + FENCE_TIMEOUT_MS + 1);
 	}
-	return wanted;
+	return partition->role == PARTITION_SEALED ? wanted : without_stopping(partition, wanted);
 }
 
 static void propose(struct partition *partition, node_set wanted)
@@ -170,8 +189,8 @@ static bool may_take_over(struct partition *partition, uint32_t target)
 	const struct peer *peer = target == 0 ? NULL : push_peer(partition, target);
 
 	return partition->role == PARTITION_ACTIVE && peer != NULL && node_set_has(partition->row.isr, target) &&
-	       electable(partition, target) && push_counts(partition, peer) && !lags(partition, peer) &&
-	       !below_minimum(partition);
+	       electable(partition, target) && !stops(partition, target) && push_counts(partition, peer) &&
+	       !lags(partition, peer) && !below_minimum(partition);
 }
 
 void isr_wish(struct partition *partition, uint32_t target)

@@ -171,6 +171,28 @@ static void the_maximal_isr_commits(void **state)
 	assert_int_equal(harness_row(harness)->isr, 3);
 }
 
+/* It acknowledges until it is let go, and the others are enough; of two none is let go. */
+static void a_member_that_stops_leaves_the_isr_before_it_is_silent(void **state)
+{
+	struct harness *harness = *state;
+	struct contact_table *contacts = &harness->nodes[0].contacts;
+
+	harness_run(harness, 50);
+	assert_int_equal(harness_row(harness)->isr, 7);
+	contacts->nodes[2].stopping = true;
+	harness_run(harness, 120);
+	assert_int_equal(harness_row(harness)->isr, 3);
+	contacts->nodes[1].stopping = true;
+	harness_run(harness, 300);
+	assert_int_equal(harness_row(harness)->isr, 3);
+	shard_handover_wish(harness->nodes[0].shard, harness->partition, 2);
+	harness_run(harness, 100);
+	assert_int_equal(harness_row(harness)->primary, 1); /* nor does it take over */
+	contacts->nodes[1].stopping = contacts->nodes[2].stopping = false;
+	harness_run(harness, 400);
+	assert_int_equal(harness_row(harness)->isr, 7);
+}
+
 /* --- below the minimum -------------------------------------------------------------------------------------------- */
 
 /* R16: nothing fresh before the epoch start is committed; reads marked with their offset go on. */
@@ -699,6 +721,7 @@ int main(void)
 		CASE(a_view_that_is_filled_tells_how_far_it_is),
 		CASE(an_end_told_when_joining_is_no_acknowledgement),
 		CASE(a_restarted_replica_counts_for_nothing_yet),
+		CASE(a_member_that_stops_leaves_the_isr_before_it_is_silent),
 		CASE(the_maximal_isr_commits),
 		CASE(a_new_primary_below_the_minimum_answers_nothing_fresh),
 		CASE(below_the_minimum_a_returning_replica_is_won_back),
