@@ -361,7 +361,7 @@ static void core_append_done(struct core *core, struct endpoint *endpoint, const
 			core->counts.frames_dropped++;
 			return;
 		}
-		lane_answered(endpoint, done.ticket);
+		lane_answered(core, endpoint, done.ticket);
 		flow_answer(core, &done);
 	}
 }

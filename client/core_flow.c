@@ -282,13 +282,17 @@ void flow_route_changed(struct core *core, struct flow *flow)
 	flow_resend(core, flow);
 }
 
-/* Everything from `at` on goes out again after a pause that grows with every refusal in a row. */
+/* Everything from `at` on goes out again after a pause that grows with every round of refusals: those of the window's
+ * other batches come while it lasts. */
 static void flow_pause(struct core *core, struct flow *flow, uint32_t at, uint32_t least_ms)
 {
-	uint32_t pause_ms = flow->pause_ms == 0 ? RETRY_MS : flow->pause_ms;
+	uint32_t pause_ms = 0;
 
 	flow_mark_due(flow, at);
-	flow->pause_ms = pause_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : pause_ms * 2;
+	if (flow->resume_ms <= core->now_ms) {
+		pause_ms = flow->pause_ms == 0 ? RETRY_MS : flow->pause_ms;
+		flow->pause_ms = pause_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : pause_ms * 2;
+	}
 	if (least_ms > pause_ms)
 		pause_ms = least_ms > RESEND_MAX_MS ? RESEND_MAX_MS : least_ms;
 	if (flow->resume_ms < core->now_ms + pause_ms)

@@ -54,23 +54,31 @@ void lanes_relist(struct core *core)
 
 /* --- containers --------------------------------------------------------------------------------------------------- */
 
+/* Until when it counts. */
+static uint64_t container_until_ms(const struct container *container)
+{
+	return container->answered == 0 ? container->sent_ms + CONTAINER_PATIENCE_MS
+					: container->answered_ms + STRAGGLER_PATIENCE_MS;
+}
+
 static struct container *lane_room(struct core *core, struct endpoint *endpoint)
 {
 	for (uint32_t i = 0; i < CORE_CONTAINERS_IN_FLIGHT; i++) {
 		struct container *container = &endpoint->containers[i];
-		if (container->count == 0 || core->now_ms - container->sent_ms >= CONTAINER_PATIENCE_MS)
+		if (container->count == 0 || core->now_ms >= container_until_ms(container))
 			return container;
 	}
 	return NULL;
 }
 
-void lane_answered(struct endpoint *endpoint, uint64_t ticket)
+void lane_answered(struct core *core, struct endpoint *endpoint, uint64_t ticket)
 {
 	for (uint32_t i = 0; i < CORE_CONTAINERS_IN_FLIGHT; i++) {
 		struct container *container = &endpoint->containers[i];
 		if (ticket - container->first >= container->count)
 			continue;
 		container->answered++;
+		container->answered_ms = core->now_ms;
 		if (container->answered >= container->count)
 			*container = (struct container){0};
 	}
@@ -134,7 +142,7 @@ static bool lane_send(struct core *core, uint32_t index, struct container *conta
 		buffer_deinit(&frame);
 		return false;
 	}
-	*container = (struct container){first, items, 0, core->now_ms};
+	*container = (struct container){.first = first, .count = items, .sent_ms = core->now_ms};
 	if (message_end(&frame, &core->sender, MESSAGE_APPEND, items) != 0)
 		frame.failed = true;
 	core_emit_copies_take(core, index, &frame, (struct core_copies){first, items});
@@ -163,8 +171,8 @@ uint64_t lanes_next_ms(const struct core *core)
 		if (endpoint->waiting_head == NULL || endpoint->session != SESSION_UP)
 			continue;
 		for (uint32_t c = 0; c < CORE_CONTAINERS_IN_FLIGHT; c++) {
-			uint64_t patience = endpoint->containers[c].sent_ms + CONTAINER_PATIENCE_MS;
-			next = patience < next ? patience : next;
+			uint64_t until_ms = container_until_ms(&endpoint->containers[c]);
+			next = until_ms < next ? until_ms : next;
 		}
 	}
 	return next;

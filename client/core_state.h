@@ -21,9 +21,9 @@
 #define REFUSAL_MEMORY_MS 10000u /* an older refusal says nothing about now */
 #define HELLO_MS 4u              /* an unanswered HELLO is said again; doubles up to the next */
 #define HELLO_MAX_MS 200u
-#define CUT_PATIENCE_MS 500u /* how long a dropped number waits for the answers of the later ones */
-#define CONTAINER_PATIENCE_MS \
-	200u /* a container with stragglers counts no longer: one stuck partition stops no other */
+#define CUT_PATIENCE_MS 500u      /* how long a dropped number waits for the answers of the later ones */
+#define CONTAINER_PATIENCE_MS 50u /* a container counts no longer, so that stuck partitions stop no other: */
+#define STRAGGLER_PATIENCE_MS 10u /* the same when some of it was answered, and nothing since */
 #define CONTAINER_BYTES TURN_MAX_BYTES
 #define CONTAINER_ITEMS 8192u
 #define BATCH_TARGET_BYTES (256u * 1024) /* an open batch is closed beyond it, so that containers stay even */
@@ -51,6 +51,7 @@ struct container { /* an APPEND in flight: its copies have the tickets first..fi
 	uint32_t count; /* 0: free */
 	uint32_t answered;
 	uint64_t sent_ms;
+	uint64_t answered_ms; /* the last answer */
 };
 
 struct endpoint {
@@ -221,7 +222,7 @@ void flow_abort(struct core *core, struct flow *flow);
 void lane_wait(struct core *core, struct flow *flow); /* lists the flow if it has something to send and a route */
 void lanes_relist(struct core *core);
 void lanes_send(struct core *core);
-void lane_answered(struct endpoint *endpoint, uint64_t ticket);
+void lane_answered(struct core *core, struct endpoint *endpoint, uint64_t ticket);
 void lane_forget(struct endpoint *endpoint);     /* its containers are lost */
 uint64_t lanes_next_ms(const struct core *core); /* when a waiting flow can go on; UINT64_MAX: not by time */
 

@@ -1,6 +1,7 @@
-/* The clean stop: hand over what this node is primary of, quiet the shards, leave the cluster, write the proof. Nodes
- * that stop say so in their heartbeats: nothing is handed over to them, and who has the cluster's consent stays as a
- * voter until the others that stop have theirs, so that a cluster that is stopped as a whole gives it to all.
+/* The clean stop: hand over what this node is primary of, and wait until the other primaries count on it no more where
+ * they can do without it, so that nobody waits for its acknowledgements; quiet the shards, leave the cluster, write the
+ * proof. Nodes that stop say so in their heartbeats: nothing is handed over to them, and who has the cluster's consent
+ * stays as a voter until the others that stop have theirs, so that a cluster that is stopped as a whole gives it to all.
  * Every step is bounded by stop.timeout; what is not reached in time is skipped, never half done: without the cluster's
  * consent there is no proof, and the next start is treated like one after a crash. Control thread. */
 #include "node/control.h"
@@ -33,9 +34,9 @@ static uint32_t successor_of(const struct map_partition *row, uint32_t self, nod
 	return 0;
 }
 
-/* Wishes a successor for each partition that is still to be handed over; how many there are. Each is handed over once:
- * what comes back is another stopping node's, and two of them would go on for ever. */
-static uint32_t wish_successors(struct control *control)
+/* How many partitions are still to be handed over; for each, if it is time, a successor is wished. Each is handed over
+ * once: what comes back is another stopping node's, and two of them would go on for ever. */
+static uint32_t wish_successors(struct control *control, bool is_time)
 {
 	const struct cluster_map *map = cluster_map(control->cluster);
 	node_set able = cluster_map_able(map) & ~cluster_stopping(control->cluster);
@@ -52,8 +53,26 @@ static uint32_t wish_successors(struct control *control)
 			control->to_hand_over[i] = false;
 		if (!control->to_hand_over[i])
 			continue;
-		inbox_put_wish(&control->shards[i % control->values->shards].inbox, i, to);
+		if (is_time)
+			inbox_put_wish(&control->shards[i % control->values->shards].inbox, i, to);
 		count++;
+	}
+	return count;
+}
+
+/* In how many in-sync sets this node still is that can do without it, by primaries that stay (primary_isr.c, 2). */
+static uint32_t sets_to_leave(const struct control *control)
+{
+	const struct cluster_map *map = cluster_map(control->cluster);
+	uint32_t self = control->self.sender.node_id;
+	node_set staying = cluster_map_live(map) & ~cluster_stopping(control->cluster) & ~node_bit(self);
+	uint32_t count = 0;
+
+	for (uint16_t i = 0; i < PARTITION_COUNT; i++) {
+		const struct map_partition *row = &map->partitions[i];
+
+		count += node_set_has(row->isr, self) && row->primary != 0 && node_set_has(staying, row->primary) &&
+			 node_set_count(row->isr) > row->minimum_isr;
 	}
 	return count;
 }
@@ -119,9 +138,12 @@ void control_stop_tick(struct control *control)
 	uint64_t spent_ms = control->now_ms - control->stop_ms;
 	uint64_t limit_ms = control->values->stop_timeout_ms;
 
-	if (control->state == CONTROL_HANDING_OVER && control->now_ms >= control->wish_ms) {
-		control->wish_ms = control->now_ms + WISH_INTERVAL_MS;
-		if (wish_successors(control) == 0 || spent_ms > limit_ms / 2)
+	if (control->state == CONTROL_HANDING_OVER) {
+		bool is_time = control->now_ms >= control->wish_ms;
+
+		if (is_time)
+			control->wish_ms = control->now_ms + WISH_INTERVAL_MS;
+		if ((wish_successors(control, is_time) == 0 && sets_to_leave(control) == 0) || spent_ms > limit_ms / 2)
 			quiet_shards(control);
 	}
 	if (control->state == CONTROL_QUIETING && control->stopped == all_shards(control)) {

@@ -430,7 +430,7 @@ static void note_leases(struct partition *partition, const struct map_partition 
 
 	if (former->version == 0 || row->epoch != former->epoch + 1)
 		lease_note_row(partition, 0, row_members(row) | row_members(former) | row->isr | former->isr);
-	else if (former->primary != 0)
+	else if (former->primary != 0 && !row->planned)
 		lease_note_row(partition, former->primary, 0);
 }
 

@@ -25,6 +25,7 @@
 #define RESEND_LAST_MS 1600u
 #define PROBE_BYTES (64u * 1024) /* what is sent to a replica that did not answer the last time */
 #define PROPOSAL_REPEAT_MS 300u
+#define WISH_PATIENCE_MS 50u /* so long a hand-over waits for a moment without an append on its way */
 #define REPORT_REPEAT_MS 1000u
 #define REBUILD_WAIT_FIRST_MS 1000u /* before the second rebuild of one process, doubling */
 #define REBUILD_WAIT_LAST_MS 600000u
@@ -53,6 +54,7 @@ struct peer {
 	uint64_t node_epoch; /* that asked to join or acknowledged in this epoch */
 	bool joined;         /* its end agrees with this log: data may be sent from `next` */
 	bool acked;          /* it has acknowledged in this epoch, under node_epoch */
+	bool greeted;        /* with what this epoch began with */
 	uint64_t acked_end;
 	uint64_t applied;
 	bool filled; /* at `applied` it was filling no view */
@@ -89,6 +91,8 @@ struct primary {
 	uint64_t proposed_ms;
 	uint64_t below_minimum_ms; /* since; 0: not below */
 	uint64_t lease_missed_ms;  /* asked for in vain since; 0: nobody asked, or it held again */
+	uint32_t wished;           /* is to take over as soon as it has all; 0: nobody */
+	uint64_t wish_until_ms;
 	uint32_t target;
 	uint64_t sealed_ms;
 	uint64_t handover_ms;

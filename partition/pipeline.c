@@ -369,11 +369,11 @@ static int take(struct partition *partition, uint64_t client, const struct appen
 	return 0;
 }
 
-static bool is_active(struct partition *partition, uint64_t client, const struct append_item *item)
+static bool is_taken(struct partition *partition, uint64_t client, const struct append_item *item)
 {
 	enum error error = partition_is_primary(partition) ? ERROR_NOT_READY : ERROR_NOT_PRIMARY;
 
-	if (partition->role == PARTITION_ACTIVE)
+	if (primary_takes_appends(partition))
 		return true;
 	refuse(partition->shard, client, item, partition->id, error, RETRY_SOON_MS);
 	return false;
@@ -397,7 +397,7 @@ int pipeline_append(struct shard *shard, uint64_t client, const struct append_it
 		refuse(shard, client, item, batch.partition, (enum error)error, RETRY_SOON_MS);
 		return 0;
 	}
-	if (!is_active(partition, client, item))
+	if (!is_taken(partition, client, item))
 		return 0;
 	if (!has_pending(shard)) {
 		refuse(shard, client, item, partition->id, ERROR_BUSY, RETRY_SOON_MS);

@@ -1,10 +1,12 @@
 /* A primary's epoch (design.md 6.2, 6.4, 6.7).
  *
  *   begin: overlay rebuilt over the tail -> epoch start appended -> leases expired -> committed and applied -> ACTIVE
+ *                                                                '-> appends are taken, and told when ACTIVE
  *
  * 1. The first record of an epoch is its start; sequences rise above the log's greatest, tail included.
- * 2. Until that record is committed nothing is completed and nothing fresh is answered (R16): appends are not taken,
- *    and what was pending in the epoch before waits.
+ * 2. Until that record is committed nothing is completed and nothing fresh is answered (R16): what was pending in the
+ *    epoch before waits, and so does what is appended behind the record. Appends are taken as soon as it is in the log
+ *    and no earlier primary may hold a lease: a hand-over, or another set of replicas, costs them no turn of refusals.
  * 3. The commit offset is the smallest acknowledged end over the maximal ISR, while the committed ISR has its minimum;
  *    an acknowledgement counts in this epoch and from the replica's present process only (R5, R6). Nothing is committed
  *    while an earlier primary may hold a lease: subscribers anywhere would be shown what its reads do not show. Where
@@ -265,6 +267,20 @@ uint64_t primary_wait_until_ms(const struct partition *partition)
 	return lease_wait_until(partition) > after_start_ms ? lease_wait_until(partition) : after_start_ms;
 }
 
+static bool is_starting(struct partition *partition)
+{
+	return partition->role == PARTITION_STARTING && partition->primary.epoch_started;
+}
+
+bool primary_takes_appends(struct partition *partition)
+{
+	if (partition->role == PARTITION_ACTIVE)
+		return true;
+	return is_starting(partition) && !partition->row.restoring &&
+	       node_set_count(partition->row.isr) >= partition->row.minimum_isr &&
+	       partition->shard->time.now_ms >= primary_wait_until_ms(partition);
+}
+
 void primary_commit(struct partition *partition)
 {
 	bool waits = others(partition) != 0 && !partition->primary.activated &&
@@ -282,7 +298,7 @@ static void activate(struct partition *partition)
 	struct primary *primary = &partition->primary;
 	struct shard *shard = partition->shard;
 
-	if (partition->role != PARTITION_STARTING || !primary->epoch_started)
+	if (!is_starting(partition))
 		return;
 	if (shard->time.now_ms < primary_wait_until_ms(partition)) {
 		partition_deadline(partition, primary_wait_until_ms(partition));

@@ -16,6 +16,7 @@ void primary_deinit(struct partition *partition);
 /* Rebuilds the overlay, appends the epoch start and definitions. 0, or negative: fatal. */
 int primary_prepare(struct partition *partition);
 void primary_commit(struct partition *partition);
+bool primary_takes_appends(struct partition *partition); /* active, or sure to be unless it is deposed */
 int primary_step(struct partition *partition);
 /* Until then an earlier primary may hold a lease (rule 7). */
 uint64_t primary_wait_until_ms(const struct partition *partition);

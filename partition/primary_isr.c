@@ -4,7 +4,8 @@
  *    for the commit offset, and a proposed addition counts already (rule 4, maximal ISR).
  * 2. Shrink: a member that the map shows fenced or gone, or whose acknowledgement lags by more than the fence time; and
  *    one that has not been heard for a fence time while the lease was asked for in vain for as long: where nothing is
- *    written nothing lags, and a member cut off from the primary alone would keep it from reading.
+ *    written nothing lags, and a member cut off from the primary alone would keep it from reading. And one that says
+ *    that it stops, while enough are left: it acknowledges until it is let go, so that nobody waits for it.
  * 3. Grow: a live replica or learner, heard within a fence time, that acknowledged in this epoch, from its present
  *    process, up to the commit offset and past the epoch's start, and that has applied past it, too (its state may be
  *    being made anew); named with the node epoch that gave the acknowledgement (R6). Not before the epoch start is
@@ -14,9 +15,10 @@
  *    since the earlier one had no answer of his (docs/model/lease.pml, 7_GROWN).
  * 4. A proposal that no longer suits is withdrawn by proposing the committed ISR under the same version: one of the two
  *    is taken, and either raises the version.
- * 5. Hand-over: sealed first, then the target's acknowledgement of the end, then the proposal, repeated; sealed
- *    until the version changes (L8). Below the minimum for two fence times, to a live ELR member that is not won
- *    back (R19). */
+ * 5. Hand-over: wished for, it waits for a moment when the target has acknowledged the end, so that nothing is sealed
+ *    while an append is on its way, but not for long. Then sealed, the target's acknowledgement of the end, the
+ *    proposal, repeated; sealed until the version changes (L8). Below the minimum for two fence times, to a live ELR
+ *    member that is not won back (R19). */
 #include <assert.h>
 
 #include "partition/lease.h"
@@ -45,6 +47,11 @@ static bool electable(const struct partition *partition, uint32_t node_id)
 static bool lags(const struct partition *partition, const struct peer *peer)
 {
 	return peer->mark_ms != 0 && partition->shard->time.now_ms > peer->mark_ms + FENCE_TIMEOUT_MS;
+}
+
+static bool stops(const struct partition *partition, uint32_t node_id)
+{
+	return partition->shard->contacts.nodes[node_id - 1].stopping;
 }
 
 static bool denies_lease(const struct partition *partition, const struct peer *peer)
@@ -79,8 +86,21 @@ static bool may_grow(struct partition *partition, const struct peer *peer)
 	if (started && !has_started(partition, peer->applied))
 		return false;
 	return (started || below_minimum(partition)) && live(partition, peer->node_id) &&
-	       push_counts(partition, peer) && !lags(partition, peer) && peer->acked_end >= partition->log.commit &&
-	       has_started(partition, peer->acked_end);
+	       !stops(partition, peer->node_id) && push_counts(partition, peer) && !lags(partition, peer) &&
+	       peer->acked_end >= partition->log.commit && has_started(partition, peer->acked_end);
+}
+
+/* Without those that stop, as far as the minimum permits. */
+static node_set without_stopping(const struct partition *partition, node_set wanted)
+{
+	for (uint32_t i = 0; i < partition->primary.peer_count; i++) {
+		uint32_t node_id = partition->primary.peers[i].node_id;
+
+		if (node_set_has(wanted & partition->row.isr, node_id) && stops(partition, node_id) &&
+		    node_set_count(wanted & partition->row.isr) > partition->row.minimum_isr)
+			wanted &= ~node_bit(node_id);
+	}
+	return wanted;
 }
 
 static node_set wanted_isr(struct partition *partition)
@@ -102,7 +122,7 @@ static node_set wanted_isr(struct partition *partition)
 		    !lags(partition, peer))
 			partition_deadline(partition, peer->mark_ms + FENCE_TIMEOUT_MS + 1);
 	}
-	return wanted;
+	return partition->role == PARTITION_SEALED ? wanted : without_stopping(partition, wanted);
 }
 
 static void propose(struct partition *partition, node_set wanted)
@@ -164,15 +184,24 @@ static void seal(struct partition *partition, uint32_t target)
 	partition_tell(partition, (struct shard_event){.kind = SHARD_EVENT_SEALED, .node_id = target});
 }
 
-void isr_wish(struct partition *partition, uint32_t target)
+static bool may_take_over(struct partition *partition, uint32_t target)
 {
 	const struct peer *peer = target == 0 ? NULL : push_peer(partition, target);
 
-	if (partition->role != PARTITION_ACTIVE || peer == NULL || !node_set_has(partition->row.isr, target) ||
-	    !electable(partition, target) || !push_counts(partition, peer) || lags(partition, peer) ||
-	    below_minimum(partition))
+	return partition->role == PARTITION_ACTIVE && peer != NULL && node_set_has(partition->row.isr, target) &&
+	       electable(partition, target) && !stops(partition, target) && push_counts(partition, peer) &&
+	       !lags(partition, peer) && !below_minimum(partition);
+}
+
+void isr_wish(struct partition *partition, uint32_t target)
+{
+	struct primary *primary = &partition->primary;
+
+	if (!may_take_over(partition, target) || primary->wished == target)
 		return;
-	seal(partition, target);
+	primary->wished = target;
+	primary->wish_until_ms = 0; /* set by the turn, which has the time */
+	shard_touch(partition);
 }
 
 static void propose_handover(struct partition *partition)
@@ -193,13 +222,33 @@ static void propose_handover(struct partition *partition)
 
 /* The target holds everything: it acknowledged the end, or it is an ELR member of a partition below its minimum, where
  * nothing could be committed since it left. */
-static bool target_holds_all(struct partition *partition)
+static bool target_holds_all(struct partition *partition, uint32_t target)
 {
-	const struct peer *peer = push_peer(partition, partition->primary.target);
+	const struct peer *peer = push_peer(partition, target);
 
-	if (node_set_has(partition->row.elr, partition->primary.target) && below_minimum(partition))
+	if (node_set_has(partition->row.elr, target) && below_minimum(partition))
 		return true;
 	return peer != NULL && push_counts(partition, peer) && peer->acked_end == partition->log.end;
+}
+
+static void take_wish(struct partition *partition)
+{
+	struct primary *primary = &partition->primary;
+	uint64_t now_ms = partition->shard->time.now_ms;
+	uint32_t target = primary->wished;
+
+	if (target == 0)
+		return;
+	if (primary->wish_until_ms == 0)
+		primary->wish_until_ms = now_ms + WISH_PATIENCE_MS;
+	if (!may_take_over(partition, target)) {
+		primary->wished = 0;
+	} else if (now_ms >= primary->wish_until_ms || target_holds_all(partition, target)) {
+		primary->wished = 0;
+		seal(partition, target);
+	} else {
+		partition_deadline(partition, primary->wish_until_ms);
+	}
 }
 
 static void hand_over(struct partition *partition)
@@ -210,7 +259,7 @@ static void hand_over(struct partition *partition)
 	if (primary->handover_asked) {
 		if (now_ms >= primary->handover_ms + PROPOSAL_REPEAT_MS)
 			propose_handover(partition);
-	} else if (target_holds_all(partition)) {
+	} else if (target_holds_all(partition, primary->target)) {
 		propose_handover(partition);
 	} else if (now_ms >= primary->sealed_ms + 2 * FENCE_TIMEOUT_MS) {
 		primary->target = 0; /* never asked for, so nobody else can be primary yet */
@@ -260,6 +309,7 @@ void isr_step(struct partition *partition)
 	assert(partition_is_primary(partition));
 	keep_isr(partition, wanted);
 	give_way(partition, wanted);
+	take_wish(partition);
 	if (partition->role == PARTITION_SEALED)
 		hand_over(partition);
 }

@@ -1,8 +1,9 @@
 /* Pushing the log to the replicas (design.md 6.3, 6.4), over links that lose, repeat and reorder.
  *
- *   unjoined: greeted now and then with an empty message at the log's end; a replica that fits joins by it, another
- *   asks joined:   everything from `next` on is sent as the window allows; acknowledgements slide the window; no
- *   progress in resend_ms: back to what is acknowledged, little at a time, doubling the wait (probing)
+ *   unjoined: greeted now and then: first, if it is in sync, with what the epoch began with, else with an empty message
+ *             at the log's end; a replica that fits joins by it, another asks
+ *   joined:   everything from `next` on is sent as the window allows; acknowledgements slide the window; no
+ *             progress in resend_ms: back to what is acknowledged, little at a time, doubling the wait (probing)
  *
  * 1. The message bears the present epoch, the batches the one they were first written in (R12).
  * 2. Neither JOIN_ASK nor a misfit is an acknowledgement: they move `next`, never acked_end of a peer that counts (R5).
@@ -225,10 +226,24 @@ static void wait_longer(struct peer *peer, uint64_t now_ms)
 	peer->resend_ms = peer->resend_ms * 2 > RESEND_LAST_MS ? RESEND_LAST_MS : peer->resend_ms * 2;
 }
 
+/* A member of the ISR most likely holds all that the log held when the epoch began: it joins by what came since then, and
+ * acknowledges it, a round trip sooner than it could ask. */
+static bool greet_with_start(struct partition *partition, struct peer *peer, const struct map_node *node)
+{
+	if (peer->greeted || is_behind(partition, peer) || !partition->primary.epoch_started)
+		return false;
+	peer->greeted = true;
+	rewind_to(peer, partition->primary.epoch_start);
+	return push_batches(partition, peer, node, PROBE_BYTES);
+}
+
 static void greet(struct partition *partition, struct peer *peer, const struct map_node *node, uint64_t now_ms)
 {
 	if (now_ms >= peer->resend_at_ms) {
-		send_empty(partition, peer, node, partition->log.end);
+		if (!greet_with_start(partition, peer, node) && partition_is_primary(partition))
+			send_empty(partition, peer, node, partition->log.end);
+		if (!partition_is_primary(partition))
+			return; /* what was to be sent could not be read */
 		wait_longer(peer, now_ms);
 	}
 	partition_deadline(partition, peer->resend_at_ms);

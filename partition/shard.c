@@ -223,15 +223,28 @@ void shard_register(struct shard *shard, uint32_t node_id, uint64_t node_epoch)
 		shard_map(shard, shard->given_map);
 }
 
+static node_set stopping_nodes(const struct contact_table *contacts)
+{
+	node_set set = 0;
+
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		if (contacts->nodes[i].stopping)
+			set |= node_bit(i + 1);
+	return set;
+}
+
 void shard_contacts(struct shard *shard, const struct contact_table *contacts)
 {
+	bool stops_differ = stopping_nodes(&shard->contacts) != stopping_nodes(contacts);
+
 	shard->contacts = *contacts;
 	for (uint32_t i = 0; i < shard->partition_count; i++) {
 		struct partition *partition = &shard->partitions[i];
 
 		lease_note_contacts(partition);
-		if (partition_is_primary(partition) && (partition->reads != NULL || !partition->primary.activated ||
-							partition->log.commit < partition->log.end))
+		if (partition_is_primary(partition) &&
+		    (stops_differ || partition->reads != NULL || !partition->primary.activated ||
+		     partition->log.commit < partition->log.end))
 			shard_touch(partition);
 	}
 }

@@ -168,6 +168,7 @@ struct contact {
 	uint64_t answer_version; /* the answerer's map version in that answer */
 	uint64_t answer_node_epoch;
 	uint64_t our_answer_ms; /* when we last answered a heartbeat of this node; 0: never */
+	bool stopping;          /* it said so in its last heartbeat */
 };
 
 /* Times are milliseconds of this machine's CLOCK_BOOTTIME. nodes[id - 1]. */

@@ -100,6 +100,8 @@ static void hear(struct cluster *cluster, uint32_t node_id, const struct heartbe
 	peer->map_version = heartbeat->map_version;
 	peer->stop = heartbeat->stop;
 	peer->stop_ms = cluster->now_ms;
+	cluster->contacts.nodes[node_id - 1].stopping =
+		heartbeat->stop != HEARTBEAT_STAYS && is_registered(cluster, node_id, heartbeat);
 	if (is_registered(cluster, node_id, heartbeat))
 		peer->lost_ms = 0;
 }

@@ -171,6 +171,28 @@ static void the_maximal_isr_commits(void **state)
 	assert_int_equal(harness_row(harness)->isr, 3);
 }
 
+/* It acknowledges until it is let go, and the others are enough; of two none is let go. */
+static void a_member_that_stops_leaves_the_isr_before_it_is_silent(void **state)
+{
+	struct harness *harness = *state;
+	struct contact_table *contacts = &harness->nodes[0].contacts;
+
+	harness_run(harness, 50);
+	assert_int_equal(harness_row(harness)->isr, 7);
+	contacts->nodes[2].stopping = true;
+	harness_run(harness, 120);
+	assert_int_equal(harness_row(harness)->isr, 3);
+	contacts->nodes[1].stopping = true;
+	harness_run(harness, 300);
+	assert_int_equal(harness_row(harness)->isr, 3);
+	shard_handover_wish(harness->nodes[0].shard, harness->partition, 2);
+	harness_run(harness, 100);
+	assert_int_equal(harness_row(harness)->primary, 1); /* nor does it take over */
+	contacts->nodes[1].stopping = contacts->nodes[2].stopping = false;
+	harness_run(harness, 400);
+	assert_int_equal(harness_row(harness)->isr, 7);
+}
+
 /* --- below the minimum -------------------------------------------------------------------------------------------- */
 
 /* R16: nothing fresh before the epoch start is committed; reads marked with their offset go on. */
@@ -559,13 +581,33 @@ static void a_planned_hand_over_is_short(void **state)
 	harness_turn(harness, 0);
 	shard_handover_wish(harness->nodes[0].shard, harness->partition, 2);
 	harness_turn(harness, 0);
-	assert_int_equal(harness_status(harness, 0).role, ROLE_SEALED);
+	assert_int_equal(harness_status(harness, 0).role, ROLE_PRIMARY); /* an append is on its way */
+	assert_int_equal(harness->nodes[0].events[SHARD_EVENT_SEALED], 0);
 	harness_settle(harness, 1);
 	assert_true(harness->now_ms - begun_ms < 50);
+	assert_int_equal(harness->nodes[0].events[SHARD_EVENT_SEALED], 1);
 	assert_int_equal(harness_row(harness)->primary, 2);
 	harness_expect(harness, pending, ERROR_NONE);
 	ticket = harness_append_next(harness, 1, "k");
 	harness_run(harness, 20);
+	harness_expect(harness, ticket, ERROR_NONE);
+}
+
+/* A move's next entry begins an epoch right after the hand-over: the former primary was sealed all the same. */
+static void an_epoch_after_a_hand_over_waits_for_no_lease(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t begun_ms = harness->now_ms;
+	uint64_t ticket;
+
+	shard_handover_wish(harness->nodes[0].shard, harness->partition, 2);
+	harness_run(harness, 5);
+	harness_settle(harness, 1);
+	harness_elect(harness, 2, 7, 0);
+	ticket = harness_append_next(harness, 1, "k"); /* nor is it refused before the epoch's start is committed */
+	harness_settle(harness, 1);
+	harness_run(harness, 20);
+	assert_true(harness->now_ms - begun_ms < LEASE_MS / 2);
 	harness_expect(harness, ticket, ERROR_NONE);
 }
 
@@ -679,6 +721,7 @@ int main(void)
 		CASE(a_view_that_is_filled_tells_how_far_it_is),
 		CASE(an_end_told_when_joining_is_no_acknowledgement),
 		CASE(a_restarted_replica_counts_for_nothing_yet),
+		CASE(a_member_that_stops_leaves_the_isr_before_it_is_silent),
 		CASE(the_maximal_isr_commits),
 		CASE(a_new_primary_below_the_minimum_answers_nothing_fresh),
 		CASE(below_the_minimum_a_returning_replica_is_won_back),
@@ -698,6 +741,7 @@ int main(void)
 		CASE(a_new_primary_waits_for_the_old_lease),
 		CASE(nothing_is_committed_while_an_earlier_lease_may_hold),
 		CASE(a_planned_hand_over_is_short),
+		CASE(an_epoch_after_a_hand_over_waits_for_no_lease),
 		CASE(a_sealed_primary_stays_sealed_until_the_version_changes),
 		CASE(an_unfit_target_is_refused),
 		CASE(fail_over_loses_and_doubles_nothing),
