@@ -359,6 +359,12 @@ void push_ack(struct partition *partition, uint32_t node_id, uint64_t node_epoch
 	}
 }
 
+/* It asked before, and what it was answered and sent may be on its way still: if it is lost, watch finds out. */
+static bool asks_again(const struct peer *peer, const struct join_item *item)
+{
+	return peer->joined && !peer->acked && peer->acked_end == item->asked_end && peer->flight_count > 0;
+}
+
 void push_join(struct partition *partition, uint32_t node_id, uint64_t node_epoch, const struct join_item *item)
 {
 	struct shard *shard = partition->shard;
@@ -372,7 +378,8 @@ void push_join(struct partition *partition, uint32_t node_id, uint64_t node_epoc
 	if (peer->node_epoch != node_epoch)
 		reset(peer, node_epoch);
 	log_epoch_end(&partition->log, item->asked_epoch, &answer.answer_epoch, &answer.answer_end);
-	if (answer.answer_epoch == item->asked_epoch && item->asked_end <= answer.answer_end && !peer->acked) {
+	if (answer.answer_epoch == item->asked_epoch && item->asked_end <= answer.answer_end && !peer->acked &&
+	    !asks_again(peer, item)) {
 		peer->joined = true;
 		peer->acked_end =
 			item->asked_end; /* where to go back to; counts for nothing before an acknowledgement */
