@@ -1,9 +1,9 @@
 /* The clean stop: hand over what this node is primary of, and wait until the other primaries count on it no more where
  * they can do without it, so that nobody waits for its acknowledgements; quiet the shards, leave the cluster, write the
  * proof. Nodes that stop say so in their heartbeats: nothing is handed over to them, and who has the cluster's consent
- * stays as a voter until the others that stop have theirs, so that a cluster that is stopped as a whole gives it to all.
- * Every step is bounded by stop.timeout; what is not reached in time is skipped, never half done: without the cluster's
- * consent there is no proof, and the next start is treated like one after a crash. Control thread. */
+ * stays as a voter until the others that stop have theirs, so that a cluster that is stopped as a whole gives it to
+ * all. Every step is bounded by stop.timeout; what is not reached in time is skipped, never half done: without the
+ * cluster's consent there is no proof, and the next start is treated like one after a crash. Control thread. */
 #include "node/control.h"
 
 #include "node/clock.h"

@@ -5,7 +5,7 @@
  * 3. A new primary waits 1.1 L after its own last answer to the earlier primaries' nodes. Answers given under the new
  *    row's version feed no old lease, so the row's time bounds them; contacts of after the row tell when the last one
  *    really was. Noted row by row, so that a primary between, which never became active, is covered too. One that
- *    handed over was sealed until it saw the row that ended its epoch: it is not waited for, by later epochs neither. */
+ *    handed over was sealed until it saw the row that ended its epoch: later epochs do not wait for it either. */
 #include "partition/lease.h"
 
 #include <assert.h>

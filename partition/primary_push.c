@@ -226,8 +226,8 @@ static void wait_longer(struct peer *peer, uint64_t now_ms)
 	peer->resend_ms = peer->resend_ms * 2 > RESEND_LAST_MS ? RESEND_LAST_MS : peer->resend_ms * 2;
 }
 
-/* A member of the ISR most likely holds all that the log held when the epoch began: it joins by what came since then, and
- * acknowledges it, a round trip sooner than it could ask. */
+/* A member of the ISR most likely holds all that the log held when the epoch began: it joins by what came since then,
+ * and acknowledges it, a round trip sooner than it could ask. */
 static bool greet_with_start(struct partition *partition, struct peer *peer, const struct map_node *node)
 {
 	if (peer->greeted || is_behind(partition, peer) || !partition->primary.epoch_started)
