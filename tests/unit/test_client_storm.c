@@ -1,5 +1,5 @@
-/* The client core in storms of faults, seed by seed: nothing lost or doubled, order kept, all that is told true; and how
- * long refusals and stuck partitions keep others waiting. */
+/* The client core in storms of faults, seed by seed: nothing lost or doubled, order kept, all that is told true; and
+ * how long refusals and stuck partitions keep others waiting. */
 #include "tests/unit/client_fixture.h"
 
 /* --- storms ------------------------------------------------------------------------------------------------------- */
