@@ -156,54 +156,6 @@ static void refused_batch_in_mid_window_frees_its_number(void **state)
 	fixture_free(fixture);
 }
 
-/* What a window's batches are refused for together is one round: the pause grows once. */
-static void refusals_of_one_round_are_one_pause(void **state)
-{
-	struct fixture *fixture = fixture_new(1, &quiet, &plain);
-
-	(void)state;
-	publish_to(fixture, "k", "good", NULL);
-	step_until_told(fixture, 100);
-	fixture->model->refuse_all = ERROR_NOT_READY;
-	for (int i = 0; i < 6; i++) {
-		publish_to(fixture, "k", "good", NULL);
-		step(fixture);
-	}
-	step_for(fixture, 5);
-	assert_true(core_counts(fixture->core).resends > 0);
-	fixture->model->refuse_all = 0;
-	step_until_told(fixture, 60);
-	assert_all_true(fixture);
-	fixture_free(fixture);
-}
-
-static void stuck_containers_stop_no_other_partition_for_long(void **state)
-{
-	struct fixture *fixture = fixture_new(1, &quiet, &plain);
-	struct model_log *log = &fixture->model->logs[partition_of_text("k")];
-	char key[2] = "a";
-
-	(void)state;
-	for (; key[0] <= 'z'; key[0]++)
-		publish_to(fixture, key, "good", NULL);
-	step_until_told(fixture, 100);
-	fixture->model->faults.commit_ms = 20000;
-	for (size_t i = 0; i < CORE_CONTAINERS_IN_FLIGHT; i++) {
-		publish_to(fixture, "k", "good", NULL);
-		step_for(fixture, 3);
-		log->entries[log->entry_count - 1].commit_ms = fixture->model->now_ms + 400;
-	}
-	fixture->model->faults.commit_ms = 0;
-	for (key[0] = 'a'; key[0] <= 'z'; key[0]++)
-		if (key[0] != 'k')
-			publish_to(fixture, key, "good", NULL);
-	step_for(fixture, 120);
-	assert_int_equal(core_pending_events(fixture->core), CORE_CONTAINERS_IN_FLIGHT);
-	step_until_told(fixture, 2000);
-	assert_all_true(fixture);
-	fixture_free(fixture);
-}
-
 static void below_minimum_is_told_soon_and_is_not_applied(void **state)
 {
 	struct fixture *fixture = fixture_new(1, &quiet, &plain);
@@ -514,8 +466,6 @@ int main(void)
 		cmocka_unit_test(failed_check_tells_the_actual_version),
 		cmocka_unit_test(refusal_that_may_not_last_is_unknown_while_a_copy_is_open),
 		cmocka_unit_test(refused_batch_in_mid_window_frees_its_number),
-		cmocka_unit_test(refusals_of_one_round_are_one_pause),
-		cmocka_unit_test(stuck_containers_stop_no_other_partition_for_long),
 		cmocka_unit_test(below_minimum_is_told_soon_and_is_not_applied),
 		cmocka_unit_test(write_to_a_dead_primary_without_a_controller_is_refused_soon),
 		cmocka_unit_test(while_some_node_knows_a_controller_a_dead_primary_is_waited_for),

@@ -1,4 +1,5 @@
-/* The client core in storms of faults, seed by seed: nothing lost or doubled, order kept, all that is told true. */
+/* The client core in storms of faults, seed by seed: nothing lost or doubled, order kept, all that is told true; and
+ * how long refusals and stuck partitions keep others waiting. */
 #include "tests/unit/client_fixture.h"
 
 /* --- storms ------------------------------------------------------------------------------------------------------- */
@@ -101,6 +102,59 @@ static void expiring_producers_double_nothing(void **state)
 	run_storms(&storm, 10);
 }
 
+/* --- partitions that others must not wait for --------------------------------------------------------------------- */
+
+static const struct model_faults quiet = {0};
+static const struct core_config plain = {.below_minimum_ms = 300, .deadline_ms = 5000};
+
+/* What a window's batches are refused for together is one round: the pause grows once. */
+static void refusals_of_one_round_are_one_pause(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+
+	(void)state;
+	publish_to(fixture, "k", "good", NULL);
+	step_until_told(fixture, 100);
+	fixture->model->refuse_all = ERROR_NOT_READY;
+	for (int i = 0; i < 6; i++) {
+		publish_to(fixture, "k", "good", NULL);
+		step(fixture);
+	}
+	step_for(fixture, 5);
+	assert_true(core_counts(fixture->core).resends > 0);
+	fixture->model->refuse_all = 0;
+	step_until_told(fixture, 60);
+	assert_all_true(fixture);
+	fixture_free(fixture);
+}
+
+static void stuck_containers_stop_no_other_partition_for_long(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+	struct model_log *log = &fixture->model->logs[partition_of_text("k")];
+	char key[2] = "a";
+
+	(void)state;
+	for (; key[0] <= 'z'; key[0]++)
+		publish_to(fixture, key, "good", NULL);
+	step_until_told(fixture, 100);
+	fixture->model->faults.commit_ms = 20000;
+	for (size_t i = 0; i < CORE_CONTAINERS_IN_FLIGHT; i++) {
+		publish_to(fixture, "k", "good", NULL);
+		step_for(fixture, 3);
+		log->entries[log->entry_count - 1].commit_ms = fixture->model->now_ms + 400;
+	}
+	fixture->model->faults.commit_ms = 0;
+	for (key[0] = 'a'; key[0] <= 'z'; key[0]++)
+		if (key[0] != 'k')
+			publish_to(fixture, key, "good", NULL);
+	step_for(fixture, 120);
+	assert_int_equal(core_pending_events(fixture->core), CORE_CONTAINERS_IN_FLIGHT);
+	step_until_told(fixture, 2000);
+	assert_all_true(fixture);
+	fixture_free(fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -109,6 +163,8 @@ int main(void)
 		cmocka_unit_test(refusals_in_a_storm_keep_order),
 		cmocka_unit_test(lost_majorities_lose_and_double_nothing),
 		cmocka_unit_test(expiring_producers_double_nothing),
+		cmocka_unit_test(refusals_of_one_round_are_one_pause),
+		cmocka_unit_test(stuck_containers_stop_no_other_partition_for_long),
 	};
 
 	return cmocka_run_group_tests_name("client_storm", tests, NULL, NULL);
