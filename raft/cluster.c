@@ -16,7 +16,7 @@ static bool may_move(enum cluster_state from, enum cluster_state to)
 		return true;
 	switch (from) {
 	case CLUSTER_FORMING: return to == CLUSTER_JOINED || to == CLUSTER_JOINING;
-	case CLUSTER_JOINING: return to == CLUSTER_JOINED;
+	case CLUSTER_JOINING: return to == CLUSTER_JOINED || to == CLUSTER_GONE;
 	case CLUSTER_JOINED: return to == CLUSTER_REGISTERED || to == CLUSTER_GONE;
 	case CLUSTER_REGISTERED: return to == CLUSTER_SERVING || to == CLUSTER_GONE;
 	case CLUSTER_SERVING: return to == CLUSTER_STOPPING || to == CLUSTER_GONE;

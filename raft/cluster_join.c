@@ -267,15 +267,21 @@ static bool is_server(const struct cluster *cluster, uint64_t raft_id)
 	return !raft_node_settled(&cluster->raft);
 }
 
+static bool is_gone(const struct cluster *cluster, uint64_t raft_id)
+{
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		if (cluster->metadata.map.nodes[i].state == NODE_GONE && cluster->metadata.nodes[i].raft_id == raft_id)
+			return true;
+	return false;
+}
+
 /* Of one who was a member and is none. */
 static struct node_join_answer farewell(const struct cluster *cluster, const struct node_join *asked)
 {
 	struct node_join_answer answer = {.state = NODE_JOIN_REPLACED};
 
-	for (uint32_t i = 0; i < NODES_MAX; i++)
-		if (cluster->metadata.map.nodes[i].state == NODE_GONE &&
-		    cluster->metadata.nodes[i].raft_id == asked->raft_id)
-			answer.state = NODE_JOIN_GONE;
+	if (is_gone(cluster, asked->raft_id))
+		answer.state = NODE_JOIN_GONE;
 	if (is_server(cluster, asked->raft_id))
 		answer.state = NODE_JOIN_WAITS;
 	return answer;
@@ -297,7 +303,7 @@ static struct node_join_answer judge(struct cluster *cluster, const struct node_
 	refusal = metadata_may_join(&cluster->metadata, asked->name, asked->raft_id);
 	if (refusal == REFUSAL_JOINED)
 		return (struct node_join_answer){.state = NODE_JOIN_TAKEN};
-	if (asked->member)
+	if (asked->member || is_gone(cluster, asked->raft_id)) /* it may have been one and not know it yet */
 		return farewell(cluster, asked);
 	if (refusal != REFUSAL_NONE)
 		return refused(refusal);

@@ -9,7 +9,8 @@
  * 2. Who is removed from Raft is sent nothing any more, so what it knows may end before. A member that nobody leads
  *    asks whether it is one (cluster_join.c). It believes that it is none only where the answer rests on metadata in
  *    which it was a member once, by what it has applied or by the node epoch in its directory, which is the index of
- *    an entry: a controller that is none any more may not know it yet.
+ *    an entry: a controller that is none any more may not know it yet. GONE is said of its Raft id, and final: a
+ *    newcomer, too, believes it, which was taken in and let go before it heard of either.
  * 3. A restart at any moment begins anew with what is durable, and comes to the same end. */
 #include "raft/cluster_state.h"
 
@@ -21,7 +22,7 @@ static bool knows_itself(const struct cluster *cluster)
 
 static bool may_leave(const struct cluster *cluster)
 {
-	return cluster->state >= CLUSTER_JOINED && cluster->state <= CLUSTER_STOPPING;
+	return cluster->state >= CLUSTER_JOINING && cluster->state <= CLUSTER_STOPPING;
 }
 
 static void gone(struct cluster *cluster)
@@ -64,8 +65,8 @@ void leave_receive(struct cluster *cluster, const struct node_join_answer *answe
 {
 	uint64_t epoch = cluster->config.directory.node_epoch;
 
-	if ((!knows_itself(cluster) && epoch == 0) || answer->map_version < cluster->metadata.applied ||
-	    answer->map_version < epoch)
+	if (answer->map_version < cluster->metadata.applied || answer->map_version < epoch ||
+	    (answer->state == NODE_JOIN_REPLACED && !knows_itself(cluster) && epoch == 0))
 		return;
 	if (answer->state == NODE_JOIN_REPLACED) {
 		output_fatal(cluster, FATAL_REPLACED, "the name %s belongs to another data directory now",
