@@ -216,8 +216,11 @@ void backup_restore(struct backups *backups)
 
 	assert(other != NULL);
 	sim_trace(sim, "backup   restored into another cluster from here on");
-	if (sim_form(other, &options) && restoring_run(other, restoring))
-		restoring_check(other, restoring);
+	if (sim_form(other, &options)) {
+		oracle_restores(other->oracle, sim->oracle);
+		if (restoring_run(other, restoring))
+			restoring_check(other, restoring);
+	}
 	if (other->failed)
 		sim_fail(sim, "O15: restored, after %.3f seconds of the other cluster: %s",
 			 (double)other->clockwork.now_us / 1e6, other->why);

@@ -607,6 +607,7 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map)
 			marks_reach(&oracle->sim->marks, MARK_ELECTED_FROM_ELR);
 		oracle->partitions[p].elr = row->elr;
 		oracle->partitions[p].isr = row->isr;
+		oracle->partitions[p].restored_to = row->restored_to;
 		note_move(oracle, p, row);
 		check_members(oracle, p);
 	}

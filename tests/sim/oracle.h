@@ -53,6 +53,8 @@ void oracle_cut(struct oracle *oracle, uint32_t host_index, uint64_t from);
  * majority. */
 bool oracle_voter_can_be_missed(const struct oracle *oracle);
 void oracle_map(struct oracle *oracle, const struct cluster_map *map);
+/* O11: this one's cluster takes a back-up of the former one's. */
+void oracle_restores(struct oracle *oracle, const struct oracle *former);
 
 /* O10 (subscriber.h): a batch that a subscriber was handed is committed. */
 void oracle_delivered(struct oracle *oracle, uint16_t partition, const struct batch *batch);

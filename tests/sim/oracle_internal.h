@@ -47,6 +47,7 @@ struct chronicle { /* of one partition */
 	node_set learners;
 	uint32_t chosen[ORACLE_VIEWS];  /* by view id: the newest version that the log has chosen; 0: none */
 	uint32_t defined[ORACLE_VIEWS]; /* the newest that it has defined and not dropped */
+	uint64_t restored_to;           /* by the newest row seen: the log up to here is another cluster's */
 	bool has_events;
 	bool unread; /* some batch could not be read when it became committed */
 };
@@ -65,7 +66,8 @@ struct oracle {
 	uint32_t controller;                    /* host index + 1; 0: none yet */
 	uint32_t active_versions[ORACLE_VIEWS]; /* by view id, of the newest map seen */
 	uint32_t newest_versions[ORACLE_VIEWS];
-	uint32_t made_active[ORACLE_VIEWS]; /* the newest that ever was, dropped since or not */
+	uint32_t made_active[ORACLE_VIEWS];        /* the newest that ever was, dropped since or not */
+	uint32_t made_active_before[ORACLE_VIEWS]; /* ... by the metadata of the cluster whose back-up this one takes */
 	uint32_t dropped_versions[ORACLE_VIEWS];
 	bool views_active; /* every view's newest version is */
 	struct quorum *quorum;

@@ -1,7 +1,9 @@
 /* O11. Read from what is committed: the versions that a partition's log has chosen, by CONTROL_VIEW_ACTIVATED, or a
  * first version where there were no events. One that takes an older one's place must have been made active by metadata;
  * a log whose first choice it is (the older one was dropped before it was filled) waits for nobody. What metadata made
- * active is chosen before a newer version is defined.
+ * active is chosen before a newer version is defined. A restored log made its choices under the metadata of the cluster
+ * that was backed up, and the catalogue does not say what these made active and dropped since: up to the back-up's end
+ * it is held against what that cluster's oracle has seen, beyond it against the new metadata alone.
  *
  * O12. A log drops a view only in versions that metadata dropped, and none of those is in it when a newer one is
  * defined. */
@@ -10,14 +12,17 @@
 #include "tests/sim/oracle_internal.h"
 
 /* Where a version is active, every log has chosen it; else this log may have chosen one, and others not yet. */
-static void note_choice(struct oracle *oracle, uint16_t partition, const struct control *control)
+static void note_choice(struct oracle *oracle, uint16_t partition, uint64_t offset, const struct control *control)
 {
 	const struct chronicle *chronicle = &oracle->partitions[partition];
 	uint32_t active = oracle->active_versions[control->id % ORACLE_VIEWS];
 	uint32_t made_active = oracle->made_active[control->id % ORACLE_VIEWS];
+	uint32_t made_before = oracle->made_active_before[control->id % ORACLE_VIEWS];
 	uint32_t *chosen = &oracle->partitions[partition].chosen[control->id % ORACLE_VIEWS];
 	bool older_answers = *chosen != 0 || active != 0;
 
+	if (offset < chronicle->restored_to && made_before > made_active)
+		made_active = made_before;
 	if (older_answers && control->version > *chosen && control->version > made_active && chronicle->history == 0)
 		sim_fail(oracle->sim,
 			 "O11: partition %u chooses version %u of view %u behind %u, metadata made %u active",
@@ -102,7 +107,7 @@ void oracle_versions_batch(struct oracle *oracle, uint16_t partition, const stru
 			note_drop(oracle, partition, &control);
 		if (control.kind == CONTROL_VIEW_ACTIVATED ||
 		    (control.kind == CONTROL_VIEW_DEFINED && control.version == 1 && !chronicle->has_events))
-			note_choice(oracle, partition, &control);
+			note_choice(oracle, partition, batch->base_offset, &control);
 	}
 }
 
@@ -128,6 +133,11 @@ void oracle_versions_map(struct oracle *oracle, const struct cluster_map *map)
 		oracle->dropped_versions[view->id % ORACLE_VIEWS] = view->dropped_version;
 		oracle->views_active &= map_view_dropped(view) || view->active_version == view->version;
 	}
+}
+
+void oracle_restores(struct oracle *oracle, const struct oracle *former)
+{
+	memcpy(oracle->made_active_before, former->made_active, sizeof oracle->made_active_before);
 }
 
 bool oracle_versions_gone(const struct cluster_map *map, const struct state *state)
