@@ -16,7 +16,10 @@
  *     once a later one was heard: libraft believes its links to be like one TCP connection. A rejection that comes
  *     late or twice makes its leader's next index fall below its match index, and that follower gets no entry any
  *     more until another leads (found by seed 57 of tests/unit/test_cluster.c). Links that reorder become links that
- *     lose.
+ *     lose. Lives bear no order: a process that began after its peer's restart and hears the later life first takes a
+ *     late message of the one before for a newer life. So a life that was taken to be over comes back when it is heard
+ *     and nothing of the other one was for RAFT_NODE_LIFE_OVER_MS (found by seed 188 of the simulator: a follower that
+ *     heard its leader no more, for ever).
  *  5. A snapshot leaves under the term of its own last entry. libraft decides to send its newest one, then reads the
  *     newest there is by then, and corrects the index only: under the earlier one's term a follower would refuse its
  *     leader for ever, and vote for one that lacks what was committed (found by evgrid-raft-torture).
@@ -57,6 +60,7 @@
 #define RAFT_NODE_HEARTBEAT_MS 50u
 #define RAFT_NODE_ELECTION_MS 250u
 #define RAFT_NODE_INSTALL_MS 5000u
+#define RAFT_NODE_LIFE_OVER_MS 1000u
 #define RAFT_NODE_LIVES_MAX 4u          /* of a server, remembered to be over */
 #define RAFT_NODE_DRAWS_MAX 256u        /* tries to draw an election time from a voter's own window */
 #define RAFT_NODE_INFLIGHT_MAX 64u      /* entries submitted and neither applied nor lost */
@@ -92,13 +96,17 @@ struct raft_node_slot {
 	bool busy;
 };
 
+struct raft_node_life {
+	uint64_t life;   /* 0: none */
+	uint64_t number; /* of its last message */
+};
+
 /* What was heard of a server last. */
 struct raft_node_peer {
 	uint64_t id; /* 0: free */
-	uint64_t life;
-	uint64_t number;
+	struct raft_node_life life;
 	uint64_t heard_ms;
-	uint64_t former[RAFT_NODE_LIVES_MAX]; /* lives that are over */
+	struct raft_node_life former[RAFT_NODE_LIVES_MAX]; /* that are over */
 	uint32_t former_next;
 };
 

@@ -59,27 +59,30 @@ static struct raft_node_peer *peer_of(struct raft_node *node, uint64_t id)
 	return place;
 }
 
-static bool is_former(const struct raft_node_peer *peer, uint64_t life)
+static struct raft_node_life *former_of(struct raft_node_peer *peer, uint64_t life)
 {
 	for (uint32_t i = 0; i < RAFT_NODE_LIVES_MAX; i++)
-		if (peer->former[i] == life)
-			return true;
-	return false;
+		if (peer->former[i].life == life)
+			return &peer->former[i];
+	return NULL;
 }
 
 /* Invariant 4. */
 static bool in_order(struct raft_node *node, const struct raft_route *route)
 {
 	struct raft_node_peer *peer = peer_of(node, route->from);
+	struct raft_node_life *former = former_of(peer, route->life);
 
-	if (route->life == 0 || is_former(peer, route->life))
+	if (route->life == 0 || (route->life == peer->life.life && route->number <= peer->life.number))
 		return false;
-	if (route->life == peer->life && route->number <= peer->number)
+	if (former != NULL &&
+	    (route->number <= former->number || node->now_ms - peer->heard_ms < RAFT_NODE_LIFE_OVER_MS))
 		return false;
-	if (route->life != peer->life && peer->life != 0)
+	if (former != NULL)
+		*former = peer->life;
+	else if (route->life != peer->life.life && peer->life.life != 0)
 		peer->former[peer->former_next++ % RAFT_NODE_LIVES_MAX] = peer->life;
-	peer->life = route->life;
-	peer->number = route->number;
+	peer->life = (struct raft_node_life){route->life, route->number};
 	peer->heard_ms = node->now_ms;
 	return true;
 }

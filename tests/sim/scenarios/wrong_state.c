@@ -33,9 +33,10 @@ static bool is_draining(struct sim *sim)
 	return false;
 }
 
+/* Or a move's new epoch had the digests compared first, and it was mended. */
 static bool has_left(struct sim *sim)
 {
-	return sim->corruption.left;
+	return sim->corruption.left || sim->corruption.host == 0;
 }
 
 /* A replica that is in sync and no primary. */
