@@ -89,30 +89,9 @@ static int take_catalogue(struct create *create)
 
 /* --- files -------------------------------------------------------------------------------------------------------- */
 
-static struct backup_place place_of(const struct create *create, uint16_t partition)
-{
-	const struct backup_partition *of = &create->manifest.partitions[partition];
-	struct backup_place place = {
-		.partition = partition,
-		.history = of->history,
-		.first = backup_end(of),
-		.epoch_before = backup_epoch(of),
-	};
-
-	memcpy(place.cluster_id, create->manifest.cluster_id, sizeof place.cluster_id);
-	return place;
-}
-
 static int add_entry(struct create *create, uint16_t partition, uint64_t first, const struct backup_facts *facts)
 {
-	const struct backup_entry entry = {
-		.first = first,
-		.end = facts->end,
-		.epoch = facts->epoch,
-		.last_sequence = facts->last_sequence,
-		.size_bytes = facts->size_bytes,
-		.checksum = facts->checksum,
-	};
+	const struct backup_entry entry = backup_entry_of(first, facts);
 
 	create->files_added++;
 	create->records_added += facts->records;
@@ -140,11 +119,10 @@ static int close_file(struct create *create, struct job *job)
 /* A file that an interrupted run left: kept if it is whole and ends before the cut. 0; 1: it is not; an error code. */
 static int adopt_file(struct create *create, uint16_t partition, uint64_t first)
 {
-	struct backup_place place = place_of(create, partition);
+	struct backup_place place = backup_next_place(&create->manifest, partition);
 	struct buffer bytes = BUFFER_NULL;
 	struct backup_facts facts;
 	char name[BACKUP_NAME_BYTES];
-	struct span left;
 	const char *why;
 	int rv;
 
@@ -157,16 +135,7 @@ static int adopt_file(struct create *create, uint16_t partition, uint64_t first)
 		buffer_deinit(&bytes);
 		return rv == ERROR_MEMORY ? rv : 1;
 	}
-	left = backup_file_batches(buffer_span(&bytes));
-	while (rv == 0 && left.size > 0) {
-		struct batch batch;
-
-		rv = batch_decode_trusted(left, &batch);
-		if (rv == 0)
-			rv = backup_defined_note(&create->defined, &batch, &create->scratch);
-		if (rv == 0)
-			left = span_of(left.data + batch.size, left.size - batch.size);
-	}
+	rv = backup_defined_note_file(&create->defined, buffer_span(&bytes), &create->scratch);
 	buffer_deinit(&bytes);
 	return rv == 0 ? add_entry(create, partition, first, &facts) : rv;
 }
@@ -231,14 +200,6 @@ static int job_ask(struct job *job)
 	return rv;
 }
 
-static void begin_file(struct create *create, struct job *job)
-{
-	struct backup_place place = place_of(create, job->partition);
-
-	backup_writer_begin(&job->writer, &place);
-	job->writer.facts.last_sequence = backup_last_sequence(&create->manifest.partitions[job->partition]);
-}
-
 static void job_begin(struct create *create, struct job *job, uint16_t partition)
 {
 	*job = (struct job){.create = create,
@@ -246,7 +207,7 @@ static void job_begin(struct create *create, struct job *job, uint16_t partition
 			    .used = true,
 			    .node_id = create->points[partition].node_id,
 			    .writer = {.bytes = BUFFER_NULL}};
-	begin_file(create, job);
+	backup_writer_next(&job->writer, &create->manifest, partition);
 	create->running++;
 }
 
@@ -255,24 +216,16 @@ static int take_batches(struct create *create, struct job *job)
 {
 	struct span left = job->result.replay.batches;
 	uint64_t cut = create->points[job->partition].end;
-	int rv = 0;
+	int rv;
 
-	while (rv == 0 && left.size > 0 && job_at(job) < cut) {
-		struct batch batch;
-
-		rv = batch_decode_stamped(left, &batch);
-		if (rv == 0)
-			rv = backup_writer_add(&job->writer, &batch);
-		if (rv == 0)
-			rv = backup_defined_note(&create->defined, &batch, &create->scratch);
-		if (rv == 0 && (job->writer.bytes.size >= BACKUP_FILE_BYTES || job_at(job) == cut)) {
-			rv = close_file(create, job);
-			if (rv == 0 && job_at(job) < cut)
-				begin_file(create, job);
-		}
-		left = rv == 0 ? span_of(left.data + batch.size, left.size - batch.size) : SPAN_NULL;
+	while ((rv = backup_take(&job->writer, &left, cut, BACKUP_FILE_BYTES, &create->defined, &create->scratch)) ==
+	       1) {
+		rv = close_file(create, job);
+		if (rv != 0 || job_at(job) == cut)
+			break;
+		backup_writer_next(&job->writer, &create->manifest, job->partition);
 	}
-	return rv == 0 && job_at(job) > cut ? ERROR_MALFORMED : rv;
+	return rv;
 }
 
 /* The node does not answer, or is behind: another one is asked, after a while. */

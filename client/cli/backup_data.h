@@ -145,6 +145,11 @@ void backup_filling_note(node_set filling[PARTITION_COUNT], uint32_t node_id, in
 bool backup_point_take(struct backup_point *point, const struct cluster_map *map, uint32_t source,
 		       const struct partition_status *status, bool filling, bool patient);
 
+/* Where the partition's next file begins; how the manifest names one that was written there. */
+struct backup_place backup_next_place(const struct backup_manifest *manifest, uint16_t partition);
+struct backup_entry backup_entry_of(uint64_t first, const struct backup_facts *facts);
+void backup_writer_next(struct backup_writer *writer, const struct backup_manifest *manifest, uint16_t partition);
+
 struct backup_defined {                    /* what the logs define */
 	uint32_t stream_seen;              /* greatest id */
 	uint32_t view_seen[VIEWS_MAX + 1]; /* greatest version, by id */
@@ -153,6 +158,13 @@ struct backup_defined {                    /* what the logs define */
 void backup_defined_begin(struct backup_defined *defined, const struct backup_manifest *former);
 /* 0, ERROR_VERSION, or what reading the batch comes to. */
 int backup_defined_note(struct backup_defined *defined, const struct batch *batch, struct buffer *scratch);
+/* Of a file that was checked. */
+int backup_defined_note_file(struct backup_defined *defined, struct span bytes, struct buffer *scratch);
 bool backup_defined_covered(const struct backup_defined *defined, const struct cluster_map *map);
+
+/* Takes a replica's batches from *left on, up to the cut, and notes what they define. 1: the file has full_bytes or is
+ * at the cut, and is to be closed; 0: all are taken; ERROR_MALFORMED: one goes beyond the cut; another error code. */
+int backup_take(struct backup_writer *writer, struct span *left, uint64_t cut, size_t full_bytes,
+		struct backup_defined *defined, struct buffer *scratch);
 
 #endif

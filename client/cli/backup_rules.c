@@ -1,5 +1,5 @@
-/* What a back-up decides, without I/O: whose replica is read, where the cut lies (backup_cut.c), and when the catalogue
- * is as new as the logs (backup_create.c). The simulator's back-ups decide by the same. */
+/* What a back-up decides, without I/O: whose replica is read, where the cut lies (backup_cut.c), what goes into which
+ * file, and when the catalogue is as new as the logs (backup_create.c). The simulator's back-ups decide by the same. */
 #include "client/cli/backup_data.h"
 #include "proto/control.h"
 
@@ -68,6 +68,42 @@ bool backup_point_take(struct backup_point *point, const struct cluster_map *map
 	return true;
 }
 
+/* --- files -------------------------------------------------------------------------------------------------------- */
+
+struct backup_place backup_next_place(const struct backup_manifest *manifest, uint16_t partition)
+{
+	const struct backup_partition *of = &manifest->partitions[partition];
+	struct backup_place place = {
+		.partition = partition,
+		.history = of->history,
+		.first = backup_end(of),
+		.epoch_before = backup_epoch(of),
+	};
+
+	memcpy(place.cluster_id, manifest->cluster_id, sizeof place.cluster_id);
+	return place;
+}
+
+struct backup_entry backup_entry_of(uint64_t first, const struct backup_facts *facts)
+{
+	return (struct backup_entry){
+		.first = first,
+		.end = facts->end,
+		.epoch = facts->epoch,
+		.last_sequence = facts->last_sequence,
+		.size_bytes = facts->size_bytes,
+		.checksum = facts->checksum,
+	};
+}
+
+void backup_writer_next(struct backup_writer *writer, const struct backup_manifest *manifest, uint16_t partition)
+{
+	struct backup_place place = backup_next_place(manifest, partition);
+
+	backup_writer_begin(writer, &place);
+	writer->facts.last_sequence = backup_last_sequence(&manifest->partitions[partition]);
+}
+
 /* --- what the logs define ----------------------------------------------------------------------------------------- */
 
 void backup_defined_begin(struct backup_defined *defined, const struct backup_manifest *former)
@@ -101,6 +137,23 @@ int backup_defined_note(struct backup_defined *defined, const struct batch *batc
 	return 0;
 }
 
+int backup_defined_note_file(struct backup_defined *defined, struct span bytes, struct buffer *scratch)
+{
+	struct span left = backup_file_batches(bytes);
+	int rv = 0;
+
+	while (rv == 0 && left.size > 0) {
+		struct batch batch;
+
+		rv = batch_decode_trusted(left, &batch);
+		if (rv == 0)
+			rv = backup_defined_note(defined, &batch, scratch);
+		if (rv == 0)
+			left = span_of(left.data + batch.size, left.size - batch.size);
+	}
+	return rv;
+}
+
 bool backup_defined_covered(const struct backup_defined *defined, const struct cluster_map *map)
 {
 	bool covered = defined->stream_seen <= map->stream_count;
@@ -111,4 +164,26 @@ bool backup_defined_covered(const struct backup_defined *defined, const struct c
 		covered = defined->view_seen[id] == 0 || (view != NULL && view->version >= defined->view_seen[id]);
 	}
 	return covered;
+}
+
+/* --- batches ------------------------------------------------------------------------------------------------------ */
+
+int backup_take(struct backup_writer *writer, struct span *left, uint64_t cut, size_t full_bytes,
+		struct backup_defined *defined, struct buffer *scratch)
+{
+	while (left->size > 0 && writer->facts.end < cut) {
+		struct batch batch;
+		int rv = batch_decode_stamped(*left, &batch);
+
+		if (rv == 0)
+			rv = backup_writer_add(writer, &batch);
+		if (rv == 0)
+			rv = backup_defined_note(defined, &batch, scratch);
+		if (rv != 0)
+			return rv;
+		*left = span_of(left->data + batch.size, left->size - batch.size);
+		if (writer->bytes.size >= full_bytes || writer->facts.end == cut)
+			return 1;
+	}
+	return writer->facts.end > cut ? ERROR_MALFORMED : 0;
 }

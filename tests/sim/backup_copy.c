@@ -21,30 +21,9 @@ void backup_files_drop(struct backup_files *files, uint32_t from)
 	}
 }
 
-static struct backup_place place_of(const struct backups *backups, uint16_t partition)
-{
-	const struct backup_partition *of = &backups->manifest.partitions[partition];
-	struct backup_place place = {
-		.partition = partition,
-		.history = of->history,
-		.first = backup_end(of),
-		.epoch_before = backup_epoch(of),
-	};
-
-	memcpy(place.cluster_id, backups->manifest.cluster_id, sizeof place.cluster_id);
-	return place;
-}
-
 static int add_entry(struct backups *backups, uint16_t partition, uint64_t first, const struct backup_facts *facts)
 {
-	const struct backup_entry entry = {
-		.first = first,
-		.end = facts->end,
-		.epoch = facts->epoch,
-		.last_sequence = facts->last_sequence,
-		.size_bytes = facts->size_bytes,
-		.checksum = facts->checksum,
-	};
+	const struct backup_entry entry = backup_entry_of(first, facts);
 
 	return backup_add_entry(&backups->manifest.partitions[partition], &entry);
 }
@@ -72,8 +51,7 @@ static void adopt_files(struct backups *backups, uint16_t partition)
 
 	while (of->entry_count < files->count) {
 		struct span bytes = buffer_span(&files->list[of->entry_count]);
-		struct backup_place place = place_of(backups, partition);
-		struct span left = backup_file_batches(bytes);
+		struct backup_place place = backup_next_place(&backups->manifest, partition);
 		struct backup_facts facts;
 		const char *why = "";
 
@@ -84,14 +62,8 @@ static void adopt_files(struct backups *backups, uint16_t partition)
 		}
 		if (facts.end > backups->points[partition].end)
 			break;
-		while (left.size > 0) {
-			struct batch batch;
-
-			if (batch_decode_trusted(left, &batch) != 0 ||
-			    backup_defined_note(&backups->defined, &batch, &backups->scratch) != 0)
-				abort();
-			left = span_of(left.data + batch.size, left.size - batch.size);
-		}
+		if (backup_defined_note_file(&backups->defined, bytes, &backups->scratch) != 0)
+			abort();
 		backups->adopted = true;
 		if (add_entry(backups, partition, place.first, &facts) != 0)
 			abort();
@@ -123,14 +95,6 @@ static int job_ask(struct backups *backups, struct backup_job *job)
 	return rv;
 }
 
-static void begin_file(struct backups *backups, struct backup_job *job)
-{
-	struct backup_place place = place_of(backups, job->partition);
-
-	backup_writer_begin(&job->writer, &place);
-	job->writer.facts.last_sequence = backup_last_sequence(&backups->manifest.partitions[job->partition]);
-}
-
 static void begin_jobs(struct backups *backups)
 {
 	for (uint32_t i = 0; i < BACKUP_JOBS; i++) {
@@ -145,7 +109,7 @@ static void begin_jobs(struct backups *backups)
 						   .used = true,
 						   .node_id = backups->points[partition].node_id,
 						   .writer = {.bytes = BUFFER_NULL}};
-			begin_file(backups, job);
+			backup_writer_next(&job->writer, &backups->manifest, partition);
 			backups->running++;
 		}
 	}
@@ -155,24 +119,15 @@ static int take_batches(struct backups *backups, struct backup_job *job)
 {
 	struct span left = job->result.replay.batches;
 	uint64_t cut = backups->points[job->partition].end;
-	int rv = 0;
+	int rv;
 
-	while (rv == 0 && left.size > 0 && job_at(job) < cut) {
-		struct batch batch;
-
-		rv = batch_decode_stamped(left, &batch);
-		if (rv == 0)
-			rv = backup_writer_add(&job->writer, &batch);
-		if (rv == 0)
-			rv = backup_defined_note(&backups->defined, &batch, &backups->scratch);
-		if (rv == 0 && (job->writer.bytes.size >= FILE_BYTES || job_at(job) == cut)) {
-			rv = close_file(backups, job);
-			if (rv == 0 && job_at(job) < cut)
-				begin_file(backups, job);
-		}
-		left = rv == 0 ? span_of(left.data + batch.size, left.size - batch.size) : SPAN_NULL;
+	while ((rv = backup_take(&job->writer, &left, cut, FILE_BYTES, &backups->defined, &backups->scratch)) == 1) {
+		rv = close_file(backups, job);
+		if (rv != 0 || job_at(job) == cut)
+			break;
+		backup_writer_next(&job->writer, &backups->manifest, job->partition);
 	}
-	return rv == 0 && job_at(job) > cut ? ERROR_MALFORMED : rv;
+	return rv;
 }
 
 static int job_failed(struct backups *backups, struct backup_job *job, int error)

@@ -109,13 +109,13 @@ bool member_can_be_lost(const struct sim *sim, uint32_t index)
 }
 
 /* The directory that was lost is found, and a process runs on it until it is told so. */
-static void former_end(struct sim *sim, uint32_t index)
+static void former_swap(struct sim *sim, uint32_t index, uint64_t restart_us)
 {
 	if (host_up(sim->hosts[index]))
 		host_kill(sim->hosts[index], false);
 	host_swap_directory(sim->hosts[index]);
 	faults_forget_host(sim, index);
-	faults_restart(sim, index, draw(sim, 0, SECOND_US));
+	faults_restart(sim, index, restart_us);
 }
 
 static void former_keep(void *owner, struct appointment *appointment)
@@ -126,7 +126,7 @@ static void former_keep(void *owner, struct appointment *appointment)
 	if (sim->failed)
 		return;
 	if ((sim->calm && sim->options.liveness) || appointment->b == 0 || !host_up(sim->hosts[index]))
-		former_end(sim, index);
+		former_swap(sim, index, draw(sim, 0, SECOND_US));
 	else
 		faults_at(sim, ASK_AGAIN_US, former_keep, index, appointment->b - 1);
 }
@@ -143,10 +143,7 @@ static void former_begin(void *owner, struct appointment *appointment)
 		faults_at(sim, ASK_AGAIN_US, former_begin, index, appointment->b - 1);
 		return;
 	}
-	host_kill(host, false);
-	host_swap_directory(host);
-	faults_forget_host(sim, index);
-	faults_restart(sim, index, 0);
+	former_swap(sim, index, 0);
 	faults_at(sim, SECOND_US, former_keep, index, TRIES);
 }
 

@@ -381,6 +381,34 @@ static void a_heartbeat_that_covers_less_leaves_the_commit_index(void **state)
 	world_free(world);
 }
 
+/* Who has not heard the life before takes a late message of it for a newer one: not for ever. */
+static void a_late_message_of_a_former_life_silences_nobody_for_ever(void **state)
+{
+	struct world *world = world_new(3);
+	struct server *leader = world_elect(world);
+	struct server *follower = leader == world->servers ? leader + 1 : world->servers;
+	struct raft_message message = {.type = RAFT_APPEND_ENTRIES, .server_id = follower->node.id};
+	struct raft_route route = {
+		.from = leader->node.id, .life = leader->node.life + 1, .number = 1, .address = "n:1"};
+	struct buffer body = BUFFER_NULL;
+
+	(void)state;
+	world_run(world, 500);
+	assert_true(raft_node_led(&follower->node));
+	message.append_entries.term = raft_node_term(&leader->node) - 1;
+	assert_int_equal(raft_codec_encode(&message, &route, &body), 0);
+	raft_node_receive(&follower->node, buffer_span(&body), world->now_ms);
+	buffer_deinit(&body);
+	world_run(world, RAFT_NODE_LIFE_OVER_MS / 2);
+	assert_false(raft_node_led(&follower->node));
+	world_run(world, RAFT_NODE_LIFE_OVER_MS);
+	assert_ptr_equal(world_leader(world), leader);
+	assert_true(raft_node_led(&follower->node));
+	leader_submit(world, 3);
+	assert_equal_states(world);
+	world_free(world);
+}
+
 /* What libraft leaves unset is then not zero by chance. */
 static void __attribute__((noinline)) stack_soil(void)
 {
@@ -459,6 +487,7 @@ int main(void)
 		cmocka_unit_test(the_first_error_of_the_store_fails_the_node),
 		cmocka_unit_test(a_snapshot_that_cannot_be_written_fails_the_node),
 		cmocka_unit_test(a_heartbeat_that_covers_less_leaves_the_commit_index),
+		cmocka_unit_test(a_late_message_of_a_former_life_silences_nobody_for_ever),
 		cmocka_unit_test(an_earlier_leaders_snapshot_is_acknowledged_as_nothing),
 		cmocka_unit_test(the_same_inputs_give_the_same_trace),
 	};
