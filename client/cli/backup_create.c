@@ -200,12 +200,12 @@ static int job_ask(struct job *job)
 	return rv;
 }
 
-static void job_begin(struct create *create, struct job *job, uint16_t partition)
+static void job_begin(struct create *create, struct job *job, uint16_t partition, const struct cluster_map *map)
 {
 	*job = (struct job){.create = create,
 			    .partition = partition,
 			    .used = true,
-			    .node_id = create->points[partition].node_id,
+			    .node_id = backup_cut_source(map, partition, create->points[partition].node_id, 0),
 			    .writer = {.bytes = BUFFER_NULL}};
 	backup_writer_next(&job->writer, &create->manifest, partition);
 	create->running++;
@@ -269,16 +269,34 @@ static int job_take(struct create *create, struct job *job)
 	return rv;
 }
 
-static void begin_jobs(struct create *create)
+static struct job *free_job(struct create *create)
 {
-	for (uint32_t i = 0; i < JOBS; i++) {
-		while (!create->jobs[i].used && create->next < PARTITION_COUNT) {
-			uint16_t partition = (uint16_t)create->next++;
+	for (uint32_t i = 0; i < JOBS; i++)
+		if (!create->jobs[i].used)
+			return &create->jobs[i];
+	return NULL;
+}
 
-			if (backup_end(&create->manifest.partitions[partition]) < create->points[partition].end)
-				job_begin(create, &create->jobs[i], partition);
-		}
+/* By the map of now: whoever left the in-sync set since the cut was taken is not waited for. */
+static int begin_jobs(struct create *create)
+{
+	struct cluster_map map;
+	struct job *job;
+	int rv;
+
+	if (create->next == PARTITION_COUNT || free_job(create) == NULL)
+		return 0;
+	rv = grid_map(create->grid, &map);
+	if (rv != 0)
+		return rv;
+	while (create->next < PARTITION_COUNT && (job = free_job(create)) != NULL) {
+		uint16_t partition = (uint16_t)create->next++;
+
+		if (backup_end(&create->manifest.partitions[partition]) < create->points[partition].end)
+			job_begin(create, job, partition, &map);
 	}
+	cluster_map_deinit(&map);
+	return 0;
 }
 
 /* Neither asks nor has an answer. */
@@ -349,10 +367,10 @@ static void drain_jobs(struct create *create)
 static int copy(struct create *create)
 {
 	uint64_t until_ms = 0;
-	int rv = 0;
+	int rv;
 
 	create->pace.began_us = grid_now_us();
-	begin_jobs(create);
+	rv = begin_jobs(create);
 	while (create->running > 0 && rv == 0 && cli_interrupted == 0) {
 		rv = ask_jobs(create, &until_ms);
 		if (rv == 0 && wait_jobs(create, until_ms)) {
@@ -360,7 +378,8 @@ static int copy(struct create *create)
 				if (create->jobs[i].arrived)
 					rv = job_take(create, &create->jobs[i]);
 		}
-		begin_jobs(create);
+		if (rv == 0)
+			rv = begin_jobs(create);
 	}
 	drain_jobs(create);
 	return rv;

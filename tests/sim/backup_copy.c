@@ -107,7 +107,8 @@ static void begin_jobs(struct backups *backups)
 				continue;
 			*job = (struct backup_job){.partition = partition,
 						   .used = true,
-						   .node_id = backups->points[partition].node_id,
+						   .node_id = backup_cut_source(core_map(backups->core), partition,
+										backups->points[partition].node_id, 0),
 						   .writer = {.bytes = BUFFER_NULL}};
 			backup_writer_next(&job->writer, &backups->manifest, partition);
 			backups->running++;
