@@ -152,6 +152,16 @@ static void replica_rows(struct plan *plan, const struct flow *flow)
 	}
 }
 
+/* As many replicas as nodes: nothing to choose. */
+static void everywhere(struct plan *plan)
+{
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		plan->table[p] = (struct placement_row){.count = (uint8_t)plan->node_count};
+		for (uint32_t i = 0; i < plan->node_count; i++)
+			plan->table[p].replicas[i] = plan->nodes[i].id;
+	}
+}
+
 static int plan_replicas(struct plan *plan)
 {
 	struct flow flow;
@@ -231,6 +241,10 @@ int placement_compute(const struct placement_node *nodes, uint32_t node_count, u
 	assert(replication_factor >= 1 && replication_factor <= REPLICAS_MAX);
 	assert(present != table);
 	plan.factor = lesser(replication_factor, node_count);
+	if (plan.factor == node_count) {
+		everywhere(&plan);
+		return plan_primaries(&plan);
+	}
 	plan_zones(&plan);
 	plan_ceiling(&plan);
 	rv = plan_replicas(&plan);

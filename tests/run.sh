@@ -5,17 +5,18 @@
 #
 # Sections: format tidy build-gcc symbols unit build-clang sanitizers sim model cluster tsan fuzz chaos; and valgrind
 # and analyze, which run with --nightly, or when they are named.
-# --werror makes warnings errors, --nightly takes more seeds and time and the suites' nightly lines.
+# --werror makes warnings errors, --nightly takes more seeds and time and the suites' nightly lines. Without it seeds
+# have a time: a slow machine runs fewer, and says how many.
 # Each section prints one line; its log is build/logs/SECTION.log; what came before a failure is shown. The last line is
 # "N passed, N failed"; the exit status is 0 only if something passed and nothing failed. What cannot run here
 # is skipped in so many words and counts nothing, as does what does not exist.
 #
-# Builds: build/ (gcc), build-clang/, build-asan/ (clang: ASan, UBSan, libFuzzer), build-sanitized/ (gcc: ASan, UBSan;
-# the simulator alone: libFuzzer slows it down threefold), build-tsan/ (clang: ThreadSanitizer; the programs and the
-# library). A script run from here finds the one to use in EVGRID_BUILD. What is run is data: unit tests and fuzz
-# targets are the lists in tests/unit/meson.build and tests/fuzz/meson.build; tests/sim/run takes --seeds 1-N;
-# tests/cluster/suite, tests/cluster/tsan-suite (which tests/cluster/tsan watches) and tests/chaos/suite hold one
-# command a line (`nightly COMMAND`: only then), run from the root: exit status 0 passed, 77 skipped.
+# Builds: build/ (gcc), build-clang/ (ASan, UBSan, libFuzzer), build-sanitized/ (gcc: ASan, UBSan; the simulator alone:
+# libFuzzer slows it down threefold), build-tsan/ (clang: ThreadSanitizer; the programs and the library). A script run
+# from here finds the one to use in EVGRID_BUILD. What is run is data: unit tests and fuzz targets are the lists in
+# tests/unit/meson.build and tests/fuzz/meson.build; tests/sim/run takes --seeds 1-N; tests/cluster/suite,
+# tests/cluster/tsan-suite (which tests/cluster/tsan watches) and tests/chaos/suite hold one command a line
+# (`nightly COMMAND`: only then), run from the root: exit status 0 passed, 77 skipped.
 set -euo pipefail
 
 readonly ALL=(format tidy build-gcc symbols unit build-clang sanitizers sim model cluster tsan fuzz chaos valgrind
@@ -26,8 +27,8 @@ logs=$root/build/logs
 jobs=${JOBS:-$(nproc)}
 werror=false
 nightly=no named=no
-seeds=1000 fresh_seeds=200 liveness_seeds=150 sanitized_seeds=150 fuzz_seconds=120 suite_seconds=600
-raft_seeds=200 placement_clusters=200
+seeds=1000 fresh_seeds=100 liveness_seeds=100 scenario_seeds=1 sanitized_seeds=150
+raft_seeds=100 placement_clusters=100 fuzz_seconds=120 suite_seconds=600
 
 usage() {
     sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -41,11 +42,11 @@ skipped() { printf 'skipped %s\n' "$*"; }
 
 # One command is one check: its exit status decides.
 check() {
-    local title=$1 status=0
+    local title=$1 status=0 began=$SECONDS
     shift
     "$@" || status=$?
     case $status in
-        0) ok "$title" ;;
+        0) ok "$title ($((SECONDS - began)) s)" ;;
         77) skipped "$title: it says that it cannot run here" ;;
         *) failed "$title: exit status $status: $*" ;;
     esac
@@ -76,8 +77,8 @@ build() {
     configure "$@" && ninja -k 0 -j "$jobs" -C "$1"
 }
 build_gcc() { build build gcc; }
-build_clang() { build build-clang clang; }
-build_asan() { build build-asan clang -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true; }
+clang_options=('-Db_sanitize=address,undefined' -Db_lundef=false -Dfuzz=true)
+build_clang() { build build-clang clang "${clang_options[@]}"; }
 build_sanitized() {
     configure build-sanitized gcc -Db_sanitize=address,undefined &&
         ninja -k 0 -j "$jobs" -C build-sanitized evgrid-sim
@@ -155,7 +156,7 @@ section_tidy() {
     if command -v shellcheck >/dev/null; then check "shellcheck, ${#scripts[@]} scripts" shellcheck "${scripts[@]}"
     else skipped 'shellcheck: not installed'; fi
     command -v clang-tidy-14 >/dev/null || { skipped 'clang-tidy: needs clang-tidy-14 (Debian 12)'; return; }
-    configure build-clang clang || { failed 'clang-tidy: no build-clang/'; return; }
+    configure build-clang clang "${clang_options[@]}" || { failed 'clang-tidy: no build-clang/'; return; }
     ninja -C build-clang examples/evgrid.h || { failed 'clang-tidy: no header for the examples'; return; }
     mapfile -t sources < <(python3 -c 'import json, os, sys
 for one in json.load(open("build-clang/compile_commands.json")):
@@ -184,27 +185,35 @@ section_unit() {
 }
 
 section_sanitizers() {
-    build_asan || { failed 'the build'; return; }
-    meson_tests build-asan unit fuzz
+    build_clang || { failed 'the build'; return; }
+    meson_tests build-clang unit fuzz
+}
+
+# simulate FIRST COUNT MINUTES [OPTION...]: by day no seed is begun after so many minutes.
+simulate() {
+    local first=$1 count=$2 bound=(--minutes "$3")
+    shift 3
+    [ "$nightly" = no ] || bound=()
+    tests/sim/run --seeds "$first-$((first + count - 1))" "${bound[@]}" "$@"
 }
 
 section_sim() {
     [ -x tests/sim/run ] || { none 'tests/sim/run'; return; }
     build_gcc || { failed 'the build'; return; }
     check 'a seed that crashes or fails is told' tests/sim/run_test.sh
-    EVGRID_BUILD=$root/build check "seeds 1-$seeds" tests/sim/run --seeds "1-$seeds"
+    export EVGRID_BUILD=$root/build
+    check "seeds from 1, at most $seeds" simulate 1 "$seeds" 4
     # Seeds that nobody has run before: a failure prints the command that replays it.
     local fresh=$((10#$(date +%s) % 1000000000))
-    EVGRID_BUILD=$root/build check "fresh seeds $fresh-$((fresh + fresh_seeds - 1))" \
-        tests/sim/run --seeds "$fresh-$((fresh + fresh_seeds - 1))"
-    EVGRID_BUILD=$root/build check "seeds 1-$liveness_seeds, something stays bad" \
-        tests/sim/run --liveness --seeds "1-$liveness_seeds" --marks-per-mille 0
-    EVGRID_BUILD=$root/build check "scenarios" tests/sim/run --seeds 1-4 --scenario all
-    check "libraft, seeds 41-$raft_seeds" build/evgrid-raft-torture --seeds "41-$raft_seeds" # 1-40: a unit test
+    check "fresh seeds from $fresh, at most $fresh_seeds" simulate "$fresh" "$fresh_seeds" 1
+    check "seeds from 1, at most $liveness_seeds, something stays bad" \
+        simulate 1 "$liveness_seeds" 1 --liveness --marks-per-mille 0
+    check 'scenarios' tests/sim/run --seeds "1-$scenario_seeds" --scenario all
+    check "libraft, seeds 21-$raft_seeds" build/evgrid-raft-torture --seeds "21-$raft_seeds" # 1-20: a unit test
     check "placement on $placement_clusters clusters" build/evgrid-placement --clusters "$placement_clusters"
     build_sanitized || { failed 'the sanitized build'; return; }
-    EVGRID_BUILD=$root/build-sanitized check "seeds 1-$sanitized_seeds, ASan and UBSan" \
-        tests/sim/run --seeds "1-$sanitized_seeds"
+    EVGRID_BUILD=$root/build-sanitized check "seeds from 1, at most $sanitized_seeds, ASan and UBSan" \
+        simulate 1 "$sanitized_seeds" 1
 }
 
 section_model() {
@@ -254,9 +263,9 @@ section_fuzz() {
     for source in tests/fuzz/fuzz_*.c; do
         [ -e "$source" ] || { none 'no fuzz target'; return; }
     done
-    build_asan || { failed 'the build'; return; }
+    build_clang || { failed 'the build'; return; }
     found=$(mktemp -d)
-    for target in build-asan/tests/fuzz/fuzz_*; do
+    for target in build-clang/tests/fuzz/fuzz_*; do
         [ -f "$target" ] || continue
         any=yes
         inputs=("$found")
@@ -308,8 +317,8 @@ for argument in "$@"; do
     case "$argument" in
         --werror) werror=true ;;
         --nightly)
-            nightly=yes seeds=10000 liveness_seeds=2000 sanitized_seeds=1000 fuzz_seconds=14400 suite_seconds=14400
-            raft_seeds=1000 placement_clusters=10000
+            nightly=yes seeds=10000 fresh_seeds=1000 liveness_seeds=2000 scenario_seeds=4 sanitized_seeds=1000
+            raft_seeds=1000 placement_clusters=10000 fuzz_seconds=14400 suite_seconds=14400
             ;;
         -h | --help) usage; exit 0 ;;
         *)

@@ -45,3 +45,6 @@ says '^seed 12: FAILED after'
 says '^mark fail-over  *18 seeds$'
 run 1 13-40 --marks-per-mille 1001
 says 'TOO FEW'
+run 0 13-40 --minutes 0
+says '^0 minutes are over: seeds 13-17$'
+says '^5 seeds, 0 failed'
