@@ -27,7 +27,7 @@ logs=$root/build/logs
 jobs=${JOBS:-$(nproc)}
 werror=false
 nightly=no named=no
-seeds=1000 fresh_seeds=100 liveness_seeds=100 scenario_seeds=1 sanitized_seeds=150
+seeds=1000 fresh_seeds=100 liveness_seeds=100 scenario_seeds=2 sanitized_seeds=150
 raft_seeds=100 placement_clusters=100 fuzz_seconds=120 suite_seconds=600
 
 usage() {
