@@ -1,11 +1,10 @@
-/* See flow.h. Each unit of flow goes by the path that is cheapest now: Bellman and Ford with a queue, since going back
- * over an edge costs less than nothing. */
+/* See flow.h. */
 #include "raft/flow.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define NO_ARC UINT32_MAX
 #define NO_EDGE 0u
 #define FAR INT64_MAX
 #define WORD_BITS 64u
@@ -15,12 +14,20 @@ void flow_init(struct flow *flow, uint32_t vertex_count)
 	assert(vertex_count >= 2);
 	*flow = (struct flow){.vertex_count = vertex_count, .edge_count = 1};
 	flow->begin = calloc(vertex_count + 1, sizeof(*flow->begin));
+	flow->potential = calloc(vertex_count, sizeof(*flow->potential));
 	flow->distance = calloc(vertex_count, sizeof(*flow->distance));
 	flow->arrival = calloc(vertex_count, sizeof(*flow->arrival));
-	flow->queue = calloc(vertex_count, sizeof(*flow->queue));
-	flow->queued = calloc(vertex_count, sizeof(*flow->queued));
-	flow->failed = flow->begin == NULL || flow->distance == NULL || flow->arrival == NULL || flow->queue == NULL ||
-		       flow->queued == NULL;
+	flow->next = calloc(vertex_count, sizeof(*flow->next));
+	flow->marked = calloc(vertex_count, sizeof(*flow->marked));
+	flow->place = calloc(vertex_count, sizeof(*flow->place));
+	flow->heap = calloc(vertex_count, sizeof(*flow->heap));
+	flow->passed = calloc(vertex_count, sizeof(*flow->passed));
+	flow->reached = calloc(vertex_count, sizeof(*flow->reached));
+	flow->failed = flow->begin == NULL || flow->potential == NULL || flow->distance == NULL ||
+		       flow->arrival == NULL || flow->place == NULL || flow->heap == NULL || flow->passed == NULL ||
+		       flow->reached == NULL || flow->next == NULL || flow->marked == NULL;
+	for (uint32_t v = 0; !flow->failed && v < vertex_count; v++)
+		flow->distance[v] = FAR;
 }
 
 void flow_deinit(struct flow *flow)
@@ -29,10 +36,15 @@ void flow_deinit(struct flow *flow)
 	free(flow->arcs);
 	free(flow->open);
 	free(flow->begin);
+	free(flow->potential);
 	free(flow->distance);
 	free(flow->arrival);
-	free(flow->queue);
-	free(flow->queued);
+	free(flow->next);
+	free(flow->marked);
+	free(flow->place);
+	free(flow->heap);
+	free(flow->passed);
+	free(flow->reached);
 	*flow = (struct flow){0};
 }
 
@@ -52,7 +64,7 @@ static void flow_grow(struct flow *flow)
 uint32_t flow_edge(struct flow *flow, uint32_t from, uint32_t to, uint32_t capacity, int64_t cost, int64_t step)
 {
 	assert(from < flow->vertex_count && to < flow->vertex_count && from != to);
-	assert(step >= 0);
+	assert(cost >= 0 && step >= 0);
 	if (!flow->failed && flow->edge_count >= flow->edge_capacity)
 		flow_grow(flow);
 	if (flow->failed)
@@ -66,6 +78,11 @@ uint32_t flow_used(const struct flow *flow, uint32_t edge)
 {
 	assert(edge != NO_EDGE && edge < flow->edge_count);
 	return flow->edges[edge].used;
+}
+
+int64_t flow_potential(const struct flow *flow, uint32_t vertex)
+{
+	return flow->potential[vertex];
 }
 
 /* --- the layout --------------------------------------------------------------------------------------------------- */
@@ -119,7 +136,7 @@ static void flow_lay_out(struct flow *flow)
 		edge_lay_out(flow, e);
 }
 
-/* --- paths -------------------------------------------------------------------------------------------------------- */
+/* --- arcs with room ----------------------------------------------------------------------------------------------- */
 
 /* The first arc with room from here on, below the end; else the end. */
 static uint32_t arc_open(const struct flow *flow, uint32_t arc, uint32_t end)
@@ -136,61 +153,117 @@ static uint32_t arc_open(const struct flow *flow, uint32_t arc, uint32_t end)
 	return end;
 }
 
-static void paths_begin(struct flow *flow, uint32_t source)
+/* --- the heap: by distance, then by number ------------------------------------------------------------------------ */
+
+static bool nearer(const struct flow *flow, uint32_t a, uint32_t b)
 {
-	for (uint32_t v = 0; v < flow->vertex_count; v++) {
-		flow->distance[v] = FAR;
-		flow->arrival[v] = NO_ARC;
+	return flow->distance[a] < flow->distance[b] || (flow->distance[a] == flow->distance[b] && a < b);
+}
+
+static void heap_set(struct flow *flow, uint32_t place, uint32_t vertex)
+{
+	flow->heap[place] = vertex;
+	flow->place[vertex] = place;
+}
+
+/* Finds the vertex its place at `place` or above. */
+static void heap_rise(struct flow *flow, uint32_t place, uint32_t vertex)
+{
+	while (place > 0 && nearer(flow, vertex, flow->heap[(place - 1) / 2])) {
+		heap_set(flow, place, flow->heap[(place - 1) / 2]);
+		place = (place - 1) / 2;
 	}
-	flow->distance[source] = 0;
+	heap_set(flow, place, vertex);
 }
 
-static void queue_put(struct flow *flow, uint32_t vertex)
+/* At `place` or below. */
+static void heap_sink(struct flow *flow, uint32_t place, uint32_t vertex)
 {
-	flow->queued[vertex] = true;
-	flow->queue[flow->tail] = vertex;
-	flow->tail = flow->tail + 1 == flow->vertex_count ? 0 : flow->tail + 1;
-	flow->waiting++;
+	for (;;) {
+		uint32_t child = 2 * place + 1;
+
+		if (child + 1 < flow->heap_count && nearer(flow, flow->heap[child + 1], flow->heap[child]))
+			child++;
+		if (child >= flow->heap_count || !nearer(flow, flow->heap[child], vertex))
+			break;
+		heap_set(flow, place, flow->heap[child]);
+		place = child;
+	}
+	heap_set(flow, place, vertex);
 }
 
-static uint32_t queue_take(struct flow *flow)
+static uint32_t heap_take(struct flow *flow)
 {
-	uint32_t vertex = flow->queue[flow->head];
+	uint32_t vertex = flow->heap[0];
 
-	flow->head = flow->head + 1 == flow->vertex_count ? 0 : flow->head + 1;
-	flow->waiting--;
-	flow->queued[vertex] = false;
+	flow->heap_count--;
+	if (flow->heap_count > 0)
+		heap_sink(flow, 0, flow->heap[flow->heap_count]);
 	return vertex;
+}
+
+/* --- distances ------------------------------------------------------------------------------------------------------ */
+
+static void search_begin(struct flow *flow, uint32_t source)
+{
+	for (uint32_t i = 0; i < flow->reached_count; i++)
+		flow->distance[flow->reached[i]] = FAR;
+	flow->distance[source] = 0;
+	flow->reached[0] = source;
+	flow->reached_count = 1;
+	flow->passed_count = 0;
+	flow->heap_count = 1;
+	heap_set(flow, 0, source);
+}
+
+static int64_t reduced_cost(const struct flow *flow, uint32_t vertex, uint32_t arc)
+{
+	return flow->arcs[arc].cost + flow->potential[vertex] - flow->potential[flow->arcs[arc].to];
 }
 
 /* Everything that is nearer by way of this vertex. */
 static void vertex_relax(struct flow *flow, uint32_t vertex)
 {
-	const struct flow_arc *arcs = flow->arcs;
-	int64_t *distances = flow->distance;
-	int64_t here = distances[vertex];
 	uint32_t end = flow->begin[vertex + 1];
 
 	for (uint32_t a = arc_open(flow, flow->begin[vertex], end); a < end; a = arc_open(flow, a + 1, end)) {
-		uint32_t to = arcs[a].to;
+		uint32_t to = flow->arcs[a].to;
+		int64_t distance = flow->distance[vertex] + reduced_cost(flow, vertex, a);
 
-		if (here + arcs[a].cost >= distances[to])
+		if (distance >= flow->distance[to])
 			continue;
-		distances[to] = here + arcs[a].cost;
-		flow->arrival[to] = a;
-		if (!flow->queued[to])
-			queue_put(flow, to);
+		if (flow->distance[to] == FAR) {
+			flow->reached[flow->reached_count++] = to;
+			flow->place[to] = flow->heap_count++;
+		}
+		flow->distance[to] = distance;
+		heap_rise(flow, flow->place[to], to);
 	}
 }
 
-/* Bellman and Ford with a queue (a ring: a vertex is in it at most once). */
-static bool paths_find(struct flow *flow, uint32_t source, uint32_t sink)
+/* A vertex once passed is not reached again: no reduced cost is less than nothing. */
+static bool distances_find(struct flow *flow, uint32_t source, uint32_t sink)
 {
-	paths_begin(flow, source);
-	queue_put(flow, source);
-	while (flow->waiting > 0)
-		vertex_relax(flow, queue_take(flow));
-	return flow->distance[sink] != FAR;
+	search_begin(flow, source);
+	while (flow->heap_count > 0) {
+		uint32_t vertex = heap_take(flow);
+
+		if (vertex == sink)
+			return true;
+		flow->passed[flow->passed_count++] = vertex;
+		vertex_relax(flow, vertex);
+	}
+	return false;
+}
+
+/* What was passed comes as much nearer as it was nearer than the sink: the path's arcs cost nothing now. */
+static void potentials_follow(struct flow *flow, uint32_t sink)
+{
+	for (uint32_t i = 0; i < flow->passed_count; i++) {
+		uint32_t vertex = flow->passed[i];
+
+		flow->potential[vertex] -= flow->distance[sink] - flow->distance[vertex];
+	}
 }
 
 static uint32_t arc_from(const struct flow *flow, uint32_t arc)
@@ -223,7 +296,64 @@ static void path_use(struct flow *flow, uint32_t source, uint32_t sink, uint32_t
 		edge->used = flow->arcs[arc].is_back ? edge->used - width : edge->used + width;
 		arc_refresh(flow, arc);
 		arc_refresh(flow, flow->arcs[arc].back);
+		flow->marked[v] = false;
 	}
+}
+
+/* --- a blocking flow: all that goes at the distance just found ---------------------------------------------------- */
+
+static void marks_clear(struct flow *flow)
+{
+	memset(flow->marked, 0, flow->vertex_count * sizeof(*flow->marked));
+	memcpy(flow->next, flow->begin, flow->vertex_count * sizeof(*flow->next));
+}
+
+/* The next arc of the vertex that costs nothing and leads to where nobody has been; else its end. */
+static uint32_t next_free(const struct flow *flow, uint32_t vertex)
+{
+	uint32_t end = flow->begin[vertex + 1];
+	uint32_t a = arc_open(flow, flow->next[vertex], end);
+
+	while (a < end && (flow->marked[flow->arcs[a].to] || reduced_cost(flow, vertex, a) != 0))
+		a = arc_open(flow, a + 1, end);
+	return a;
+}
+
+/* Depth first. What leads nowhere stays marked: it may lead somewhere after another path, which the next search finds. */
+static bool path_follow(struct flow *flow, uint32_t source, uint32_t sink)
+{
+	uint32_t vertex = source;
+
+	flow->marked[source] = true;
+	while (vertex != sink) {
+		uint32_t a = next_free(flow, vertex);
+
+		flow->next[vertex] = a;
+		if (a < flow->begin[vertex + 1]) {
+			vertex = flow->arcs[a].to;
+			flow->arrival[vertex] = a;
+			flow->marked[vertex] = true;
+		} else if (vertex == source) {
+			return false;
+		} else {
+			vertex = arc_from(flow, flow->arrival[vertex]);
+		}
+	}
+	return true;
+}
+
+static uint32_t paths_use(struct flow *flow, uint32_t source, uint32_t sink)
+{
+	uint32_t total = 0;
+
+	marks_clear(flow);
+	while (path_follow(flow, source, sink)) {
+		uint32_t width = path_width(flow, source, sink);
+
+		path_use(flow, source, sink, width);
+		total += width;
+	}
+	return total;
 }
 
 uint32_t flow_run(struct flow *flow, uint32_t source, uint32_t sink)
@@ -232,11 +362,9 @@ uint32_t flow_run(struct flow *flow, uint32_t source, uint32_t sink)
 
 	if (!flow->failed)
 		flow_lay_out(flow);
-	while (!flow->failed && paths_find(flow, source, sink)) {
-		uint32_t width = path_width(flow, source, sink);
-
-		path_use(flow, source, sink, width);
-		total += width;
+	while (!flow->failed && distances_find(flow, source, sink)) {
+		potentials_follow(flow, sink);
+		total += paths_use(flow, source, sink);
 	}
 	return total;
 }
