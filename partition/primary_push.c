@@ -3,7 +3,8 @@
  *   unjoined: greeted now and then: first, if it is in sync, with what the epoch began with, else with an empty message
  *             at the log's end; a replica that fits joins by it, another asks
  *   joined:   everything from `next` on is sent as the window allows; acknowledgements slide the window; no
- *             progress in resend_ms: back to what is acknowledged, little at a time, doubling the wait (probing)
+ *             progress in resend_ms: it is asked how far it is by an empty message, and what it lacks is sent again, little
+ *             at a time, when it says so (probing); the wait doubles. A node that is slow is not sent twice what it has.
  *
  * 1. The message bears the present epoch, the batches the one they were first written in (R12).
  * 2. Neither JOIN_ASK nor a misfit is an acknowledgement: they move `next`, never acked_end of a peer that counts (R5).
@@ -249,7 +250,7 @@ static void greet(struct partition *partition, struct peer *peer, const struct m
 	partition_deadline(partition, peer->resend_at_ms);
 }
 
-static void watch(struct partition *partition, struct peer *peer, uint64_t now_ms)
+static void watch(struct partition *partition, struct peer *peer, const struct map_node *node, uint64_t now_ms)
 {
 	bool outstanding = !peer->acked || peer->next > peer->acked_end || peer->applied < partition->log.commit;
 
@@ -260,11 +261,9 @@ static void watch(struct partition *partition, struct peer *peer, uint64_t now_m
 	if (peer->resend_at_ms == 0) {
 		peer->resend_at_ms = now_ms + peer->resend_ms;
 	} else if (now_ms >= peer->resend_at_ms) {
-		if (peer->next > peer->acked_end)
-			rewind_to(peer, peer->acked_end);
 		peer->probing = true;
 		peer->rewound_to = 0;
-		peer->sent_commit = 0;
+		send_empty(partition, peer, node, peer->next);
 		wait_longer(peer, now_ms);
 	}
 	partition_deadline(partition, peer->resend_at_ms);
@@ -295,7 +294,7 @@ void push_step(struct partition *partition, struct peer *peer)
 		greet(partition, peer, node, now_ms);
 		return;
 	}
-	watch(partition, peer, now_ms);
+	watch(partition, peer, node, now_ms);
 	digest_peer_step(partition, peer);
 	push(partition, peer, node);
 	if (partition_is_primary(partition) && peer->joined && peer->resend_at_ms == 0 &&
@@ -359,10 +358,11 @@ void push_ack(struct partition *partition, uint32_t node_id, uint64_t node_epoch
 	}
 }
 
-/* It asked before, and what it was answered and sent may be on its way still: if it is lost, watch finds out. */
+/* It asked before, and what it was answered and sent may be on its way still, unless it was probed since. */
 static bool asks_again(const struct peer *peer, const struct join_item *item)
 {
-	return peer->joined && !peer->acked && peer->acked_end == item->asked_end && peer->flight_count > 0;
+	return peer->joined && !peer->acked && peer->acked_end == item->asked_end && peer->flight_count > 0 &&
+	       !peer->probing;
 }
 
 void push_join(struct partition *partition, uint32_t node_id, uint64_t node_epoch, const struct join_item *item)
