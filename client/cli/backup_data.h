@@ -126,6 +126,7 @@ struct backup_point { /* of one partition */
 	uint64_t acknowledged; /* whatever was acknowledged before the command began lies before it */
 	uint64_t end; /* the cut: applied by a replica that was in sync then, committed, not before `acknowledged` */
 	uint32_t node_id; /* that replica's node */
+	uint32_t epoch;   /* that it was said in: before the cut there is no record of a later one */
 	bool digested;
 	uint64_t digest; /* of its state there */
 };
@@ -161,6 +162,21 @@ int backup_defined_note(struct backup_defined *defined, const struct batch *batc
 /* Of a file that was checked. */
 int backup_defined_note_file(struct backup_defined *defined, struct span bytes, struct buffer *scratch);
 bool backup_defined_covered(const struct backup_defined *defined, const struct cluster_map *map);
+
+/* Whether what is read follows what is stored. An epoch gives an offset one record: two logs that have a record of the
+ * same epoch at an offset are one log up to there. A log that lost its tail and grew again has another one. */
+enum backup_seam {
+	BACKUP_SEAM_UNSEEN, /* not known: the last record stored is asked for again, and what comes behind it; */
+	BACKUP_SEAM_SEEN,   /* it was there just now: any batch behind it follows; */
+	BACKUP_SEAM_EPOCH,  /* it was there before something was added: a batch of its epoch follows */
+};
+enum backup_seam backup_seam_begin(const struct backup_writer *writer);
+uint64_t backup_ask_from(const struct backup_writer *writer, enum backup_seam seam);
+/* Of an answer from there: *batches begins behind what is stored then, or is empty where it has to be asked for again.
+ * ERROR_HISTORY: the log has another record there. Another error code: the first batch is not sound. */
+int backup_follow(const struct backup_writer *writer, enum backup_seam *seam, struct span *batches);
+/* All is read, up to the cut: whether it is of the log that the cut was taken of. */
+bool backup_cut_holds(const struct backup_writer *writer, const struct backup_point *point);
 
 /* Takes a replica's batches from *left on, up to the cut, and notes what they define. 1: the file has full_bytes or is
  * at the cut, and is to be closed; 0: all are taken; ERROR_MALFORMED: one goes beyond the cut; another error code. */
