@@ -178,6 +178,21 @@ int backup_follow(const struct backup_writer *writer, enum backup_seam *seam, st
 /* All is read, up to the cut: whether it is of the log that the cut was taken of. */
 bool backup_cut_holds(const struct backup_writer *writer, const struct backup_point *point);
 
+struct backup_verdict {     /* of a cluster that was restored into */
+	uint32_t equal;     /* replicas in sync that stand at the end with the back-up's digest */
+	uint32_t different; /* with another one; */
+	uint32_t filling;   /* of these, where a view is being filled: that may yet change */
+	uint32_t behind;
+	uint32_t nobody;  /* partitions without any in sync: nothing is proved of them */
+	uint32_t unknown; /* the back-up does not know the digest */
+	uint16_t first_different;
+};
+void backup_judge_partition(struct backup_verdict *verdict, node_set in_sync);
+/* One that is in sync; NULL: it has not answered. */
+void backup_judge_replica(struct backup_verdict *verdict, const struct backup_manifest *manifest, uint16_t partition,
+			  const struct partition_status *status, bool filling);
+bool backup_is_restored(const struct backup_verdict *verdict);
+
 /* Takes a replica's batches from *left on, up to the cut, and notes what they define. 1: the file has full_bytes or is
  * at the cut, and is to be closed; 0: all are taken; ERROR_MALFORMED: one goes beyond the cut; another error code. */
 int backup_take(struct backup_writer *writer, struct span *left, uint64_t cut, size_t full_bytes,

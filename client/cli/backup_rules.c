@@ -1,5 +1,6 @@
 /* What a back-up decides, without I/O: whose replica is read, where the cut lies (backup_cut.c), what goes into which
- * file, whether it follows what is there, and when the catalogue is as new as the logs (backup_create.c). The simulator's back-ups decide by the same. */
+ * file, whether it follows what is there, when the catalogue is as new as the logs (backup_create.c), and whether a
+ * cluster is restored (backup_restore.c). The simulator's back-ups decide by the same. */
 #include "client/cli/backup_data.h"
 #include "proto/control.h"
 
@@ -230,4 +231,34 @@ int backup_take(struct backup_writer *writer, struct span *left, uint64_t cut, s
 			return 1;
 	}
 	return writer->facts.end > cut ? ERROR_MALFORMED : 0;
+}
+
+/* --- restored ----------------------------------------------------------------------------------------------------- */
+
+void backup_judge_partition(struct backup_verdict *verdict, node_set in_sync)
+{
+	verdict->nobody += in_sync == 0;
+}
+
+void backup_judge_replica(struct backup_verdict *verdict, const struct backup_manifest *manifest, uint16_t partition,
+			  const struct partition_status *status, bool filling)
+{
+	const struct backup_partition *of = &manifest->partitions[partition];
+
+	if (status == NULL || status->applied != backup_end(of)) {
+		verdict->behind++;
+	} else if (!of->digested) {
+		verdict->unknown++;
+	} else if (status->digest == of->digest) {
+		verdict->equal++;
+	} else {
+		if (verdict->different++ == 0)
+			verdict->first_different = partition;
+		verdict->filling += filling;
+	}
+}
+
+bool backup_is_restored(const struct backup_verdict *verdict)
+{
+	return verdict->nobody == 0 && verdict->behind == 0 && verdict->different == 0;
 }

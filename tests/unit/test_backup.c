@@ -560,6 +560,37 @@ static void a_new_epoch_is_added_behind_what_was_seen_just_now(void **state)
 	buffer_deinit(&made.bytes);
 }
 
+/* --- restored ----------------------------------------------------------------------------------------------------- */
+
+/* All replicas of one partition leave after it was restored, before digests are compared. */
+static void a_partition_with_nobody_in_sync_is_not_proved(void **state)
+{
+	struct backup_manifest *manifest = calloc(1, sizeof *manifest);
+	struct partition_status status = {.partition = 4, .applied = 12, .digest = 5};
+	const struct backup_entry entry = {.end = 12};
+	struct backup_verdict verdict = {0};
+
+	(void)state;
+	*manifest = BACKUP_MANIFEST_NULL;
+	assert_int_equal(backup_add_entry(&manifest->partitions[4], &entry), 0);
+	manifest->partitions[4].digested = true;
+	manifest->partitions[4].digest = 5;
+	backup_judge_partition(&verdict, node_bit(2));
+	backup_judge_replica(&verdict, manifest, 4, &status, false);
+	assert_true(backup_is_restored(&verdict) && verdict.equal == 1);
+	backup_judge_partition(&verdict, 0);
+	assert_false(backup_is_restored(&verdict));
+	verdict = (struct backup_verdict){0};
+	backup_judge_replica(&verdict, manifest, 4, NULL, false);
+	assert_true(!backup_is_restored(&verdict) && verdict.behind == 1);
+	verdict = (struct backup_verdict){0};
+	status.digest = 6;
+	backup_judge_replica(&verdict, manifest, 4, &status, true);
+	assert_true(!backup_is_restored(&verdict) && verdict.filling == 1 && verdict.first_different == 4);
+	backup_manifest_deinit(manifest);
+	free(manifest);
+}
+
 /* --- cursors of a cluster that was backed up ---------------------------------------------------------------------- */
 
 static int judge_cursor(const struct cluster_map *map, const uint8_t cluster_id[16], uint64_t next)
@@ -628,6 +659,7 @@ int main(void)
 		cmocka_unit_test(a_catalogue_never_falls_behind_the_former_one),
 		cmocka_unit_test(nothing_is_added_to_a_log_that_lost_its_tail),
 		cmocka_unit_test(a_new_epoch_is_added_behind_what_was_seen_just_now),
+		cmocka_unit_test(a_partition_with_nobody_in_sync_is_not_proved),
 		cmocka_unit_test(a_restored_cluster_takes_cursors_of_the_one_that_was_backed_up),
 	};
 
