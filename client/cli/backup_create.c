@@ -439,7 +439,15 @@ static int refuse_copy(const struct create *create, int error)
 			  create->refused_in);
 }
 
-/* What is there already belongs to this cluster, and to the same history of each partition. */
+/* With more files its manifest would be one that cannot be read. */
+static int refuse_full(const struct create *create)
+{
+	return cli_refuse(ERROR_LIMIT, "keep this directory, and begin a back-up in a fresh one",
+			  "%s: it has as many files as one back-up may have, about %u", create->folder.path,
+			  BACKUP_FILES_MAX);
+}
+
+/* What is there already belongs to this cluster, and has room for what a run adds at most where little is new. */
 static int load_former(struct create *create, const struct cluster_map *map)
 {
 	const char *why = "";
@@ -450,6 +458,8 @@ static int load_former(struct create *create, const struct cluster_map *map)
 	if (error == 0 && memcmp(create->manifest.cluster_id, map->cluster_id, 16) != 0)
 		return cli_refuse(ERROR_REFUSED, "begin a back-up of this one in a fresh directory",
 				  "%s: a back-up of another cluster", create->folder.path);
+	if (!backup_has_room(&create->manifest, PARTITION_COUNT))
+		return refuse_full(create);
 	memcpy(create->manifest.cluster_id, map->cluster_id, 16);
 	backup_defined_begin(&create->defined, &create->manifest);
 	return 0;
@@ -559,6 +569,8 @@ static int run_create(struct create *create, uint32_t preferred)
 	error = take_catalogue(create);
 	if (error == 0)
 		error = write_manifest(create);
+	if (error == ERROR_LIMIT)
+		return refuse_full(create);
 	return error == 0 ? print_result(create) : cli_fail(error, "%s/%s", create->folder.path, BACKUP_MANIFEST_NAME);
 }
 

@@ -23,6 +23,7 @@
 #define BACKUP_FILE_BYTES (16u * 1024 * 1024) /* a file is closed beyond it */
 #define BACKUP_FILE_MAX_BYTES (BACKUP_FILE_BYTES + BATCH_MAX_BYTES + CHUNK_MAX_BYTES)
 #define BACKUP_MANIFEST_MAX_BYTES (256u * 1024 * 1024)
+#define BACKUP_FILES_MAX 1500000u /* of all partitions: the longest line of each, and the manifest can still be read */
 #define BACKUP_MANIFEST_NAME "manifest.json"
 #define BACKUP_WHY_BYTES 160u
 
@@ -110,7 +111,9 @@ int backup_add_entry(struct backup_partition *partition, const struct backup_ent
 /* Streams and views as they are in the map. 0 or ERROR_MEMORY. */
 int backup_take_catalogue(struct backup_manifest *manifest, const struct cluster_map *map);
 
-/* Sets `check`, and appends the text. 0 or ERROR_MEMORY. */
+/* Whether so many more files can be named, of any one partition or of all. */
+bool backup_has_room(const struct backup_manifest *manifest, uint32_t files);
+/* Sets `check`, and appends the text. 0; ERROR_LIMIT: it could not be read back; ERROR_MEMORY. */
 int backup_manifest_write(struct backup_manifest *manifest, struct buffer *out);
 /* 0; ERROR_MALFORMED, ERROR_CHECKSUM, ERROR_VERSION or ERROR_MEMORY, with *why (static text); a sound one is also
  * consistent: files without a gap, ids without a gap. `manifest` is null before, and to be freed in any case. */

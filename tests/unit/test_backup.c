@@ -237,6 +237,60 @@ static void a_changed_manifest_is_refused(void **state)
 	free(manifest);
 }
 
+/* It would take the place of one that can be read. */
+static void a_manifest_that_cannot_be_read_back_is_not_written(void **state)
+{
+	enum { OF_EACH = BACKUP_FILES_MAX / PARTITION_COUNT, OF_ONE = 1 << 20 };
+	struct backup_manifest *manifest = calloc(1, sizeof *manifest);
+	struct backup_entry *entries = calloc(OF_ONE + 1, sizeof *entries);
+	struct buffer text = BUFFER_NULL;
+
+	(void)state;
+	assert_true(manifest != NULL && entries != NULL);
+	*manifest = BACKUP_MANIFEST_NULL;
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		manifest->partitions[p].entries = entries;
+		manifest->partitions[p].entry_count = OF_EACH;
+	}
+	assert_true(backup_has_room(manifest, BACKUP_FILES_MAX % PARTITION_COUNT));
+	assert_false(backup_has_room(manifest, BACKUP_FILES_MAX % PARTITION_COUNT + 1));
+	manifest->partitions[5].entry_count += BACKUP_FILES_MAX % PARTITION_COUNT + 1;
+	assert_int_equal(backup_manifest_write(manifest, &text), ERROR_LIMIT);
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
+		manifest->partitions[p].entry_count = 0;
+	manifest->partitions[5].entry_count = OF_ONE + 1;
+	assert_int_equal(backup_manifest_write(manifest, &text), ERROR_LIMIT);
+	assert_int_equal(text.size, 0);
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
+		manifest->partitions[p].entries = NULL;
+	buffer_deinit(&text);
+	free(manifest);
+	free(entries);
+}
+
+/* The longest line of each file that BACKUP_FILES_MAX counts on. */
+static void a_file_takes_no_more_of_the_manifest_than_is_reckoned(void **state)
+{
+	struct backup_manifest *manifest = calloc(1, sizeof *manifest);
+	const struct backup_entry entry = {UINT64_MAX, UINT64_MAX, UINT32_MAX, UINT64_MAX, BACKUP_FILE_MAX_BYTES,
+					   UINT64_MAX};
+	struct buffer text = BUFFER_NULL;
+	size_t without;
+
+	(void)state;
+	*manifest = BACKUP_MANIFEST_NULL;
+	assert_int_equal(backup_add_entry(&manifest->partitions[5], &entry), 0);
+	assert_int_equal(backup_manifest_write(manifest, &text), 0);
+	without = text.size;
+	buffer_clear(&text);
+	assert_int_equal(backup_add_entry(&manifest->partitions[5], &entry), 0);
+	assert_int_equal(backup_manifest_write(manifest, &text), 0);
+	assert_true((text.size - without) * BACKUP_FILES_MAX < BACKUP_MANIFEST_MAX_BYTES - 1024 * 1024);
+	backup_manifest_deinit(manifest);
+	buffer_deinit(&text);
+	free(manifest);
+}
+
 /* What the check does not find: it was written so. */
 static void a_manifest_that_contradicts_itself_is_refused(void **state)
 {
@@ -649,6 +703,8 @@ int main(void)
 		cmocka_unit_test(only_what_follows_is_written),
 		cmocka_unit_test(a_manifest_is_read_back),
 		cmocka_unit_test(a_changed_manifest_is_refused),
+		cmocka_unit_test(a_manifest_that_cannot_be_read_back_is_not_written),
+		cmocka_unit_test(a_file_takes_no_more_of_the_manifest_than_is_reckoned),
 		cmocka_unit_test(a_manifest_that_contradicts_itself_is_refused),
 		cmocka_unit_test_setup_teardown(a_directory_keeps_files_by_partition_and_offset, make_folder,
 						remove_folder),
