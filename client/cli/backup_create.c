@@ -7,7 +7,10 @@
  * 2. The catalogue holds every stream and version of a view that the logs define, and that an earlier run's had: it is
  *    taken after them, and waited for. So a restored cluster never defines another thing under a number that its
  *    logs have used.
- * 3. A history that changed since the back-up was begun, or another cluster: refused, nothing is written. */
+ * 3. A history that changed since the back-up was begun, or another cluster: refused, nothing is written.
+ * 4. What is added follows what is there in the cluster's log of now (backup_follow): where that lost the last record
+ *    which the manifest names, the run is refused and the manifest stays; where it lost what only files beyond the
+ *    manifest's hold, these are made anew. Partitions with nothing to add are asked, too. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -37,6 +40,7 @@ struct job { /* one partition that is being read */
 	uint32_t node_id;
 	uint32_t failures;
 	uint64_t resume_ms;
+	enum backup_seam seam;
 	struct backup_writer writer; /* begun: its bytes are not empty */
 };
 
@@ -52,9 +56,10 @@ struct create {
 	struct progress progress;
 	uint32_t next; /* partition to be begun next */
 	uint32_t running;
-	uint64_t files_added;
+	uint32_t named[PARTITION_COUNT]; /* files that the manifest named when the run began */
 	uint64_t bytes_added;
-	uint64_t records_added;
+	uint16_t refused_in; /* partition */
+	bool lost;           /* the cluster, of it, what the manifest names */
 	struct backup_defined defined;
 	struct buffer scratch;
 };
@@ -93,8 +98,6 @@ static int add_entry(struct create *create, uint16_t partition, uint64_t first, 
 {
 	const struct backup_entry entry = backup_entry_of(first, facts);
 
-	create->files_added++;
-	create->records_added += facts->records;
 	return backup_add_entry(&create->manifest.partitions[partition], &entry);
 }
 
@@ -186,9 +189,9 @@ static int job_ask(struct job *job)
 	struct core_replay ask = {
 		.partition = job->partition,
 		.node_id = job->node_id,
-		.from = job_at(job),
+		.from = backup_ask_from(&job->writer, job->seam),
 		.history = create->points[job->partition].history,
-		.max_bytes = chunk_bytes(&create->pace),
+		.max_bytes = job_at(job) == create->points[job->partition].end ? 1 : chunk_bytes(&create->pace),
 		.timeout_ms = create->cli->timeout_ms,
 	};
 	int rv;
@@ -208,7 +211,24 @@ static void job_begin(struct create *create, struct job *job, uint16_t partition
 			    .node_id = backup_cut_source(map, partition, create->points[partition].node_id, 0),
 			    .writer = {.bytes = BUFFER_NULL}};
 	backup_writer_next(&job->writer, &create->manifest, partition);
+	job->seam = backup_seam_begin(&job->writer);
 	create->running++;
+}
+
+/* The log has not what is stored of it: what the manifest does not name is read again. false: what it names is gone. */
+static bool job_begin_again(struct create *create, struct job *job)
+{
+	struct backup_partition *of = &create->manifest.partitions[job->partition];
+	uint32_t named = create->named[job->partition];
+
+	if (of->entry_count == named && job_at(job) == backup_end(of)) {
+		create->lost = true;
+		return false;
+	}
+	of->entry_count = named;
+	backup_writer_next(&job->writer, &create->manifest, job->partition);
+	job->seam = backup_seam_begin(&job->writer);
+	return true;
 }
 
 /* Takes the answer's batches up to the cut, and closes files that are full. */
@@ -216,8 +236,10 @@ static int take_batches(struct create *create, struct job *job)
 {
 	struct span left = job->result.replay.batches;
 	uint64_t cut = create->points[job->partition].end;
-	int rv;
+	int rv = backup_follow(&job->writer, &job->seam, &left);
 
+	if (rv != 0)
+		return rv == ERROR_HISTORY && job_begin_again(create, job) ? 0 : rv;
 	while ((rv = backup_take(&job->writer, &left, cut, BACKUP_FILE_BYTES, &create->defined, &create->scratch)) ==
 	       1) {
 		rv = close_file(create, job);
@@ -245,28 +267,35 @@ static int job_failed(struct create *create, struct job *job, int error)
 	return 0;
 }
 
+static int job_done(struct create *create, struct job *job)
+{
+	job->used = false;
+	create->running--;
+	buffer_deinit(&job->writer.bytes);
+	return backup_cut_holds(&job->writer, &create->points[job->partition]) ? 0 : ERROR_HISTORY;
+}
+
 static int job_take(struct create *create, struct job *job)
 {
+	const struct backup_point *point = &create->points[job->partition];
+	enum backup_seam seam = job->seam;
 	uint64_t before = job_at(job);
 	int rv = job->result.error;
 	bool answered = rv == 0;
 
 	job->arrived = false;
-	if (answered && job->result.replay.history != create->points[job->partition].history)
+	if (answered && job->result.replay.history != point->history)
 		rv = ERROR_HISTORY;
 	else if (answered)
 		rv = take_batches(create, job);
 	create->pace.bytes += job->result.bytes.size;
 	progress_update(&create->progress, create->pace.bytes);
 	buffer_deinit(&job->result.bytes);
-	if (!answered || (rv == 0 && job->used && job_at(job) == before))
+	create->refused_in = job->partition;
+	if (!answered || (rv == 0 && job_at(job) == before && job->seam == seam))
 		return job_failed(create, job, answered ? ERROR_NOT_YET : rv);
-	if (rv == 0 && job_at(job) == create->points[job->partition].end) {
-		job->used = false;
-		create->running--;
-	}
 	job->failures = 0;
-	return rv;
+	return rv == 0 && job_at(job) == point->end && job->seam != BACKUP_SEAM_UNSEEN ? job_done(create, job) : rv;
 }
 
 static struct job *free_job(struct create *create)
@@ -292,7 +321,7 @@ static int begin_jobs(struct create *create)
 	while (create->next < PARTITION_COUNT && (job = free_job(create)) != NULL) {
 		uint16_t partition = (uint16_t)create->next++;
 
-		if (backup_end(&create->manifest.partitions[partition]) < create->points[partition].end)
+		if (create->points[partition].end > 0)
 			job_begin(create, job, partition, &map);
 	}
 	cluster_map_deinit(&map);
@@ -389,13 +418,36 @@ static int copy(struct create *create)
 
 static int refuse_history(const struct create *create, uint16_t partition)
 {
-	return cli_refuse(ERROR_HISTORY, "begin a back-up in a fresh directory",
-			  "%s: of partition %u, what is there was given up by a forced election, or reaches further "
-			  "than the cluster",
+	return cli_refuse(ERROR_HISTORY, "keep this directory, and begin a back-up in a fresh one",
+			  "%s: of partition %u, what is there was given up by a forced election", create->folder.path,
+			  partition);
+}
+
+static int refuse_lost(const struct create *create, uint16_t partition)
+{
+	return cli_refuse(ERROR_HISTORY, "keep this directory, it has them; begin a back-up in a fresh one",
+			  "%s: of partition %u, the cluster has lost events that this back-up holds",
 			  create->folder.path, partition);
 }
 
-/* What is there already belongs to this cluster, and to the same history of each partition. */
+static int refuse_copy(const struct create *create, int error)
+{
+	if (create->lost)
+		return refuse_lost(create, create->refused_in);
+	return cli_refuse(error, "give the command again",
+			  "partition %u: the cluster lost events, or gave them up, while it was read",
+			  create->refused_in);
+}
+
+/* With more files its manifest would be one that cannot be read. */
+static int refuse_full(const struct create *create)
+{
+	return cli_refuse(ERROR_LIMIT, "keep this directory, and begin a back-up in a fresh one",
+			  "%s: it has as many files as one back-up may have, about %u", create->folder.path,
+			  BACKUP_FILES_MAX);
+}
+
+/* What is there already belongs to this cluster, and has room for what a run adds at most where little is new. */
 static int load_former(struct create *create, const struct cluster_map *map)
 {
 	const char *why = "";
@@ -406,6 +458,8 @@ static int load_former(struct create *create, const struct cluster_map *map)
 	if (error == 0 && memcmp(create->manifest.cluster_id, map->cluster_id, 16) != 0)
 		return cli_refuse(ERROR_REFUSED, "begin a back-up of this one in a fresh directory",
 				  "%s: a back-up of another cluster", create->folder.path);
+	if (!backup_has_room(&create->manifest, PARTITION_COUNT))
+		return refuse_full(create);
 	memcpy(create->manifest.cluster_id, map->cluster_id, 16);
 	backup_defined_begin(&create->defined, &create->manifest);
 	return 0;
@@ -417,8 +471,11 @@ static int prepare_partition(struct create *create, uint16_t partition)
 	const struct backup_point *point = &create->points[partition];
 	int error;
 
-	if (of->entry_count > 0 && (of->history != point->history || backup_end(of) > point->end))
+	create->named[partition] = of->entry_count;
+	if (of->entry_count > 0 && of->history != point->history)
 		return refuse_history(create, partition);
+	if (backup_end(of) > point->end)
+		return refuse_lost(create, partition);
 	for (uint32_t i = 0; i < of->entry_count; i++)
 		if (backup_folder_glance(&create->folder, &create->manifest, partition, i) != 0)
 			return cli_refuse(ERROR_CHECKSUM,
@@ -451,16 +508,19 @@ static int write_manifest(struct create *create)
 
 static int print_result(struct create *create)
 {
-	uint64_t files = 0, bytes = 0, records = 0;
+	uint64_t files = 0, bytes = 0, records = 0, files_added = 0, records_added = 0;
 	uint32_t undigested = 0;
 	struct table table = {0};
 	int rv;
 
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		const struct backup_partition *of = &create->manifest.partitions[p];
+		uint32_t named = create->named[p];
 
 		files += of->entry_count;
+		files_added += of->entry_count - named;
 		records += backup_end(of);
+		records_added += backup_end(of) - (named == 0 ? 0 : of->entries[named - 1].end);
 		undigested += !of->digested;
 		for (uint32_t i = 0; i < of->entry_count; i++)
 			bytes += of->entries[i].size_bytes;
@@ -472,11 +532,11 @@ static int print_result(struct create *create)
 	table_column(&table, "records", CELL_WIDE);
 	table_cell(&table, "%" PRIu64, records);
 	table_column(&table, "files_added", CELL_WIDE);
-	table_cell(&table, "%" PRIu64, create->files_added);
+	table_cell(&table, "%" PRIu64, files_added);
 	table_column(&table, "bytes_added", CELL_WIDE);
 	table_cell(&table, "%" PRIu64, create->bytes_added);
 	table_column(&table, "records_added", CELL_WIDE);
-	table_cell(&table, "%" PRIu64, create->records_added);
+	table_cell(&table, "%" PRIu64, records_added);
 	table_column(&table, "partitions_without_digest", CELL_NUMBER);
 	table_cell(&table, "%u", undigested);
 	table_column(&table, "seconds", CELL_NUMBER);
@@ -500,7 +560,7 @@ static int run_create(struct create *create, uint32_t preferred)
 	error = copy(create);
 	progress_end(&create->progress);
 	if (error == ERROR_HISTORY || error == ERROR_BEYOND_END)
-		return cli_fail(error, "reading the partitions");
+		return refuse_copy(create, error);
 	if (error != 0)
 		return cli_fail(error, "%s: not done: what is there is kept, the next run goes on",
 				create->folder.path);
@@ -509,6 +569,8 @@ static int run_create(struct create *create, uint32_t preferred)
 	error = take_catalogue(create);
 	if (error == 0)
 		error = write_manifest(create);
+	if (error == ERROR_LIMIT)
+		return refuse_full(create);
 	return error == 0 ? print_result(create) : cli_fail(error, "%s/%s", create->folder.path, BACKUP_MANIFEST_NAME);
 }
 

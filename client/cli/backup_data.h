@@ -23,6 +23,7 @@
 #define BACKUP_FILE_BYTES (16u * 1024 * 1024) /* a file is closed beyond it */
 #define BACKUP_FILE_MAX_BYTES (BACKUP_FILE_BYTES + BATCH_MAX_BYTES + CHUNK_MAX_BYTES)
 #define BACKUP_MANIFEST_MAX_BYTES (256u * 1024 * 1024)
+#define BACKUP_FILES_MAX 1500000u /* of all partitions: the longest line of each, and the manifest can still be read */
 #define BACKUP_MANIFEST_NAME "manifest.json"
 #define BACKUP_WHY_BYTES 160u
 
@@ -110,7 +111,9 @@ int backup_add_entry(struct backup_partition *partition, const struct backup_ent
 /* Streams and views as they are in the map. 0 or ERROR_MEMORY. */
 int backup_take_catalogue(struct backup_manifest *manifest, const struct cluster_map *map);
 
-/* Sets `check`, and appends the text. 0 or ERROR_MEMORY. */
+/* Whether so many more files can be named, of any one partition or of all. */
+bool backup_has_room(const struct backup_manifest *manifest, uint32_t files);
+/* Sets `check`, and appends the text. 0; ERROR_LIMIT: it could not be read back; ERROR_MEMORY. */
 int backup_manifest_write(struct backup_manifest *manifest, struct buffer *out);
 /* 0; ERROR_MALFORMED, ERROR_CHECKSUM, ERROR_VERSION or ERROR_MEMORY, with *why (static text); a sound one is also
  * consistent: files without a gap, ids without a gap. `manifest` is null before, and to be freed in any case. */
@@ -126,6 +129,7 @@ struct backup_point { /* of one partition */
 	uint64_t acknowledged; /* whatever was acknowledged before the command began lies before it */
 	uint64_t end; /* the cut: applied by a replica that was in sync then, committed, not before `acknowledged` */
 	uint32_t node_id; /* that replica's node */
+	uint32_t epoch;   /* that it was said in: before the cut there is no record of a later one */
 	bool digested;
 	uint64_t digest; /* of its state there */
 };
@@ -161,6 +165,36 @@ int backup_defined_note(struct backup_defined *defined, const struct batch *batc
 /* Of a file that was checked. */
 int backup_defined_note_file(struct backup_defined *defined, struct span bytes, struct buffer *scratch);
 bool backup_defined_covered(const struct backup_defined *defined, const struct cluster_map *map);
+
+/* Whether what is read follows what is stored. An epoch gives an offset one record: two logs that have a record of the
+ * same epoch at an offset are one log up to there. A log that lost its tail and grew again has another one. */
+enum backup_seam {
+	BACKUP_SEAM_UNSEEN, /* not known: the last record stored is asked for again, and what comes behind it; */
+	BACKUP_SEAM_SEEN,   /* it was there just now: any batch behind it follows; */
+	BACKUP_SEAM_EPOCH,  /* it was there before something was added: a batch of its epoch follows */
+};
+enum backup_seam backup_seam_begin(const struct backup_writer *writer);
+uint64_t backup_ask_from(const struct backup_writer *writer, enum backup_seam seam);
+/* Of an answer from there: *batches begins behind what is stored then, or is empty where it has to be asked for again.
+ * ERROR_HISTORY: the log has another record there. Another error code: the first batch is not sound. */
+int backup_follow(const struct backup_writer *writer, enum backup_seam *seam, struct span *batches);
+/* All is read, up to the cut: whether it is of the log that the cut was taken of. */
+bool backup_cut_holds(const struct backup_writer *writer, const struct backup_point *point);
+
+struct backup_verdict {     /* of a cluster that was restored into */
+	uint32_t equal;     /* replicas in sync that stand at the end with the back-up's digest */
+	uint32_t different; /* with another one; */
+	uint32_t filling;   /* of these, where a view is being filled: that may yet change */
+	uint32_t behind;
+	uint32_t nobody;  /* partitions without any in sync: nothing is proved of them */
+	uint32_t unknown; /* the back-up does not know the digest */
+	uint16_t first_different;
+};
+void backup_judge_partition(struct backup_verdict *verdict, node_set in_sync);
+/* One that is in sync; NULL: it has not answered. */
+void backup_judge_replica(struct backup_verdict *verdict, const struct backup_manifest *manifest, uint16_t partition,
+			  const struct partition_status *status, bool filling);
+bool backup_is_restored(const struct backup_verdict *verdict);
 
 /* Takes a replica's batches from *left on, up to the cut, and notes what they define. 1: the file has full_bytes or is
  * at the cut, and is to be closed; 0: all are taken; ERROR_MALFORMED: one goes beyond the cut; another error code. */

@@ -75,6 +75,18 @@ int backup_add_entry(struct backup_partition *partition, const struct backup_ent
 	return 0;
 }
 
+bool backup_has_room(const struct backup_manifest *manifest, uint32_t files)
+{
+	uint64_t all = files;
+	bool has = true;
+
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		all += manifest->partitions[p].entry_count;
+		has = has && (uint64_t)manifest->partitions[p].entry_count + files <= FILES_MAX;
+	}
+	return has && all <= BACKUP_FILES_MAX;
+}
+
 /* --- the catalogue ------------------------------------------------------------------------------------------------ */
 
 /* Texts lie in one buffer, which moves while it grows: spans are offsets until all are in. */
@@ -247,6 +259,8 @@ int backup_manifest_write(struct backup_manifest *manifest, struct buffer *out)
 	size_t begin = out->size;
 	int rv;
 
+	if (!backup_has_room(manifest, 0))
+		return ERROR_LIMIT;
 	put_head(manifest, out);
 	put(out, "\"partitions\":[\n");
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
@@ -264,7 +278,9 @@ int backup_manifest_write(struct backup_manifest *manifest, struct buffer *out)
 		return ERROR_MEMORY;
 	manifest->check = check_of(span_of(out->data + begin, out->size - begin));
 	put(out, CHECK_MEMBER "%016" PRIx64 "\"}\n", manifest->check);
-	return out->failed ? ERROR_MEMORY : 0;
+	if (out->failed)
+		return ERROR_MEMORY;
+	return out->size - begin > BACKUP_MANIFEST_MAX_BYTES ? ERROR_LIMIT : 0;
 }
 
 /* --- reading ------------------------------------------------------------------------------------------------------ */

@@ -6,7 +6,8 @@
  * 1. Each step can be done again: the primaries say how far they are, and it goes on from there. So a run that was
  *    interrupted, or a primary that died, costs nothing but what was on its way.
  * 2. A partition is done when its in-sync set has all of it; that stays so.
- * 3. Where digests differ, or a file is damaged, the cluster is not told that it is restored. */
+ * 3. Where digests differ, nobody is in sync who could show one, or a file is damaged, the cluster is not told that it
+ *    is restored. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -354,52 +355,26 @@ static int import_all(struct restorer *restorer)
 
 /* --- digests ------------------------------------------------------------------------------------------------------ */
 
-struct verdict {
-	uint32_t equal;     /* replicas in sync that stand at the end with the back-up's digest */
-	uint32_t different; /* with another one; */
-	uint32_t filling;   /* of these, where a view is being filled: that may yet change */
-	uint32_t behind;
-	uint32_t unknown; /* the back-up does not know the digest */
-	uint16_t first_different;
-};
-
-static void judge_replica(const struct restorer *restorer, uint16_t partition, const struct partition_status *status,
-			  bool filling, struct verdict *verdict)
-{
-	const struct backup_partition *of = &restorer->manifest.partitions[partition];
-
-	if (status == NULL || status->applied != backup_end(of)) {
-		verdict->behind++;
-	} else if (!of->digested) {
-		verdict->unknown++;
-	} else if (status->digest == of->digest) {
-		verdict->equal++;
-	} else {
-		if (verdict->different++ == 0)
-			verdict->first_different = partition;
-		verdict->filling += filling;
-	}
-}
-
-static int judge(struct restorer *restorer, struct verdict *verdict)
+static int judge(struct restorer *restorer, struct backup_verdict *verdict)
 {
 	node_set filling[PARTITION_COUNT];
 	struct replica_rows rows = {0};
 	struct cluster_map map;
 	int error = grid_map(restorer->grid, &map);
 
-	*verdict = (struct verdict){0};
+	*verdict = (struct backup_verdict){0};
 	if (error != 0)
 		return error;
 	error = backup_filling(restorer->grid, &map, restorer->cli->timeout_ms, filling);
 	if (error == 0)
 		error = replica_rows_get(restorer->grid, &map, restorer->cli->timeout_ms, &rows);
 	for (uint16_t p = 0; p < PARTITION_COUNT && error == 0; p++) {
+		backup_judge_partition(verdict, map.partitions[p].isr);
 		for (node_set left = map.partitions[p].isr; left != 0; left &= left - 1) {
 			uint32_t node_id = (uint32_t)__builtin_ctzll(left) + 1;
 
-			judge_replica(restorer, p, replica_status(&rows, p, node_id), node_set_has(filling[p], node_id),
-				      verdict);
+			backup_judge_replica(verdict, &restorer->manifest, p, replica_status(&rows, p, node_id),
+					     node_set_has(filling[p], node_id));
 		}
 	}
 	free(rows.rows);
@@ -408,7 +383,7 @@ static int judge(struct restorer *restorer, struct verdict *verdict)
 }
 
 /* Until all agree, or nothing has moved for the whole time-out. */
-static int compare_digests(struct restorer *restorer, struct verdict *verdict)
+static int compare_digests(struct restorer *restorer, struct backup_verdict *verdict)
 {
 	uint64_t deadline_ms = grid_now_ms() + restorer->cli->timeout_ms;
 	uint32_t best = 0;
@@ -416,7 +391,7 @@ static int compare_digests(struct restorer *restorer, struct verdict *verdict)
 
 	while (cli_interrupted == 0) {
 		error = judge(restorer, verdict);
-		if (error == 0 && verdict->behind == 0 && verdict->different == 0)
+		if (error == 0 && backup_is_restored(verdict))
 			return 0;
 		if (error == 0 && (verdict->equal + verdict->unknown > best || verdict->filling > 0)) {
 			best = verdict->equal + verdict->unknown;
@@ -429,10 +404,13 @@ static int compare_digests(struct restorer *restorer, struct verdict *verdict)
 	return error;
 }
 
-static int tell_digests(struct restorer *restorer, const struct verdict *verdict)
+static int tell_digests(struct restorer *restorer, const struct backup_verdict *verdict)
 {
 	restorer->replicas = verdict->equal + verdict->different;
 	restorer->differ = verdict->different > 0;
+	if (verdict->nobody > 0)
+		return cli_refuse(ERROR_NOT_READY, "bring the nodes back, and give the command again to go on",
+				  "of %u partitions no replica is in sync", verdict->nobody);
 	if (verdict->behind > 0)
 		return cli_refuse(ERROR_NOT_READY, "see evgrid partition ls; give the command again to go on",
 				  "%u replicas in sync have not applied all of it in time", verdict->behind);
@@ -548,7 +526,7 @@ static int check_cluster(const struct restorer *restorer, bool *done)
 
 static int run_restore(struct restorer *restorer)
 {
-	struct verdict verdict;
+	struct backup_verdict verdict;
 	bool done = false;
 	int rv = check_cluster(restorer, &done);
 	int error;

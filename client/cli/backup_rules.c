@@ -1,5 +1,6 @@
 /* What a back-up decides, without I/O: whose replica is read, where the cut lies (backup_cut.c), what goes into which
- * file, and when the catalogue is as new as the logs (backup_create.c). The simulator's back-ups decide by the same. */
+ * file, whether it follows what is there, when the catalogue is as new as the logs (backup_create.c), and whether a
+ * cluster is restored (backup_restore.c). The simulator's back-ups decide by the same. */
 #include "client/cli/backup_data.h"
 #include "proto/control.h"
 
@@ -63,6 +64,7 @@ bool backup_point_take(struct backup_point *point, const struct cluster_map *map
 		return false;
 	point->end = status->applied;
 	point->node_id = source;
+	point->epoch = status->epoch;
 	point->digested = !filling;
 	point->digest = filling ? 0 : status->digest;
 	return true;
@@ -168,6 +170,49 @@ bool backup_defined_covered(const struct backup_defined *defined, const struct c
 
 /* --- batches ------------------------------------------------------------------------------------------------------ */
 
+enum backup_seam backup_seam_begin(const struct backup_writer *writer)
+{
+	return writer->facts.end == 0 ? BACKUP_SEAM_SEEN : BACKUP_SEAM_UNSEEN;
+}
+
+uint64_t backup_ask_from(const struct backup_writer *writer, enum backup_seam seam)
+{
+	return seam == BACKUP_SEAM_UNSEEN ? writer->facts.end - 1 : writer->facts.end;
+}
+
+/* Of one cluster: an epoch that comes again where all disks were put back has another time in its sequences. */
+static bool is_last(const struct backup_facts *stored, const struct batch *batch)
+{
+	return batch_end_offset(batch) == stored->end && batch->epoch == stored->epoch &&
+	       batch->base_sequence + batch->record_count - 1 == stored->last_sequence;
+}
+
+int backup_follow(const struct backup_writer *writer, enum backup_seam *seam, struct span *batches)
+{
+	struct batch batch;
+	int rv = batches->size == 0 ? 0 : batch_decode_stamped(*batches, &batch);
+
+	if (rv != 0 || batches->size == 0)
+		return rv;
+	if (*seam == BACKUP_SEAM_UNSEEN) {
+		if (!is_last(&writer->facts, &batch))
+			return ERROR_HISTORY;
+		*batches = span_of(batches->data + batch.size, batches->size - batch.size);
+		*seam = batches->size == 0 ? BACKUP_SEAM_SEEN : BACKUP_SEAM_EPOCH;
+	} else if (*seam == BACKUP_SEAM_EPOCH && batch.epoch != writer->facts.epoch) {
+		*batches = SPAN_NULL;
+		*seam = BACKUP_SEAM_UNSEEN;
+	} else {
+		*seam = BACKUP_SEAM_EPOCH;
+	}
+	return 0;
+}
+
+bool backup_cut_holds(const struct backup_writer *writer, const struct backup_point *point)
+{
+	return writer->facts.epoch <= point->epoch;
+}
+
 int backup_take(struct backup_writer *writer, struct span *left, uint64_t cut, size_t full_bytes,
 		struct backup_defined *defined, struct buffer *scratch)
 {
@@ -186,4 +231,34 @@ int backup_take(struct backup_writer *writer, struct span *left, uint64_t cut, s
 			return 1;
 	}
 	return writer->facts.end > cut ? ERROR_MALFORMED : 0;
+}
+
+/* --- restored ----------------------------------------------------------------------------------------------------- */
+
+void backup_judge_partition(struct backup_verdict *verdict, node_set in_sync)
+{
+	verdict->nobody += in_sync == 0;
+}
+
+void backup_judge_replica(struct backup_verdict *verdict, const struct backup_manifest *manifest, uint16_t partition,
+			  const struct partition_status *status, bool filling)
+{
+	const struct backup_partition *of = &manifest->partitions[partition];
+
+	if (status == NULL || status->applied != backup_end(of)) {
+		verdict->behind++;
+	} else if (!of->digested) {
+		verdict->unknown++;
+	} else if (status->digest == of->digest) {
+		verdict->equal++;
+	} else {
+		if (verdict->different++ == 0)
+			verdict->first_different = partition;
+		verdict->filling += filling;
+	}
+}
+
+bool backup_is_restored(const struct backup_verdict *verdict)
+{
+	return verdict->nobody == 0 && verdict->behind == 0 && verdict->different == 0;
 }

@@ -83,9 +83,9 @@ static int job_ask(struct backups *backups, struct backup_job *job)
 	struct core_replay ask = {
 		.partition = job->partition,
 		.node_id = job->node_id,
-		.from = job_at(job),
+		.from = backup_ask_from(&job->writer, job->seam),
 		.history = backups->points[job->partition].history,
-		.max_bytes = CHUNK_BYTES,
+		.max_bytes = job_at(job) == backups->points[job->partition].end ? 1 : CHUNK_BYTES,
 		.timeout_ms = backups->timeout_ms,
 	};
 	uint64_t tag = (uint64_t)backups->wave << 32 | (uint64_t)(job - backups->jobs);
@@ -103,7 +103,7 @@ static void begin_jobs(struct backups *backups)
 		while (!job->used && backups->next < PARTITION_COUNT) {
 			uint16_t partition = (uint16_t)backups->next++;
 
-			if (backup_end(&backups->manifest.partitions[partition]) >= backups->points[partition].end)
+			if (backups->points[partition].end == 0)
 				continue;
 			*job = (struct backup_job){.partition = partition,
 						   .used = true,
@@ -111,6 +111,7 @@ static void begin_jobs(struct backups *backups)
 										backups->points[partition].node_id, 0),
 						   .writer = {.bytes = BUFFER_NULL}};
 			backup_writer_next(&job->writer, &backups->manifest, partition);
+			job->seam = backup_seam_begin(&job->writer);
 			backups->running++;
 		}
 	}
@@ -120,8 +121,13 @@ static int take_batches(struct backups *backups, struct backup_job *job)
 {
 	struct span left = job->result.replay.batches;
 	uint64_t cut = backups->points[job->partition].end;
-	int rv;
+	int rv = backup_follow(&job->writer, &job->seam, &left);
 
+	if (rv == ERROR_HISTORY)
+		sim_fail(backups->sim, "O15: partition %u: the log has not what is stored of it, up to %llu",
+			 job->partition, (unsigned long long)job_at(job));
+	if (rv != 0)
+		return rv;
 	while ((rv = backup_take(&job->writer, &left, cut, FILE_BYTES, &backups->defined, &backups->scratch)) == 1) {
 		rv = close_file(backups, job);
 		if (rv != 0 || job_at(job) == cut)
@@ -144,24 +150,35 @@ static int job_failed(struct backups *backups, struct backup_job *job, int error
 	return 0;
 }
 
+/* Nothing that was committed is lost here, so the cut always holds. */
+static void job_done(struct backups *backups, struct backup_job *job)
+{
+	job->used = false;
+	backups->running--;
+	buffer_deinit(&job->writer.bytes);
+	if (!backup_cut_holds(&job->writer, &backups->points[job->partition]))
+		sim_fail(backups->sim, "O15: partition %u: before the cut is a record of a later epoch",
+			 job->partition);
+}
+
 static int job_take(struct backups *backups, struct backup_job *job)
 {
+	const struct backup_point *point = &backups->points[job->partition];
+	enum backup_seam seam = job->seam;
 	uint64_t before = job_at(job);
 	int rv = job->result.error;
 	bool answered = rv == 0;
 
 	job->arrived = false;
-	if (answered && job->result.replay.history != backups->points[job->partition].history)
+	if (answered && job->result.replay.history != point->history)
 		rv = ERROR_HISTORY;
 	else if (answered)
 		rv = take_batches(backups, job);
 	buffer_deinit(&job->result.bytes);
-	if (!answered || (rv == 0 && job_at(job) == before))
+	if (!answered || (rv == 0 && job_at(job) == before && job->seam == seam))
 		return job_failed(backups, job, answered ? ERROR_NOT_YET : rv);
-	if (rv == 0 && job_at(job) == backups->points[job->partition].end) {
-		job->used = false;
-		backups->running--;
-	}
+	if (rv == 0 && job_at(job) == point->end && job->seam != BACKUP_SEAM_UNSEEN)
+		job_done(backups, job);
 	job->failures = 0;
 	return rv;
 }

@@ -33,6 +33,7 @@ struct backup_job { /* one partition that is being read */
 	uint32_t node_id;
 	uint32_t failures;
 	uint64_t resume_ms;
+	enum backup_seam seam;
 	struct backup_writer writer;
 };
 

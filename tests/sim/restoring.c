@@ -199,12 +199,14 @@ static bool digests_agree(struct sim *sim)
 		const struct restoring_partition *kept = &restoring->partitions[p];
 		const struct map_partition *row = scenario_row(sim, p);
 
+		if (row == NULL || row->isr == 0) /* nobody to ask proves nothing */
+			return false;
 		for (uint32_t i = 0; i < sim->options.hosts; i++) {
 			struct shard *shard = host_shard(sim->hosts[i], p);
 			struct partition_status status = {0};
 			uint64_t from;
 
-			if (row == NULL || !node_set_has(row->isr, host_node_id(sim->hosts[i])))
+			if (!node_set_has(row->isr, host_node_id(sim->hosts[i])))
 				continue;
 			if (shard == NULL || shard_status(shard, p, &status) != 0 || status.applied != kept->cut)
 				return false;

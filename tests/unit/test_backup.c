@@ -237,6 +237,60 @@ static void a_changed_manifest_is_refused(void **state)
 	free(manifest);
 }
 
+/* It would take the place of one that can be read. */
+static void a_manifest_that_cannot_be_read_back_is_not_written(void **state)
+{
+	enum { OF_EACH = BACKUP_FILES_MAX / PARTITION_COUNT, OF_ONE = 1 << 20 };
+	struct backup_manifest *manifest = calloc(1, sizeof *manifest);
+	struct backup_entry *entries = calloc(OF_ONE + 1, sizeof *entries);
+	struct buffer text = BUFFER_NULL;
+
+	(void)state;
+	assert_true(manifest != NULL && entries != NULL);
+	*manifest = BACKUP_MANIFEST_NULL;
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
+		manifest->partitions[p].entries = entries;
+		manifest->partitions[p].entry_count = OF_EACH;
+	}
+	assert_true(backup_has_room(manifest, BACKUP_FILES_MAX % PARTITION_COUNT));
+	assert_false(backup_has_room(manifest, BACKUP_FILES_MAX % PARTITION_COUNT + 1));
+	manifest->partitions[5].entry_count += BACKUP_FILES_MAX % PARTITION_COUNT + 1;
+	assert_int_equal(backup_manifest_write(manifest, &text), ERROR_LIMIT);
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
+		manifest->partitions[p].entry_count = 0;
+	manifest->partitions[5].entry_count = OF_ONE + 1;
+	assert_int_equal(backup_manifest_write(manifest, &text), ERROR_LIMIT);
+	assert_int_equal(text.size, 0);
+	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
+		manifest->partitions[p].entries = NULL;
+	buffer_deinit(&text);
+	free(manifest);
+	free(entries);
+}
+
+/* The longest line of each file that BACKUP_FILES_MAX counts on. */
+static void a_file_takes_no_more_of_the_manifest_than_is_reckoned(void **state)
+{
+	struct backup_manifest *manifest = calloc(1, sizeof *manifest);
+	const struct backup_entry entry = {UINT64_MAX, UINT64_MAX, UINT32_MAX, UINT64_MAX, BACKUP_FILE_MAX_BYTES,
+					   UINT64_MAX};
+	struct buffer text = BUFFER_NULL;
+	size_t without;
+
+	(void)state;
+	*manifest = BACKUP_MANIFEST_NULL;
+	assert_int_equal(backup_add_entry(&manifest->partitions[5], &entry), 0);
+	assert_int_equal(backup_manifest_write(manifest, &text), 0);
+	without = text.size;
+	buffer_clear(&text);
+	assert_int_equal(backup_add_entry(&manifest->partitions[5], &entry), 0);
+	assert_int_equal(backup_manifest_write(manifest, &text), 0);
+	assert_true((text.size - without) * BACKUP_FILES_MAX < BACKUP_MANIFEST_MAX_BYTES - 1024 * 1024);
+	backup_manifest_deinit(manifest);
+	buffer_deinit(&text);
+	free(manifest);
+}
+
 /* What the check does not find: it was written so. */
 static void a_manifest_that_contradicts_itself_is_refused(void **state)
 {
@@ -467,6 +521,130 @@ static void a_catalogue_never_falls_behind_the_former_one(void **state)
 	free(map);
 }
 
+/* --- what follows what is there ----------------------------------------------------------------------------------- */
+
+static int follow(const struct backup_writer *writer, enum backup_seam *seam, const struct batch *batch, size_t *left)
+{
+	struct span batches = batch == NULL ? SPAN_NULL : batch->bytes;
+	int rv = backup_follow(writer, seam, &batches);
+
+	*left = batches.size;
+	return rv;
+}
+
+/* Sync by interval: all replicas lose a tail, one is elected, the log grows beyond where it was: the history is the
+ * same, epochs and sequences rise. */
+static void nothing_is_added_to_a_log_that_lost_its_tail(void **state)
+{
+	struct backup_manifest *manifest = calloc(1, sizeof *manifest);
+	struct backup_writer writer = {.bytes = BUFFER_NULL};
+	struct made made = {.bytes = BUFFER_NULL}, other = {.bytes = BUFFER_NULL};
+	struct batch stored, lost, next;
+	enum backup_seam seam;
+	size_t left;
+
+	(void)state;
+	*manifest = BACKUP_MANIFEST_NULL;
+	backup_writer_next(&writer, manifest, PARTITION);
+	assert_int_equal(backup_seam_begin(&writer), BACKUP_SEAM_SEEN); /* nothing is there */
+	add_batch(&made, PARTITION, 5, 2, &stored);
+	assert_int_equal(backup_writer_add(&writer, &stored), 0);
+	add_batch(&made, PARTITION, 5, 1, &lost);
+	assert_int_equal(backup_writer_add(&writer, &lost), 0);
+	assert_int_equal(backup_add_entry(&manifest->partitions[PARTITION],
+					  &(struct backup_entry){.first = 0,
+								 .end = writer.facts.end,
+								 .epoch = writer.facts.epoch,
+								 .last_sequence = writer.facts.last_sequence}),
+			 0);
+	backup_writer_next(&writer, manifest, PARTITION);
+	seam = backup_seam_begin(&writer);
+	assert_int_equal(seam, BACKUP_SEAM_UNSEEN);
+	assert_int_equal(backup_ask_from(&writer, seam), 2); /* the last record */
+	assert_int_equal(follow(&writer, &seam, NULL, &left), 0);
+	assert_int_equal(seam, BACKUP_SEAM_UNSEEN);
+	assert_int_equal(follow(&writer, &seam, &lost, &left), 0);
+	assert_true(seam == BACKUP_SEAM_SEEN && left == 0);
+	assert_int_equal(backup_ask_from(&writer, seam), 3);
+
+	other.end = 2;
+	other.sequence = made.sequence;
+	add_batch(&other, PARTITION, 6, 1, &next);
+	seam = BACKUP_SEAM_UNSEEN;
+	assert_int_equal(follow(&writer, &seam, &next, &left), ERROR_HISTORY); /* a later epoch there */
+	other.end = 2;
+	add_batch(&other, PARTITION, 5, 1, &next);
+	assert_int_equal(follow(&writer, &seam, &next, &left), ERROR_HISTORY); /* another sequence: disks put back */
+	other.end = 2;
+	add_batch(&other, PARTITION, 5, 3, &next);
+	assert_int_equal(follow(&writer, &seam, &next, &left), ERROR_HISTORY); /* a batch that reaches across */
+	backup_manifest_deinit(manifest);
+	buffer_deinit(&writer.bytes);
+	buffer_deinit(&made.bytes);
+	buffer_deinit(&other.bytes);
+	free(manifest);
+}
+
+/* While a run reads, too: an epoch that begins between two answers has to have begun behind what is there. */
+static void a_new_epoch_is_added_behind_what_was_seen_just_now(void **state)
+{
+	struct backup_writer writer = {.bytes = BUFFER_NULL};
+	struct made made = {.bytes = BUFFER_NULL};
+	const struct backup_point cut = {.epoch = 5};
+	enum backup_seam seam = BACKUP_SEAM_SEEN;
+	struct batch batch;
+	size_t left;
+
+	(void)state;
+	backup_writer_begin(&writer, &first_place);
+	add_batch(&made, PARTITION, 5, 2, &batch);
+	assert_int_equal(follow(&writer, &seam, &batch, &left), 0);
+	assert_true(seam == BACKUP_SEAM_EPOCH && left == batch.size);
+	assert_int_equal(backup_writer_add(&writer, &batch), 0);
+	assert_true(backup_cut_holds(&writer, &cut));
+	add_batch(&made, PARTITION, 6, 1, &batch);
+	assert_int_equal(follow(&writer, &seam, &batch, &left), 0);
+	assert_true(seam == BACKUP_SEAM_UNSEEN && left == 0);
+	seam = BACKUP_SEAM_SEEN;
+	assert_int_equal(follow(&writer, &seam, &batch, &left), 0);
+	assert_true(seam == BACKUP_SEAM_EPOCH && left == batch.size);
+	assert_int_equal(backup_writer_add(&writer, &batch), 0);
+	assert_false(backup_cut_holds(&writer, &cut)); /* the log that the cut was taken of had another record there */
+	buffer_deinit(&writer.bytes);
+	buffer_deinit(&made.bytes);
+}
+
+/* --- restored ----------------------------------------------------------------------------------------------------- */
+
+/* All replicas of one partition leave after it was restored, before digests are compared. */
+static void a_partition_with_nobody_in_sync_is_not_proved(void **state)
+{
+	struct backup_manifest *manifest = calloc(1, sizeof *manifest);
+	struct partition_status status = {.partition = 4, .applied = 12, .digest = 5};
+	const struct backup_entry entry = {.end = 12};
+	struct backup_verdict verdict = {0};
+
+	(void)state;
+	*manifest = BACKUP_MANIFEST_NULL;
+	assert_int_equal(backup_add_entry(&manifest->partitions[4], &entry), 0);
+	manifest->partitions[4].digested = true;
+	manifest->partitions[4].digest = 5;
+	backup_judge_partition(&verdict, node_bit(2));
+	backup_judge_replica(&verdict, manifest, 4, &status, false);
+	assert_true(backup_is_restored(&verdict) && verdict.equal == 1);
+	backup_judge_partition(&verdict, 0);
+	assert_false(backup_is_restored(&verdict));
+	verdict = (struct backup_verdict){0};
+	backup_judge_replica(&verdict, manifest, 4, NULL, false);
+	assert_true(!backup_is_restored(&verdict) && verdict.behind == 1);
+	verdict = (struct backup_verdict){0};
+	status.digest = 6;
+	backup_judge_replica(&verdict, manifest, 4, &status, true);
+	assert_true(!backup_is_restored(&verdict) && verdict.filling == 1 && verdict.first_different == 4);
+	backup_manifest_deinit(manifest);
+	free(manifest);
+}
+
 /* --- cursors of a cluster that was backed up ---------------------------------------------------------------------- */
 
 static int judge_cursor(const struct cluster_map *map, const uint8_t cluster_id[16], uint64_t next)
@@ -525,6 +703,8 @@ int main(void)
 		cmocka_unit_test(only_what_follows_is_written),
 		cmocka_unit_test(a_manifest_is_read_back),
 		cmocka_unit_test(a_changed_manifest_is_refused),
+		cmocka_unit_test(a_manifest_that_cannot_be_read_back_is_not_written),
+		cmocka_unit_test(a_file_takes_no_more_of_the_manifest_than_is_reckoned),
 		cmocka_unit_test(a_manifest_that_contradicts_itself_is_refused),
 		cmocka_unit_test_setup_teardown(a_directory_keeps_files_by_partition_and_offset, make_folder,
 						remove_folder),
@@ -533,6 +713,9 @@ int main(void)
 		cmocka_unit_test(a_replica_that_is_behind_is_not_the_cut),
 		cmocka_unit_test(a_node_that_does_not_say_may_be_filling),
 		cmocka_unit_test(a_catalogue_never_falls_behind_the_former_one),
+		cmocka_unit_test(nothing_is_added_to_a_log_that_lost_its_tail),
+		cmocka_unit_test(a_new_epoch_is_added_behind_what_was_seen_just_now),
+		cmocka_unit_test(a_partition_with_nobody_in_sync_is_not_proved),
 		cmocka_unit_test(a_restored_cluster_takes_cursors_of_the_one_that_was_backed_up),
 	};
 
