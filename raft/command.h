@@ -143,7 +143,7 @@ struct command_isr {
 	uint32_t primary;
 	uint64_t primary_node_epoch;
 	uint8_t count;
-	struct command_node isr[REPLICAS_MAX];
+	struct command_node isr[MEMBERS_MAX]; /* learners too: a move ends when they are in sync */
 };
 
 struct command_handover {
@@ -249,6 +249,8 @@ void command_join_encode(const struct command_join *join, struct buffer *out);
 void command_register_encode(const struct command_register *reg, struct buffer *out);
 void command_nodes_encode(enum command_kind kind, const struct command_node *nodes, uint32_t count, struct buffer *out);
 void command_clock_encode(const struct command_clock *items, uint32_t count, struct buffer *out);
+/* All of the set; epochs by node id - 1. */
+void command_isr_set(struct command_isr *item, node_set isr, const uint64_t added_epochs[NODES_MAX]);
 void command_isr_encode(const struct command_isr *items, uint32_t count, struct buffer *out);
 void command_handover_encode(const struct command_handover *items, uint32_t count, struct buffer *out);
 void command_out_encode(const struct command_out *items, uint32_t count, struct buffer *out);

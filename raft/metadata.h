@@ -40,7 +40,7 @@ struct metadata_report {
 };
 
 struct metadata_partition {
-	struct metadata_report reports[REPLICAS_MAX];
+	struct metadata_report reports[MEMBERS_MAX];
 	uint64_t possible_loss_at; /* index of the entry that elected a suspect, or by force; 0: never */
 	uint64_t headless_ms;      /* time of the entry that left it without a primary; 0: it has one */
 };

@@ -485,9 +485,7 @@ static void isr_command(const struct host *host, const struct shard_proposal *pr
 		.primary_node_epoch = proposal->node_epoch,
 	};
 
-	for (uint32_t id = 1; id <= NODES_MAX; id++)
-		if (node_set_has(proposal->isr, id) && item.count < REPLICAS_MAX)
-			item.isr[item.count++] = (struct command_node){id, proposal->added_epochs[id - 1]};
+	command_isr_set(&item, proposal->isr, proposal->added_epochs);
 	command_isr_encode(&item, 1, command);
 }
 
