@@ -535,6 +535,73 @@ static void fourteen_suspects_elect_one(void **state)
 	cluster_end(cluster);
 }
 
+/* --- a copy that is needed stays ---------------------------------------------------------------------------------- */
+
+/* Nodes 2 and 3 are dead: who is in sync is node 1 and who learned. */
+static void lose_two(struct cluster *cluster)
+{
+	for (uint32_t id = 2; id <= 3; id++)
+		cluster->metadata.map.nodes[id - 1].fenced = true;
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		rows(cluster)[p].isr = node_bit(1) | (rows(cluster)[p].learners & node_bit(4));
+		rows(cluster)[p].primary = 1;
+	}
+}
+
+static void who_learned_in_vain_stays_while_it_is_needed(void **state)
+{
+	struct cluster *cluster = cluster_of(4);
+
+	(void)state;
+	assert_true(step(cluster));
+	assert_int_equal(moving(cluster), CONTROLLER_MOVES_MAX);
+	lose_two(cluster);
+	set_state(cluster, 4, NODE_DRAINING);
+	(void)step(cluster); /* the order of some rows at rest; nothing that would be refused */
+	assert_false(step(cluster));
+	assert_int_equal(moving(cluster), CONTROLLER_MOVES_MAX);
+	cluster->metadata.map.nodes[1].fenced = false;
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		rows(cluster)[p].isr |= node_bit(2);
+	assert_true(step(cluster));
+	assert_int_equal(moving(cluster), 0);
+	cluster_end(cluster);
+}
+
+/* Row 0 has these learners, node 4 is needed, and the target wants 5 in its place; all others stay. */
+static void a_new_way_waits(node_set learners)
+{
+	struct cluster *cluster = cluster_of(5);
+	struct map_partition *row = &rows(cluster)[0];
+	struct placement_row *table = cluster->controller.plan.table;
+
+	assert_true(step(cluster));
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		rows(cluster)[p] = row_of_first(p, FACTOR);
+		table[p].count = FACTOR;
+		memcpy(table[p].replicas, rows(cluster)[p].replicas, sizeof(table[p].replicas));
+	}
+	row->learners = learners;
+	row->leaving = node_bit(3);
+	table[0].replicas[2] = 5;
+	lose_two(cluster);
+	assert_false(step(cluster));
+	assert_int_equal(row->learners, learners);
+	row->isr |= node_bit(2);
+	cluster->metadata.map.nodes[1].fenced = false;
+	assert_true(step(cluster));
+	assert_int_equal(row->learners, node_bit(5));
+	assert_int_equal(row->isr, 3);
+	cluster_end(cluster);
+}
+
+static void a_new_way_begins_when_the_old_one_is_not_needed(void **state)
+{
+	(void)state;
+	a_new_way_waits(node_bit(4));               /* all who learn are in sync */
+	a_new_way_waits(node_bit(4) | node_bit(5)); /* one is on its way */
+}
+
 static enum refusal decommission(struct cluster *cluster, const char *name, bool stays)
 {
 	struct command_decommission command = {.name = span_of_text(name), .stays = stays};
@@ -673,6 +740,8 @@ int main(void)
 		cmocka_unit_test(seven_replicas_and_their_successors_are_in_sync),
 		cmocka_unit_test(no_row_has_more_learners_than_replicas_may_be),
 		cmocka_unit_test(fourteen_suspects_elect_one),
+		cmocka_unit_test(who_learned_in_vain_stays_while_it_is_needed),
+		cmocka_unit_test(a_new_way_begins_when_the_old_one_is_not_needed),
 		cmocka_unit_test(one_node_at_a_time_is_to_go),
 		cmocka_unit_test(a_node_that_weighs_more_gets_more),
 		cmocka_unit_test(crowded_zones_are_told_by_the_controller_once),
