@@ -676,8 +676,7 @@ void entry_header_encode(const struct entry *entry, uint8_t bytes[ENTRY_HEADER_B
 int entry_decode(struct span bytes, struct entry *entry)
 {
 	struct reader in = reader_of(bytes);
-	uint8_t format = reader_u8(&in);
-
+	entry->format = reader_u8(&in);
 	reader_u8(&in);
 	entry->count = reader_u16(&in);
 	entry->incarnation = reader_u64(&in);
@@ -687,5 +686,5 @@ int entry_decode(struct span bytes, struct entry *entry)
 		return ERROR_MALFORMED;
 	entry->commands =
 		span_of(in.at, reader_left(&in)); /* up to 7 zeros may follow the last: Raft's files want them */
-	return format == ENTRY_FORMAT ? 0 : ERROR_VERSION;
+	return entry->format == ENTRY_FORMAT || entry->format == ENTRY_FORMER ? 0 : ERROR_VERSION;
 }

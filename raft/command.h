@@ -12,7 +12,8 @@
 
 #define COMMAND_MAX_BYTES (256u * 1024) /* one VIEW_APPLY, or a PLACE of all partitions, fits */
 #define ENTRY_MAX_BYTES (1024u * 1024)
-#define ENTRY_FORMAT 1u
+#define ENTRY_FORMAT 2u
+#define ENTRY_FORMER 1u /* the same bytes; what format 2 alone means stands in metadata.c */
 
 enum command_kind {
 	COMMAND_FORM = 1,           /* struct command_form: the first entry */
@@ -309,6 +310,7 @@ bool command_from_client(struct span bytes);
 /* u8 format, u8 0, u16 command count, u64 proposer's incarnation, u64 number, u64 unix ms, commands. An entry without
  * commands is the barrier of a new controller. */
 struct entry {
+	uint8_t format; /* as decoded */
 	uint16_t count;
 	uint64_t incarnation;
 	uint64_t number;
