@@ -419,6 +419,7 @@ static struct cluster_config cluster_config_of(struct host *host)
 	config.reassign_delay_ms =
 		sim->options.faults && sim->options.seed % 3 == 1 ? REASSIGN_SHORT_MS : REASSIGN_LONG_MS;
 	config.restore = sim->options.restore;
+	config.replication_factor = sim->options.replication_factor;
 	for (uint32_t i = 0; i < sim->options.shards; i++)
 		config.shard_ports[i] = (uint16_t)(7401 + i);
 	for (uint32_t i = 0; i < 16; i++)
