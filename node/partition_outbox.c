@@ -88,10 +88,7 @@ static struct command_isr isr_of(const struct partition_thread *thread, const st
 		.primary_node_epoch = proposal->node_epoch,
 	};
 
-	for (uint32_t id = 1; id <= NODES_MAX && item.count < REPLICAS_MAX; id++) {
-		if (node_set_has(proposal->isr, id))
-			item.isr[item.count++] = (struct command_node){id, proposal->added_epochs[id - 1]};
-	}
+	command_isr_set(&item, proposal->isr, proposal->added_epochs);
 	return item;
 }
 

@@ -49,7 +49,8 @@ static void encode_node(const struct map_node *node, uint32_t id, struct buffer 
 
 static void encode_partition(const struct map_partition *row, uint16_t partition, struct buffer *out)
 {
-	assert(row->replica_count <= REPLICAS_MAX);
+	assert(row->replica_count <= REPLICAS_MAX && node_set_count(row->learners) <= REPLICAS_MAX);
+	assert(node_set_count(row->isr) <= MEMBERS_MAX);
 	buffer_u16(out, partition);
 	buffer_u64(out, row->changed_at);
 	buffer_varint(out, row->version);
@@ -237,9 +238,11 @@ static void decode_partition(struct reader *in, struct map_partition *row, uint1
 		in->failed |= row->replicas[i] == 0;
 	}
 	row->isr = reader_varint(in);
+	in->failed |= node_set_count(row->isr) > MEMBERS_MAX;
 	row->elr = reader_varint(in);
 	row->suspects = reader_varint(in);
 	row->learners = reader_varint(in);
+	in->failed |= node_set_count(row->learners) > REPLICAS_MAX;
 	row->leaving = reader_varint(in);
 	row->restored_to = reader_varint(in);
 }

@@ -20,6 +20,7 @@
 #define NODES_MAX 64u        /* members of a cluster: node sets are 64-bit masks */
 #define NODE_WEIGHT_MAX 100u /* a node's share of the replicas, compared with the others' */
 #define REPLICAS_MAX 7u      /* replicas of one partition */
+#define MEMBERS_MAX 14u      /* the same with its learners, who may all be in sync: each replica may be moving */
 #define SHARDS_MAX 8u        /* partition threads of one node: W */
 #define STREAMS_MAX 1024u
 #define VIEWS_MAX 256u

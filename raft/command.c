@@ -318,6 +318,15 @@ static uint16_t partition_decode(struct reader *in)
 	return in->failed ? 0 : partition;
 }
 
+void command_isr_set(struct command_isr *item, node_set isr, const uint64_t added_epochs[NODES_MAX])
+{
+	assert(isr != 0 && node_set_count(isr) <= MEMBERS_MAX);
+	item->count = 0;
+	for (uint32_t id = 1; id <= NODES_MAX; id++)
+		if (node_set_has(isr, id))
+			item->isr[item->count++] = (struct command_node){id, added_epochs[id - 1]};
+}
+
 void command_isr_encode(const struct command_isr *items, uint32_t count, struct buffer *out)
 {
 	size_t begin = command_begin(COMMAND_ISR_CHANGE, out);
@@ -325,7 +334,7 @@ void command_isr_encode(const struct command_isr *items, uint32_t count, struct 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct command_isr *item = &items[i];
 
-		assert(item->count > 0 && item->count <= REPLICAS_MAX);
+		assert(item->count > 0 && item->count <= MEMBERS_MAX);
 		buffer_u16(out, item->partition);
 		buffer_u64(out, item->expected_version);
 		buffer_u8(out, (uint8_t)item->primary);
@@ -344,7 +353,7 @@ int command_isr_decode(struct reader *in, struct command_isr *item)
 	item->primary = node_id_decode(in);
 	item->primary_node_epoch = reader_u64(in);
 	item->count = reader_u8(in);
-	if (in->failed || item->count == 0 || item->count > REPLICAS_MAX)
+	if (in->failed || item->count == 0 || item->count > MEMBERS_MAX)
 		return ERROR_MALFORMED;
 	for (uint32_t k = 0; k < item->count; k++)
 		command_node_decode(in, &item->isr[k]);
@@ -667,8 +676,7 @@ void entry_header_encode(const struct entry *entry, uint8_t bytes[ENTRY_HEADER_B
 int entry_decode(struct span bytes, struct entry *entry)
 {
 	struct reader in = reader_of(bytes);
-	uint8_t format = reader_u8(&in);
-
+	entry->format = reader_u8(&in);
 	reader_u8(&in);
 	entry->count = reader_u16(&in);
 	entry->incarnation = reader_u64(&in);
@@ -678,5 +686,5 @@ int entry_decode(struct span bytes, struct entry *entry)
 		return ERROR_MALFORMED;
 	entry->commands =
 		span_of(in.at, reader_left(&in)); /* up to 7 zeros may follow the last: Raft's files want them */
-	return format == ENTRY_FORMAT ? 0 : ERROR_VERSION;
+	return entry->format == ENTRY_FORMAT || entry->format == ENTRY_FORMER ? 0 : ERROR_VERSION;
 }

@@ -12,7 +12,8 @@
 
 #define COMMAND_MAX_BYTES (256u * 1024) /* one VIEW_APPLY, or a PLACE of all partitions, fits */
 #define ENTRY_MAX_BYTES (1024u * 1024)
-#define ENTRY_FORMAT 1u
+#define ENTRY_FORMAT 2u
+#define ENTRY_FORMER 1u /* the same bytes; what format 2 alone means stands in metadata.c */
 
 enum command_kind {
 	COMMAND_FORM = 1,           /* struct command_form: the first entry */
@@ -143,7 +144,7 @@ struct command_isr {
 	uint32_t primary;
 	uint64_t primary_node_epoch;
 	uint8_t count;
-	struct command_node isr[REPLICAS_MAX];
+	struct command_node isr[MEMBERS_MAX]; /* learners too: a move ends when they are in sync */
 };
 
 struct command_handover {
@@ -249,6 +250,8 @@ void command_join_encode(const struct command_join *join, struct buffer *out);
 void command_register_encode(const struct command_register *reg, struct buffer *out);
 void command_nodes_encode(enum command_kind kind, const struct command_node *nodes, uint32_t count, struct buffer *out);
 void command_clock_encode(const struct command_clock *items, uint32_t count, struct buffer *out);
+/* All of the set; epochs by node id - 1. */
+void command_isr_set(struct command_isr *item, node_set isr, const uint64_t added_epochs[NODES_MAX]);
 void command_isr_encode(const struct command_isr *items, uint32_t count, struct buffer *out);
 void command_handover_encode(const struct command_handover *items, uint32_t count, struct buffer *out);
 void command_out_encode(const struct command_out *items, uint32_t count, struct buffer *out);
@@ -307,6 +310,7 @@ bool command_from_client(struct span bytes);
 /* u8 format, u8 0, u16 command count, u64 proposer's incarnation, u64 number, u64 unix ms, commands. An entry without
  * commands is the barrier of a new controller. */
 struct entry {
+	uint8_t format; /* as decoded */
 	uint16_t count;
 	uint64_t incarnation;
 	uint64_t number;

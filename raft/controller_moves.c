@@ -11,7 +11,8 @@
  * 3. A move begins where there is a primary, the ISR is at its minimum, and all who are to learn are live.
  * 4. It ends when all learners are in sync and the primary is one that stays: one that is to go hands over first, so
  *    that nobody waits for its lease.
- * 5. A row that is not on its way to the target any more takes the new way at once: who learned in vain goes.
+ * 5. A row that is not on its way to the target any more takes the new way at once: who learned in vain goes, but not
+ *    while the ISR needs it for its minimum.
  * 6. A row whose replicas are right and begin with another node than the target's is written anew: that is its
  *    preferred primary. */
 #include <string.h>
@@ -108,6 +109,12 @@ static bool may_begin(const struct map_partition *row, node_set learners, node_s
 	return row->primary != 0 && node_set_count(row->isr) >= row->minimum_isr && (learners & ~live) == 0;
 }
 
+/* Nobody goes below the minimum: apply would refuse it. */
+static bool may_let_go(const struct map_partition *row, node_set gone)
+{
+	return gone == 0 || node_set_count(row->isr & ~gone) >= row->minimum_isr;
+}
+
 static void place_at_target(struct command_place *item, const struct placement_row *target)
 {
 	item->replica_count = target->count;
@@ -130,15 +137,17 @@ static bool row_next(const struct map_partition *row, const struct placement_row
 	item->leaving = row_replicas(row) & ~wanted;
 	if (learners == 0) {
 		place_at_target(item, target);
-		if (row_replicas(row) == wanted)
-			return row->learners != 0 || row->replicas[0] != target->replicas[0];
-		return row->primary != 0 && node_set_has(wanted, row->primary) &&
-		       node_set_count(row->isr & wanted) >= row->minimum_isr;
+		if (row_members(row) == wanted)
+			return row->replicas[0] != target->replicas[0];
+		return may_let_go(row, row_members(row) & ~wanted) &&
+		       (row_replicas(row) == wanted || (row->primary != 0 && node_set_has(wanted, row->primary)));
 	}
 	if (becoming(row) == wanted && row->leaving == item->leaving) {
 		place_at_target(item, target);
 		return may_end(row);
 	}
+	if (!may_let_go(row, row->learners & ~learners))
+		return false;
 	if (is_under_way(row, live))
 		return (learners & ~live) == 0; /* it has its place among those */
 	if (*room == 0 || !may_begin(row, learners, live))

@@ -1,5 +1,10 @@
 /* See metadata.h. An entry is its commands in order; the rows that a command touched get their new version and epoch
- * when it is done, once, however often it touched them. */
+ * when it is done, once, however often it touched them.
+ *
+ * How long a row has been without a primary (rule 10) is counted by one clock, that of the controller which proposes the
+ * end of the wait: the entry that begins an office (it has no commands, and was written after all before it) begins the
+ * waits anew, and so does an entry that is older than a wait's beginning, since its clock was set back. Entries of the
+ * former format do neither: old logs mean what they meant. */
 #include "raft/metadata.h"
 
 #include <assert.h>
@@ -80,6 +85,18 @@ static void rows_finish(struct metadata *metadata)
 	}
 }
 
+static void waits_take_clock(struct metadata *metadata, const struct entry *entry)
+{
+	if (entry->format == ENTRY_FORMER)
+		return;
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		uint64_t *since_ms = &metadata->partitions[p].headless_ms;
+
+		if (*since_ms != 0 && (entry->count == 0 || entry->unix_ms < *since_ms))
+			*since_ms = entry->unix_ms;
+	}
+}
+
 static int command_apply(struct metadata *metadata, const struct command *command, struct command_result *result)
 {
 	int rv;
@@ -114,6 +131,7 @@ int metadata_apply(struct metadata *metadata, uint64_t index, struct span entry,
 	assert(index > metadata->applied);
 	metadata->applied = index;
 	metadata->entry_ms = head.unix_ms;
+	waits_take_clock(metadata, &head);
 	in = reader_of(head.commands);
 	for (uint32_t i = 0; i < head.count; i++) {
 		struct command command;

@@ -18,7 +18,7 @@
 #include "raft/command.h"
 
 /* Between the loss of a primary and an operator's decision: one fence time, after which a primary that is alone and cut
- * off has stopped (rules 7 and 10), and what the clocks of two controllers may differ. */
+ * off has stopped (rules 7 and 10), and a second for a clock that is corrected meanwhile. By one clock: metadata.c. */
 #define METADATA_HEADLESS_MS (FENCE_TIMEOUT_MS + 1000u)
 
 /* Settings and definitions together, so that a snapshot fits into one message. */
@@ -40,9 +40,9 @@ struct metadata_report {
 };
 
 struct metadata_partition {
-	struct metadata_report reports[REPLICAS_MAX];
+	struct metadata_report reports[MEMBERS_MAX];
 	uint64_t possible_loss_at; /* index of the entry that elected a suspect, or by force; 0: never */
-	uint64_t headless_ms;      /* time of the entry that left it without a primary; 0: it has one */
+	uint64_t headless_ms;      /* when it lost its primary, by the present controller's clock; 0: it has one */
 };
 
 struct metadata {

@@ -216,14 +216,17 @@ static enum refusal first_place_refusal(const struct metadata *metadata, node_se
 	return learners == 0 ? REFUSAL_NONE : REFUSAL_NOT_REPLICA;
 }
 
-/* A later one: learners come freely, replicas come only from learners that are in sync, and nobody goes while the ISR
- * is below its minimum, or if it would be then. Who is leaving stays until an entry names the replicas without it. */
+/* A later one: learners come freely, as many as a row may have replicas; replicas come only from learners that are in
+ * sync, and nobody goes while the ISR is below its minimum, or if it would be then. Who is leaving stays until an entry
+ * names the replicas without it. */
 static enum refusal next_place_refusal(const struct metadata *metadata, const struct map_partition *row,
 				       node_set replicas, node_set learners)
 {
 	node_set before = row_replicas(row);
 	node_set gone = (before | row->learners) & ~(replicas | learners);
 
+	if (node_set_count(learners) > REPLICAS_MAX)
+		return REFUSAL_LIMIT;
 	if ((replicas & ~(before | (row->learners & row->isr))) != 0)
 		return REFUSAL_NOT_IN_SYNC;
 	if ((learners & before) != 0 || (learners & ~known_nodes(metadata)) != 0)
@@ -305,7 +308,7 @@ static void report_keep(struct metadata_partition *partition, const struct metad
 {
 	struct metadata_report *slot = NULL;
 
-	for (uint32_t i = 0; i < REPLICAS_MAX; i++) {
+	for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
 		struct metadata_report *at = &partition->reports[i];
 
 		if (at->node_id == report->node_id || (at->node_id == 0 && slot == NULL))

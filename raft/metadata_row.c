@@ -112,7 +112,7 @@ static const struct metadata_report *report_of(const struct metadata *metadata, 
 {
 	const struct metadata_report *reports = metadata->partitions[partition].reports;
 
-	for (uint32_t i = 0; i < REPLICAS_MAX; i++)
+	for (uint32_t i = 0; i < MEMBERS_MAX; i++)
 		if (reports[i].node_id == node_id && reports[i].node_epoch == metadata->map.nodes[node_id - 1].epoch)
 			return &reports[i];
 	return NULL;

@@ -1,10 +1,11 @@
 /* Snapshots of the metadata machine.
  *
- * u32 magic "EVGM", u16 format 3, u64 applied, u64 suspect elections, u64 forced elections;
+ * u32 magic "EVGM", u16 format 4, u64 applied, u64 suspect elections, u64 forced elections;
  * NODES_MAX x: u64 raft id, u64 served epoch, u64 proof epoch, u8 interval;
  * PARTITION_COUNT x: u64 possible loss at, u64 headless since (Unix ms),
- *   REPLICAS_MAX x (u32 node, u64 node epoch, u32 last epoch, u64 end);
- * u32 size, the cluster map as a delta since 0; u64 XXH3-64 of all before it. */
+ *   MEMBERS_MAX x (u32 node, u64 node epoch, u32 last epoch, u64 end);
+ * u32 size, the cluster map as a delta since 0; u64 XXH3-64 of all before it.
+ * Format 3 had 7 in place of MEMBERS_MAX. It is read. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -12,7 +13,9 @@
 #include "raft/metadata.h"
 
 #define SNAPSHOT_MAGIC 0x4d475645u /* "EVGM" */
-#define SNAPSHOT_FORMAT 3u
+#define SNAPSHOT_FORMAT 4u
+#define FORMER_FORMAT 3u
+#define FORMER_REPORTS 7u
 #define CHECKSUM_BYTES 8u
 
 static void private_encode(const struct metadata *metadata, struct buffer *out)
@@ -26,7 +29,7 @@ static void private_encode(const struct metadata *metadata, struct buffer *out)
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		buffer_u64(out, metadata->partitions[p].possible_loss_at);
 		buffer_u64(out, metadata->partitions[p].headless_ms);
-		for (uint32_t i = 0; i < REPLICAS_MAX; i++) {
+		for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
 			const struct metadata_report *report = &metadata->partitions[p].reports[i];
 
 			buffer_u32(out, report->node_id);
@@ -62,8 +65,10 @@ int metadata_encode(const struct metadata *metadata, struct buffer *out)
 	return out->failed ? ERROR_MEMORY : 0;
 }
 
-static void private_decode(struct reader *in, struct metadata *metadata)
+static void private_decode(struct reader *in, uint16_t format, struct metadata *metadata)
 {
+	uint32_t reports = format == FORMER_FORMAT ? FORMER_REPORTS : MEMBERS_MAX;
+
 	for (uint32_t i = 0; i < NODES_MAX; i++) {
 		metadata->nodes[i].raft_id = reader_u64(in);
 		metadata->nodes[i].served_epoch = reader_u64(in);
@@ -73,7 +78,7 @@ static void private_decode(struct reader *in, struct metadata *metadata)
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		metadata->partitions[p].possible_loss_at = reader_u64(in);
 		metadata->partitions[p].headless_ms = reader_u64(in);
-		for (uint32_t i = 0; i < REPLICAS_MAX; i++) {
+		for (uint32_t i = 0; i < reports; i++) {
 			struct metadata_report *report = &metadata->partitions[p].reports[i];
 
 			report->node_id = reader_u32(in);
@@ -84,7 +89,7 @@ static void private_decode(struct reader *in, struct metadata *metadata)
 	}
 }
 
-static int body_decode(struct reader *in, struct metadata *metadata)
+static int body_decode(struct reader *in, uint16_t format, struct metadata *metadata)
 {
 	struct span map;
 	bool changed;
@@ -93,7 +98,7 @@ static int body_decode(struct reader *in, struct metadata *metadata)
 	metadata->applied = reader_u64(in);
 	metadata->suspect_elections = reader_u64(in);
 	metadata->forced_elections = reader_u64(in);
-	private_decode(in, metadata);
+	private_decode(in, format, metadata);
 	map = reader_bytes(in, reader_u32(in));
 	if (!reader_done(in))
 		return ERROR_MALFORMED;
@@ -103,14 +108,15 @@ static int body_decode(struct reader *in, struct metadata *metadata)
 	return rv;
 }
 
-static int snapshot_check(struct span bytes)
+static int snapshot_check(struct span bytes, uint16_t *format)
 {
 	struct reader in = reader_of(bytes);
 	struct span body = bytes;
 
 	if (reader_u32(&in) != SNAPSHOT_MAGIC || bytes.size < CHECKSUM_BYTES + 6)
 		return ERROR_MALFORMED;
-	if (reader_u16(&in) != SNAPSHOT_FORMAT)
+	*format = reader_u16(&in);
+	if (*format != SNAPSHOT_FORMAT && *format != FORMER_FORMAT)
 		return ERROR_VERSION;
 	body.size -= CHECKSUM_BYTES;
 	return checksum_parts(&body, 1) == load_little(bytes.data + body.size, 8) ? 0 : ERROR_CHECKSUM;
@@ -120,7 +126,8 @@ int metadata_decode(struct metadata *metadata, struct span bytes)
 {
 	struct metadata *fresh = NULL;
 	struct reader in;
-	int rv = snapshot_check(bytes);
+	uint16_t format;
+	int rv = snapshot_check(bytes, &format);
 
 	if (rv != 0)
 		return rv;
@@ -129,7 +136,7 @@ int metadata_decode(struct metadata *metadata, struct span bytes)
 		return ERROR_MEMORY;
 	metadata_init(fresh);
 	in = reader_of(span_of(bytes.data + 6, bytes.size - 6 - CHECKSUM_BYTES));
-	rv = body_decode(&in, fresh);
+	rv = body_decode(&in, format, fresh);
 	if (rv == 0) {
 		metadata_deinit(metadata);
 		*metadata = *fresh; /* with the memory its map owns */

@@ -4,6 +4,7 @@
 
 #define FLAP_US 30000u
 #define ALL_FLAPS 0xffu
+#define DRAWN_PARTIES (SIM_DRAWN_HOSTS_MAX + SIM_GUESTS_MAX)
 
 /* Each hears only the one before it. With three nodes that is a ring of one-way links, with more ones nobody has a
  * majority that hears it. */
@@ -86,15 +87,23 @@ void fault_corrupt_messages(struct sim *sim)
 	faults_at(sim, random_between(&sim->random, 200000, 3000000), corrupt_no_more, 0, 0);
 }
 
+/* One of a run that is drawn: a host that may be there, a client, a subscriber. */
+static uint32_t any_party(struct sim *sim)
+{
+	uint32_t party = (uint32_t)random_between(&sim->random, 0, DRAWN_PARTIES - 1);
+
+	return party < SIM_DRAWN_HOSTS_MAX ? party : party - SIM_DRAWN_HOSTS_MAX + SIM_HOSTS_MAX;
+}
+
 /* Connections break: what is on its way on them is lost. A storm of it takes many at once. */
 void fault_reset(struct sim *sim)
 {
 	uint32_t host = faults_controller_or_any(sim);
 	bool all = random_chance(&sim->random, 500);
-	uint32_t times = random_chance(&sim->random, 300) ? PARTIES_MAX : 1;
+	uint32_t times = random_chance(&sim->random, 300) ? DRAWN_PARTIES : 1;
 
 	for (uint32_t i = 0; i < times; i++) {
-		uint32_t party = (uint32_t)random_between(&sim->random, 0, PARTIES_MAX - 1);
+		uint32_t party = any_party(sim);
 
 		for (uint32_t other = 0; other < PARTIES_MAX; other++)
 			if (other != host && (all || other == party))

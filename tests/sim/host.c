@@ -20,7 +20,8 @@
 #define TURN_MIN_US 10u
 #define TURN_MAX_US 60u
 
-static const char *const addresses[SIM_HOSTS_MAX] = {"n1:7400", "n2:7400", "n3:7400", "n4:7400", "n5:7400"};
+static const char *const addresses[SIM_HOSTS_MAX] = {"n1:7400", "n2:7400", "n3:7400", "n4:7400",
+						     "n5:7400", "n6:7400", "n7:7400", "n8:7400"};
 
 const char *host_address(uint32_t index)
 {

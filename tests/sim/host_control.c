@@ -419,6 +419,7 @@ static struct cluster_config cluster_config_of(struct host *host)
 	config.reassign_delay_ms =
 		sim->options.faults && sim->options.seed % 3 == 1 ? REASSIGN_SHORT_MS : REASSIGN_LONG_MS;
 	config.restore = sim->options.restore;
+	config.replication_factor = sim->options.replication_factor;
 	for (uint32_t i = 0; i < sim->options.shards; i++)
 		config.shard_ports[i] = (uint16_t)(7401 + i);
 	for (uint32_t i = 0; i < 16; i++)
@@ -485,9 +486,7 @@ static void isr_command(const struct host *host, const struct shard_proposal *pr
 		.primary_node_epoch = proposal->node_epoch,
 	};
 
-	for (uint32_t id = 1; id <= NODES_MAX; id++)
-		if (node_set_has(proposal->isr, id) && item.count < REPLICAS_MAX)
-			item.isr[item.count++] = (struct command_node){id, proposal->added_epochs[id - 1]};
+	command_isr_set(&item, proposal->isr, proposal->added_epochs);
 	command_isr_encode(&item, 1, command);
 }
 

@@ -59,7 +59,7 @@ static uint32_t draw_joiners(const struct arguments *arguments, uint64_t seed)
 
 	if (arguments->joiners != JOINERS_DRAWN)
 		return (uint32_t)arguments->joiners;
-	return random_chance(&random, 150) ? (uint32_t)random_between(&random, 1, SIM_HOSTS_MAX - 3) : 0;
+	return random_chance(&random, 150) ? (uint32_t)random_between(&random, 1, SIM_DRAWN_HOSTS_MAX - 3) : 0;
 }
 
 static struct sim_options options_of(const struct arguments *arguments, uint64_t seed)
@@ -213,8 +213,8 @@ static bool parse(int count, char **words, struct arguments *arguments)
 	if (arguments->scenario != NULL && strcmp(arguments->scenario, "all") != 0 &&
 	    strcmp(arguments->scenario, "help") != 0 && scenario_find(arguments->scenario) == NULL)
 		return false;
-	return arguments->first > 0 && arguments->first <= arguments->last && arguments->hosts <= SIM_HOSTS_MAX &&
-	       (arguments->joiners == JOINERS_DRAWN || arguments->joiners <= SIM_HOSTS_MAX - 3);
+	return arguments->first > 0 && arguments->first <= arguments->last && arguments->hosts <= SIM_DRAWN_HOSTS_MAX &&
+	       (arguments->joiners == JOINERS_DRAWN || arguments->joiners <= SIM_DRAWN_HOSTS_MAX - 3);
 }
 
 int main(int count, char **words)

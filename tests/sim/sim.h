@@ -31,7 +31,8 @@
 #include "tests/sim/marks.h"
 #include "tests/sim/random.h"
 
-#define SIM_HOSTS_MAX 5u
+#define SIM_HOSTS_MAX 8u
+#define SIM_DRAWN_HOSTS_MAX 5u /* of runs that are drawn; scripted ones may have more */
 #define SIM_CLIENTS_MAX 4u
 #define SIM_SUBSCRIBERS_MAX 2u
 #define SIM_GUESTS_MAX (SIM_CLIENTS_MAX + SIM_SUBSCRIBERS_MAX + 1) /* whose connections say HELLO: and who backs up */
@@ -79,9 +80,10 @@ struct sim_options {
 	uint32_t clients;
 	uint64_t seconds;
 	bool faults;
-	bool liveness; /* when the faults stop something stays bad: liveness.h */
-	bool trace;    /* print every message and decision */
-	bool restore;  /* the cluster is formed to restore a back-up into */
+	bool liveness;              /* when the faults stop something stays bad: liveness.h */
+	bool trace;                 /* print every message and decision */
+	bool restore;               /* the cluster is formed to restore a back-up into */
+	uint8_t replication_factor; /* 0: 3 */
 };
 
 struct sim {

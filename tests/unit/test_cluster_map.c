@@ -80,10 +80,10 @@ static void change_partition(struct cluster_map *map, uint64_t *seed)
 	row->primary = (uint32_t)random_below(seed, NODES_MAX + 1);
 	for (uint32_t i = 0; i < row->replica_count; i++)
 		row->replicas[i] = 1 + (uint32_t)random_below(seed, NODES_MAX);
-	row->isr = random_wide(seed);
+	row->isr = random_wide(seed) & ((1ull << MEMBERS_MAX) - 1) << random_below(seed, NODES_MAX);
 	row->elr = random_wide(seed);
 	row->suspects = random_wide(seed);
-	row->learners = random_wide(seed);
+	row->learners = random_wide(seed) & ((1ull << REPLICAS_MAX) - 1) << random_below(seed, NODES_MAX);
 	row->leaving = random_wide(seed);
 }
 

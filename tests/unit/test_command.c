@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
+#include "proto/checksum.h"
 #include "proto/restore.h"
 #include "raft/metadata.h"
 
@@ -293,6 +294,70 @@ static void a_snapshot_that_ends_too_soon_is_refused(void **state)
 	buffer_deinit(&snapshot);
 }
 
+static void an_isr_has_all_members_and_no_more(void **state)
+{
+	static const uint64_t epochs[NODES_MAX] = {7, 8, 9};
+	struct command_isr item = {.partition = 3, .primary = 1, .primary_node_epoch = 9};
+	struct command_isr read;
+	struct buffer command = BUFFER_NULL;
+	struct reader in;
+
+	(void)state;
+	command_isr_set(&item, (1u << MEMBERS_MAX) - 1, epochs);
+	command_isr_encode(&item, 1, &command);
+	assert_int_equal(command_check(buffer_span(&command)), 0);
+	in = reader_of(span_of(command.data + 6, command.size - 6));
+	assert_int_equal(command_isr_decode(&in, &read), 0);
+	assert_int_equal(read.count, MEMBERS_MAX);
+	for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+		assert_int_equal(read.isr[i].node_id, i + 1);
+		assert_int_equal(read.isr[i].node_epoch, epochs[i]);
+	}
+	command.data[6 + 2 + 8 + 1 + 8] = MEMBERS_MAX + 1;
+	buffer_u8(&command, 1);
+	buffer_u64(&command, 7);
+	(void)cut(&command, command.size - 6);
+	assert_int_equal(command_check(buffer_span(&command)), ERROR_MALFORMED);
+	buffer_deinit(&command);
+}
+
+/* As a format before had it: seven reports of each partition. */
+static void former_format(const struct buffer *snapshot, struct buffer *former)
+{
+	const size_t report = 24, rows_begin = 4 + 2 + 24 + NODES_MAX * 25u;
+	const size_t row = 16 + MEMBERS_MAX * report, rows_end = rows_begin + PARTITION_COUNT * row;
+	struct span body;
+
+	buffer_bytes(former, snapshot->data, rows_begin);
+	for (size_t p = 0; p < PARTITION_COUNT; p++)
+		buffer_bytes(former, snapshot->data + rows_begin + p * row, 16 + 7 * report);
+	buffer_bytes(former, snapshot->data + rows_end, snapshot->size - rows_end - 8);
+	former->data[4] = 3;
+	body = buffer_span(former);
+	buffer_u64(former, checksum_parts(&body, 1));
+}
+
+static void a_snapshot_of_the_former_format_is_read(void **state)
+{
+	struct metadata *metadata = *state;
+	struct metadata *read = calloc(1, sizeof *read);
+	struct buffer snapshot = BUFFER_NULL;
+	struct buffer former = BUFFER_NULL;
+
+	metadata_init(read);
+	form_one(metadata);
+	metadata->partitions[1].reports[6] = (struct metadata_report){1, 2, 3, 4};
+	metadata->partitions[PARTITION_COUNT - 1].headless_ms = 5;
+	assert_int_equal(metadata_encode(metadata, &snapshot), 0);
+	former_format(&snapshot, &former);
+	assert_int_equal(metadata_decode(read, buffer_span(&former)), 0);
+	assert_int_equal(metadata_digest(read), metadata_digest(metadata));
+	metadata_deinit(read);
+	free(read);
+	buffer_deinit(&snapshot);
+	buffer_deinit(&former);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -304,6 +369,8 @@ int main(void)
 		CASE(before_the_cluster_is_formed_nothing_else_is_done),
 		CASE(what_names_another_life_of_a_node_is_refused),
 		CASE(a_snapshot_that_ends_too_soon_is_refused),
+		CASE(a_snapshot_of_the_former_format_is_read),
+		CASE(an_isr_has_all_members_and_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,7 @@ static void page_of_the_reference_has_every_limit(void **state)
 	LIMIT_IS(SUBSCRIBE_FILTERS_MAX);
 	LIMIT_IS(NODES_MAX);
 	LIMIT_IS(REPLICAS_MAX);
+	LIMIT_IS(MEMBERS_MAX);
 	LIMIT_IS(SHARDS_MAX);
 	LIMIT_IS(STREAMS_MAX);
 	LIMIT_IS(VIEWS_MAX);

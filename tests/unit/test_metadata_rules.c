@@ -9,7 +9,8 @@
 #include "raft/metadata.h"
 
 #define P 7u /* the partition looked at */
-#define BEGAN_MS 1000000u
+#define BEGAN_MS 10000000u
+#define HOUR_MS 3600000
 
 /* --- fixture: three live nodes; replicas of P are 1, 2, 3, primary 1, minimum 2 ----------------------------------- */
 
@@ -17,26 +18,38 @@ struct fixture {
 	struct metadata metadata;
 	uint64_t index;
 	uint64_t unix_ms;
+	bool former; /* the next entries are of the former format */
 };
 
-static enum refusal apply(struct fixture *f, struct buffer *command)
+static enum refusal apply_entry(struct fixture *f, uint16_t commands, struct span command)
 {
-	struct entry entry = {.count = 1, .incarnation = 1, .number = f->index, .unix_ms = f->unix_ms};
+	struct entry entry = {.count = commands, .incarnation = 1, .number = f->index, .unix_ms = f->unix_ms};
 	struct command_result result = {0};
 	uint8_t head[ENTRY_HEADER_BYTES];
 	struct buffer bytes = BUFFER_NULL;
 	uint32_t count = 0;
 
-	assert_int_equal(command_check(buffer_span(command)), 0);
 	entry_header_encode(&entry, head);
+	if (f->former)
+		head[0] = 1;
 	buffer_bytes(&bytes, head, sizeof(head));
-	buffer_bytes(&bytes, command->data, command->size);
+	if (command.size > 0)
+		buffer_bytes(&bytes, command.data, command.size);
 	assert_int_equal(metadata_apply(&f->metadata, ++f->index, buffer_span(&bytes), &result, 1, &count), 0);
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
 		assert_true(f->metadata.map.partitions[p].replica_count == 0 || row_is_sound(&f->metadata, p));
 	buffer_deinit(&bytes);
-	buffer_deinit(command);
 	return (enum refusal)result.refusal;
+}
+
+static enum refusal apply(struct fixture *f, struct buffer *command)
+{
+	enum refusal refusal;
+
+	assert_int_equal(command_check(buffer_span(command)), 0);
+	refusal = apply_entry(f, 1, buffer_span(command));
+	buffer_deinit(command);
+	return refusal;
 }
 
 static struct map_partition *row(struct fixture *f)
@@ -364,6 +377,64 @@ static void a_snapshot_keeps_the_wait(void **state)
 	assert_int_equal(elect(f, 3), REFUSAL_NONE);
 }
 
+/* By a clock that is off by so much, in milliseconds; it begins with the barrier. */
+static void another_controller(struct fixture *f, int64_t off_ms)
+{
+	f->unix_ms = (uint64_t)((int64_t)f->unix_ms + off_ms);
+	assert_int_equal(apply_entry(f, 0, SPAN_NULL), REFUSAL_NONE);
+}
+
+static void waits_in_full(struct fixture *f)
+{
+	assert_int_equal(elect(f, 3), REFUSAL_TOO_EARLY);
+	f->unix_ms += METADATA_HEADLESS_MS - 1;
+	assert_int_equal(elect(f, 3), REFUSAL_TOO_EARLY);
+	f->unix_ms += 1;
+	assert_int_equal(elect(f, 3), REFUSAL_NONE);
+}
+
+static void a_controller_whose_clock_is_behind_waits_no_longer(void **state)
+{
+	struct fixture *f = *state;
+
+	f->unix_ms += HOUR_MS;
+	lose_the_complete(f);
+	another_controller(f, -HOUR_MS);
+	waits_in_full(f);
+}
+
+static void a_controller_whose_clock_is_ahead_waits_no_shorter(void **state)
+{
+	struct fixture *f = *state;
+
+	lose_the_complete(f);
+	another_controller(f, HOUR_MS);
+	waits_in_full(f);
+}
+
+static void a_clock_that_was_set_back_waits_no_longer(void **state)
+{
+	struct fixture *f = *state;
+
+	f->unix_ms += HOUR_MS;
+	lose_the_complete(f);
+	f->unix_ms -= HOUR_MS;
+	waits_in_full(f);
+}
+
+static void entries_of_the_former_format_mean_what_they_meant(void **state)
+{
+	struct fixture *f = *state;
+
+	f->former = true;
+	lose_the_complete(f);
+	another_controller(f, -HOUR_MS);
+	f->unix_ms += METADATA_HEADLESS_MS;
+	assert_int_equal(elect(f, 3), REFUSAL_TOO_EARLY);
+	another_controller(f, 2 * HOUR_MS);
+	assert_int_equal(elect(f, 3), REFUSAL_NONE);
+}
+
 /* --- clocks ------------------------------------------------------------------------------------------------------- */
 
 static enum refusal mark_clock(struct fixture *f, uint32_t id, bool off)
@@ -447,6 +518,10 @@ int main(void)
 		CASE(only_live_replicas_and_the_row_as_it_was_seen),
 		CASE(the_wait_begins_with_each_loss),
 		CASE(a_snapshot_keeps_the_wait),
+		CASE(a_controller_whose_clock_is_behind_waits_no_longer),
+		CASE(a_controller_whose_clock_is_ahead_waits_no_shorter),
+		CASE(a_clock_that_was_set_back_waits_no_longer),
+		CASE(entries_of_the_former_format_mean_what_they_meant),
 		CASE(a_clock_that_is_off_gives_the_primary_away),
 		CASE(what_nobody_else_can_take_stays),
 		CASE(it_takes_nothing_until_its_clock_is_right),

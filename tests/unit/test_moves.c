@@ -14,8 +14,22 @@
 #define FACTOR 3u
 #define STEPS_MAX 1000u
 
-/* A controller's view of a cluster in which `nodes` are live and the first three hold all. */
-static struct cluster *cluster_of(uint32_t nodes)
+static struct map_partition row_of_first(uint16_t partition, uint8_t factor)
+{
+	struct map_partition row = {.version = 1,
+				    .epoch = 1,
+				    .minimum_isr = 2,
+				    .replica_count = factor,
+				    .primary = partition % factor + 1u,
+				    .isr = (1u << factor) - 1};
+
+	for (uint32_t i = 0; i < factor; i++)
+		row.replicas[i] = (partition + i) % factor + 1;
+	return row;
+}
+
+/* A controller's view of a cluster in which `nodes` are live and the first `factor` hold all. */
+static struct cluster *cluster_with(uint32_t nodes, uint8_t factor)
 {
 	struct cluster *cluster = calloc(1, sizeof(*cluster));
 	struct cluster_map *map = &cluster->metadata.map;
@@ -23,7 +37,7 @@ static struct cluster *cluster_of(uint32_t nodes)
 	assert_non_null(cluster);
 	metadata_init(&cluster->metadata);
 	cluster->now_ms = 1000;
-	map->replication_factor = FACTOR;
+	map->replication_factor = factor;
 	map->minimum_isr = 2;
 	for (uint32_t i = 0; i < nodes; i++) {
 		map->nodes[i] = (struct map_node){.id = i + 1, .epoch = 1, .state = NODE_ACTIVE};
@@ -31,15 +45,13 @@ static struct cluster *cluster_of(uint32_t nodes)
 		cluster->metadata.nodes[i].raft_id = 100 + i;
 	}
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
-		map->partitions[p] =
-			(struct map_partition){.version = 1,
-					       .epoch = 1,
-					       .minimum_isr = 2,
-					       .replica_count = FACTOR,
-					       .primary = p % FACTOR + 1,
-					       .replicas = {p % FACTOR + 1, (p + 1) % FACTOR + 1, (p + 2) % FACTOR + 1},
-					       .isr = 7};
+		map->partitions[p] = row_of_first(p, factor);
 	return cluster;
+}
+
+static struct cluster *cluster_of(uint32_t nodes)
+{
+	return cluster_with(nodes, FACTOR);
 }
 
 static struct cluster *cluster_end(struct cluster *cluster)
@@ -410,6 +422,186 @@ static void who_goes_is_elected_last(void **state)
 	cluster_end(cluster);
 }
 
+/* --- more in sync than there are replicas ------------------------------------------------------------------------- */
+
+/* What a row's primary proposes when all members are in sync. */
+static enum refusal propose_all(struct cluster *cluster, uint16_t partition)
+{
+	const struct map_partition *row = &rows(cluster)[partition];
+	struct command_isr item = {.partition = partition,
+				   .expected_version = row->version,
+				   .primary = row->primary,
+				   .primary_node_epoch = 1};
+	uint64_t epochs[NODES_MAX];
+	struct buffer bytes = BUFFER_NULL;
+
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		epochs[i] = 1;
+	command_isr_set(&item, row_members(row), epochs);
+	command_isr_encode(&item, 1, &bytes);
+	return apply(cluster, &bytes);
+}
+
+/* Until nothing moves: who learns is in sync by an entry. The most in sync of one row. */
+static uint32_t finish_by_entries(struct cluster *cluster)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < STEPS_MAX; i++) {
+		if (!step(cluster) && moving(cluster) == 0)
+			return most;
+		for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+			const struct map_partition *row = &rows(cluster)[p];
+
+			if (row->learners == 0)
+				continue;
+			assert_int_equal(propose_all(cluster, p), REFUSAL_NONE);
+			assert_int_equal(row->isr, row_members(row));
+			if (node_set_count(row->isr) > most)
+				most = node_set_count(row->isr);
+		}
+		catch_up(cluster);
+	}
+	fail_msg("moves do not end");
+	return 0;
+}
+
+static void seven_replicas_and_a_newcomer_are_in_sync(void **state)
+{
+	struct cluster *cluster = cluster_with(8, REPLICAS_MAX);
+	uint32_t counts[NODES_MAX];
+
+	(void)state;
+	assert_int_equal(finish_by_entries(cluster), REPLICAS_MAX + 1);
+	kept(cluster, counts);
+	assert_in_range(counts[7], PARTITION_COUNT * REPLICAS_MAX / 8, PARTITION_COUNT * REPLICAS_MAX / 8 + 1);
+	cluster_end(cluster);
+}
+
+static void seven_replicas_and_their_successors_are_in_sync(void **state)
+{
+	struct cluster *cluster = cluster_with(2 * REPLICAS_MAX, REPLICAS_MAX);
+	uint32_t counts[NODES_MAX];
+
+	(void)state;
+	for (uint32_t id = 1; id <= REPLICAS_MAX; id++)
+		set_state(cluster, id, NODE_DRAINING);
+	assert_int_equal(finish_by_entries(cluster), MEMBERS_MAX);
+	kept(cluster, counts);
+	for (uint32_t id = 1; id <= 2 * REPLICAS_MAX; id++)
+		assert_int_equal(counts[id - 1], id > REPLICAS_MAX ? PARTITION_COUNT : 0);
+	cluster_end(cluster);
+}
+
+static void no_row_has_more_learners_than_replicas_may_be(void **state)
+{
+	struct cluster *cluster = cluster_of(12);
+	struct command_place item = {.replica_count = 3, .replicas = {1, 2, 3}, .learners = 0x7f8};
+
+	(void)state;
+	assert_int_equal(place(cluster, &item), REFUSAL_LIMIT);
+	item.learners = 0x3f8;
+	assert_int_equal(place(cluster, &item), REFUSAL_NONE);
+	cluster_end(cluster);
+}
+
+static void report_end(struct cluster *cluster, uint32_t id)
+{
+	struct command_ends ends = {.node_id = id, .node_epoch = 1, .count = 1};
+	struct buffer bytes = BUFFER_NULL;
+
+	ends.ends[0] = (struct command_end){.expected_version = rows(cluster)[0].version, .last_epoch = 1, .end = id};
+	command_ends_encode(&ends, &bytes);
+	assert_int_equal(apply(cluster, &bytes), REFUSAL_NONE);
+}
+
+/* Rule 10: all must have told, and all are remembered. */
+static void fourteen_suspects_elect_one(void **state)
+{
+	struct cluster *cluster = cluster_with(MEMBERS_MAX, REPLICAS_MAX);
+	struct map_partition *row = &rows(cluster)[0];
+
+	(void)state;
+	row->minimum_isr = REPLICAS_MAX;
+	row->learners = 0x3f80;
+	row->isr = 0;
+	row->suspects = 0x3fff;
+	row->primary = 0;
+	for (uint32_t id = 1; id <= MEMBERS_MAX; id++) {
+		assert_int_equal(row->primary, 0);
+		report_end(cluster, id);
+	}
+	assert_int_equal(row->primary, MEMBERS_MAX);
+	cluster_end(cluster);
+}
+
+/* --- a copy that is needed stays ---------------------------------------------------------------------------------- */
+
+/* Nodes 2 and 3 are dead: who is in sync is node 1 and who learned. */
+static void lose_two(struct cluster *cluster)
+{
+	for (uint32_t id = 2; id <= 3; id++)
+		cluster->metadata.map.nodes[id - 1].fenced = true;
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		rows(cluster)[p].isr = node_bit(1) | (rows(cluster)[p].learners & node_bit(4));
+		rows(cluster)[p].primary = 1;
+	}
+}
+
+static void who_learned_in_vain_stays_while_it_is_needed(void **state)
+{
+	struct cluster *cluster = cluster_of(4);
+
+	(void)state;
+	assert_true(step(cluster));
+	assert_int_equal(moving(cluster), CONTROLLER_MOVES_MAX);
+	lose_two(cluster);
+	set_state(cluster, 4, NODE_DRAINING);
+	(void)step(cluster); /* the order of some rows at rest; nothing that would be refused */
+	assert_false(step(cluster));
+	assert_int_equal(moving(cluster), CONTROLLER_MOVES_MAX);
+	cluster->metadata.map.nodes[1].fenced = false;
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		rows(cluster)[p].isr |= node_bit(2);
+	assert_true(step(cluster));
+	assert_int_equal(moving(cluster), 0);
+	cluster_end(cluster);
+}
+
+/* Row 0 has these learners, node 4 is needed, and the target wants 5 in its place; all others stay. */
+static void a_new_way_waits(node_set learners)
+{
+	struct cluster *cluster = cluster_of(5);
+	struct map_partition *row = &rows(cluster)[0];
+	struct placement_row *table = cluster->controller.plan.table;
+
+	assert_true(step(cluster));
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		rows(cluster)[p] = row_of_first(p, FACTOR);
+		table[p].count = FACTOR;
+		memcpy(table[p].replicas, rows(cluster)[p].replicas, sizeof(table[p].replicas));
+	}
+	row->learners = learners;
+	row->leaving = node_bit(3);
+	table[0].replicas[2] = 5;
+	lose_two(cluster);
+	assert_false(step(cluster));
+	assert_int_equal(row->learners, learners);
+	row->isr |= node_bit(2);
+	cluster->metadata.map.nodes[1].fenced = false;
+	assert_true(step(cluster));
+	assert_int_equal(row->learners, node_bit(5));
+	assert_int_equal(row->isr, 3);
+	cluster_end(cluster);
+}
+
+static void a_new_way_begins_when_the_old_one_is_not_needed(void **state)
+{
+	(void)state;
+	a_new_way_waits(node_bit(4));               /* all who learn are in sync */
+	a_new_way_waits(node_bit(4) | node_bit(5)); /* one is on its way */
+}
+
 static enum refusal decommission(struct cluster *cluster, const char *name, bool stays)
 {
 	struct command_decommission command = {.name = span_of_text(name), .stays = stays};
@@ -544,6 +736,12 @@ int main(void)
 		cmocka_unit_test(too_few_members_change_nothing),
 		cmocka_unit_test(a_row_says_who_goes_when_its_move_ends),
 		cmocka_unit_test(who_goes_is_elected_last),
+		cmocka_unit_test(seven_replicas_and_a_newcomer_are_in_sync),
+		cmocka_unit_test(seven_replicas_and_their_successors_are_in_sync),
+		cmocka_unit_test(no_row_has_more_learners_than_replicas_may_be),
+		cmocka_unit_test(fourteen_suspects_elect_one),
+		cmocka_unit_test(who_learned_in_vain_stays_while_it_is_needed),
+		cmocka_unit_test(a_new_way_begins_when_the_old_one_is_not_needed),
 		cmocka_unit_test(one_node_at_a_time_is_to_go),
 		cmocka_unit_test(a_node_that_weighs_more_gets_more),
 		cmocka_unit_test(crowded_zones_are_told_by_the_controller_once),

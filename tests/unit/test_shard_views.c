@@ -273,6 +273,27 @@ static void one_view_that_waits_keeps_no_other(void **state)
 	all_answer_with(harness, 1);
 }
 
+/* Another process is node 1, and this one has not been told: it has no map (shard.c), and a view that awaits the entry. */
+static void a_process_that_was_replaced_looks_at_no_map(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t end;
+
+	define(harness, 2);
+	harness_run(harness, WAIT_MS);
+	end = harness_status(harness, 0).end;
+	(void)harness_append_next(harness, 0, "k"); /* taken in before, and its turn comes after */
+	harness->map.nodes[0].epoch++;
+	harness->map.nodes[0].changed_at = ++harness->map.version;
+	harness_publish(harness);
+	harness->filled_reports = 0;
+	(void)harness_append_next(harness, 0, "k"); /* and this one is dropped */
+	harness_run(harness, 5 * WAIT_MS);
+	assert_in_range(harness_status(harness, 0).end, end, end + 1);
+	assert_int_equal(harness_status(harness, 0).commit, end);
+	assert_int_equal(harness->filled_reports, 0);
+}
+
 /* --- dropped views ------------------------------------------------------------------------------------------------ */
 
 static uint64_t end_of(struct harness *harness, uint32_t node)
@@ -425,6 +446,7 @@ int main(void)
 		CASE(another_primary_reports_and_chooses),
 		CASE(what_is_active_is_not_passed_over),
 		CASE(one_view_that_waits_keeps_no_other),
+		CASE(a_process_that_was_replaced_looks_at_no_map),
 		CASE(a_dropped_view_is_unknown_everywhere),
 		CASE(it_is_filled_anew_when_it_is_defined_again),
 		CASE(what_was_dropped_and_defined_meanwhile_is_dropped_first),

@@ -1,5 +1,6 @@
-/* A node is to go: what it holds moves to the others under load, while the controller dies and one who learns does.
- * Half of that done, it stays after all, and gets its share back. Logs of what it does not hold are empty. */
+/* M7, M8: a node is to go: what it holds moves to the others under load, while the controller dies and one who learns
+ * does. Half of that done, it stays after all, and gets its share back. Logs of what it does not hold are empty.
+ * M17: a node comes where all others are replicas of everything, so that eight are in sync in each move. */
 #include "tests/sim/scenarios/scenario.h"
 
 #include "tests/sim/faults.h"
@@ -168,6 +169,47 @@ void scenario_move(struct sim *sim)
 		return;
 	if (!scenario_step(sim, is_kept, "that it stays") || !scenario_step(sim, has_its_share, "its share") ||
 	    !scenario_step(sim, has_nothing_else, "that it has nothing else"))
+		return;
+	scenario_wait_quiet(sim);
+}
+
+/* --- eight in sync ------------------------------------------------------------------------------------------------ */
+
+static bool eight_are_in_sync(struct sim *sim)
+{
+	const struct cluster_map *map = map_seen(sim);
+
+	for (uint16_t p = 0; map != NULL && p < PARTITION_COUNT; p++)
+		if (node_set_count(map->partitions[p].isr) > REPLICAS_MAX)
+			return true;
+	return false;
+}
+
+static bool newcomer_has_its_share(struct sim *sim)
+{
+	const struct cluster_map *map = map_seen(sim);
+	uint32_t id = host_node_id(sim->hosts[sim->options.hosts - 1]);
+	uint32_t held = 0;
+
+	for (uint16_t p = 0; map != NULL && p < PARTITION_COUNT; p++) {
+		if (map->partitions[p].learners != 0)
+			return false;
+		held += node_set_has(row_replicas(&map->partitions[p]), id);
+	}
+	return held >= PARTITION_COUNT * REPLICAS_MAX / sim->options.hosts;
+}
+
+void scenario_move_of_many(struct sim *sim)
+{
+	workload_start(sim->workload);
+	scenario_wait(sim, SCENARIO_SECOND_US);
+	sim_add_host(sim);
+	if (!scenario_step(sim, eight_are_in_sync, "eight in sync") ||
+	    !scenario_step(sim, some_moved, "the first moves"))
+		return;
+	if (scenario_controller(sim) != sim->options.hosts)
+		faults_kill(sim, scenario_controller(sim), false);
+	if (!scenario_step(sim, newcomer_has_its_share, "the newcomer's share"))
 		return;
 	scenario_wait_quiet(sim);
 }

@@ -11,28 +11,31 @@
 
 const struct scenario scenarios[] = {
 	{"R1", "a primary that restarts faster than it is fenced, and what it had sent before", scenario_restart, 3,
-	 false},
+	 false, 0},
 	{"R5", "acknowledgements and batches of an earlier epoch arrive at the same processes (also R12)",
-	 scenario_late_messages, 3, false},
-	{"R19", "a primary that the controller hears and that reaches no replica", scenario_grey_primary, 3, false},
-	{"R20", "an operator elects one that lacks what was acknowledged", scenario_forced_election, 5, false},
-	{"L1", "hastened fencing while the old primary's lease still runs", scenario_hastened_fencing, 5, false},
-	{"L2", "a controller that was stopped goes on answering the old primary", scenario_zombie_controller, 5, false},
-	{"M1", "two nodes join while messages are lost, doubled and late", scenario_join, 3, false},
-	{"M2", "the controller dies while a node joins", scenario_join_controller_dies, 3, false},
+	 scenario_late_messages, 3, false, 0},
+	{"R19", "a primary that the controller hears and that reaches no replica", scenario_grey_primary, 3, false, 0},
+	{"R20", "an operator elects one that lacks what was acknowledged", scenario_forced_election, 5, false, 0},
+	{"L1", "hastened fencing while the old primary's lease still runs", scenario_hastened_fencing, 5, false, 0},
+	{"L2", "a controller that was stopped goes on answering the old primary", scenario_zombie_controller, 5, false,
+	 0},
+	{"M1", "two nodes join while messages are lost, doubled and late", scenario_join, 3, false, 0},
+	{"M2", "the controller dies while a node joins", scenario_join_controller_dies, 3, false, 0},
 	{"M3", "a node that joins dies at every step of its way, and comes again", scenario_join_newcomer_dies, 3,
-	 false},
-	{"M7", "a node gives away most of what it holds, and gets its share back", scenario_move, 5, false},
-	{"M8", "the same where the others are as many as replicas", scenario_move, 4, false},
+	 false, 0},
+	{"M7", "a node gives away most of what it holds, and gets its share back", scenario_move, 5, false, 0},
+	{"M8", "the same where the others are as many as replicas", scenario_move, 4, false, 0},
 	{"M9", "two of five nodes leave for good, one of them the controller, while others die and messages are lost",
-	 scenario_five_to_three, 5, false},
-	{"M10", "a node that leaves for good dies at every step of its way", scenario_leaver_dies, 4, false},
-	{"M11", "the controller leaves for good, and the next one dies then", scenario_controller_leaves, 4, false},
-	{"M12", "a lost directory is replaced under load, and its node votes again", scenario_replacement, 3, false},
-	{"M13", "the directory that was lost comes back after it was replaced", scenario_former_returns, 3, false},
+	 scenario_five_to_three, 5, false, 0},
+	{"M10", "a node that leaves for good dies at every step of its way", scenario_leaver_dies, 4, false, 0},
+	{"M11", "the controller leaves for good, and the next one dies then", scenario_controller_leaves, 4, false, 0},
+	{"M12", "a lost directory is replaced under load, and its node votes again", scenario_replacement, 3, false, 0},
+	{"M13", "the directory that was lost comes back after it was replaced", scenario_former_returns, 3, false, 0},
 	{"M16", "a state that is wrong leaves with its partition before anybody has seen it",
-	 scenario_wrong_state_leaves, 5, false},
-	{"B1", "a back-up is restored while primaries, controller and replicas die", scenario_restore, 4, true},
+	 scenario_wrong_state_leaves, 5, false, 0},
+	{"M17", "an eighth node joins where each partition has seven replicas, and the controller dies",
+	 scenario_move_of_many, 7, false, REPLICAS_MAX},
+	{"B1", "a back-up is restored while primaries, controller and replicas die", scenario_restore, 4, true, 0},
 };
 const uint32_t scenario_count = sizeof scenarios / sizeof scenarios[0];
 
@@ -51,7 +54,8 @@ int scenario_run(struct sim *sim, const struct scenario *scenario, uint64_t seed
 					    .shards = 1,
 					    .clients = CLIENTS,
 					    .trace = trace,
-					    .restore = scenario->restores};
+					    .restore = scenario->restores,
+					    .replication_factor = scenario->replication_factor};
 
 	if (sim_form(sim, &options))
 		scenario->run(sim);

@@ -18,7 +18,8 @@ struct scenario {
 	const char *shows;
 	void (*run)(struct sim *sim);
 	uint32_t hosts;
-	bool restores; /* the cluster is formed to restore a back-up into */
+	bool restores;              /* the cluster is formed to restore a back-up into */
+	uint8_t replication_factor; /* 0: 3 */
 };
 
 extern const struct scenario scenarios[];
@@ -53,6 +54,7 @@ void scenario_late_messages(struct sim *sim);
 void scenario_grey_primary(struct sim *sim);
 void scenario_forced_election(struct sim *sim);
 void scenario_move(struct sim *sim);
+void scenario_move_of_many(struct sim *sim);
 void scenario_hastened_fencing(struct sim *sim);
 void scenario_zombie_controller(struct sim *sim);
 void scenario_join(struct sim *sim);
