@@ -621,6 +621,8 @@ static void sample_map(struct buffer *body)
 	map.replication_factor = 3;
 	map.minimum_isr = 2;
 	map.controller = 1;
+	map.voters = 7;
+	map.heard = 5;
 	map.nodes[0] = (struct map_node){.id = 1,
 					 .changed_at = 41,
 					 .epoch = 7,
