@@ -1,6 +1,7 @@
 /* A link to one port of another node: a DEALER that only sends. HELLO goes first on every new connection, and again
  * when the other side says HELLO_WANTED, which is all that ever comes back on it. Nothing is kept for later: what
- * cannot leave now is dropped and counted, and the protocols above ask again. The thread that opened it owns it. */
+ * cannot leave now is dropped and counted, and the protocols above ask again; whoever does not want to wait for their
+ * timers watches its descriptor until it is up. The thread that opened it owns it. */
 #ifndef EVGRID_NODE_LINK_H
 #define EVGRID_NODE_LINK_H
 
@@ -16,6 +17,7 @@ struct link {
 	char address[ADDRESS_MAX_BYTES + 1];
 	uint64_t receiver_incarnation; /* 0: whoever answers */
 	bool introduced;
+	bool awaited; /* the owner watches its descriptor: a message was dropped since it was not up */
 	uint64_t used_ms;
 	uint64_t listened_ms;
 	uint64_t dropped; /* messages that could not leave */

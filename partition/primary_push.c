@@ -5,6 +5,8 @@
  *   joined:   everything from `next` on is sent as the window allows; acknowledgements slide the window; no
  *             progress in resend_ms: back to what is acknowledged, little at a time, doubling the wait (probing)
  *
+ * A connection that has come up is no answer, but what was sent before it is lost: who has not acknowledged is greeted anew.
+ *
  * 1. The message bears the present epoch, the batches the one they were first written in (R12).
  * 2. Neither JOIN_ASK nor a misfit is an acknowledgement: they move `next`, never acked_end of a peer that counts (R5).
  * 3. An acknowledgement is taken from the node epoch that the map gives the node; another process begins anew (R6).
@@ -70,6 +72,20 @@ void push_refresh(struct partition *partition)
 		    peer->node_epoch != partition->shard->node_epochs[peer->node_id - 1])
 			reset(peer, 0);
 	}
+}
+
+/* Who has acknowledged may have more on its way: `watch` finds out. Who has not may never have heard of this epoch. */
+void push_link_up(struct partition *partition, uint32_t node_id)
+{
+	struct peer *peer = push_peer(partition, node_id);
+
+	if (peer == NULL || peer->acked)
+		return;
+	peer->joined = false;
+	peer->greeted = false;
+	rewind_to(peer, 0);
+	progress(peer);
+	shard_touch(partition);
 }
 
 static void land_flights(struct peer *peer)
