@@ -81,7 +81,7 @@ struct backup_entry { /* a file as the manifest names it */
 
 struct backup_partition {
 	uint32_t history;
-	bool digested;   /* the digest is known: no view was being filled then, */
+	bool digested;   /* the digest is known: no view was being filled then, nor was a key on its way back, */
 	uint64_t digest; /* of views and duplicate state at the end */
 	struct backup_entry *entries;
 	uint32_t entry_count;
@@ -141,7 +141,7 @@ uint32_t backup_cut_source(const struct cluster_map *map, uint16_t partition, ui
 void backup_filling_note(node_set filling[PARTITION_COUNT], uint32_t node_id, int error,
 			 const struct progress_done *progress);
 /* Whether what the source says of its replica is the cut. NULL: it has not answered. filling: a view is being filled
- * there, which is waited for while `patient`. */
+ * there; that, and a key on its way back there, is waited for while `patient`. */
 bool backup_point_take(struct backup_point *point, const struct cluster_map *map, uint32_t source,
 		       const struct partition_status *status, bool filling, bool patient);
 

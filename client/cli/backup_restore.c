@@ -357,7 +357,7 @@ static int import_all(struct restorer *restorer)
 struct verdict {
 	uint32_t equal;     /* replicas in sync that stand at the end with the back-up's digest */
 	uint32_t different; /* with another one; */
-	uint32_t filling;   /* of these, where a view is being filled: that may yet change */
+	uint32_t filling;   /* of these, where a view is being filled, or a key comes back: that may yet change */
 	uint32_t behind;
 	uint32_t unknown; /* the back-up does not know the digest */
 	uint16_t first_different;
@@ -377,7 +377,7 @@ static void judge_replica(const struct restorer *restorer, uint16_t partition, c
 	} else {
 		if (verdict->different++ == 0)
 			verdict->first_different = partition;
-		verdict->filling += filling;
+		verdict->filling += filling || status->unsettled != 0;
 	}
 }
 
@@ -437,7 +437,9 @@ static int tell_digests(struct restorer *restorer, const struct verdict *verdict
 		return cli_refuse(ERROR_NOT_READY, "see evgrid partition ls; give the command again to go on",
 				  "%u replicas in sync have not applied all of it in time", verdict->behind);
 	if (verdict->unknown > 0)
-		cli_say("of %u replicas the back-up knows no digest: a view was being filled", verdict->unknown);
+		cli_say("of %u replicas the back-up knows no digest: a view was being filled, or a "
+			"blocked key on its way back",
+			verdict->unknown);
 	if (verdict->different == 0)
 		return 0;
 	if (cli_has(restorer->cli, "accept-differences")) {
