@@ -67,10 +67,15 @@ void push_refresh(struct partition *partition)
 {
 	for (uint32_t i = 0; i < partition->primary.peer_count; i++) {
 		struct peer *peer = &partition->primary.peers[i];
+		uint64_t node_epoch = partition->shard->node_epochs[peer->node_id - 1];
 
-		if ((peer->joined || peer->acked) &&
-		    peer->node_epoch != partition->shard->node_epochs[peer->node_id - 1])
-			reset(peer, 0);
+		if (peer->map_epoch == node_epoch)
+			continue;
+		peer->map_epoch = node_epoch;
+		if (peer->node_epoch == node_epoch)
+			continue;
+		reset(peer, 0);
+		peer->greeted = false; /* at once, however long its former process did not answer */
 	}
 }
 

@@ -522,6 +522,24 @@ static void who_was_answered_in_vain_is_greeted_again_when_the_link_is_up(void *
 	assert_true(third_told > 0);
 }
 
+/* It asks before the primary's map has it, and what it asks is dropped. */
+static void who_comes_back_is_greeted_as_soon_as_the_map_has_it(void **state)
+{
+	struct harness *harness = *state;
+
+	harness->drop = drop_unlinked;
+	harness_kill(harness, 2);
+	harness_elect(harness, 1, 3, 0);
+	harness_run(harness, 5000); /* greeted ever more seldom */
+	unlinked[0] = true;
+	harness_start(harness, 2);
+	harness_run(harness, 3);
+	unlinked[0] = false;
+	third_told = 0;
+	harness_run(harness, 2 * ASK_SPACING_MS);
+	assert_true(third_told > 0);
+}
+
 static void a_link_to_another_says_nothing(void **state)
 {
 	struct harness *harness = *state;
@@ -579,6 +597,7 @@ int main(void)
 		CASE(who_joined_unheard_acknowledges_again_when_its_link_is_up),
 		CASE(who_was_greeted_in_vain_is_greeted_again_when_the_link_is_up),
 		CASE(who_was_answered_in_vain_is_greeted_again_when_the_link_is_up),
+		CASE(who_comes_back_is_greeted_as_soon_as_the_map_has_it),
 		CASE(a_link_to_another_says_nothing),
 		CASE(a_lagging_third_does_not_stop_the_others_for_long),
 	};
