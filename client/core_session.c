@@ -245,6 +245,7 @@ static void session_map_changed(struct core *core)
 
 static void session_map(struct core *core, struct endpoint *endpoint, const struct message *message)
 {
+	node_set heard = core->map.heard;
 	bool changed = false;
 	int rv;
 
@@ -266,6 +267,7 @@ static void session_map(struct core *core, struct endpoint *endpoint, const stru
 	memcpy(core->cluster_id, core->map.cluster_id, sizeof core->cluster_id);
 	if (changed)
 		session_map_changed(core);
+	core->out.map_changed |= core->map.heard != heard; /* no route changes by that */
 }
 
 static void session_ask_map(struct core *core, uint32_t index)

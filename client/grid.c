@@ -333,18 +333,20 @@ int grid_wait_map(struct evg *grid, bool (*wanted)(void *data, const struct clus
 	return rv;
 }
 
-static void status_partition(const struct map_partition *row, evg_status *status)
+static void status_partition(const struct map_partition *row, node_set present, evg_status *status)
 {
-	uint32_t in_sync = node_set_count(row->isr);
+	bool served = row->primary != 0 && node_set_has(present, row->primary);
+	uint32_t in_sync = node_set_count(row->isr & present);
 
-	status->partitions_served += row->primary != 0;
-	status->partitions_writable += row->primary != 0 && in_sync >= row->minimum_isr;
-	status->partitions_full += row_is_full(row);
+	status->partitions_served += served;
+	status->partitions_writable += served && in_sync >= row->minimum_isr;
+	status->partitions_full += row_is_full(row) && (row->isr & ~present) == 0;
 }
 
 int evg_status_get(evg *grid, evg_status *status)
 {
 	const struct cluster_map *map;
+	node_set present;
 
 	*status = (evg_status){0};
 	pthread_mutex_lock(&grid->lock);
@@ -353,9 +355,10 @@ int evg_status_get(evg *grid, evg_status *status)
 	status->map_version = map->version;
 	for (uint32_t i = 0; i < NODES_MAX; i++)
 		status->nodes += map->nodes[i].id != 0 && map->nodes[i].state != NODE_GONE;
-	status->nodes_live = node_set_count(cluster_map_live(map));
+	present = cluster_map_present(map);
+	status->nodes_live = node_set_count(present);
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++)
-		status_partition(&map->partitions[p], status);
+		status_partition(&map->partitions[p], present, status);
 	status->replication_factor = map->replication_factor;
 	status->streams = map->stream_count;
 	for (uint32_t i = 0; i < map->view_count; i++)

@@ -14,6 +14,7 @@
 #define EVGRID_NODE_CONTROL_H
 
 #include "node/directory.h"
+#include "node/foreign.h"
 #include "node/partition_thread.h"
 #include "raft/client_service.h"
 #include "raft/cluster.h"
@@ -81,6 +82,7 @@ struct control {
 	struct guests guests;
 	struct self self;
 	struct control_link links[CONTROL_LINKS_MAX];
+	struct foreign_peers foreign;
 	struct client_service service;
 	struct control_counters counters;
 	struct histogram lag_us;
@@ -139,6 +141,8 @@ void control_set_metrics(struct control *control); /* control_metrics.c */
 /* control_outputs.c */
 void control_carry_out(struct control *control); /* all that the cluster has for us */
 void control_upkeep_links(struct control *control);
+/* A peer of another cluster was met: the first time it is said. */
+void control_foreign_peer(struct control *control, const uint8_t cluster_id[16], struct span name, const char *address);
 
 /* control_start.c */
 void control_start_cluster(struct control *control); /* when all shards have recovered */

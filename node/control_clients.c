@@ -23,8 +23,10 @@ static int send_map(struct control *control, struct guest *guest)
 		uint64_t version = map->version;
 
 		rv = control_answer(control, guest, &frame);
-		if (rv == 0)
+		if (rv == 0) {
 			guest->map_version = version;
+			guest->map_heard = map->heard;
+		}
 	}
 	buffer_deinit(&frame);
 	return rv;
@@ -32,7 +34,7 @@ static int send_map(struct control *control, struct guest *guest)
 
 void control_push_maps(struct control *control)
 {
-	uint64_t version = cluster_map(control->cluster)->version;
+	const struct cluster_map *map = cluster_map(control->cluster);
 
 	if (!control->maps_due)
 		return;
@@ -40,7 +42,8 @@ void control_push_maps(struct control *control)
 	for (uint32_t i = 0; i < control->guests.used; i++) {
 		struct guest *guest = &control->guests.list[i];
 
-		if (guest->name != 0 && guest->subscribed && guest->map_version < version &&
+		if (guest->name != 0 && guest->subscribed &&
+		    (guest->map_version < map->version || guest->map_heard != map->heard) &&
 		    send_map(control, guest) == EAGAIN)
 			control->maps_due = true; /* it is slow: tried again with the next tick */
 	}

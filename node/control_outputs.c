@@ -55,6 +55,33 @@ static void send_to(struct control *control, struct cluster_output *output)
 	buffer_deinit(&frame);
 }
 
+static void id_text(const uint8_t id[16], char text[33])
+{
+	for (size_t i = 0; i < 16; i++)
+		snprintf(text + 2 * i, 3, "%02x", id[i]);
+}
+
+void control_foreign_peer(struct control *control, const uint8_t cluster_id[16], struct span name, const char *address)
+{
+	char peer[NAME_MAX_BYTES + 1], theirs[33], ours[33];
+
+	if (!foreign_peers_add(&control->foreign, cluster_id, name))
+		return;
+	snprintf(peer, sizeof peer, "%.*s", (int)name.size, (const char *)name.data);
+	id_text(cluster_id, theirs);
+	id_text(control->self.cluster_id, ours);
+	LOG_EVENT(control->log, cluster_peer_foreign, .peer = peer, .address = address, .observed_cluster = theirs,
+		  .expected_cluster = ours);
+	atomic_store_explicit(&control->health->foreign_peers, control->foreign.count, memory_order_relaxed);
+}
+
+static void look_at_welcome(struct control *control, struct link *link)
+{
+	if (link->welcomed && hello_is_foreign(&control->self, link->welcome_cluster))
+		control_foreign_peer(control, link->welcome_cluster, span_of_text(link->welcome_name), link->address);
+	link->welcomed = false;
+}
+
 void control_upkeep_links(struct control *control)
 {
 	for (uint32_t i = 0; i < CONTROL_LINKS_MAX; i++) {
@@ -63,6 +90,7 @@ void control_upkeep_links(struct control *control)
 		if (!link->open)
 			continue;
 		link_listen(&link->link);
+		look_at_welcome(control, &link->link);
 		if (!link_broke(&link->link))
 			continue;
 		link->link.introduced = false; /* whoever answers next may be a new process */
@@ -83,12 +111,6 @@ static bool is_zero(const uint8_t id[16])
 	static const uint8_t zero[16];
 
 	return memcmp(id, zero, 16) == 0;
-}
-
-static void id_text(const uint8_t id[16], char text[33])
-{
-	for (size_t i = 0; i < 16; i++)
-		snprintf(text + 2 * i, 3, "%02x", id[i]);
 }
 
 static _Noreturn void refuse_cluster(const struct control *control, const uint8_t id[16])

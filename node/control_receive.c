@@ -41,7 +41,21 @@ static void garbage(struct control *control, struct span id, const char *why)
 		guests_remove(&control->guests, guest);
 }
 
-static void take_hello(struct control *control, struct span id, const struct message *message)
+/* A client of another cluster has the wrong address, and learns it from the answer. A peer is a node of somebody's. */
+static void refuse_hello(struct control *control, const struct message *message, enum hello_outcome outcome,
+			 const char *address)
+{
+	struct reader in = reader_of(message->body);
+	struct hello hello;
+
+	if (outcome == HELLO_FOREIGN && hello_decode(&in, &hello) == 0 && hello.role == HELLO_PEER)
+		control_foreign_peer(control, hello.cluster_id, hello.name, address);
+	else
+		LOG_LIMITED(control->log, &control->counters.refused, control->now_ms, control_hello_refused,
+			    .observed = hello_outcome_text(outcome));
+}
+
+static void take_hello(struct control *control, struct span id, const struct message *message, const char *address)
 {
 	struct buffer frame = BUFFER_NULL;
 	enum hello_outcome outcome;
@@ -54,8 +68,7 @@ static void take_hello(struct control *control, struct span id, const struct mes
 		return;
 	}
 	if (outcome != HELLO_TAKEN)
-		LOG_LIMITED(control->log, &control->counters.refused, control->now_ms, control_hello_refused,
-			    .observed = hello_outcome_text(outcome));
+		refuse_hello(control, message, outcome, address);
 	if (outcome == HELLO_TAKEN && guest->role == GUEST_PEER)
 		return;
 	hello_welcome_frame(&control->self, &frame);
@@ -82,7 +95,8 @@ static void take_message(struct control *control, struct guest *guest, const str
 	}
 }
 
-static void take_frame(struct control *control, struct span id, struct span bytes)
+/* address: where it comes from, as far as ZeroMQ knows. */
+static void take_frame(struct control *control, struct span id, struct span bytes, const char *address)
 {
 	struct buffer frame = BUFFER_NULL;
 	struct message message;
@@ -93,7 +107,7 @@ static void take_frame(struct control *control, struct span id, struct span byte
 		return;
 	}
 	if (message.kind == MESSAGE_HELLO) {
-		take_hello(control, id, &message);
+		take_hello(control, id, &message, address);
 		return;
 	}
 	guest = guests_find(&control->guests, id);
@@ -122,7 +136,8 @@ static bool receive_one(struct control *control)
 	if (!zmq_msg_more(&id) || zmq_msg_recv(&frame, control->router, ZMQ_DONTWAIT) < 0)
 		goto done;
 	if (!zmq_msg_more(&frame)) {
-		take_frame(control, name, span_of(zmq_msg_data(&frame), zmq_msg_size(&frame)));
+		take_frame(control, name, span_of(zmq_msg_data(&frame), zmq_msg_size(&frame)),
+			   zmq_msg_gets(&frame, "Peer-Address"));
 		goto done;
 	}
 	while (zmq_msg_more(&frame) && zmq_msg_recv(&frame, control->router, ZMQ_DONTWAIT) >= 0)

@@ -55,6 +55,7 @@ void health_look(struct health_view *view, const struct health *health, uint64_t
 	view->member = (enum health_member)atomic_load_explicit(&health->member, memory_order_relaxed);
 	view->map_version = atomic_load_explicit(&health->map_version, memory_order_relaxed);
 	view->controller_ms = atomic_load_explicit(&health->controller_ms, memory_order_relaxed);
+	view->foreign_peers = atomic_load_explicit(&health->foreign_peers, memory_order_relaxed);
 	view->stopping = atomic_load_explicit(&health->stopping, memory_order_relaxed);
 }
 
@@ -154,15 +155,18 @@ static void judge_recovery(const struct health_view *view, struct health_check *
 
 static void judge_controller(const struct health_view *view, struct health_check *check)
 {
-	char why[128];
+	char why[128], because[80] = "";
 
-	if (view->controller_ms == 0) {
-		wrong(check, "none was heard of yet");
+	if (view->controller_ms != 0 && view->now_ms <= view->controller_ms + HEALTH_CONTROLLER_MS)
 		return;
-	}
-	if (view->now_ms <= view->controller_ms + HEALTH_CONTROLLER_MS)
-		return;
-	snprintf(why, sizeof why, "none was heard of for %" PRIu64 " s", (view->now_ms - view->controller_ms) / 1000);
+	if (view->foreign_peers > 0)
+		snprintf(because, sizeof because, "; peers of other clusters: %u, see cluster.peer_foreign in the log",
+			 view->foreign_peers);
+	if (view->controller_ms == 0)
+		snprintf(why, sizeof why, "none was heard of yet%s", because);
+	else
+		snprintf(why, sizeof why, "none was heard of for %" PRIu64 " s%s",
+			 (view->now_ms - view->controller_ms) / 1000, because);
 	wrong(check, why);
 }
 

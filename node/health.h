@@ -61,6 +61,7 @@ struct health {
 	_Atomic uint32_t member; /* enum health_member */
 	_Atomic uint64_t map_version;
 	_Atomic uint64_t controller_ms; /* heard of last; 0: never */
+	_Atomic uint32_t foreign_peers; /* of other clusters, met since the start */
 	atomic_bool stopping;
 };
 
@@ -84,6 +85,7 @@ struct health_view {
 	enum health_member member;
 	uint64_t map_version;
 	uint64_t controller_ms;
+	uint32_t foreign_peers;
 	bool stopping;
 };
 

@@ -25,6 +25,11 @@ static bool is_zero(const uint8_t id[16])
 	return true;
 }
 
+bool hello_is_foreign(const struct self *self, const uint8_t cluster_id[16])
+{
+	return !is_zero(cluster_id) && !is_zero(self->cluster_id) && memcmp(cluster_id, self->cluster_id, 16) != 0;
+}
+
 static enum hello_outcome hello_check(const struct self *self, const struct message *message, struct hello *hello)
 {
 	struct reader reader = reader_of(message->body);
@@ -33,8 +38,7 @@ static enum hello_outcome hello_check(const struct self *self, const struct mess
 		return HELLO_MALFORMED;
 	if (hello->version_min > PROTOCOL_VERSION || hello->version_max < PROTOCOL_VERSION)
 		return HELLO_VERSION;
-	if (!is_zero(hello->cluster_id) && !is_zero(self->cluster_id) &&
-	    memcmp(hello->cluster_id, self->cluster_id, 16) != 0)
+	if (hello_is_foreign(self, hello->cluster_id))
 		return HELLO_FOREIGN;
 	if (hello->receiver_incarnation != 0 && hello->receiver_incarnation != self->sender.incarnation)
 		return HELLO_MISDIRECTED;

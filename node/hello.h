@@ -21,6 +21,8 @@ enum hello_outcome {
 	HELLO_REFUSED_ID,  /* the routing id is too long */
 };
 
+/* Two ids that are known, and differ. */
+bool hello_is_foreign(const struct self *self, const uint8_t cluster_id[16]);
 const char *hello_outcome_text(enum hello_outcome outcome);
 
 /* Enters the sender as a guest if the HELLO may be taken. *gone: a guest that had to leave for it. */

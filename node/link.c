@@ -75,6 +75,19 @@ int link_send(struct link *link, const struct self *self, struct buffer *frame, 
 	return rv;
 }
 
+static void take_welcome(struct link *link, const struct message *message)
+{
+	struct reader in = reader_of(message->body);
+	struct hello hello;
+
+	if (hello_decode(&in, &hello) != 0 || !reader_done(&in))
+		return;
+	link->welcomed = true;
+	memcpy(link->welcome_cluster, hello.cluster_id, sizeof link->welcome_cluster);
+	snprintf(link->welcome_name, sizeof link->welcome_name, "%.*s", (int)hello.name.size,
+		 (const char *)hello.name.data);
+}
+
 void link_listen(struct link *link)
 {
 	struct message message;
@@ -84,8 +97,12 @@ void link_listen(struct link *link)
 	while (zmq_msg_recv(&frame, link->socket, ZMQ_DONTWAIT) >= 0) {
 		struct span bytes = span_of(zmq_msg_data(&frame), zmq_msg_size(&frame));
 
-		if (message_decode(bytes, &message) == 0 && message.kind == MESSAGE_HELLO_WANTED)
+		if (message_decode(bytes, &message) != 0)
+			continue;
+		if (message.kind == MESSAGE_HELLO_WANTED)
 			link->introduced = false;
+		else if (message.kind == MESSAGE_WELCOME)
+			take_welcome(link, &message);
 	}
 	zmq_msg_close(&frame);
 }

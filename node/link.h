@@ -1,6 +1,7 @@
 /* A link to one port of another node: a DEALER that only sends. HELLO goes first on every new connection, and again
- * when the other side says HELLO_WANTED, which is all that ever comes back on it. Nothing is kept for later: what
- * cannot leave now is dropped and counted, and the protocols above ask again. The thread that opened it owns it. */
+ * when the other side says HELLO_WANTED; beside that only WELCOME comes back on it, from who does not take the HELLO. Nothing is kept for later: what
+ * cannot leave now is dropped and counted, and the protocols above ask again; whoever does not want to wait for their
+ * timers watches its descriptor until it is up. The thread that opened it owns it. */
 #ifndef EVGRID_NODE_LINK_H
 #define EVGRID_NODE_LINK_H
 
@@ -16,6 +17,10 @@ struct link {
 	char address[ADDRESS_MAX_BYTES + 1];
 	uint64_t receiver_incarnation; /* 0: whoever answers */
 	bool introduced;
+	bool welcomed; /* a process that did not take the HELLO has said who it is; the owner looks, and clears it */
+	uint8_t welcome_cluster[16];
+	char welcome_name[NAME_MAX_BYTES + 1];
+	bool awaited; /* the owner watches its descriptor: a message was dropped since it was not up */
 	uint64_t used_ms;
 	uint64_t listened_ms;
 	uint64_t dropped; /* messages that could not leave */

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <zmq.h>
 
 /* --- peers ---------------------------------------------------------------------------------------------- */
@@ -18,6 +19,50 @@ static void address_of(const struct map_node *node, uint16_t shard, char address
 
 	snprintf(address, ADDRESS_MAX_BYTES + 1, six ? "[%.*s]:%u" : "%.*s:%u", (int)(ADDRESS_MAX_BYTES - 8),
 		 node->host, port);
+}
+
+/* Until it is up: the epoll wakes the thread, partition_links_up finds it. */
+static void await_link(struct partition_thread *thread, struct link *link)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	if (link->awaited || epoll_ctl(thread->epoll, EPOLL_CTL_ADD, socket_descriptor(link->socket), &event) != 0)
+		return; /* not told then: timers ask again */
+	link->awaited = true;
+	thread->links_awaited++;
+}
+
+static void await_no_more(struct partition_thread *thread, struct link *link)
+{
+	if (!link->awaited)
+		return;
+	epoll_ctl(thread->epoll, EPOLL_CTL_DEL, socket_descriptor(link->socket), NULL);
+	link->awaited = false;
+	thread->links_awaited--;
+}
+
+static void close_link(struct partition_thread *thread, struct link *link)
+{
+	await_no_more(thread, link);
+	link_close(link);
+}
+
+bool partition_links_up(struct partition_thread *thread)
+{
+	bool any = false;
+
+	for (uint32_t node = 0; node < NODES_MAX && thread->links_awaited > 0; node++) {
+		for (uint16_t shard = 0; shard < SHARDS_MAX; shard++) {
+			struct link *link = thread->links[node][shard];
+
+			if (link == NULL || !link->awaited || !socket_writable(link->socket))
+				continue;
+			await_no_more(thread, link);
+			shard_link_up(thread->shard, node + 1, shard);
+			any = true;
+		}
+	}
+	return any;
 }
 
 /* The link to a peer's shard as the map has it now; a restarted peer gets a new one. NULL: not to be reached. */
@@ -37,7 +82,7 @@ static struct link *link_to(struct partition_thread *thread, uint32_t node_id, u
 	address_of(node, shard, address);
 	if ((*link)->socket != NULL &&
 	    ((*link)->receiver_incarnation != node->incarnation || strcmp((*link)->address, address) != 0))
-		link_close(*link);
+		close_link(thread, *link);
 	if ((*link)->socket == NULL && link_open(*link, thread->config.factory, address, node->incarnation, false) != 0)
 		return NULL;
 	return *link;
@@ -47,8 +92,11 @@ static void send_to_peer(struct partition_thread *thread, struct shard_send *sen
 {
 	struct link *link = link_to(thread, send->node_id, send->shard);
 
-	if (link == NULL || link_send(link, &thread->self, &send->frame, thread->now_ms) != 0)
-		thread->counters.link_drops++;
+	if (link != NULL && link_send(link, &thread->self, &send->frame, thread->now_ms) == 0)
+		return;
+	thread->counters.link_drops++;
+	if (link != NULL)
+		await_link(thread, link);
 }
 
 /* --- clients -------------------------------------------------------------------------------------------- */
@@ -245,7 +293,7 @@ void partition_upkeep(struct partition_thread *thread)
 				continue;
 			link_listen(link);
 			if (thread->now_ms - link->used_ms > LINK_IDLE_MS)
-				link_close(link);
+				close_link(thread, link);
 		}
 	}
 }

@@ -148,7 +148,7 @@ static void rest(struct partition_thread *thread)
 	uint64_t until_ms = lesser(thread->next_timer_ms, thread->upkeep_ms);
 	uint64_t now_ms;
 
-	if (!thread->stopping && socket_readable(thread->router))
+	if (!thread->stopping && (socket_readable(thread->router) || partition_links_up(thread)))
 		return;
 	if (thread->recovered)
 		until_ms = lesser(until_ms, thread->views_ms);

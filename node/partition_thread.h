@@ -1,5 +1,6 @@
 /* One shard's thread: the only one that touches its partitions. It waits on one epoll of two descriptors, the ROUTER on
- * which everything arrives and the inbox, and runs turns:
+ * which everything arrives and the inbox, beside them on each link that a message could not leave by, until it is up
+ * (the shard then asks again at once); and runs turns:
  *   1. take the inbox and up to TURN_MAX_BYTES of messages, 2. read the clock, shard_turn, 3. carry out the outbox.
  * Before it sleeps it asks ZMQ_EVENTS: ZeroMQ's descriptor tells of changes, not of states, and sending eats them too.
  *
@@ -67,6 +68,7 @@ struct partition_thread {
 	struct guests guests;
 	struct self self;
 	struct link *links[NODES_MAX][SHARDS_MAX]; /* NULL: none needed yet */
+	uint32_t links_awaited;
 	struct map_share *map;
 	struct partition_counters counters;
 	struct histogram turns_us;
@@ -96,6 +98,7 @@ bool partition_waits_for(const struct disk_request *request); /* a clean stop do
 size_t partition_receive(struct partition_thread *thread);    /* messages of one turn; their count */
 void partition_carry_out(struct partition_thread *thread);    /* the shard's outbox */
 void partition_upkeep(struct partition_thread *thread);
+bool partition_links_up(struct partition_thread *thread); /* whether one that was awaited is up: the shard was told */
 /* What the shard gave back, negative, of this operation: said, then the process ends. */
 _Noreturn void partition_fatal(const struct partition_thread *thread, const char *operation, int result);
 

@@ -184,7 +184,7 @@ int socket_descriptor(void *socket)
 	return fd;
 }
 
-bool socket_readable(void *socket)
+static int events_of(void *socket)
 {
 	int events = 0;
 	size_t size = sizeof events;
@@ -192,5 +192,15 @@ bool socket_readable(void *socket)
 
 	assert(rv == 0);
 	(void)rv;
-	return (events & ZMQ_POLLIN) != 0;
+	return events;
+}
+
+bool socket_readable(void *socket)
+{
+	return (events_of(socket) & ZMQ_POLLIN) != 0;
+}
+
+bool socket_writable(void *socket)
+{
+	return (events_of(socket) & ZMQ_POLLOUT) != 0;
 }

@@ -47,6 +47,8 @@ void *socket_close(void *socket); /* NULL */
 int socket_send(void *socket, struct buffer *frame, int flags);
 
 int socket_descriptor(void *socket);
-bool socket_readable(void *socket); /* asks ZMQ_EVENTS: must be false before a thread sleeps on the descriptor */
+/* Both ask ZMQ_EVENTS: what a thread waits for must be false before it sleeps on the descriptor. */
+bool socket_readable(void *socket);
+bool socket_writable(void *socket); /* of a DEALER: somebody is connected, and there is room */
 
 #endif

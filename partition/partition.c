@@ -532,6 +532,8 @@ void partition_status(const struct partition *partition, struct partition_status
 		.key_count = state_entry_count(partition->state),
 		.bytes = partition->log.bytes,
 		.room = partition->shard->room_bytes,
+		.unsettled = (state_is_filling(partition->state) ? UNSETTLED_FILLING : 0) |
+			     (state_has_returning(partition->state) ? UNSETTLED_RETURNING : 0),
 	};
 	if (partition->role == PARTITION_SEALED)
 		status->role = ROLE_SEALED;

@@ -52,6 +52,7 @@ struct flight {
 struct peer {
 	uint32_t node_id;
 	uint64_t node_epoch; /* that asked to join or acknowledged in this epoch */
+	uint64_t map_epoch;  /* that the map had when this was looked at last */
 	bool joined;         /* its end agrees with this log: data may be sent from `next` */
 	bool acked;          /* it has acknowledged in this epoch, under node_epoch */
 	bool greeted;        /* with what this epoch began with */

@@ -36,7 +36,8 @@ void definitions_step(struct partition *partition);
 
 struct peer *push_peer(struct partition *partition, uint32_t node_id);
 bool push_counts(const struct partition *partition, const struct peer *peer); /* its acknowledgement is of now */
-void push_refresh(struct partition *partition); /* forgets peers whose process is another by now */
+void push_refresh(struct partition *partition);                   /* whose process is another by now begins anew */
+void push_link_up(struct partition *partition, uint32_t node_id); /* what it was sent may be lost */
 void push_step(struct partition *partition, struct peer *peer);
 void push_ack(struct partition *partition, uint32_t node_id, uint64_t node_epoch, const struct ack_item *item);
 void push_join(struct partition *partition, uint32_t node_id, uint64_t node_epoch, const struct join_item *item);

@@ -6,6 +6,8 @@
  *             progress in resend_ms: it is asked how far it is by an empty message, and what it lacks is sent again, little
  *             at a time, when it says so (probing); the wait doubles. A node that is slow is not sent twice what it has.
  *
+ * A connection that has come up is no answer, but what was sent before it is lost: who has not acknowledged is greeted anew.
+ *
  * 1. The message bears the present epoch, the batches the one they were first written in (R12).
  * 2. Neither JOIN_ASK nor a misfit is an acknowledgement: they move `next`, never acked_end of a peer that counts (R5).
  * 3. An acknowledgement is taken from the node epoch that the map gives the node; another process begins anew (R6).
@@ -66,11 +68,30 @@ void push_refresh(struct partition *partition)
 {
 	for (uint32_t i = 0; i < partition->primary.peer_count; i++) {
 		struct peer *peer = &partition->primary.peers[i];
+		uint64_t node_epoch = partition->shard->node_epochs[peer->node_id - 1];
 
-		if ((peer->joined || peer->acked) &&
-		    peer->node_epoch != partition->shard->node_epochs[peer->node_id - 1])
-			reset(peer, 0);
+		if (peer->map_epoch == node_epoch)
+			continue;
+		peer->map_epoch = node_epoch;
+		if (peer->node_epoch == node_epoch)
+			continue;
+		reset(peer, 0);
+		peer->greeted = false; /* at once, however long its former process did not answer */
 	}
+}
+
+/* Who has acknowledged may have more on its way: `watch` finds out. Who has not may never have heard of this epoch. */
+void push_link_up(struct partition *partition, uint32_t node_id)
+{
+	struct peer *peer = push_peer(partition, node_id);
+
+	if (peer == NULL || peer->acked)
+		return;
+	peer->joined = false;
+	peer->greeted = false;
+	rewind_to(peer, 0);
+	progress(peer);
+	shard_touch(partition);
 }
 
 static void land_flights(struct peer *peer)

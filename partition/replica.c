@@ -357,6 +357,17 @@ static void report_as_suspect(struct partition *partition)
 	partition_deadline(partition, partition->reported_ms + REPORT_REPEAT_MS);
 }
 
+void replica_link_up(struct partition *partition)
+{
+	struct replica *replica = &partition->replica;
+
+	if (partition->role == PARTITION_JOINING)
+		replica->ask_at_ms = 0;
+	else
+		replica->ack_wanted = true;
+	shard_touch(partition);
+}
+
 void replica_step(struct partition *partition)
 {
 	if (partition->row.primary == 0)

@@ -10,6 +10,9 @@ void replica_begin(struct partition *partition); /* a new epoch of the row, anot
 int replica_receive(struct partition *partition, uint32_t from, const struct replicate_item *item);
 int replica_joined(struct partition *partition, uint32_t from, const struct join_item *answer);
 
+/* What was said to the primary may be lost; it would hear now. */
+void replica_link_up(struct partition *partition);
+
 void replica_step(struct partition *partition);
 
 #endif

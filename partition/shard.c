@@ -20,6 +20,7 @@
 #include "partition/primary.h"
 #include "partition/read.h"
 #include "partition/replay.h"
+#include "partition/replica.h"
 #include "partition/scan.h"
 #include "partition/shard_internal.h"
 #include "partition/subscribe.h"
@@ -246,6 +247,24 @@ void shard_contacts(struct shard *shard, const struct contact_table *contacts)
 		    (stops_differ || partition->reads != NULL || !partition->primary.activated ||
 		     partition->log.commit < partition->log.end))
 			shard_touch(partition);
+	}
+}
+
+void shard_link_up(struct shard *shard, uint32_t node_id, uint16_t peer_shard)
+{
+	const struct map_node *node = shard_node(shard, node_id);
+
+	if (node == NULL || node->shard_count == 0)
+		return;
+	for (uint32_t i = 0; i < shard->partition_count; i++) {
+		struct partition *partition = &shard->partitions[i];
+
+		if (partition->id % node->shard_count != peer_shard)
+			continue;
+		if (partition_is_primary(partition))
+			push_link_up(partition, node_id);
+		else if (partition_is_replica(partition) && partition->row.primary == node_id)
+			replica_link_up(partition);
 	}
 }
 

@@ -188,6 +188,10 @@ void shard_contacts(struct shard *shard, const struct contact_table *contacts); 
 /* The controller wishes the primary to hand over (preferred primary, drain); refused silently where it is not safe. */
 void shard_handover_wish(struct shard *shard, uint16_t partition, uint32_t target);
 
+/* What was sent to that shard of another node until now may be lost for want of a connection; there is one now. Who has
+ * not joined asks again, or is greeted again, at once. */
+void shard_link_up(struct shard *shard, uint32_t node_id, uint16_t peer_shard);
+
 /* So many bytes the disk may still take, for STATUS alone; until told it is PARTITION_ROOM_UNKNOWN. */
 void shard_room(struct shard *shard, uint64_t room_bytes);
 

@@ -62,7 +62,8 @@ uint64_t state_entry_count(const struct state *state);
  * A blocked key that a control record sent on its way back wants the log again from there: *from may go back. */
 bool state_wants_fill(const struct state *state, uint64_t *from);
 int state_fill(struct state *state, const struct batch *batch);
-bool state_is_filling(const struct state *state); /* some view, from the log's beginning */
+bool state_is_filling(const struct state *state);    /* some view, from the log's beginning */
+bool state_has_returning(const struct state *state); /* some blocked key is on its way back */
 
 /* A view's newest version that has been filled here, and that the log has not chosen yet, tail included: the primary
  * does, with CONTROL_VIEW_ACTIVATED, when every in-sync replica has filled what was defined at defined_at, and, if it

@@ -34,6 +34,15 @@ bool state_is_filling(const struct state *state)
 	return filling;
 }
 
+bool state_has_returning(const struct state *state)
+{
+	bool returning = false;
+
+	for (uint32_t i = 0; i < state->view_count; i++)
+		returning |= state->views[i]->catching > 0;
+	return returning;
+}
+
 static int take_fill(struct window_event *e)
 {
 	struct state *state = e->state;

@@ -190,6 +190,11 @@ node_set cluster_map_live(const struct cluster_map *map)
 	return live;
 }
 
+node_set cluster_map_present(const struct cluster_map *map)
+{
+	return cluster_map_live(map) & map->heard;
+}
+
 node_set cluster_map_able(const struct cluster_map *map)
 {
 	node_set set = cluster_map_live(map);

@@ -90,6 +90,7 @@ struct cluster_map {
 	uint8_t cluster_id[16];
 	uint32_t controller; /* node id as far as known, 0: unknown; a hint, not versioned */
 	node_set voters;     /* who votes on the metadata, as far as known; none: unknown; a hint as well */
+	node_set heard; /* whom its sender, or owner, heard lately as the process that is registered; a hint as well */
 	uint8_t replication_factor;
 	uint8_t minimum_isr;
 	bool restoring;                   /* formed to be restored into, and not done yet: it serves nobody */
@@ -139,6 +140,8 @@ static inline uint32_t map_node_weight(const struct map_node *node)
 
 /* Live: registered, active or draining, not fenced. */
 node_set cluster_map_live(const struct cluster_map *map);
+/* Those of them who were heard: a map of before all died names as live who has not come back yet. */
+node_set cluster_map_present(const struct cluster_map *map);
 /* Live, and its clock is right: may become primary. */
 node_set cluster_map_able(const struct cluster_map *map);
 /* Those of them who are asked to: they are not drained. */

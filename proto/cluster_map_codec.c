@@ -1,6 +1,6 @@
 /* The cluster map on the wire: a delta.
- *   u8 format (4), 16 bytes cluster id, u64 since, u64 version, u32 controller, varint voters, u8 replication factor,
- *   u8 minimum ISR, u8 restoring, 16 bytes restored from, u64 restore check,
+ *   u8 format (5), 16 bytes cluster id, u64 since, u64 version, u32 controller, varint voters, varint heard,
+ *   u8 replication factor, u8 minimum ISR, u8 restoring, 16 bytes restored from, u64 restore check,
  *   varint n, n x node; varint n, n x partition; varint n, n x stream; varint n, n x view: each as written below,
  *   each changed after `since`.
  * 1. A delta is merged into a copy that then takes the map's place: it is taken whole or not at all.
@@ -11,7 +11,7 @@
 #include "proto/cluster_map.h"
 #include "proto/error.h"
 
-#define MAP_FORMAT 4u
+#define MAP_FORMAT 5u
 
 #define NODE_FENCED 1u
 #define NODE_CLOCK_OFF 2u
@@ -146,6 +146,7 @@ int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buf
 	buffer_u64(out, map->version);
 	buffer_u32(out, map->controller);
 	buffer_varint(out, map->voters);
+	buffer_varint(out, map->heard);
 	buffer_u8(out, map->replication_factor);
 	buffer_u8(out, map->minimum_isr);
 	buffer_u8(out, map->restoring);
@@ -279,6 +280,7 @@ struct delta {
 	uint64_t version;
 	uint32_t controller;
 	node_set voters;
+	node_set heard;
 	uint8_t replication_factor;
 	uint8_t minimum_isr;
 	bool restoring;
@@ -298,6 +300,7 @@ static void decode_delta(struct reader *in, struct delta *delta)
 	delta->version = reader_u64(in);
 	delta->controller = reader_u32(in);
 	delta->voters = reader_varint(in);
+	delta->heard = reader_varint(in);
 	delta->replication_factor = reader_u8(in);
 	delta->minimum_isr = reader_u8(in);
 	delta->restoring = decode_u8_limited(in, 1) != 0;
@@ -350,6 +353,7 @@ static bool merge_head(struct cluster_map *map, const struct delta *delta)
 		map->controller = delta->controller; /* a hint: does not count as a change */
 	if (delta->voters != 0)
 		map->voters = delta->voters; /* the same */
+	map->heard = delta->heard;           /* the same; nobody is an answer as well */
 	return changed;
 }
 

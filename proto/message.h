@@ -544,11 +544,14 @@ struct partition_status {
 	uint64_t end;
 	uint64_t commit;
 	uint64_t applied;
-	uint64_t digest;    /* of views and duplicate state at `applied` */
+	uint64_t digest;    /* of views and duplicate state at `applied`, where nothing is unsettled */
 	uint64_t key_count; /* entries over all views */
 	uint64_t bytes;     /* of the log's batches */
 	uint64_t room;      /* bytes that the shard's disk may still take; PARTITION_ROOM_UNKNOWN */
+	uint8_t unsettled; /* UNSETTLED_*: the digest may yet change where it stands, and is to be compared with none */
 };
+#define UNSETTLED_FILLING 1u   /* a view is being filled; the digest of the others may be compared all the same */
+#define UNSETTLED_RETURNING 2u /* a blocked key is on its way back, after a skip or a retry */
 #define PARTITION_ROOM_UNKNOWN UINT64_MAX
 void partition_status_encode(const struct partition_status *status, struct buffer *out);
 int partition_status_decode(struct reader *in, struct partition_status *status);

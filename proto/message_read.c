@@ -143,6 +143,7 @@ void partition_status_encode(const struct partition_status *status, struct buffe
 	buffer_u64(out, status->key_count);
 	buffer_u64(out, status->bytes);
 	buffer_u64(out, status->room);
+	buffer_u8(out, status->unsettled);
 }
 
 int partition_status_decode(struct reader *in, struct partition_status *status)
@@ -159,7 +160,9 @@ int partition_status_decode(struct reader *in, struct partition_status *status)
 	status->key_count = reader_u64(in);
 	status->bytes = reader_u64(in);
 	status->room = reader_u64(in);
-	if (in->failed || status->partition >= PARTITION_COUNT || status->role > ROLE_SEALED || status->active > 1)
+	status->unsettled = reader_u8(in);
+	if (in->failed || status->partition >= PARTITION_COUNT || status->role > ROLE_SEALED || status->active > 1 ||
+	    status->unsettled > (UNSETTLED_FILLING | UNSETTLED_RETURNING))
 		return ERROR_MALFORMED;
 	return 0;
 }

@@ -41,7 +41,7 @@ static node_set keepers(const struct cluster_map *map)
 static void check_others(const struct cluster_map *map, uint32_t node_id, struct restart_check *check)
 {
 	node_set keep = keepers(map);
-	node_set live = cluster_map_live(map);
+	node_set live = cluster_map_present(map);
 	node_set away = 0;
 	node_set draining = 0;
 
@@ -62,7 +62,7 @@ static void check_others(const struct cluster_map *map, uint32_t node_id, struct
 static void check_quorum(const struct cluster_map *map, uint32_t node_id, struct restart_check *check)
 {
 	uint32_t wanted = node_set_count(map->voters) / 2 + 1;
-	uint32_t left = node_set_count(map->voters & cluster_map_live(map) & ~node_bit(node_id));
+	uint32_t left = node_set_count(map->voters & cluster_map_present(map) & ~node_bit(node_id));
 	struct restart_finding *finding;
 
 	if (map->voters == 0) {
@@ -78,7 +78,7 @@ static void check_quorum(const struct cluster_map *map, uint32_t node_id, struct
 
 static void check_rows(const struct cluster_map *map, uint32_t node_id, struct restart_check *check)
 {
-	node_set left = cluster_map_live(map) & ~node_bit(node_id);
+	node_set left = cluster_map_present(map) & ~node_bit(node_id);
 	struct partition_set below = {{0}};
 	struct partition_set last = {{0}};
 
@@ -118,7 +118,7 @@ void restart_after(const struct cluster_map *map, uint32_t node_id, struct resta
 	memset(check, 0, sizeof(*check));
 	if (map->controller == 0)
 		(void)found(check, RESTART_NO_CONTROLLER);
-	if (!node_set_has(cluster_map_live(map), node_id))
+	if (!node_set_has(cluster_map_present(map), node_id))
 		(void)found(check, RESTART_NOT_LIVE);
 	if (map->nodes[node_id - 1].clock_off)
 		(void)found(check, RESTART_CLOCK_OFF);

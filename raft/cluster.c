@@ -219,6 +219,7 @@ void cluster_settle(struct cluster *cluster)
 	leave_look(cluster);
 	leader_notice(cluster);
 	voters_notice(cluster);
+	contact_notice(cluster);
 	propose_applied(cluster);
 	notices_tell(cluster);
 	clock_tell(cluster);

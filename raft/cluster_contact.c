@@ -3,7 +3,9 @@
  *   the controller, whoever it will be: who has been silent since when, and what map it has.
  * Only an answer is a sign of life: who sends and does not hear us is as good as dead, and would never hear that it was
  * fenced. And only when it bears the node epoch that is registered: a process that has started anew and not registered
- * yet keeps its former self's lease on life from being renewed. */
+ * yet keeps its former self's lease on life from being renewed.
+ * Who has answered so of late is told beside the map (`heard`): after all have died, the map of before names as live
+ * who has not come back. */
 #include <assert.h>
 
 #include "raft/cluster_state.h"
@@ -174,6 +176,34 @@ void contact_answer(struct cluster *cluster, const struct message *message)
 	output_contacts(cluster);
 }
 
+/* --- who is there ------------------------------------------------------------------------------------------------- */
+
+static bool is_heard(const struct cluster *cluster, uint32_t node_id)
+{
+	const struct contact *contact = &cluster->contacts.nodes[node_id - 1];
+	uint64_t epoch = cluster->map.nodes[node_id - 1].epoch;
+
+	if (epoch == 0)
+		return false;
+	if (node_id == cluster->node_id)
+		return own_heartbeat(cluster, 0).registered_epoch == epoch;
+	return contact->answer_node_epoch == epoch && cluster->peers[node_id - 1].claimed_epoch == epoch &&
+	       cluster->now_ms - contact->sent_ms < FENCE_TIMEOUT_MS;
+}
+
+void contact_notice(struct cluster *cluster)
+{
+	node_set heard = 0;
+
+	for (uint32_t id = 1; id <= NODES_MAX; id++)
+		if (is_heard(cluster, id))
+			heard |= node_bit(id);
+	if (heard == cluster->map.heard)
+		return;
+	cluster->map.heard = heard;
+	output_map_changed(cluster);
+}
+
 /* --- stopping ----------------------------------------------------------------------------------------------------- */
 
 void cluster_stop_announce(struct cluster *cluster)
@@ -221,6 +251,16 @@ static void find_own_id(struct cluster *cluster)
 	cluster->node_id = self->id;
 }
 
+/* Whom another has heard says nothing of this node. */
+static int merge(struct cluster *cluster, struct span delta, bool *changed)
+{
+	node_set heard = cluster->map.heard;
+	int rv = cluster_map_merge(&cluster->map, delta, changed);
+
+	cluster->map.heard = heard;
+	return rv;
+}
+
 void map_publish(struct cluster *cluster)
 {
 	struct buffer delta = BUFFER_NULL;
@@ -231,7 +271,7 @@ void map_publish(struct cluster *cluster)
 		return;
 	rv = cluster_map_encode(&cluster->metadata.map, cluster->map.version, &delta);
 	if (rv == 0)
-		rv = cluster_map_merge(&cluster->map, buffer_span(&delta), &changed);
+		rv = merge(cluster, buffer_span(&delta), &changed);
 	buffer_deinit(&delta);
 	if (rv != 0)
 		output_fatal(cluster, FATAL_MAP, "the cluster map cannot be published: %s", error_name(rv));
@@ -243,7 +283,7 @@ void map_receive(struct cluster *cluster, const struct message *message)
 {
 	bool changed = false;
 
-	if (cluster_map_merge(&cluster->map, message->body, &changed) != 0)
+	if (merge(cluster, message->body, &changed) != 0)
 		return; /* a gap, or another cluster's: our heartbeat shows what we have, and more comes */
 	find_own_id(cluster);
 	contact_controller(cluster, message->node_id);

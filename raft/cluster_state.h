@@ -206,6 +206,7 @@ void contact_tick(struct cluster *cluster);
 void contact_restart(struct cluster *cluster); /* all timers anew */
 void contact_heartbeat(struct cluster *cluster, const struct message *message);
 void contact_answer(struct cluster *cluster, const struct message *message);
+void contact_notice(struct cluster *cluster);            /* whom this node hears has changed: the map says so */
 uint64_t contact_unix_ms(const struct cluster *cluster); /* the wall clock now */
 void contact_controller(struct cluster *cluster, uint32_t node_id);
 void map_publish(struct cluster *cluster); /* the published map takes what was applied */

@@ -82,7 +82,7 @@ struct backup_entry { /* a file as the manifest names it */
 
 struct backup_partition {
 	uint32_t history;
-	bool digested;   /* the digest is known: no view was being filled then, */
+	bool digested;   /* the digest is known: no view was being filled then, nor was a key on its way back, */
 	uint64_t digest; /* of views and duplicate state at the end */
 	struct backup_entry *entries;
 	uint32_t entry_count;
@@ -145,7 +145,7 @@ uint32_t backup_cut_source(const struct cluster_map *map, uint16_t partition, ui
 void backup_filling_note(node_set filling[PARTITION_COUNT], uint32_t node_id, int error,
 			 const struct progress_done *progress);
 /* Whether what the source says of its replica is the cut. NULL: it has not answered. filling: a view is being filled
- * there, which is waited for while `patient`. */
+ * there; that, and a key on its way back there, is waited for while `patient`. */
 bool backup_point_take(struct backup_point *point, const struct cluster_map *map, uint32_t source,
 		       const struct partition_status *status, bool filling, bool patient);
 
@@ -184,7 +184,7 @@ bool backup_cut_holds(const struct backup_writer *writer, const struct backup_po
 struct backup_verdict {     /* of a cluster that was restored into */
 	uint32_t equal;     /* replicas in sync that stand at the end with the back-up's digest */
 	uint32_t different; /* with another one; */
-	uint32_t filling;   /* of these, where a view is being filled: that may yet change */
+	uint32_t filling;   /* of these, where a view is being filled, or a key comes back: that may change */
 	uint32_t behind;
 	uint32_t nobody;  /* partitions without any in sync: nothing is proved of them */
 	uint32_t unknown; /* the back-up does not know the digest */

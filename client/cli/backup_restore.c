@@ -415,7 +415,9 @@ static int tell_digests(struct restorer *restorer, const struct backup_verdict *
 		return cli_refuse(ERROR_NOT_READY, "see evgrid partition ls; give the command again to go on",
 				  "%u replicas in sync have not applied all of it in time", verdict->behind);
 	if (verdict->unknown > 0)
-		cli_say("of %u replicas the back-up knows no digest: a view was being filled", verdict->unknown);
+		cli_say("of %u replicas the back-up knows no digest: a view was being filled, or a "
+			"blocked key on its way back",
+			verdict->unknown);
 	if (verdict->different == 0)
 		return 0;
 	if (cli_has(restorer->cli, "accept-differences")) {

@@ -58,6 +58,7 @@ void backup_filling_note(node_set filling[PARTITION_COUNT], uint32_t node_id, in
 bool backup_point_take(struct backup_point *point, const struct cluster_map *map, uint32_t source,
 		       const struct partition_status *status, bool filling, bool patient)
 {
+	filling = filling || (status != NULL && status->unsettled != 0);
 	if (status == NULL || (status->role != ROLE_REPLICA && status->role != ROLE_PRIMARY) ||
 	    status->epoch != map->partitions[status->partition].epoch || status->applied < point->acknowledged ||
 	    (filling && patient))
@@ -254,7 +255,7 @@ void backup_judge_replica(struct backup_verdict *verdict, const struct backup_ma
 	} else {
 		if (verdict->different++ == 0)
 			verdict->first_different = partition;
-		verdict->filling += filling;
+		verdict->filling += filling || status->unsettled != 0;
 	}
 }
 

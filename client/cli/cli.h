@@ -378,6 +378,7 @@ void cli_catch_signals(void);
 
 /* --- health ------------------------------------------------------------------------------------------------------- */
 
+/* As live, or in sync, counts who was heard: cluster_map_present. */
 struct health {
 	bool controlled; /* some node leads; else the map may be old, and nothing of it changes */
 	bool restoring;  /* a back-up is to be restored first: no partition takes writes */

@@ -3,7 +3,7 @@
 
 struct health health_of(const struct cluster_map *map)
 {
-	node_set live = cluster_map_live(map);
+	node_set live = cluster_map_present(map);
 	node_set keep = 0;
 	struct health health = {
 		.controlled = map->controller != 0, .restoring = map->restoring, .live = node_set_count(live)};
@@ -13,10 +13,10 @@ struct health health_of(const struct cluster_map *map)
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		const struct map_partition *row = &map->partitions[p];
 		bool served = row->primary != 0 && node_set_has(live, row->primary);
-		uint32_t in_sync = node_set_count(row->isr);
+		uint32_t in_sync = node_set_count(row->isr & live);
 		health.served += served;
 		health.writable += !map->restoring && served && in_sync >= row->minimum_isr;
-		health.full += row_is_full(row);
+		health.full += row_is_full(row) && (row->isr & ~live) == 0;
 		health.moving += row->learners != 0;
 		keep |= row_members(row);
 		health.preferred += served && row->primary == row->replicas[0];

@@ -136,10 +136,9 @@ static enum comparison compare_partition(const struct replica_rows *rows, size_t
 		seen++;
 		if (one == NULL)
 			one = status;
-		else if (one->applied != status->applied)
+		if (one->applied != status->applied || (status->unsettled & UNSETTLED_RETURNING) != 0)
 			return COMPARED_OPEN;
-		else
-			equal = equal && one->digest == status->digest;
+		equal = equal && one->digest == status->digest;
 	}
 	if (!equal)
 		return COMPARED_DIFFERENT;

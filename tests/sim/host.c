@@ -19,6 +19,8 @@
 #define DRIFT_QUARTZ_PPM 200
 #define TURN_MIN_US 10u
 #define TURN_MAX_US 60u
+#define CONNECT_MIN_US 500u /* three trips, and two processes that wake for them */
+#define CONNECT_MAX_US 5000u
 
 static const char *const addresses[SIM_HOSTS_MAX] = {"n1:7400", "n2:7400", "n3:7400", "n4:7400",
 						     "n5:7400", "n6:7400", "n7:7400", "n8:7400"};
@@ -240,6 +242,45 @@ static void part_disk(struct part *part, const struct disk_request *request)
 	clockwork_add(&host->sim->clockwork, done);
 }
 
+/* A connection takes its time, and what is sent before it is there is lost, as with the daemon's links. Loss and cuts do
+ * not end it: a process does. */
+static void part_connected(void *owner, struct appointment *appointment)
+{
+	struct part *part = owner;
+	struct host *host = part->host;
+	uint32_t to = (uint32_t)(appointment->a >> 8);
+	uint32_t shard = (uint32_t)(appointment->a & 0xff);
+	uint64_t meant = part->connecting[to][shard];
+
+	if (!host_may_run(host, appointment))
+		return;
+	part->connecting[to][shard] = 0;
+	if (!host_up(host->sim->hosts[to]) || host_generation(host->sim->hosts[to]) != meant)
+		return;
+	part->connected[to][shard] = meant;
+	for (uint32_t id = 1; id <= host->sim->options.hosts; id++)
+		if (host_index_of_node(host, id) == to)
+			shard_link_up(part->shard, id, (uint16_t)shard);
+	part_wake(part);
+}
+
+static bool is_connected(struct part *part, uint32_t to, uint32_t shard)
+{
+	struct host *host = part->host;
+	const struct host *other = host->sim->hosts[to];
+
+	if (to == host->index)
+		return true; /* nobody's address is known */
+	if (host_up(other) && part->connected[to][shard] == host_generation(other))
+		return true;
+	if (host_up(other) && part->connecting[to][shard] == 0) {
+		part->connecting[to][shard] = host_generation(other);
+		host_later(host, part, part_connected,
+			   random_between(&host->sim->random, CONNECT_MIN_US, CONNECT_MAX_US), to << 8 | shard);
+	}
+	return false;
+}
+
 static void part_send(struct part *part, const struct shard_send *send)
 {
 	struct host *host = part->host;
@@ -252,6 +293,10 @@ static void part_send(struct part *part, const struct shard_send *send)
 		return;
 	else
 		to.party = (uint8_t)host_index_of_node(host, send->node_id);
+	if (send->node_id != 0 && !is_connected(part, to.party, send->shard)) {
+		trace_message(host->sim, "unlinked", from, to, buffer_span(&send->frame));
+		return;
+	}
 	network_send(host->sim, from, to, buffer_span(&send->frame));
 	if (send->node_id == 0)
 		oracle_answer(host->sim->oracle, host, buffer_span(&send->frame));
@@ -421,6 +466,8 @@ static void part_start(struct part *part)
 	part->awake = false;
 	part->timer_ms = UINT64_MAX;
 	part->appointed_ms = UINT64_MAX;
+	memset(part->connected, 0, sizeof part->connected);
+	memset(part->connecting, 0, sizeof part->connecting);
 	assert(part->shard != NULL);
 	if (shard_start(part->shard, segments, count) < 0)
 		sim_fail(host->sim, "host %u shard %u: start failed", host->index, part->index);

@@ -16,7 +16,10 @@ struct part { /* a partition thread: one shard and its journal's disk */
 	bool recovered;
 	bool awake; /* a turn is on its way */
 	uint64_t timer_ms;
-	uint64_t appointed_ms;      /* of the earliest appointment there is for it; UINT64_MAX: none */
+	uint64_t appointed_ms; /* of the earliest appointment there is for it; UINT64_MAX: none */
+	/* To which process of another host's shard it is connected, and is being connected: by its host_generation. */
+	uint64_t connected[SIM_HOSTS_MAX][SHARDS_MAX];
+	uint64_t connecting[SIM_HOSTS_MAX][SHARDS_MAX];
 	struct cluster_map maps[2]; /* the one in use and the next */
 	uint32_t map_in_use;
 };

@@ -477,7 +477,7 @@ static void sample_read(enum message_kind kind, struct buffer *body)
 				       span_of_text("customer-9"),
 				       2};
 	const struct partition_status status = {
-		5, ROLE_PRIMARY, 1, 4, 9, 121, 120, 120, 0xfeedfacecafebeefu, 33, 70000, UINT64_C(1) << 40};
+		5, ROLE_PRIMARY, 1, 4, 9, 121, 120, 120, 0xfeedfacecafebeefu, 33, 70000, UINT64_C(1) << 40, 2};
 
 	if (kind == MESSAGE_READ)
 		read_item_encode(&item, body);
@@ -621,6 +621,8 @@ static void sample_map(struct buffer *body)
 	map.replication_factor = 3;
 	map.minimum_isr = 2;
 	map.controller = 1;
+	map.voters = 7;
+	map.heard = 5;
 	map.nodes[0] = (struct map_node){.id = 1,
 					 .changed_at = 41,
 					 .epoch = 7,

@@ -480,6 +480,30 @@ static void a_replica_that_is_behind_is_not_the_cut(void **state)
 	free(map);
 }
 
+/* After a skip or a retry: the digest there is one that no restored replica comes to rest with. */
+static void a_key_on_its_way_back_is_waited_for(void **state)
+{
+	struct cluster_map *map = calloc(1, sizeof *map);
+	struct partition_status status = {.partition = 4,
+					  .role = ROLE_REPLICA,
+					  .epoch = 7,
+					  .applied = 20,
+					  .digest = 5,
+					  .unsettled = UNSETTLED_RETURNING};
+	struct backup_point point = {.acknowledged = 20};
+
+	(void)state;
+	cluster_map_init(map);
+	map->partitions[4].epoch = 7;
+	assert_false(backup_point_take(&point, map, 2, &status, false, true));
+	assert_true(backup_point_take(&point, map, 2, &status, false, false));
+	assert_false(point.digested);
+	status.unsettled = 0;
+	assert_true(backup_point_take(&point, map, 2, &status, false, true));
+	assert_true(point.digested && point.digest == 5);
+	free(map);
+}
+
 /* Of a node that does not answer nobody knows whether it is filling a view. */
 static void a_node_that_does_not_say_may_be_filling(void **state)
 {
@@ -711,6 +735,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_file_is_held_against_the_manifest, make_folder, remove_folder),
 		cmocka_unit_test(a_replica_that_is_no_primary_is_read),
 		cmocka_unit_test(a_replica_that_is_behind_is_not_the_cut),
+		cmocka_unit_test(a_key_on_its_way_back_is_waited_for),
 		cmocka_unit_test(a_node_that_does_not_say_may_be_filling),
 		cmocka_unit_test(a_catalogue_never_falls_behind_the_former_one),
 		cmocka_unit_test(nothing_is_added_to_a_log_that_lost_its_tail),

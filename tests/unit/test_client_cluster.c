@@ -23,6 +23,7 @@ static void cluster_of(uint32_t nodes)
 	map.replication_factor = 3;
 	map.controller = 1;
 	map.voters = 7;
+	map.heard = ~(node_set)0;
 	for (uint32_t i = 0; i < nodes; i++) {
 		map.nodes[i] = (struct map_node){.id = i + 1, .epoch = 1, .state = NODE_ACTIVE, .weight = 1};
 		(void)snprintf(map.nodes[i].name, sizeof map.nodes[i].name, "n%u", i + 1);
@@ -536,6 +537,28 @@ static void status_counts_zones(void **state)
 	assert_int_equal(number(0, "zones_off_share"), 3); /* a and b 2 of 5, and the nameless one 1 of 5 */
 }
 
+/* --- health ------------------------------------------------------------------------------------------------------- */
+
+static void who_was_not_heard_counts_for_nothing(void **state)
+{
+	struct health health;
+
+	(void)state;
+	cluster_of(3);
+	health = health_of(&map);
+	assert_string_equal(health_name(&health), "healthy");
+	assert_int_equal(health.full, PARTITION_COUNT);
+	map.heard = 3; /* a map of before all were killed: n3 has not come back */
+	health = health_of(&map);
+	assert_int_equal(health.live, 2);
+	assert_int_equal(health.full, 0);
+	assert_int_equal(health.served, PARTITION_COUNT - PARTITION_COUNT / 3);
+	assert_string_equal(health_name(&health), "unhealthy");
+	map.heard = 1;
+	health = health_of(&map);
+	assert_int_equal(health.writable, 0); /* one of the in-sync set is below its minimum */
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -559,6 +582,7 @@ int main(void)
 		CASE(where_nothing_moves_there_is_no_row),
 		CASE(a_restart_check_is_one_row),
 		CASE(status_counts_zones),
+		CASE(who_was_not_heard_counts_for_nothing),
 	};
 
 	return cmocka_run_group_tests_name("client_cluster", tests, NULL, NULL);

@@ -270,10 +270,12 @@ static void controller_is_a_hint_and_no_change(void **state)
 	assert_int_equal(merge_since(to, from, 0, &changed), 0);
 	from->controller = 9;
 	from->voters = 7;
+	from->heard = 5;
 	assert_int_equal(merge_since(to, from, to->version, &changed), 0);
 	assert_false(changed);
 	assert_int_equal(to->controller, 9);
 	assert_int_equal(to->voters, 7);
+	assert_int_equal(to->heard, 5);
 	from->controller = 0;
 	from->voters = 0;
 	assert_int_equal(merge_since(to, from, to->version, &changed), 0);

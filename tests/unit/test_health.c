@@ -224,7 +224,14 @@ static void each_thing_that_is_missing_is_named(void **state)
 	atomic_store(&fixture->health.controller_ms, 0);
 	look(fixture);
 	assert_string_equal(failing(fixture, HEALTH_READY), "controller: none was heard of yet");
+	atomic_store(&fixture->health.foreign_peers, 2);
+	look(fixture);
+	assert_string_equal(failing(fixture, HEALTH_READY),
+			    "controller: none was heard of yet; peers of other clusters: 2, see "
+			    "cluster.peer_foreign in the log");
 	make_ready(fixture);
+	look(fixture);
+	assert_string_equal(failing(fixture, HEALTH_READY), ""); /* they alone keep nobody from being ready */
 	atomic_store(&fixture->health.stopping, true);
 	look(fixture);
 	assert_string_equal(failing(fixture, HEALTH_READY), "running: the node stops");
@@ -332,6 +339,7 @@ static void a_restart_check_says_yes_or_no_in_json(void **state)
 	cluster_map_init(&map);
 	map.controller = 1;
 	map.voters = 7;
+	map.heard = ~(node_set)0;
 	for (uint32_t i = 0; i < 3; i++)
 		map.nodes[i] = (struct map_node){.id = i + 1, .epoch = 1, .state = NODE_ACTIVE, .name = "n1"};
 	expect_restart(&map, false, &good, true,

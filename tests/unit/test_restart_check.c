@@ -20,6 +20,7 @@ static void cluster_of(uint32_t nodes)
 	cluster_map_init(&map);
 	map.controller = 1;
 	map.voters = nodes < 3 ? 1 : 7;
+	map.heard = ~(node_set)0;
 	map.replication_factor = 3;
 	for (uint32_t i = 0; i < nodes; i++) {
 		map.nodes[i] = (struct map_node){.id = i + 1, .epoch = 1, .state = NODE_ACTIVE};

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "partition/partition.h"
 #include "tests/unit/shard_harness.h"
 
 static int three_nodes(void **state)
@@ -449,6 +450,108 @@ static void a_deaf_node_joins_later(void **state)
 	expect_equal_replicas(harness);
 }
 
+/* --- links that come up ------------------------------------------------------------------------------------------- */
+
+static bool unlinked[2];    /* what the third sends, and what it is sent, is lost */
+static uint32_t third_told; /* acknowledgements of the third that were not */
+
+static bool drop_unlinked(struct harness *harness, const struct harness_packet *packet)
+{
+	bool lost = (packet->from == 3 && unlinked[0]) || (packet->to == 3 && unlinked[1]);
+
+	(void)harness;
+	third_told += !lost && packet->from == 3 && packet->kind == MESSAGE_ACK;
+	return lost;
+}
+
+/* The third has come back, asked, and was greeted: in vain. */
+static void third_comes_back_unlinked(struct harness *harness, bool to_primary, bool from_primary)
+{
+	(void)harness_append_next(harness, 0, "k");
+	harness_run(harness, 500);
+	harness_kill(harness, 2);
+	harness->drop = drop_unlinked;
+	unlinked[0] = to_primary;
+	unlinked[1] = from_primary;
+	harness_start(harness, 2);
+	harness_run(harness, 20);
+	unlinked[0] = unlinked[1] = false;
+	third_told = 0;
+	harness_run(harness, 2);
+	assert_int_equal(third_told, 0);
+}
+
+static void who_was_not_heard_asks_again_when_its_link_is_up(void **state)
+{
+	struct harness *harness = *state;
+
+	third_comes_back_unlinked(harness, true, true);
+	shard_link_up(harness->nodes[2].shard, 1, 0);
+	harness_run(harness, 5);
+	assert_true(third_told > 0);
+}
+
+static void who_joined_unheard_acknowledges_again_when_its_link_is_up(void **state)
+{
+	struct harness *harness = *state;
+
+	third_comes_back_unlinked(harness, true, false);
+	shard_link_up(harness->nodes[2].shard, 1, 0);
+	harness_run(harness, 5);
+	assert_true(third_told > 0);
+}
+
+static void who_was_greeted_in_vain_is_greeted_again_when_the_link_is_up(void **state)
+{
+	struct harness *harness = *state;
+
+	third_comes_back_unlinked(harness, true, true);
+	shard_link_up(harness->nodes[0].shard, 3, 0);
+	harness_run(harness, 5 + ASK_SPACING_MS);
+	assert_true(third_told > 0);
+}
+
+/* It was heard, and answered; the answer, and what came with it, went nowhere. */
+static void who_was_answered_in_vain_is_greeted_again_when_the_link_is_up(void **state)
+{
+	struct harness *harness = *state;
+
+	third_comes_back_unlinked(harness, false, true);
+	shard_link_up(harness->nodes[0].shard, 3, 0);
+	harness_run(harness, 5 + ASK_SPACING_MS);
+	assert_true(third_told > 0);
+}
+
+/* It asks before the primary's map has it, and what it asks is dropped. */
+static void who_comes_back_is_greeted_as_soon_as_the_map_has_it(void **state)
+{
+	struct harness *harness = *state;
+
+	harness->drop = drop_unlinked;
+	harness_kill(harness, 2);
+	harness_elect(harness, 1, 3, 0);
+	harness_run(harness, 5000); /* greeted ever more seldom */
+	unlinked[0] = true;
+	harness_start(harness, 2);
+	harness_run(harness, 3);
+	unlinked[0] = false;
+	third_told = 0;
+	harness_run(harness, 2 * ASK_SPACING_MS);
+	assert_true(third_told > 0);
+}
+
+static void a_link_to_another_says_nothing(void **state)
+{
+	struct harness *harness = *state;
+
+	third_comes_back_unlinked(harness, true, true);
+	shard_link_up(harness->nodes[2].shard, 2, 0);
+	shard_link_up(harness->nodes[2].shard, 1, 1);
+	shard_link_up(harness->nodes[2].shard, 9, 0);
+	harness_run(harness, 5);
+	assert_int_equal(third_told, 0);
+}
+
 static void a_lagging_third_does_not_stop_the_others_for_long(void **state)
 {
 	struct harness *harness = *state;
@@ -490,6 +593,12 @@ int main(void)
 		CASE(late_messages_of_the_old_epoch_are_refused),
 		CASE(a_higher_epoch_asks_for_the_map),
 		CASE(a_deaf_node_joins_later),
+		CASE(who_was_not_heard_asks_again_when_its_link_is_up),
+		CASE(who_joined_unheard_acknowledges_again_when_its_link_is_up),
+		CASE(who_was_greeted_in_vain_is_greeted_again_when_the_link_is_up),
+		CASE(who_was_answered_in_vain_is_greeted_again_when_the_link_is_up),
+		CASE(who_comes_back_is_greeted_as_soon_as_the_map_has_it),
+		CASE(a_link_to_another_says_nothing),
 		CASE(a_lagging_third_does_not_stop_the_others_for_long),
 	};
 

@@ -97,11 +97,13 @@ static void test_a_skip_leaves_out_one_event(void **data)
 	decide(v, CONTROL_VIEW_SKIP, 1, 1, "a", offset);
 	assert_true(state_wants_fill(v->state, &from));
 	assert_int_equal(from, offset + 1);
+	assert_true(state_has_returning(v->state));
 	views_blocked(v, 1, "a", "on its way back");
 	event(v, "a", "{'x': 8}");
 	views_restore(v);
 	sample_fill(v->log, v->state);
 	views_state(v, 1, "a", "{'n': 3, 's': 13}");
+	assert_false(state_has_returning(v->state));
 	assert_int_equal(views_status(v, 0).blocked, 0);
 	event(v, "a", "{'x': 16}");
 	views_state(v, 1, "a", "{'n': 4, 's': 29}");

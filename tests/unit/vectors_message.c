@@ -372,6 +372,7 @@ static void set_status(json_t *fields, struct reader *in)
 	set_u64(fields, "key_count", status.key_count);
 	set_u64(fields, "bytes", status.bytes);
 	set_u64(fields, "room", status.room);
+	set_int(fields, "unsettled", status.unsettled);
 }
 
 static void set_replica(json_t *fields, enum message_kind kind, struct reader *in)
