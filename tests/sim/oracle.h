@@ -11,6 +11,8 @@
  *   O11 no log chooses a version of a view in place of an older one before metadata made it active, or passes over one
  *      that is active;
  *   O12 a log drops a view in versions that metadata dropped, and has none of them when it defines a newer one.
+ * Whenever a node's shards have come to rest, to stop cleanly
+ *   O16 nothing is being written (host_stop.c).
  * Whenever a metadata machine applies an entry
  *   O14 a majority of the voters' disks hold it (oracle_quorum.c has more).
  * Whenever something becomes committed, after every metadata change, and when a member's own log becomes shorter

@@ -244,6 +244,8 @@ int sim_run(struct sim *sim, const struct sim_options *options)
 	if (options->faults)
 		faults_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
 	if (options->faults)
+		stops_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
+	if (options->faults)
 		backups_start(sim->backups);
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + options->seconds * SECOND_US);
 	if (options->liveness)
