@@ -574,7 +574,9 @@ void faults_describe(const struct sim *sim, char *text, size_t size)
 		if ((sim->swarm.on >> i & 1) != 0)
 			used += (size_t)snprintf(text + used, size - used, " %s", kinds[i].name);
 	if (sim->stops.on && used < size)
-		snprintf(text + used, size - used, ", and clean stops");
+		used += (size_t)snprintf(text + used, size - used, ", and clean stops");
+	if (sim->zones.on && used < size)
+		snprintf(text + used, size - used, ", with %u zones", sim->zones.count);
 }
 
 void faults_start(struct sim *sim, uint64_t until_us)

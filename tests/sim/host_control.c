@@ -346,6 +346,10 @@ static void take_output(struct host *host, const struct cluster_output *output)
 	case CLUSTER_NOTICE:
 		if (output->notice.kind == NOTICE_CLOCK_OFF)
 			marks_reach(&host->sim->marks, MARK_CLOCK_OFF);
+		if (output->notice.kind == NOTICE_ZONES_CROWDED)
+			marks_reach(&host->sim->marks, MARK_ZONES_CROWDED);
+		if (output->notice.kind == NOTICE_ZONES_SPREAD)
+			marks_reach(&host->sim->marks, MARK_ZONES_SPREAD);
 		sim_trace(host->sim, "notice            h%u.0            %d count %llu of %llu distance %lld ms: %s",
 			  host->index, (int)output->notice.kind, (unsigned long long)output->notice.count,
 			  (unsigned long long)output->notice.total, (long long)output->notice.distance_ms,
@@ -434,6 +438,7 @@ static struct cluster_config cluster_config_of(struct host *host)
 			 host_address(i));
 	}
 	config.founder_count = sim->options.founders;
+	zones_show(sim, host->index, &config);
 	config.reassign_delay_ms =
 		sim->options.faults && sim->options.seed % 3 == 1 ? REASSIGN_SHORT_MS : REASSIGN_LONG_MS;
 	config.restore = sim->options.restore;

@@ -28,6 +28,7 @@
  *   O10 so do the other views and their blocked keys, by the log's events and the decisions on them;
  *   O13 each key's history at the clients' edge is linearizable (edge.h);
  *   O15 back-ups: backup.h;
+ *   O17 replicas lie as zones and weights want it, and what is reported of that is so: oracle_zones.c;
  *   O9 journals verify: no sealed segment says anything but what its records do; and soon (what lies in the segment
  *      must be committed again, and a first write of the new run be durable) no block is corrupt any more. */
 #ifndef EVGRID_TESTS_SIM_ORACLE_H

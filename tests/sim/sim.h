@@ -13,6 +13,7 @@
  *   faults      who is hurt, when and how; fault_network, fault_machine, fault_move: more kinds;
  *               fault_member: who leaves for good, loses a directory, is drained; fault_echo: a long schedule
  *   fault_stop  clean stops: one, one after the other, all
+ *   zones       zones and weights of the nodes
  *   client_death  clients that die and come back
  *   ambush      faults that wait for a dangerous moment
  *   scenarios   scripted runs
@@ -32,6 +33,7 @@
 #include "tests/sim/fault_stop.h"
 #include "tests/sim/marks.h"
 #include "tests/sim/random.h"
+#include "tests/sim/zones.h"
 
 #define SIM_HOSTS_MAX 5u
 #define SIM_CLIENTS_MAX 4u
@@ -92,6 +94,7 @@ struct sim {
 	struct random random;
 	struct random members; /* who leaves, and the like */
 	struct stops stops;
+	struct zones zones;
 	struct network network;
 	struct host *hosts[SIM_HOSTS_MAX];
 	struct workload *workload;
