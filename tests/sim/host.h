@@ -29,7 +29,7 @@ void host_kill(struct host *host, bool power_loss);
 void host_stop(struct host *host, uint64_t limit_ms);
 bool host_is_stopping(const struct host *host);
 bool host_is_at_rest(const struct host *host); /* its shards take nothing any more */
-bool host_has_proof(const struct host *host); /* of a clean stop: its directory */
+bool host_has_proof(const struct host *host);  /* of a clean stop: its directory */
 /* SIGSTOP until then: everything that arrives waits. */
 void host_pause(struct host *host, uint64_t until_us);
 void host_set_disk_full(struct host *host, bool full);
