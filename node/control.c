@@ -45,7 +45,8 @@ static void take_inbox(struct control *control)
 			cluster_propose(control->cluster, 0, buffer_span(&content.commands[i].bytes), control->now_ms);
 		buffer_deinit(&content.commands[i].bytes);
 	}
-	if (control->state == CONTROL_RECOVERING && control->recovered == (1u << control->values->shards) - 1)
+	if (control->cluster == NULL && control->stop.state == CLEAN_STOP_NOT &&
+	    control->recovered == (1u << control->values->shards) - 1)
 		control_start_cluster(control);
 }
 
@@ -57,9 +58,9 @@ static void after_work(struct control *control)
 {
 	if (control->cluster != NULL)
 		control_carry_out(control);
-	if (control->state >= CONTROL_HANDING_OVER && control->state < CONTROL_ENDED)
+	if (control->stop.state != CLEAN_STOP_NOT)
 		control_stop_tick(control);
-	if (control->state == CONTROL_ENDED && !uv_is_closing((uv_handle_t *)&control->timer))
+	if (control->stop.state == CLEAN_STOP_ENDED && !uv_is_closing((uv_handle_t *)&control->timer))
 		close_handles(control);
 }
 
@@ -123,7 +124,7 @@ static void on_prepare(uv_prepare_t *prepare)
 	struct control *control = prepare->data;
 
 	after_work(control);
-	if (control->state == CONTROL_ENDED)
+	if (control->stop.state == CLEAN_STOP_ENDED)
 		return;
 	if (socket_readable(control->router))
 		uv_idle_start(&control->idle, on_idle);
@@ -136,7 +137,7 @@ static void on_signal(uv_signal_t *handle, int number)
 	struct control *control = handle->data;
 
 	LOG_EVENT(control->log, node_signal, .signal = strsignal(number));
-	if (control->state >= CONTROL_HANDING_OVER)
+	if (control->stop.state != CLEAN_STOP_NOT)
 		_exit(128 + number); /* the second one: at once */
 	control->now_ms = clock_boot_ms();
 	control_stop_begin(control);
@@ -225,7 +226,7 @@ static void close_handles(struct control *control)
 void control_run(struct control *control)
 {
 	uv_run(&control->loop, UV_RUN_DEFAULT); /* until no handle is left */
-	assert(control->state == CONTROL_ENDED);
+	assert(control->stop.state == CLEAN_STOP_ENDED);
 }
 
 void control_deinit(struct control *control)

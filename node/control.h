@@ -6,8 +6,8 @@
  * cluster wants done is carried out, and ZMQ_EVENTS is asked before the loop sleeps.
  *
  * States of the thread:
- *   RECOVERING --all shards recovered--> RUNNING --first signal--> HANDING_OVER --no primary left, or half the time-->
- *   QUIETING --all shards stopped--> LEAVING --clean stop committed, or the time is over--> ENDED
+ *   RECOVERING --all shards recovered--> RUNNING
+ * and from each of them, with the first signal, the steps of a clean stop (raft/clean_stop.h).
  * A node that is gone for good goes the same way, without a signal.
  * A second signal ends the process at once; any fatal error with exit code 1. */
 #ifndef EVGRID_NODE_CONTROL_H
@@ -16,6 +16,7 @@
 #include "node/directory.h"
 #include "node/foreign.h"
 #include "node/partition_thread.h"
+#include "raft/clean_stop.h"
 #include "raft/client_service.h"
 #include "raft/cluster.h"
 
@@ -25,15 +26,6 @@
 #define CONTROL_MESSAGES_MAX 256u /* taken from the port in one pass of the loop */
 #define CONTROL_LINKS_MAX (2 * NODES_MAX)
 #define CONTROL_METRICS_MS 100u
-
-enum control_state {
-	CONTROL_RECOVERING,
-	CONTROL_RUNNING,
-	CONTROL_HANDING_OVER,
-	CONTROL_QUIETING,
-	CONTROL_LEAVING,
-	CONTROL_ENDED
-};
 
 struct control_link {
 	struct link link;
@@ -62,7 +54,7 @@ struct control {
 	uint8_t fresh_cluster_id[16];
 	uint16_t port;
 
-	enum control_state state;
+	struct clean_stop stop;
 	uv_loop_t loop;
 	uv_poll_t poll;
 	uv_timer_t timer;
@@ -90,11 +82,6 @@ struct control {
 	uint64_t metrics_ms; /* when they are set again */
 	bool maps_due;       /* a subscriber could not be told, or the map changed */
 	uint64_t now_ms;
-	uint64_t stop_ms; /* when the first signal came */
-	bool to_hand_over[PARTITION_COUNT];
-	uint64_t wish_ms;  /* when successors are wished for again */
-	uint64_t leave_ms; /* when the cluster was asked for its consent */
-	bool consented;
 	bool told_serving;
 };
 

@@ -91,7 +91,6 @@ void control_start_cluster(struct control *control)
 	if (control->cluster == NULL)
 		control_out_of_memory(control, "the cluster");
 	control->self.sender = cluster_sender(control->cluster);
-	control->state = CONTROL_RUNNING;
 	cluster_start(control->cluster, control->now_ms);
 	control_carry_out(control);
 }

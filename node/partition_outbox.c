@@ -250,8 +250,7 @@ static void propose_ends(struct partition_thread *thread, const struct shard_out
 
 static void submit(struct partition_thread *thread, const struct disk_request *request)
 {
-	if (partition_waits_for(request))
-		thread->disk_outstanding++;
+	disk_rest_submitted(&thread->rest, request);
 	shard_disk_submit(&thread->disk, request);
 }
 
@@ -260,7 +259,7 @@ void partition_carry_out(struct partition_thread *thread)
 {
 	struct shard_outbox *outbox = shard_outbox(thread->shard);
 
-	for (size_t i = 0; i < outbox->disk_count && !(thread->stopping && thread->disk_outstanding == 0); i++)
+	for (size_t i = 0; i < outbox->disk_count && !disk_rest_reached(&thread->rest); i++)
 		submit(thread, &outbox->disk[i]);
 	for (size_t i = 0; i < outbox->send_count; i++) {
 		if (outbox->sends[i].node_id != 0)

@@ -32,11 +32,6 @@ static void disk_done(void *owner, struct disk_job *job)
 	inbox_put_job_take(&thread->inbox, job);
 }
 
-bool partition_waits_for(const struct disk_request *request)
-{
-	return request->verb != DISK_READ && request->verb != DISK_SNAPSHOT_GET && request->verb != DISK_SEAL;
-}
-
 static void take_jobs(struct partition_thread *thread, struct disk_job *jobs)
 {
 	while (jobs != NULL) {
@@ -44,10 +39,7 @@ static void take_jobs(struct partition_thread *thread, struct disk_job *jobs)
 		int rv;
 
 		jobs = job->next;
-		if (partition_waits_for(&job->request)) {
-			assert(thread->disk_outstanding > 0);
-			thread->disk_outstanding--;
-		}
+		disk_rest_answered(&thread->rest, &job->request);
 		rv = shard_disk_done(thread->shard, job->request.ticket, job->outcome,
 				     span_of(job->bytes, job->size_bytes));
 		if (rv < 0)
@@ -89,7 +81,7 @@ static void take_inbox(struct partition_thread *thread)
 		if (content.wishes[i] != 0)
 			shard_handover_wish(thread->shard, i, content.wishes[i]);
 	}
-	thread->stopping = thread->stopping || content.stop;
+	thread->rest.wanted = thread->rest.wanted || content.stop;
 }
 
 /* --- turns ---------------------------------------------------------------------------------------------- */
@@ -112,7 +104,7 @@ static void turn(struct partition_thread *thread)
 	int rv;
 
 	take_inbox(thread);
-	if (!thread->stopping)
+	if (!thread->rest.wanted)
 		partition_receive(thread);
 	time.now_us = clock_boot_us();
 	time.now_ms = time.now_us / 1000u;
@@ -148,7 +140,7 @@ static void rest(struct partition_thread *thread)
 	uint64_t until_ms = lesser(thread->next_timer_ms, thread->upkeep_ms);
 	uint64_t now_ms;
 
-	if (!thread->stopping && (socket_readable(thread->router) || partition_links_up(thread)))
+	if (!thread->rest.wanted && (socket_readable(thread->router) || partition_links_up(thread)))
 		return;
 	if (thread->recovered)
 		until_ms = lesser(until_ms, thread->views_ms);
@@ -156,11 +148,6 @@ static void rest(struct partition_thread *thread)
 	if (until_ms <= now_ms)
 		return;
 	epoll_wait(thread->epoll, events, 2, (int)(until_ms - now_ms));
-}
-
-static bool is_finished(const struct partition_thread *thread)
-{
-	return thread->stopping && thread->disk_outstanding == 0;
 }
 
 static void *thread_run(void *argument)
@@ -172,9 +159,9 @@ static void *thread_run(void *argument)
 		partition_fatal(thread, "beginning recovery", rv);
 	do {
 		turn(thread);
-		if (!is_finished(thread))
+		if (!disk_rest_reached(&thread->rest))
 			rest(thread);
-	} while (!is_finished(thread));
+	} while (!disk_rest_reached(&thread->rest));
 	partition_set_metrics(thread);
 	health_end(&thread->config.beats[HEALTH_TURN]);
 	control_inbox_put_stopped(thread->config.control, thread->config.shard.index);

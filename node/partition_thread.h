@@ -17,6 +17,7 @@
 #include "node/logging.h"
 #include "node/metrics.h"
 #include "node/shard_disk.h"
+#include "partition/disk_rest.h"
 #include "partition/shard.h"
 
 #define PARTITION_UPKEEP_MS 1000u    /* idle links are closed, HELLO_WANTEDs taken in, metrics set */
@@ -76,8 +77,7 @@ struct partition_thread {
 	uint32_t views_place;
 	bool recovered;
 	bool registered;
-	bool stopping;
-	uint32_t disk_outstanding; /* writes, deletes and snapshots: what a clean stop waits for */
+	struct disk_rest rest; /* a clean stop waits for it */
 	uint64_t now_ms;
 	uint64_t next_timer_ms;
 	uint64_t upkeep_ms;
@@ -94,9 +94,8 @@ void partition_thread_deinit(struct partition_thread *thread);
 
 /* --- for the files of this thread only ---------------------------------------------------------------------------- */
 
-bool partition_waits_for(const struct disk_request *request); /* a clean stop does */
-size_t partition_receive(struct partition_thread *thread);    /* messages of one turn; their count */
-void partition_carry_out(struct partition_thread *thread);    /* the shard's outbox */
+size_t partition_receive(struct partition_thread *thread); /* messages of one turn; their count */
+void partition_carry_out(struct partition_thread *thread); /* the shard's outbox */
 void partition_upkeep(struct partition_thread *thread);
 bool partition_links_up(struct partition_thread *thread); /* whether one that was awaited is up: the shard was told */
 /* What the shard gave back, negative, of this operation: said, then the process ends. */

@@ -573,6 +573,10 @@ void faults_describe(const struct sim *sim, char *text, size_t size)
 	for (size_t i = 0; i < KIND_COUNT && used < size; i++)
 		if ((sim->swarm.on >> i & 1) != 0)
 			used += (size_t)snprintf(text + used, size - used, " %s", kinds[i].name);
+	if (sim->stops.on && used < size)
+		used += (size_t)snprintf(text + used, size - used, ", and clean stops");
+	if (sim->zones.on && used < size)
+		snprintf(text + used, size - used, ", with %u zones", sim->zones.count);
 }
 
 void faults_start(struct sim *sim, uint64_t until_us)
@@ -600,6 +604,8 @@ void faults_heal(struct sim *sim)
 	for (uint32_t i = 0; i < sim->options.hosts; i++) {
 		struct appointment none = {.a = i};
 
+		if (host_is_stopping(sim->hosts[i]))
+			host_kill(sim->hosts[i], false);
 		host_pause(sim->hosts[i], 0);
 		host_set_clock(sim->hosts[i], 0);
 		host_fail_disk(sim->hosts[i], false);

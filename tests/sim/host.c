@@ -204,10 +204,11 @@ static void part_disk_done(void *owner, struct appointment *appointment)
 	enum disk_outcome outcome;
 	bool fatal;
 
-	if (!host_may_run(host, appointment))
+	if (!host_may_run(host, appointment) || part->ended)
 		return;
 	assert(appointment->bytes.size == sizeof request);
 	memcpy(&request, appointment->bytes.data, sizeof request);
+	disk_rest_answered(&part->rest, &request);
 	outcome = sim_disk_finish(&part->disk, &host->sim->random, &request, &answer);
 	trace_disk(host->sim, host->index, part->index, &request, trace_outcome(outcome));
 	mark_disk(part, &request, outcome, answer.size > 0);
@@ -236,6 +237,7 @@ static void part_disk(struct part *part, const struct disk_request *request)
 
 	buffer_bytes(&done.bytes, request, sizeof *request);
 	trace_disk(host->sim, host->index, part->index, request, "asked");
+	disk_rest_submitted(&part->rest, request);
 	sim_disk_issue(&part->disk, request);
 	if (request->verb == DISK_SEAL || request->verb == DISK_SNAPSHOT_PUT)
 		ambush_reach(host->sim, request->verb == DISK_SEAL ? WINDOW_SEAL : WINDOW_SNAPSHOT, host->index);
@@ -379,7 +381,7 @@ static void part_outbox(struct part *part)
 		part_mark(part, &outbox->events[i]);
 	for (size_t i = 0; i < outbox->send_count; i++)
 		part_send(part, &outbox->sends[i]);
-	for (size_t i = 0; i < outbox->disk_count; i++)
+	for (size_t i = 0; i < outbox->disk_count && !disk_rest_reached(&part->rest); i++)
 		part_disk(part, &outbox->disk[i]);
 	for (size_t i = 0; i < outbox->proposal_count; i++)
 		host_propose(part->host, &outbox->proposals[i]);
@@ -395,7 +397,7 @@ static void part_turn(void *owner, struct appointment *appointment)
 	struct shard_time time;
 	bool recovered;
 
-	if (!host_may_run(host, appointment))
+	if (!host_may_run(host, appointment) || part->ended)
 		return;
 	part->awake = false;
 	time = (struct shard_time){
@@ -412,6 +414,7 @@ static void part_turn(void *owner, struct appointment *appointment)
 	part->recovered = part->recovered || recovered;
 	oracle_turn(host->sim->oracle, host, part->index);
 	part_outbox(part);
+	part->ended = disk_rest_reached(&part->rest);
 	if (recovered)
 		host_shard_recovered(host);
 }
@@ -464,6 +467,8 @@ static void part_start(struct part *part)
 	part->shard = shard_new(&config);
 	part->recovered = false;
 	part->awake = false;
+	part->rest = (struct disk_rest){.wanted = false};
+	part->ended = false;
 	part->timer_ms = UINT64_MAX;
 	part->appointed_ms = UINT64_MAX;
 	memset(part->connected, 0, sizeof part->connected);
@@ -487,6 +492,8 @@ void host_start(struct host *host)
 	host->paused_until_us = 0;
 	memset(host->greeted, 0, sizeof host->greeted);
 	sim_trace(host->sim, "process  starts   h%u", host->index);
+	if (host_has_proof(host))
+		marks_reach(&host->sim->marks, MARK_PROOF_SHOWN);
 	for (uint32_t i = 0; i < host->sim->options.shards; i++)
 		part_start(&host->parts[i]);
 }
@@ -511,6 +518,7 @@ void host_kill(struct host *host, bool power_loss)
 		return;
 	sim_trace(host->sim, "process  dies     h%u%s", host->index, power_loss ? " with the power" : "");
 	host->up = false;
+	host->stop = (struct clean_stop){.state = CLEAN_STOP_NOT};
 	host->generation++;
 	host_control_kill(host, power_loss);
 	for (uint32_t i = 0; i < host->sim->options.shards; i++) {

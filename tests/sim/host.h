@@ -25,6 +25,11 @@ struct host *host_free(struct host *host);
 void host_start(struct host *host);
 /* The process is gone at once. power_loss: unsynced bytes may be lost or torn. */
 void host_kill(struct host *host, bool power_loss);
+/* SIGTERM: the process hands over what it leads, and ends by itself. */
+void host_stop(struct host *host, uint64_t limit_ms);
+bool host_is_stopping(const struct host *host);
+bool host_is_at_rest(const struct host *host); /* its shards take nothing any more */
+bool host_has_proof(const struct host *host);  /* of a clean stop: its directory */
 /* SIGSTOP until then: everything that arrives waits. */
 void host_pause(struct host *host, uint64_t until_us);
 void host_set_disk_full(struct host *host, bool full);

@@ -59,6 +59,11 @@ uint32_t host_index_of(const struct host *host, uint32_t node_id)
 	return host_index_of_node(host, node_id);
 }
 
+struct cluster *host_cluster(const struct host *host)
+{
+	return host->control->cluster;
+}
+
 const struct cluster_map *host_map(const struct host *host)
 {
 	return host->up && host->control->cluster != NULL ? cluster_map(host->control->cluster) : NULL;
@@ -116,7 +121,7 @@ static void entry_applied(void *watcher, raft_index index, const struct raft_buf
 {
 	const struct host *host = watcher;
 
-	if (cluster_applied(host->control->cluster) != index)
+	if (host->control->cluster->metadata.applied != index)
 		return; /* its store has failed: it applies nothing more, and ends */
 	oracle_applied(host->sim->oracle, host->index, index, span_of(entry->base, entry->len));
 }
@@ -177,7 +182,7 @@ static void part_take_map(void *owner, struct appointment *appointment)
 	struct cluster_map *next;
 	const struct cluster_map *newest;
 
-	if (!host_may_run(part->host, appointment))
+	if (!host_may_run(part->host, appointment) || part->ended)
 		return;
 	newest = cluster_map(part->host->control->cluster);
 	next = &part->maps[1 - part->map_in_use];
@@ -193,7 +198,7 @@ static void part_take_contacts(void *owner, struct appointment *appointment)
 {
 	struct part *part = owner;
 
-	if (!host_may_run(part->host, appointment))
+	if (!host_may_run(part->host, appointment) || part->ended)
 		return;
 	shard_contacts(part->shard, cluster_contacts(part->host->control->cluster));
 	part_wake(part);
@@ -233,7 +238,8 @@ static void registered(void *owner, struct appointment *appointment)
 	host->control->serving = true;
 	cluster_serve(host->control->cluster, appointment->a);
 	for (uint32_t i = 0; i < host->sim->options.shards; i++) {
-		shard_register(host->parts[i].shard, host_node_id(host), appointment->a);
+		if (!host->parts[i].ended)
+			shard_register(host->parts[i].shard, host_node_id(host), appointment->a);
 		host_later(host, &host->parts[i], part_take_map, 10, 0);
 		host_later(host, &host->parts[i], part_take_contacts, 20, 0);
 	}
@@ -312,6 +318,14 @@ static void ended(struct host *host, const char *why)
 	host_later(host, host, end_process, 0, 0);
 }
 
+static void take_wish(struct part *part, const struct cluster_output *output)
+{
+	if (part->ended)
+		return;
+	shard_handover_wish(part->shard, output->partition, output->node_id);
+	part_wake(part);
+}
+
 static void take_output(struct host *host, const struct cluster_output *output)
 {
 	switch (output->kind) {
@@ -328,21 +342,21 @@ static void take_output(struct host *host, const struct cluster_output *output)
 		break;
 	case CLUSTER_REGISTERED_AS: host_later(host, host, registered, 300, output->node_epoch); break;
 	case CLUSTER_RESULT: proposal_result(host, &output->result); break;
-	case CLUSTER_WISH:
-		shard_handover_wish(host->parts[output->partition % host->sim->options.shards].shard, output->partition,
-				    output->node_id);
-		part_wake(&host->parts[output->partition % host->sim->options.shards]);
-		break;
+	case CLUSTER_WISH: take_wish(&host->parts[output->partition % host->sim->options.shards], output); break;
 	case CLUSTER_NOTICE:
 		if (output->notice.kind == NOTICE_CLOCK_OFF)
 			marks_reach(&host->sim->marks, MARK_CLOCK_OFF);
+		if (output->notice.kind == NOTICE_ZONES_CROWDED)
+			marks_reach(&host->sim->marks, MARK_ZONES_CROWDED);
+		if (output->notice.kind == NOTICE_ZONES_SPREAD)
+			marks_reach(&host->sim->marks, MARK_ZONES_SPREAD);
 		sim_trace(host->sim, "notice            h%u.0            %d count %llu of %llu distance %lld ms: %s",
 			  host->index, (int)output->notice.kind, (unsigned long long)output->notice.count,
 			  (unsigned long long)output->notice.total, (long long)output->notice.distance_ms,
 			  output->text);
 		break;
 	case CLUSTER_FATAL: ended(host, output->text); break;
-	case CLUSTER_IS_STOPPED: break;
+	case CLUSTER_IS_STOPPED: host_stopped(host, output->node_epoch); break;
 	case CLUSTER_IS_GONE: host_later(host, host, leave, 200, 0); break;
 	}
 }
@@ -397,6 +411,14 @@ static void expect_store(struct host *host)
 		host_later(host, host, control_store, next > now ? (next - now) * 1000 : 1, 0);
 }
 
+void host_carry_out(struct host *host)
+{
+	if (host->control->cluster == NULL)
+		return;
+	drain(host);
+	expect_store(host);
+}
+
 /* --- the process ------------------------------------------------------------------------------------------------ */
 
 #define REASSIGN_SHORT_MS 2000u /* in a seed of three: shorter than faults last; else nobody is away so long */
@@ -416,6 +438,7 @@ static struct cluster_config cluster_config_of(struct host *host)
 			 host_address(i));
 	}
 	config.founder_count = sim->options.founders;
+	zones_show(sim, host->index, &config);
 	config.reassign_delay_ms =
 		sim->options.faults && sim->options.seed % 3 == 1 ? REASSIGN_SHORT_MS : REASSIGN_LONG_MS;
 	config.restore = sim->options.restore;
@@ -442,7 +465,7 @@ void host_shard_recovered(struct host *host)
 	struct cluster_config config;
 
 	for (uint32_t i = 0; i < host->sim->options.shards; i++)
-		if (!host->parts[i].recovered)
+		if (!host->parts[i].recovered || host->stop.state != CLEAN_STOP_NOT)
 			return;
 	config = cluster_config_of(host);
 	sim_raft_io_init(&control->raft_io, &control->raft_disk, random_next(&host->sim->random), 0, 3);
@@ -450,8 +473,7 @@ void host_shard_recovered(struct host *host)
 	control->cluster = cluster_new(&config, &control->raft_io.io, host_now_ms(host));
 	assert(control->cluster != NULL);
 	cluster_start(control->cluster, host_now_ms(host));
-	drain(host);
-	expect_store(host);
+	host_carry_out(host);
 	host_later(host, host, control_tick, random_between(&host->sim->random, 0, 10000), 0);
 }
 
@@ -536,16 +558,14 @@ void host_propose(struct host *host, const struct shard_proposal *proposal)
 	if (command.size > 0)
 		cluster_propose(host->control->cluster, 0, buffer_span(&command), host_now_ms(host));
 	buffer_deinit(&command);
-	drain(host);
-	expect_store(host);
+	host_carry_out(host);
 }
 
 void host_command(struct host *host, struct span command)
 {
 	assert(command_from_client(command));
 	cluster_propose(host->control->cluster, 0, command, host_now_ms(host));
-	drain(host);
-	expect_store(host);
+	host_carry_out(host);
 }
 
 void host_connection_lost(struct host *host, uint32_t node_id)
@@ -553,8 +573,7 @@ void host_connection_lost(struct host *host, uint32_t node_id)
 	if (host->control->cluster == NULL)
 		return;
 	cluster_connection_lost(host->control->cluster, node_id, host_now_ms(host));
-	drain(host);
-	expect_store(host);
+	host_carry_out(host);
 }
 
 static void welcome(struct host *host, struct endpoint client, uint8_t port)
@@ -604,7 +623,7 @@ static void shard_message(struct host *host, struct endpoint from, uint8_t port,
 {
 	struct part *part = &host->parts[port - 1];
 
-	if (!host->control->serving)
+	if (!host->control->serving || part->rest.wanted)
 		return;
 	if (from.party < SIM_HOSTS_MAX)
 		shard_receive_peer(part->shard, message);
@@ -629,10 +648,7 @@ static void receive(struct host *host, struct endpoint from, uint8_t port, const
 	} else if (host->control->cluster != NULL) {
 		cluster_receive(host->control->cluster, message, host_now_ms(host));
 	}
-	if (host->control->cluster != NULL) {
-		drain(host);
-		expect_store(host);
-	}
+	host_carry_out(host);
 }
 
 static void receive_later(void *owner, struct appointment *appointment)

@@ -2,6 +2,8 @@
 #ifndef EVGRID_TESTS_SIM_HOST_INTERNAL_H
 #define EVGRID_TESTS_SIM_HOST_INTERNAL_H
 
+#include "partition/disk_rest.h"
+#include "raft/clean_stop.h"
 #include "tests/sim/host.h"
 
 #define SIM_UNIX_US 1700000000000000ull /* what a right wall clock shows at the beginning */
@@ -15,6 +17,8 @@ struct part { /* a partition thread: one shard and its journal's disk */
 	struct sim_disk disk;
 	bool recovered;
 	bool awake; /* a turn is on its way */
+	struct disk_rest rest;
+	bool ended; /* at rest: the thread is gone, nothing reaches the shard any more */
 	uint64_t timer_ms;
 	uint64_t appointed_ms; /* of the earliest appointment there is for it; UINT64_MAX: none */
 	/* To which process of another host's shard it is connected, and is being connected: by its host_generation. */
@@ -40,7 +44,8 @@ struct host {
 	struct host_spare *spare; /* NULL: it has its first directory */
 	bool swapped;             /* the former is in use, the newer one is spare */
 	bool gone;
-	bool anew; /* its directory has never served */
+	bool anew;              /* its directory has never served */
+	struct clean_stop stop; /* of this process */
 	struct part parts[SHARDS_MAX];
 	struct host_control *control;
 	bool greeted[1 + SHARDS_MAX][SIM_GUESTS_MAX][256]; /* connections that said HELLO to this process, by port */
@@ -66,5 +71,11 @@ void host_control_swap(struct host *host, struct sim_raft_disk *other);
 void host_control_kill(struct host *host, bool power_loss);
 void host_shard_recovered(struct host *host); /* when all have, the control plane starts */
 void host_propose(struct host *host, const struct shard_proposal *proposal);
+struct cluster *host_cluster(const struct host *host); /* NULL: there is none yet */
+void host_carry_out(struct host *host);                /* all that the cluster core wants */
+
+/* host_stop.c: the cluster has agreed. */
+void host_stopped(struct host *host, uint64_t node_epoch);
+bool host_stopped_cleanly(const struct host *host);
 
 #endif

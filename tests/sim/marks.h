@@ -117,6 +117,17 @@ enum mark {
 	MARK_REPLACED,         /* an empty directory serves under a name that had another one */
 	MARK_FORMER_ENDED,     /* a process on a former directory was told, and ended */
 	MARK_DRAINED,          /* a node was primary of nothing, and in sync with all that it holds */
+	MARK_STOPPED,          /* a node was told to stop, and ended with the cluster's consent */
+	MARK_STOP_HANDED,      /* after it had handed over all that it led */
+	MARK_STOP_UNCONFIRMED, /* or ended without consent */
+	MARK_STOP_KILLED,      /* or was killed before it had ended */
+	MARK_ALL_STOPPED,      /* all of a cluster have ended with consent, and none is there */
+	MARK_ROLLED,           /* all of them did, one after the other, each back in sync before the next */
+	MARK_PROOF_SHOWN,      /* a start on a directory with the proof of a clean stop */
+	MARK_ZONES,            /* nodes have zones */
+	MARK_ZONE_CHANGED,     /* a node showed another zone, or weight, when it started again */
+	MARK_ZONES_CROWDED,    /* a controller told that partitions crowd a zone */
+	MARK_ZONES_SPREAD,     /* and that they do no more */
 	MARK_BACKUP,           /* one was done while faults went on */
 	MARK_BACKUP_FAILED,    /* one was not, and said so */
 	MARK_BACKUP_ADDED,     /* one was added to an earlier one */

@@ -612,6 +612,7 @@ void oracle_map(struct oracle *oracle, const struct cluster_map *map)
 		check_members(oracle, p);
 	}
 	note_emptied(oracle, map);
+	oracle_zones_map(oracle->sim, map);
 	oracle_versions_map(oracle, map);
 	oracle->map_version = map->version;
 }
@@ -678,8 +679,11 @@ bool oracle_settled(struct oracle *oracle)
 {
 	struct sim *sim = oracle->sim;
 	const struct cluster_map *map = sim_map(sim);
+	char why[256];
 
-	if (!oracle->views_active || map == NULL || !is_balanced(map))
+	if (!oracle->views_active || map == NULL)
+		return false;
+	if (sim->zones.on ? !oracle_zones_balanced(sim, map, why, sizeof why) : !is_balanced(map))
 		return false;
 	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
 		if (map->partitions[p].primary == 0)

@@ -11,6 +11,8 @@
  *   O11 no log chooses a version of a view in place of an older one before metadata made it active, or passes over one
  *      that is active;
  *   O12 a log drops a view in versions that metadata dropped, and has none of them when it defines a newer one.
+ * Whenever a node's shards have come to rest, to stop cleanly
+ *   O16 nothing is being written (host_stop.c).
  * Whenever a metadata machine applies an entry
  *   O14 a majority of the voters' disks hold it (oracle_quorum.c has more).
  * Whenever something becomes committed, after every metadata change, and when a member's own log becomes shorter
@@ -26,6 +28,7 @@
  *   O10 so do the other views and their blocked keys, by the log's events and the decisions on them;
  *   O13 each key's history at the clients' edge is linearizable (edge.h);
  *   O15 back-ups: backup.h;
+ *   O17 replicas lie as zones and weights want it, and what is reported of that is so: oracle_zones.c;
  *   O9 journals verify: no sealed segment says anything but what its records do; and soon (what lies in the segment
  *      must be committed again, and a first write of the new run be durable) no block is corrupt any more. */
 #ifndef EVGRID_TESTS_SIM_ORACLE_H

@@ -250,6 +250,7 @@ void oracle_final(struct oracle *oracle)
 	const struct cluster_map *map = sim_map(sim);
 	struct inspection inspection = {.oracle = oracle, .scratch = BUFFER_NULL};
 
+	oracle_quorum_final(oracle);
 	inspection.operations = workload_operations(sim->workload, &inspection.operation_count);
 	inspection.claims = workload_claims(sim->workload);
 	for (uint16_t p = 0; p < PARTITION_COUNT && !sim->failed; p++) {

@@ -77,6 +77,7 @@ struct oracle {
 /* O14 (oracle_quorum.c). */
 struct quorum *quorum_new(void);
 struct quorum *quorum_free(struct quorum *quorum);
+void oracle_quorum_final(const struct oracle *oracle); /* it has watched, or the run has shown nothing of it */
 
 /* Reads [from, log->sealed) of a log from its sealed segments, batch by batch: verified, dense. False: the batch at
  * *at is not there, or visit said so. */

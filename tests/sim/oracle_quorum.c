@@ -235,6 +235,12 @@ void oracle_cut(struct oracle *oracle, uint32_t host, uint64_t from)
 	}
 }
 
+void oracle_quorum_final(const struct oracle *oracle)
+{
+	if (oracle->quorum->last == 0 || oracle->quorum->voters.count == 0)
+		sim_fail(oracle->sim, "O14: no entry was watched");
+}
+
 /* The newest configuration on any disk, and its index; 0: none of them holds one any more. */
 static raft_index newest_voters(const struct oracle *oracle, struct voters *voters)
 {

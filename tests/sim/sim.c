@@ -106,6 +106,7 @@ static void sim_init(struct sim *sim, const struct sim_options *options)
 	sim->segment_bytes = SEGMENT_BYTES_MIN << random_between(&sim->random, 0, 2);
 	sim->snapshot_bytes = SNAPSHOT_BYTES_MIN << random_between(&sim->random, 0, 4);
 	sim->options.founders = options->hosts;
+	zones_draw(sim);
 	sim->oracle = oracle_new(sim);
 	sim->edge = edge_new(sim);
 	for (uint32_t i = 0; i < options->hosts; i++)
@@ -144,6 +145,7 @@ static void explain_replica(struct sim *sim, const struct cluster_map *map, uint
 static void explain_unsettled(struct sim *sim)
 {
 	const struct cluster_map *map = sim_map(sim);
+	char why[256];
 
 	if (map == NULL)
 		sim_fail(sim, "liveness: the first host has no map");
@@ -159,6 +161,8 @@ static void explain_unsettled(struct sim *sim)
 			sim_fail(sim, "liveness: node %u is draining still", id);
 	if (!oracle_views_active(sim->oracle))
 		sim_fail(sim, "liveness: the newest version of a view is not active");
+	if (!sim->failed && sim->zones.on && !oracle_zones_balanced(sim, map, why, sizeof why))
+		sim_fail(sim, "O17: %s", why);
 	sim_fail(sim, "liveness: not settled");
 }
 
@@ -243,6 +247,8 @@ int sim_run(struct sim *sim, const struct sim_options *options)
 		members_start(sim);
 	if (options->faults)
 		faults_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
+	if (options->faults)
+		stops_start(sim, sim->clockwork.now_us + options->seconds * SECOND_US);
 	if (options->faults)
 		backups_start(sim->backups);
 	clockwork_run(&sim->clockwork, sim->clockwork.now_us + options->seconds * SECOND_US);

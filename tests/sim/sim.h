@@ -12,6 +12,8 @@
  *   edge        what clients saw, key by key: linear: is it linearizable
  *   faults      who is hurt, when and how; fault_network, fault_machine, fault_move: more kinds;
  *               fault_member: who leaves for good, loses a directory, is drained; fault_echo: a long schedule
+ *   fault_stop  clean stops: one, one after the other, all
+ *   zones       zones and weights of the nodes
  *   client_death  clients that die and come back
  *   ambush      faults that wait for a dangerous moment
  *   scenarios   scripted runs
@@ -28,8 +30,10 @@
 #include "tests/sim/client_death.h"
 #include "tests/sim/clockwork.h"
 #include "tests/sim/echo.h"
+#include "tests/sim/fault_stop.h"
 #include "tests/sim/marks.h"
 #include "tests/sim/random.h"
+#include "tests/sim/zones.h"
 
 #define SIM_HOSTS_MAX 8u
 #define SIM_DRAWN_HOSTS_MAX 5u /* of runs that are drawn; scripted ones may have more */
@@ -91,6 +95,8 @@ struct sim {
 	struct clockwork clockwork;
 	struct random random;
 	struct random members; /* who leaves, and the like */
+	struct stops stops;
+	struct zones zones;
 	struct network network;
 	struct host *hosts[SIM_HOSTS_MAX];
 	struct workload *workload;

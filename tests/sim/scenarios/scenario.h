@@ -49,6 +49,7 @@ uint32_t scenario_primary(const struct sim *sim, uint16_t partition); /* by inde
 /* --- the scenarios ------------------------------------------------------------------------------------------------ */
 
 void scenario_restart(struct sim *sim);
+void scenario_rolling(struct sim *sim);
 void scenario_restore(struct sim *sim);
 void scenario_late_messages(struct sim *sim);
 void scenario_grey_primary(struct sim *sim);
