@@ -326,6 +326,14 @@ static struct node_join_answer refused(struct cluster *cluster, const struct nod
 	return (struct node_join_answer){.state = NODE_JOIN_REFUSED, .text = span_of_text(refusal_text(refusal))};
 }
 
+/* It has its place, and is not where the place says, so it never hears that it was taken in. */
+static bool has_moved(struct cluster *cluster, const struct node_join *asked)
+{
+	const struct map_node *node = metadata_node_by_name(&cluster->metadata, asked->name);
+
+	return node->epoch == 0 && !span_equal(span_of_text(node->control_address), asked->control_address);
+}
+
 static struct node_join_answer judge(struct cluster *cluster, const struct node_join *asked)
 {
 	enum refusal refusal;
@@ -335,6 +343,8 @@ static struct node_join_answer judge(struct cluster *cluster, const struct node_
 	if (cluster->controller.phase != CONTROLLER_ACTIVE)
 		return elsewhere(cluster);
 	refusal = metadata_may_join(&cluster->metadata, asked->name, asked->raft_id);
+	if (refusal == REFUSAL_JOINED && has_moved(cluster, asked))
+		request_keep(cluster, asked);
 	if (refusal == REFUSAL_JOINED)
 		return (struct node_join_answer){.state = NODE_JOIN_TAKEN};
 	if (is_gone(cluster, asked->raft_id)) /* it may have been one and not know it yet */

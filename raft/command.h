@@ -105,6 +105,7 @@ struct command_join {
 	struct span name;
 	struct span control_address;
 	uint64_t raft_id;
+	bool moved; /* it has the place, and never registered from the address there; written last, and only if so */
 };
 
 struct command_register {
@@ -230,6 +231,7 @@ struct command_elect {
 struct command_decommission {
 	struct span name;
 	bool stays;
+	bool unregistered; /* asked of a node that never registered: without this such a one is refused */
 };
 
 /* It has given away all, and is no member any more. */

@@ -289,6 +289,34 @@ static void one_that_never_registers_holds_nothing_up(void **state)
 	control_free(control);
 }
 
+/* Taken in under an address that is nobody's, it hears nothing; Raft has that address, too. */
+static void a_newcomer_s_wrong_address_is_mended(void **state)
+{
+	(void)state;
+	for (uint64_t ms = 0; ms < 3000; ms += 430) {
+		struct control *control = formed(16, 3);
+		uint32_t i = control_add(control);
+		char *address = control->nodes[i].config.control_address;
+
+		for (uint32_t k = 0; k < 3; k++)
+			control->cut[k][i] = true;
+		strcpy(address, "nobody:7000");
+		control_start(control, i);
+		assert_eventually(control, the_last_is_known);
+		control_run(control, ms);
+		control_kill(control, i);
+		for (uint32_t k = 0; k < 3; k++)
+			control->cut[k][i] = false;
+		control->address_lost = true;
+		strcpy(address, "host4:7000");
+		control_start(control, i);
+		assert_eventually(control, newcomers_serve);
+		assert_string_equal(last_node(control)->control_address, "host4:7000");
+		assert_int_equal(last_node(control)->id, 4);
+		control_free(control);
+	}
+}
+
 static void the_first_table_does_not_wait_for_newcomers(void **state)
 {
 	struct control *control = malloc(sizeof(*control));
@@ -509,6 +537,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_lives_is_refused),
 		cmocka_unit_test(a_directory_of_another_cluster_does_not_join),
 		cmocka_unit_test(one_that_never_registers_holds_nothing_up),
+		cmocka_unit_test(a_newcomer_s_wrong_address_is_mended),
 		cmocka_unit_test(the_first_table_does_not_wait_for_newcomers),
 		cmocka_unit_test(a_cluster_of_one_voter_gets_three_and_five),
 		cmocka_unit_test(one_that_was_long_away_has_a_snapshot),
