@@ -73,6 +73,7 @@ enum refusal {
 	REFUSAL_NOT_RESTORING, /* the cluster was not formed for a restore, or it is over */
 	REFUSAL_BACKUP,        /* another back-up than the one that is being restored, or not all of it */
 	REFUSAL_NO_MEMBER,     /* a founder of its own list asks, under a name that no member has or had */
+	REFUSAL_NAMES,         /* as many names of nodes as there can be in a cluster's life */
 	REFUSAL_COUNT,
 };
 

@@ -5,7 +5,8 @@
  *         NODE_JOIN  registers   DECOMMISSION  NODE_GONE  NODE_JOIN
  *   JOINING <--> DRAINING, of one that never registered, by a DECOMMISSION that says so
  *
- * 1. One node at a time is drained or decommissioned, and an id is its name's for ever.
+ * 1. One node at a time is drained or decommissioned, and an id is its name's for ever: NODES_MAX names in a cluster's
+ *    life, since others may speak of who is gone still (docs/decisions/0024).
  * 2. Who is GONE is in no row, and nobody is it: its Raft id is kept, so that its directory never joins again.
  * 3. A directory takes another one's place only where that one is fenced and no partition loses its last complete
  *    replica. State and node epoch stay; the node has lost everything (rule 6), and no process of the former directory
@@ -105,7 +106,7 @@ enum refusal metadata_may_join(const struct metadata *metadata, struct span name
 	const struct map_node *place = place_of(metadata, name);
 
 	if (place == NULL)
-		return REFUSAL_LIMIT;
+		return REFUSAL_NAMES;
 	if (place->id != 0 && place->state != NODE_GONE && metadata->nodes[place->id - 1].raft_id == raft_id)
 		return REFUSAL_JOINED;
 	for (uint32_t i = 0; i < NODES_MAX; i++)
@@ -158,7 +159,7 @@ int metadata_join(struct metadata *metadata, struct span body, struct command_re
 	if (refusal == REFUSAL_JOINED && may_move(metadata_node_by_name(metadata, join.name), &join))
 		refusal = REFUSAL_NONE;
 	if (refusal != REFUSAL_NONE) {
-		command_refuse(result, refusal == REFUSAL_LIMIT ? ERROR_LIMIT : ERROR_REFUSED, refusal);
+		command_refuse(result, refusal == REFUSAL_NAMES ? ERROR_LIMIT : ERROR_REFUSED, refusal);
 		return 0;
 	}
 	node = metadata_node_of(metadata, (uint32_t)(place_of(metadata, join.name) - metadata->map.nodes) + 1);

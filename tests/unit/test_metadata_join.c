@@ -182,10 +182,12 @@ static void no_more_join_than_there_are_ids(void **state)
 		snprintf(name, sizeof(name), "n%u", i);
 		assert_int_equal(join(f, name, 1000 + i), REFUSAL_NONE);
 	}
-	assert_int_equal(join(f, "more", 5000), REFUSAL_LIMIT);
+	assert_int_equal(join(f, "more", 5000), REFUSAL_NAMES);
 	assert_int_equal(f->result.error, ERROR_LIMIT);
+	snprintf(name, sizeof(name), "all %u names", NODES_MAX);
+	assert_non_null(strstr(refusal_text(REFUSAL_NAMES), name));
 	f->metadata.map.nodes[7].state = NODE_GONE;
-	assert_int_equal(join(f, "more", 5000), REFUSAL_LIMIT); /* an id is its name's */
+	assert_int_equal(join(f, "more", 5000), REFUSAL_NAMES); /* an id is its name's */
 	assert_int_equal(join(f, "n7", 5000), REFUSAL_NONE);
 	assert_int_equal(f->metadata.map.nodes[7].id, 8);
 }
