@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "raft/command.h"
+
 void control_notice(struct control *control, const struct cluster_output *output)
 {
 	const struct cluster_notice *notice = &output->notice;
@@ -39,6 +41,10 @@ void control_notice(struct control *control, const struct cluster_output *output
 	case NOTICE_GONE: LOG_EVENT(log, cluster_gone, .name = control->values->node_name); break;
 	case NOTICE_JOINED: LOG_EVENT(log, cluster_joined, .cluster = output->text, .node_id = notice->count); break;
 	case NOTICE_JOIN_REFUSED: LOG_EVENT(log, cluster_join_refused, .observed = output->text); break;
+	case NOTICE_NEWCOMER_REFUSED:
+		LOG_EVENT(log, cluster_newcomer_refused, .name = output->text,
+			  .observed = refusal_text((enum refusal)notice->count));
+		break;
 	case NOTICE_JOINING: LOG_EVENT(log, cluster_joining, .founders = notice->count); break;
 	case NOTICE_ZONES_CROWDED: LOG_EVENT(log, cluster_zones_crowded, .observed_partitions = notice->count); break;
 	case NOTICE_ZONES_SPREAD: LOG_EVENT(log, cluster_zones_spread); break;

@@ -85,14 +85,14 @@ int admin_node_encode(const struct admin_node *node, struct buffer *out)
 {
 	size_t begin;
 
-	assert(node->kind == ADMIN_DECOMMISSION || node->kind == ADMIN_DRAIN);
+	assert(node->kind == ADMIN_DECOMMISSION || (node->kind == ADMIN_DRAIN && !node->unregistered));
 	if (node->name.size == 0)
 		return ERROR_EMPTY;
 	if (node->name.size > NAME_MAX_BYTES)
 		return ERROR_LIMIT;
 	begin = command_begin(node->kind, out);
 	buffer_string(out, node->name);
-	buffer_u8(out, (node->kind == ADMIN_DECOMMISSION) == node->undo);
+	buffer_u8(out, (uint8_t)(((node->kind == ADMIN_DECOMMISSION) == node->undo) | node->unregistered << 1));
 	return command_end(begin, out);
 }
 

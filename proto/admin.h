@@ -5,7 +5,7 @@
  *   ADMIN_VIEW_APPLY     string name, u32 expected version, string definition (canonical MessagePack)
  *   ADMIN_VIEW_DROP      string name, u32 expected version
  *   ADMIN_ELECT          u16 partition, u64 expected partition version, u8 node id, string reason
- *   ADMIN_DECOMMISSION   string node's name, u8 1: it stays after all
+ *   ADMIN_DECOMMISSION   string node's name, u8 bits 1: it stays after all, 2: though it never registered
  *   ADMIN_DRAIN          string node's name, u8 0: no more
  * Kinds are numbered in raft/command.h; a test holds the two together. */
 #ifndef EVGRID_PROTO_ADMIN_H
@@ -52,6 +52,7 @@ struct admin_node {
 	enum admin_kind kind;
 	struct span name;
 	bool undo;
+	bool unregistered; /* DECOMMISSION: it has no node epoch */
 };
 
 /* 0, ERROR_EMPTY, ERROR_LIMIT or ERROR_MEMORY. */

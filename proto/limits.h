@@ -17,7 +17,7 @@
 
 #define SUBSCRIBE_FILTERS_MAX 64u /* streams, and event types, that one subscription names */
 
-#define NODES_MAX 64u        /* members of a cluster: node sets are 64-bit masks */
+#define NODES_MAX 64u        /* names of nodes in a cluster's life: node sets are 64-bit masks */
 #define NODE_WEIGHT_MAX 100u /* a node's share of the replicas, compared with the others' */
 #define REPLICAS_MAX 7u      /* replicas of one partition */
 #define MEMBERS_MAX 14u      /* the same with its learners, who may all be in sync: each replica may be moving */

@@ -119,18 +119,19 @@ enum cluster_notice_kind {
 	NOTICE_CLOCK_RIGHT,          /* text: the node */
 	NOTICE_OWN_CLOCK_OFF,
 	NOTICE_OWN_CLOCK_RIGHT,
-	NOTICE_MEMBER_LIVE,    /* text: the node; it takes part in the cluster */
-	NOTICE_MEMBER_LOST,    /* text: the node; silent, or another process now: no clean stop */
-	NOTICE_MEMBER_STOPPED, /* text: the node; cleanly */
-	NOTICE_JOINING,        /* count: founders, of whom this node is none; it asks them */
-	NOTICE_JOINED,         /* count: the node id that was given to this newcomer; text: the cluster's id */
-	NOTICE_JOIN_REFUSED,   /* text: why; asked again */
-	NOTICE_ZONES_CROWDED,  /* by the controller; count: partitions with replicas in one zone, none in another */
-	NOTICE_ZONES_SPREAD,   /* by the controller: there are none any more */
-	NOTICE_MEMBER_GONE,    /* text: the node; decommissioned, for good */
-	NOTICE_GONE,           /* this node was decommissioned */
-	NOTICE_RESTORING,      /* a back-up is awaited: nobody is served before all of it is there */
-	NOTICE_RESTORED,       /* and now it is */
+	NOTICE_MEMBER_LIVE,      /* text: the node; it takes part in the cluster */
+	NOTICE_MEMBER_LOST,      /* text: the node; silent, or another process now: no clean stop */
+	NOTICE_MEMBER_STOPPED,   /* text: the node; cleanly */
+	NOTICE_JOINING,          /* count: founders, of whom this node is none; it asks them */
+	NOTICE_JOINED,           /* count: the node id that was given to this newcomer; text: the cluster's id */
+	NOTICE_JOIN_REFUSED,     /* text: why; asked again */
+	NOTICE_ZONES_CROWDED,    /* by the controller; count: partitions with replicas in one zone, none in another */
+	NOTICE_ZONES_SPREAD,     /* by the controller: there are none any more */
+	NOTICE_MEMBER_GONE,      /* text: the node; decommissioned, for good */
+	NOTICE_GONE,             /* this node was decommissioned */
+	NOTICE_RESTORING,        /* a back-up is awaited: nobody is served before all of it is there */
+	NOTICE_RESTORED,         /* and now it is */
+	NOTICE_NEWCOMER_REFUSED, /* by the controller; text: the name it asks under; count: enum refusal */
 	NOTICE_COUNT
 };
 

@@ -10,7 +10,11 @@
  *    bootstraps late, with these, as long as all founders are there; else it is a member already, or a new server under
  *    an old name, that asks for its place: both ask members as newcomers do, and bootstrap nothing (cluster_join.c).
  * 3. A node with state starts Raft at once and only answers.
- * 4. A node that is none of the founders has no part in it: cluster_join.c. */
+ * 4. A node that is none of the founders has no part in it: cluster_join.c. Nor has a directory that belongs to a
+ *    cluster, though Raft's is empty.
+ * 5. Who waits for a founder longer than FORMING_ASKS_MS asks by NODE_JOIN, too, whether there is a cluster that knows
+ *    its name, whatever the lists are there. It asks, and leaves by the answer, only while it has not heard all
+ *    founders: so it has told nobody a complete list, and nobody bootstraps with it. It bootstraps nothing then. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +174,14 @@ static bool list_complete(const struct cluster *cluster, const uint64_t list[NOD
 	return true;
 }
 
+bool formation_lacks(const struct cluster *cluster)
+{
+	uint64_t list[NODES_MAX];
+
+	own_list(cluster, list);
+	return !list_complete(cluster, list);
+}
+
 static void bootstrap_when_agreed(struct cluster *cluster)
 {
 	uint64_t list[NODES_MAX];
@@ -201,7 +213,7 @@ void formation_start(struct cluster *cluster)
 	assert(cluster->state == CLUSTER_FORMING);
 	if (!cluster->config.directory.raft_empty)
 		cluster_raft_begin(cluster);
-	else if (cluster->join.newcomer)
+	else if (cluster->join.newcomer || join_has_cluster(cluster))
 		join_begin(cluster, NOTICE_JOINING);
 	else
 		bootstrap_when_agreed(cluster); /* a single founder agrees with itself */

@@ -14,7 +14,10 @@
  * 2. A newcomer never bootstraps, and Raft starts in it only when a cluster has taken it in.
  * 3. A name belongs to the directory that joined under it last, a directory to the cluster that first took it in.
  * 4. Who was a member never asks to be taken in anew. It asks, when nobody leads it, whether it is a member still
- *    (cluster_leave.c); an old directory under a name that has another one is told so, and takes nobody's place. */
+ *    (cluster_leave.c); an old directory under a name that has another one is told so, and takes nobody's place.
+ * 5. A founder that waits for others (cluster_formation.c, 5) asks in the same words, so that no asking takes it in: it
+ *    becomes a newcomer when it hears that its name is a member's. Under any other name it is refused: it may be meant
+ *    for another cluster, and only a list without its name says that it is not. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,18 +33,21 @@ static bool is_zero(const uint8_t id[16])
 
 /* --- the newcomer ------------------------------------------------------------------------------------------------- */
 
+bool join_has_cluster(const struct cluster *cluster)
+{
+	return !is_zero(cluster->config.directory.cluster_id);
+}
+
 /* This directory belongs to a cluster: it was taken in, or has Raft's state. */
 static bool was_member(const struct cluster *cluster)
 {
-	const struct cluster_directory *directory = &cluster->config.directory;
-
-	return !is_zero(directory->cluster_id) || !directory->raft_empty || cluster->raft.started;
+	return join_has_cluster(cluster) || !cluster->config.directory.raft_empty || cluster->raft.started;
 }
 
 static void question_send(struct cluster *cluster, const char *address)
 {
 	struct node_join join = {.raft_id = cluster->raft_id,
-				 .member = was_member(cluster),
+				 .member = was_member(cluster) || cluster->state == CLUSTER_FORMING,
 				 .name = span_of_text(cluster->config.name),
 				 .control_address = span_of_text(cluster->config.control_address)};
 	struct buffer body = BUFFER_NULL;
@@ -51,11 +57,13 @@ static void question_send(struct cluster *cluster, const char *address)
 }
 
 /* A newcomer until it knows itself a member: with Raft's state it is one already, but that may have been long ago. A
- * member that nobody leads, and one that is gone. */
+ * member that nobody leads, and one that is gone. A founder that waits (invariant 5). */
 static bool asks(const struct cluster *cluster)
 {
 	bool runs = cluster->state >= CLUSTER_JOINED && cluster->state <= CLUSTER_SERVING;
 
+	if (cluster->state == CLUSTER_FORMING)
+		return cluster->now_ms - cluster->started_ms >= FORMING_ASKS_MS && formation_lacks(cluster);
 	if (cluster->join.newcomer && cluster->node_id == 0)
 		return cluster->state == CLUSTER_JOINING || cluster->state == CLUSTER_JOINED;
 	return cluster->state == CLUSTER_GONE || (runs && cluster->now_ms - cluster->join.led_ms >= JOIN_LED_MS);
@@ -154,6 +162,16 @@ static void follow(struct cluster *cluster, struct span address)
 		join->next_ms = cluster->now_ms;
 }
 
+/* Invariant 5: a founder that waits hears of a cluster that has its name. True: it was only that. */
+static bool place_found(struct cluster *cluster, enum node_join_state state)
+{
+	if (cluster->state != CLUSTER_FORMING)
+		return false;
+	if (state == NODE_JOIN_TAKEN || state == NODE_JOIN_GONE || state == NODE_JOIN_REPLACED)
+		join_begin(cluster, state == NODE_JOIN_REPLACED ? NOTICE_OUTSIDER : NOTICE_JOINING);
+	return state == NODE_JOIN_REPLACED;
+}
+
 void join_answer_receive(struct cluster *cluster, const struct message *message)
 {
 	struct reader in = reader_of(message->body);
@@ -166,6 +184,8 @@ void join_answer_receive(struct cluster *cluster, const struct message *message)
 		refused_tell(cluster, span_of_text("this data directory belongs to another cluster"));
 		return;
 	}
+	if (place_found(cluster, (enum node_join_state)answer.state))
+		return;
 	switch ((enum node_join_state)answer.state) {
 	case NODE_JOIN_ELSEWHERE: follow(cluster, answer.text); break;
 	case NODE_JOIN_TAKEN: taken(cluster, answer.cluster_id); break;
@@ -287,9 +307,31 @@ static struct node_join_answer farewell(const struct cluster *cluster, const str
 	return answer;
 }
 
-static struct node_join_answer refused(enum refusal refusal)
+/* Once for each newcomer and reason. */
+static void newcomer_tell(struct cluster *cluster, const struct node_join *asked, enum refusal refusal)
 {
+	struct cluster_notice notice = {.kind = NOTICE_NEWCOMER_REFUSED, .count = refusal};
+	struct join *join = &cluster->join;
+
+	for (uint32_t i = 0; i < JOIN_TOLD_MAX; i++)
+		if (join->told[i].raft_id == asked->raft_id && join->told[i].refusal == refusal)
+			return;
+	join->told[join->told_turn++ % JOIN_TOLD_MAX] = (struct join_told){asked->raft_id, refusal};
+	output_notice(cluster, notice, asked->name);
+}
+
+static struct node_join_answer refused(struct cluster *cluster, const struct node_join *asked, enum refusal refusal)
+{
+	newcomer_tell(cluster, asked, refusal);
 	return (struct node_join_answer){.state = NODE_JOIN_REFUSED, .text = span_of_text(refusal_text(refusal))};
+}
+
+/* It has its place, and is not where the place says, so it never hears that it was taken in. */
+static bool has_moved(struct cluster *cluster, const struct node_join *asked)
+{
+	const struct map_node *node = metadata_node_by_name(&cluster->metadata, asked->name);
+
+	return node->epoch == 0 && !span_equal(span_of_text(node->control_address), asked->control_address);
 }
 
 static struct node_join_answer judge(struct cluster *cluster, const struct node_join *asked)
@@ -301,14 +343,20 @@ static struct node_join_answer judge(struct cluster *cluster, const struct node_
 	if (cluster->controller.phase != CONTROLLER_ACTIVE)
 		return elsewhere(cluster);
 	refusal = metadata_may_join(&cluster->metadata, asked->name, asked->raft_id);
+	if (refusal == REFUSAL_JOINED && has_moved(cluster, asked))
+		request_keep(cluster, asked);
 	if (refusal == REFUSAL_JOINED)
 		return (struct node_join_answer){.state = NODE_JOIN_TAKEN};
-	if (asked->member || is_gone(cluster, asked->raft_id)) /* it may have been one and not know it yet */
+	if (is_gone(cluster, asked->raft_id)) /* it may have been one and not know it yet */
+		return farewell(cluster, asked);
+	if (asked->member && metadata_node_by_name(&cluster->metadata, asked->name) == NULL)
+		return refused(cluster, asked, REFUSAL_NO_MEMBER);
+	if (asked->member)
 		return farewell(cluster, asked);
 	if (refusal != REFUSAL_NONE)
-		return refused(refusal);
+		return refused(cluster, asked, refusal);
 	if (holder_is_heard(cluster, asked->name))
-		return refused(REFUSAL_HOLDER_LIVES);
+		return refused(cluster, asked, REFUSAL_HOLDER_LIVES);
 	request_keep(cluster, asked);
 	return (struct node_join_answer){.state = NODE_JOIN_WAITS};
 }

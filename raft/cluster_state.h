@@ -26,8 +26,10 @@
 #define JOIN_INTERVAL_MS 300u
 #define JOIN_LED_MS 3000u /* a member that nobody has led for so long asks whether it is one */
 #define GONE_MS 5000u     /* patience of a node that is gone and does not vote to be told that Raft is done with it */
-#define JOIN_REQUESTS_MAX 4u                      /* kept by a controller; the others ask again */
-#define PROPOSAL_RETRY_MS 300u                    /* registration and clean stop ask again */
+#define FORMING_ASKS_MS 3000u  /* a founder that has not heard all others for so long asks whether there is a cluster */
+#define JOIN_REQUESTS_MAX 4u   /* kept by a controller; the others ask again */
+#define JOIN_TOLD_MAX 16u      /* newcomers whose refusal a controller remembers having told */
+#define PROPOSAL_RETRY_MS 300u /* registration and clean stop ask again */
 #define STOP_HEARD_MS (3 * HEARTBEAT_INTERVAL_MS) /* who said that it stops and is silent for longer has ended */
 #define STOP_TRANSFER_MS 1000u /* patience for another leader before a stopping leader proposes to itself */
 
@@ -58,6 +60,12 @@ struct join_request {
 	char control_address[ADDRESS_MAX_BYTES + 1];
 };
 
+/* A newcomer's refusal that people were told of. */
+struct join_told {
+	uint64_t raft_id; /* 0: free */
+	enum refusal refusal;
+};
+
 struct join {
 	bool newcomer; /* this node is none of the founders, or has not the directory that was */
 	bool admitted; /* CLUSTER_ADMITTED was given */
@@ -68,6 +76,8 @@ struct join {
 	char controller_address[ADDRESS_MAX_BYTES + 1]; /* where it is sent to next; empty: the founders in turn */
 	char refused[CLUSTER_TEXT_BYTES];               /* what was told last */
 	struct join_request requests[JOIN_REQUESTS_MAX];
+	struct join_told told[JOIN_TOLD_MAX]; /* the oldest gives way */
+	uint32_t told_turn;
 	uint64_t members_ms; /* when Raft's configuration is looked at again */
 };
 
@@ -176,6 +186,7 @@ uint32_t formation_voters(uint32_t nodes); /* how many of so many vote */
 void formation_start(struct cluster *cluster);
 void formation_tick(struct cluster *cluster);
 void formation_receive(struct cluster *cluster, const struct message *message);
+bool formation_lacks(const struct cluster *cluster); /* a founder that shows this node's list was not heard yet */
 /* The founders' Raft ids in founder order, from Raft's configuration; 0 where it does not name one. */
 void formation_founders(const struct cluster *cluster, uint64_t list[NODES_MAX]);
 
@@ -185,7 +196,8 @@ void join_begin(struct cluster *cluster, enum cluster_notice_kind why);
 void join_tick(struct cluster *cluster);
 void join_receive(struct cluster *cluster, const struct message *message);
 void join_answer_receive(struct cluster *cluster, const struct message *message);
-void join_find_own_id(struct cluster *cluster); /* a newcomer's, in what was applied */
+void join_find_own_id(struct cluster *cluster);       /* a newcomer's, in what was applied */
+bool join_has_cluster(const struct cluster *cluster); /* its directory belongs to one */
 
 /* --- cluster_leave.c ---------------------------------------------------------------------------------------------- */
 

@@ -35,6 +35,10 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 		"the former data directory alone has all of a partition: use it, or evgrid partition elect, at a loss",
 	[REFUSAL_RESTORING] = "a back-up is being restored: nothing else is taken until it is done",
 	[REFUSAL_NOT_RESTORING] = "the cluster was not formed with cluster.restore, or what it was formed for is done",
+	[REFUSAL_NO_MEMBER] = "no member has this name: to join, leave it out of this node's cluster.members; to form, "
+			      "give all the same",
+	[REFUSAL_NAMES] =
+		"all 64 names are taken, those of nodes that are gone included: use the name of one that is gone",
 	[REFUSAL_BACKUP] = "this is another back-up than the one that was begun with, or something of it is missing",
 };
 
@@ -181,6 +185,8 @@ void command_join_encode(const struct command_join *join, struct buffer *out)
 	buffer_string(out, join->name);
 	buffer_string(out, join->control_address);
 	buffer_u64(out, join->raft_id);
+	if (join->moved)
+		buffer_u8(out, 1);
 	command_end(begin, out);
 }
 
@@ -191,6 +197,9 @@ int command_join_decode(struct span body, struct command_join *join)
 	join->name = text_decode(&in, NAME_MAX_BYTES);
 	join->control_address = text_decode(&in, ADDRESS_MAX_BYTES);
 	join->raft_id = reader_u64(&in);
+	join->moved = !in.failed && !reader_done(&in);
+	if (join->moved && reader_u8(&in) != 1)
+		return ERROR_MALFORMED;
 	if (join->name.size == 0 || join->control_address.size == 0 || join->raft_id == 0)
 		return ERROR_MALFORMED;
 	return whole(&in);
@@ -602,35 +611,45 @@ int command_minimum_decode(struct span body, struct command_minimum *minimum)
 	return whole(&in);
 }
 
-/* A name and a decision about it. */
-static void named_encode(enum command_kind kind, struct span name, bool yes, struct buffer *out)
+/* A name and a decision about it, as bits. */
+static void named_encode(enum command_kind kind, struct span name, uint8_t bits, struct buffer *out)
 {
 	size_t begin = command_begin(kind, out);
 
 	buffer_string(out, name);
-	buffer_u8(out, yes);
+	buffer_u8(out, bits);
 	command_end(begin, out);
 }
 
-static int named_decode(struct span body, struct span *name, bool *yes)
+static int named_decode(struct span body, struct span *name, uint8_t bits_max, uint8_t *bits)
 {
 	struct reader in = reader_of(body);
-	uint8_t byte;
 
 	*name = text_decode(&in, NAME_MAX_BYTES);
-	byte = reader_u8(&in);
-	*yes = byte != 0;
-	return name->size == 0 || byte > 1 ? ERROR_MALFORMED : whole(&in);
+	*bits = reader_u8(&in);
+	return name->size == 0 || *bits > bits_max ? ERROR_MALFORMED : whole(&in);
 }
+
+#define DECOMMISSION_STAYS 1u
+#define DECOMMISSION_UNREGISTERED 2u
 
 void command_decommission_encode(const struct command_decommission *decommission, struct buffer *out)
 {
-	named_encode(COMMAND_DECOMMISSION, decommission->name, decommission->stays, out);
+	uint8_t bits = decommission->stays ? DECOMMISSION_STAYS : 0;
+
+	if (decommission->unregistered)
+		bits |= DECOMMISSION_UNREGISTERED;
+	named_encode(COMMAND_DECOMMISSION, decommission->name, bits, out);
 }
 
 int command_decommission_decode(struct span body, struct command_decommission *decommission)
 {
-	return named_decode(body, &decommission->name, &decommission->stays);
+	uint8_t bits;
+	int rv = named_decode(body, &decommission->name, DECOMMISSION_STAYS | DECOMMISSION_UNREGISTERED, &bits);
+
+	decommission->stays = (bits & DECOMMISSION_STAYS) != 0;
+	decommission->unregistered = (bits & DECOMMISSION_UNREGISTERED) != 0;
+	return rv;
 }
 
 void command_drain_encode(const struct command_drain *drain, struct buffer *out)
@@ -640,7 +659,11 @@ void command_drain_encode(const struct command_drain *drain, struct buffer *out)
 
 int command_drain_decode(struct span body, struct command_drain *drain)
 {
-	return named_decode(body, &drain->name, &drain->on);
+	uint8_t bits;
+	int rv = named_decode(body, &drain->name, 1, &bits);
+
+	drain->on = bits != 0;
+	return rv;
 }
 
 void command_gone_encode(const struct command_gone *gone, struct buffer *out)

@@ -73,6 +73,8 @@ enum refusal {
 	REFUSAL_RESTORING,     /* a back-up is being restored */
 	REFUSAL_NOT_RESTORING, /* the cluster was not formed for a restore, or it is over */
 	REFUSAL_BACKUP,        /* another back-up than the one that is being restored, or not all of it */
+	REFUSAL_NO_MEMBER,     /* a founder of its own list asks, under a name that no member has or had */
+	REFUSAL_NAMES,         /* as many names of nodes as there can be in a cluster's life */
 	REFUSAL_COUNT,
 };
 
@@ -105,6 +107,7 @@ struct command_join {
 	struct span name;
 	struct span control_address;
 	uint64_t raft_id;
+	bool moved; /* it has the place, and never registered from the address there; written last, and only if so */
 };
 
 struct command_register {
@@ -230,6 +233,7 @@ struct command_elect {
 struct command_decommission {
 	struct span name;
 	bool stays;
+	bool unregistered; /* asked of a node that never registered: without this such a one is refused */
 };
 
 /* It has given away all, and is no member any more. */

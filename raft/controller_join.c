@@ -9,7 +9,8 @@ void duty_join(struct cluster *cluster)
 		struct join_request *request = &cluster->join.requests[i];
 		struct command_join join = {.name = span_of_text(request->name),
 					    .control_address = span_of_text(request->control_address),
-					    .raft_id = request->raft_id};
+					    .raft_id = request->raft_id,
+					    .moved = metadata_member(&cluster->metadata, request->raft_id) != 0};
 		struct buffer command = BUFFER_NULL;
 
 		if (request->raft_id == 0)

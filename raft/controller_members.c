@@ -12,7 +12,9 @@
  *    is empty, before the entry that says that it is gone: that entry is no controller's about itself.
  * 5. An even number of voters stays until a stand-by comes, where more members are there than vote; else the last one
  *    becomes a stand-by: of four as of three one may die, and of two the death of only one stops the metadata then.
- * 6. A server's address is free before another one is added under it. */
+ * 6. A server's address is free before another one is added under it.
+ * 7. Who does not vote and has another address in the metadata than in Raft's configuration is removed, and added anew
+ *    under that one: a newcomer's may have been wrong, and a server's is never changed. */
 #include <string.h>
 
 #include "raft/cluster_state.h"
@@ -180,7 +182,13 @@ static bool may_add(const struct members *members, const char *address)
 	return members->count < NODES_MAX;
 }
 
-/* The first one that Raft does not know, or sends nothing to. True: there was one. */
+/* Invariant 7. */
+static bool is_elsewhere(const struct raft_node_server *server, const struct map_node *node)
+{
+	return server->role != RAFT_NODE_VOTER && strcmp(server->address, node->control_address) != 0;
+}
+
+/* The first one that Raft does not know, or sends nothing to, or sends it where it is not. True: there was one. */
 static bool follower_add(struct cluster *cluster, const struct members *members)
 {
 	for (uint32_t i = 0; i < NODES_MAX; i++) {
@@ -190,7 +198,9 @@ static bool follower_add(struct cluster *cluster, const struct members *members)
 
 		if (!stays(cluster, node))
 			continue;
-		if (server == NULL && may_add(members, node->control_address))
+		if (server != NULL && is_elsewhere(server, node))
+			raft_node_remove(&cluster->raft, raft_id);
+		else if (server == NULL && may_add(members, node->control_address))
 			raft_node_add(&cluster->raft, raft_id, node->control_address);
 		else if (server != NULL && server->role == RAFT_NODE_SPARE)
 			raft_node_assign(&cluster->raft, raft_id, RAFT_NODE_STANDBY);

@@ -3,12 +3,15 @@
  *
  *   (none) --> JOINING --> ACTIVE <--> DRAINING --> GONE --> JOINING, under the name's old id
  *         NODE_JOIN  registers   DECOMMISSION  NODE_GONE  NODE_JOIN
+ *   JOINING <--> DRAINING, of one that never registered, by a DECOMMISSION that says so
  *
- * 1. One node at a time is drained or decommissioned, and an id is its name's for ever.
+ * 1. One node at a time is drained or decommissioned, and an id is its name's for ever: NODES_MAX names in a cluster's
+ *    life, since others may speak of who is gone still (docs/decisions/0024).
  * 2. Who is GONE is in no row, and nobody is it: its Raft id is kept, so that its directory never joins again.
  * 3. A directory takes another one's place only where that one is fenced and no partition loses its last complete
  *    replica. State and node epoch stay; the node has lost everything (rule 6), and no process of the former directory
- *    is unfenced any more, since the incarnation that was registered is forgotten. */
+ *    is unfenced any more, since the incarnation that was registered is forgotten.
+ * 4. Entries written before `moved` and `unregistered` were known do not bear them, and are refused as they were. */
 #include <assert.h>
 
 #include "raft/metadata.h"
@@ -103,7 +106,7 @@ enum refusal metadata_may_join(const struct metadata *metadata, struct span name
 	const struct map_node *place = place_of(metadata, name);
 
 	if (place == NULL)
-		return REFUSAL_LIMIT;
+		return REFUSAL_NAMES;
 	if (place->id != 0 && place->state != NODE_GONE && metadata->nodes[place->id - 1].raft_id == raft_id)
 		return REFUSAL_JOINED;
 	for (uint32_t i = 0; i < NODES_MAX; i++)
@@ -136,6 +139,13 @@ static void place_replace(struct metadata *metadata, struct map_node *node, cons
 	rows_elect(metadata);
 }
 
+/* A newcomer's address was wrong, or is another one now: it never registered from there. */
+static bool may_move(const struct map_node *node, const struct command_join *join)
+{
+	return join->moved && node->epoch == 0 &&
+	       !span_equal(span_of_text(node->control_address), join->control_address);
+}
+
 int metadata_join(struct metadata *metadata, struct span body, struct command_result *result)
 {
 	struct command_join join;
@@ -146,14 +156,16 @@ int metadata_join(struct metadata *metadata, struct span body, struct command_re
 	if (rv != 0)
 		return rv;
 	refusal = metadata_may_join(metadata, join.name, join.raft_id);
+	if (refusal == REFUSAL_JOINED && may_move(metadata_node_by_name(metadata, join.name), &join))
+		refusal = REFUSAL_NONE;
 	if (refusal != REFUSAL_NONE) {
-		command_refuse(result, refusal == REFUSAL_LIMIT ? ERROR_LIMIT : ERROR_REFUSED, refusal);
+		command_refuse(result, refusal == REFUSAL_NAMES ? ERROR_LIMIT : ERROR_REFUSED, refusal);
 		return 0;
 	}
 	node = metadata_node_of(metadata, (uint32_t)(place_of(metadata, join.name) - metadata->map.nodes) + 1);
 	if (node->id == 0 || node->state == NODE_GONE)
 		place_take(metadata, node, &join);
-	else
+	else if (metadata->nodes[node->id - 1].raft_id != join.raft_id)
 		place_replace(metadata, node, &join);
 	metadata_text_keep(node->control_address, join.control_address);
 	metadata_node_touch(metadata, node);
@@ -186,6 +198,8 @@ static enum refusal decommission_refusal(const struct metadata *metadata, const 
 {
 	if (other_is_draining(metadata, node->id))
 		return REFUSAL_DRAINING;
+	if (node->epoch == 0) /* it holds nothing, and is itself no taker */
+		return REFUSAL_NONE;
 	return takers(metadata, node->id) < metadata->map.replication_factor ? REFUSAL_TOO_FEW : REFUSAL_NONE;
 }
 
@@ -200,18 +214,18 @@ int metadata_decommission(struct metadata *metadata, struct span body, struct co
 
 	if (rv != 0)
 		return rv;
-	wanted = decommission.stays ? NODE_ACTIVE : NODE_DRAINING;
 	node = metadata_node_by_name(metadata, decommission.name);
 	if (node == NULL || node->state == NODE_GONE)
 		refusal = REFUSAL_UNKNOWN_NODE;
-	else if (node->state == NODE_JOINING)
+	else if (node->state == NODE_JOINING && !decommission.unregistered)
 		refusal = REFUSAL_FENCED;
-	else if (node->state != wanted && !decommission.stays)
+	else if (node->state != NODE_DRAINING && !decommission.stays)
 		refusal = decommission_refusal(metadata, node);
 	if (refusal != REFUSAL_NONE) {
 		command_refuse(result, ERROR_REFUSED, refusal);
 		return 0;
 	}
+	wanted = !decommission.stays ? NODE_DRAINING : node->epoch == 0 ? NODE_JOINING : NODE_ACTIVE;
 	if (node->state == wanted)
 		return 0;
 	node->state = wanted;

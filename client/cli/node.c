@@ -241,6 +241,8 @@ static int change_node(struct cli *cli, const struct change *change)
 		rv = cli_unknown_live(cli, ERROR_NOT_FOUND, "node", cli->positionals[0]);
 	else if (change->kind == ADMIN_DECOMMISSION && !admin.undo && node->state == NODE_ACTIVE)
 		rv = check_room(cli, &map, node);
+	else if (change->kind == ADMIN_DECOMMISSION)
+		admin.unregistered = node->epoch == 0;
 	if (rv == 0)
 		rv = propose(cli, &map, node, &admin);
 	if (rv == 0 && !admin.undo && cli_has(cli, "wait"))

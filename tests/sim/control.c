@@ -186,8 +186,9 @@ static uint32_t node_at(const struct control *control, const char *address)
 	for (uint32_t i = 0; i < control->count; i++)
 		if (strcmp(control->nodes[i].config.control_address, address) == 0)
 			return i;
-	breach(control, "a message to nobody", 0, 0);
-	return 0;
+	if (!control->address_lost)
+		breach(control, "a message to nobody", 0, 0);
+	return UINT32_MAX;
 }
 
 static void mail_post(struct control *control, uint32_t to, const struct buffer *frame)
@@ -214,7 +215,7 @@ static void send(struct control *control, uint32_t from, const struct cluster_ou
 	struct buffer frame = BUFFER_NULL;
 
 	note(control, (uint64_t)output->message << 32 | output->body.size << 8 | from << 4 | to);
-	if (control->cut[from][to] || control_random(control, 1000) < control->loss_permille)
+	if (to == UINT32_MAX || control->cut[from][to] || control_random(control, 1000) < control->loss_permille)
 		return;
 	message_begin(&frame);
 	buffer_bytes(&frame, output->body.data, output->body.size);

@@ -52,6 +52,7 @@ struct control {
 	uint32_t delay_max_ms;
 	bool plays_shards;
 	bool plays_learners; /* they catch up, and moves end */
+	bool address_lost;   /* some address is nobody's any more: what is sent there is lost */
 	struct control_mail *mail;
 	uint64_t *index_digest; /* first digest seen at an index */
 	uint64_t index_count;

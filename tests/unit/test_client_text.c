@@ -261,8 +261,8 @@ static void commands_are_those_of_the_metadata_machine(void **state)
 	struct command_drop their_drop = {.name = drop.name, .expected_version = 7};
 	struct admin_elect elect = {5, 77, 3, span_of_text("why")};
 	struct command_elect their_elect = {5, 77, 3, span_of_text("why")};
-	struct admin_node leave = {ADMIN_DECOMMISSION, span_of_text("n3"), true};
-	struct command_decommission their_leave = {span_of_text("n3"), true};
+	struct admin_node leave = {ADMIN_DECOMMISSION, span_of_text("n3"), true, true};
+	struct command_decommission their_leave = {span_of_text("n3"), true, true};
 	struct command_drain their_drain = {span_of_text("n3"), false};
 	struct command_stream stream = {.name = create.name, .settings = create.settings};
 	struct command_view view = {.name = apply.name, .expected_version = 7};
@@ -307,6 +307,7 @@ static void commands_are_those_of_the_metadata_machine(void **state)
 	buffer_clear(&ours);
 	buffer_clear(&theirs);
 	leave.kind = ADMIN_DRAIN;
+	leave.unregistered = false;
 	assert_int_equal(admin_node_encode(&leave, &ours), 0);
 	command_drain_encode(&their_drain, &theirs);
 	assert_true(span_equal(buffer_span(&ours), buffer_span(&theirs)));

@@ -289,6 +289,34 @@ static void one_that_never_registers_holds_nothing_up(void **state)
 	control_free(control);
 }
 
+/* Taken in under an address that is nobody's, it hears nothing; Raft has that address, too. */
+static void a_newcomer_s_wrong_address_is_mended(void **state)
+{
+	(void)state;
+	for (uint64_t ms = 0; ms < 3000; ms += 430) {
+		struct control *control = formed(16, 3);
+		uint32_t i = control_add(control);
+		char *address = control->nodes[i].config.control_address;
+
+		for (uint32_t k = 0; k < 3; k++)
+			control->cut[k][i] = true;
+		strcpy(address, "nobody:7000");
+		control_start(control, i);
+		assert_eventually(control, the_last_is_known);
+		control_run(control, ms);
+		control_kill(control, i);
+		for (uint32_t k = 0; k < 3; k++)
+			control->cut[k][i] = false;
+		control->address_lost = true;
+		strcpy(address, "host4:7000");
+		control_start(control, i);
+		assert_eventually(control, newcomers_serve);
+		assert_string_equal(last_node(control)->control_address, "host4:7000");
+		assert_int_equal(last_node(control)->id, 4);
+		control_free(control);
+	}
+}
+
 static void the_first_table_does_not_wait_for_newcomers(void **state)
 {
 	struct control *control = malloc(sizeof(*control));
@@ -342,6 +370,162 @@ static void one_that_was_long_away_has_a_snapshot(void **state)
 	control_free(control);
 }
 
+/* --- founders that lost their directory, and whose configuration is not the others' ------------------------------- */
+
+static void founder_lose(struct control *control, uint32_t i)
+{
+	control_kill(control, i);
+	control_replace_disk(control, i);
+}
+
+static bool first_is_back(const struct control *control)
+{
+	return serves(control, 0) && control_all_in_sync(control);
+}
+
+static void assert_first_comes_back(struct control *control)
+{
+	uint64_t former = control->nodes[1].cluster->metadata.nodes[0].raft_id;
+
+	control_start(control, 0);
+	assert_eventually(control, first_is_back);
+	assert_int_equal(control->nodes[0].cluster->node_id, 1);
+	assert_int_not_equal(control->nodes[1].cluster->metadata.nodes[0].raft_id, former);
+	assert_int_equal(control->nodes[0].notices[NOTICE_OUTSIDER], 1);
+	assert_int_equal(control->nodes[0].notices[NOTICE_FORMED], 1); /* long ago, with the others */
+	control_free(control);
+}
+
+static void a_lost_founder_comes_back_on_another_machine(void **state)
+{
+	struct control *control = formed(11, 3);
+	struct cluster_config *config = &control->nodes[0].config;
+
+	(void)state;
+	founder_lose(control, 0);
+	control->address_lost = true;
+	strcpy(config->control_address, "elsewhere:7000");
+	strcpy(config->founders[0].control_address, "elsewhere:7000");
+	assert_first_comes_back(control);
+}
+
+static void a_lost_founder_comes_back_where_the_others_were_to_restore(void **state)
+{
+	struct control *control = formed(12, 3);
+
+	(void)state;
+	founder_lose(control, 0);
+	control->nodes[0].config.restore = true;
+	assert_first_comes_back(control);
+}
+
+static void a_lost_founder_comes_back_with_a_longer_list(void **state)
+{
+	struct control *control = formed(13, 3);
+	struct cluster_config *config = &control->nodes[0].config;
+
+	(void)state;
+	founder_lose(control, 0);
+	control->address_lost = true;
+	strcpy(config->founders[3].name, "n4");
+	strcpy(config->founders[3].control_address, "host4:7000");
+	config->founder_count = 4;
+	assert_first_comes_back(control);
+}
+
+/* It was taken in, and dies before its Raft has written anything. */
+static void a_lost_founder_killed_on_its_way_goes_on(void **state)
+{
+	(void)state;
+	for (uint64_t ms = 2800; ms < 3600; ms += 57) {
+		struct control *control = formed(ms, 3);
+
+		founder_lose(control, 0);
+		control->nodes[0].config.restore = true;
+		control_start(control, 0);
+		control_run(control, ms);
+		control_kill(control, 0);
+		control_start(control, 0);
+		assert_eventually(control, first_is_back);
+		control_free(control);
+	}
+}
+
+/* It says that it is a founder: it takes no place but its own. */
+static void a_founder_of_another_list_gets_no_new_place(void **state)
+{
+	struct control *control = formed(14, 3);
+	uint32_t i = control_add(control);
+	struct cluster_config *config = &control->nodes[i].config;
+	uint32_t told = 0;
+
+	(void)state;
+	config->founders[3] = config->founders[0];
+	strcpy(config->founders[3].name, config->name);
+	strcpy(config->founders[3].control_address, config->control_address);
+	config->founder_count = 4;
+	control_start(control, i);
+	control_run(control, 10000);
+	assert_int_equal(cluster_state(control->nodes[i].cluster), CLUSTER_FORMING);
+	assert_int_equal(control->nodes[i].notices[NOTICE_JOIN_REFUSED], 1);
+	assert_null(last_node(control));
+	assert_true(sim_raft_disk_empty(&control->nodes[i].disk));
+	for (uint32_t k = 0; k < 3; k++)
+		told += control->nodes[k].notices[NOTICE_NEWCOMER_REFUSED];
+	assert_int_equal(told, 1);
+	control_free(control);
+}
+
+/* With the majority the cluster is lost: whoever lost a directory waits, whatever the lists are. */
+static void two_lost_founders_of_three_form_nothing(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 12; seed++) {
+		struct control *control = formed(seed, 3);
+
+		control->nodes[0].config.restore = seed % 2 == 0;
+		control->nodes[1].config.restore = seed % 3 == 0;
+		founder_lose(control, 0);
+		founder_lose(control, 1);
+		control_start(control, 0);
+		control_run(control, seed * 400);
+		control_start(control, 1);
+		if (seed % 4 == 0) {
+			control_kill(control, 2);
+			control_run(control, 4000);
+			control_start(control, 2);
+		}
+		control_run(control, 8000);
+		for (uint32_t i = 0; i < 2; i++) {
+			assert_true(cluster_state(control->nodes[i].cluster) <= CLUSTER_JOINING);
+			assert_true(sim_raft_disk_empty(&control->nodes[i].disk));
+		}
+		control_free(control);
+	}
+}
+
+/* One forms a cluster of its own; those who name it beside others neither form another one nor get into that. */
+static void founders_of_a_longer_list_do_not_join_who_formed_alone(void **state)
+{
+	struct control *control = malloc(sizeof(*control));
+
+	(void)state;
+	assert_non_null(control);
+	control_init(control, 15, 3, false);
+	control->nodes[0].config.founder_count = 1;
+	for (uint32_t i = 0; i < 3; i++)
+		control_start(control, i);
+	control_run(control, 10000);
+	assert_true(serves(control, 0));
+	for (uint32_t i = 1; i < 3; i++) {
+		assert_int_equal(cluster_state(control->nodes[i].cluster), CLUSTER_FORMING);
+		assert_int_equal(control->nodes[i].notices[NOTICE_JOIN_REFUSED], 1);
+		assert_true(sim_raft_disk_empty(&control->nodes[i].disk));
+	}
+	assert_int_equal(control->nodes[0].notices[NOTICE_NEWCOMER_REFUSED], 2);
+	control_free(control);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,9 +537,17 @@ int main(void)
 		cmocka_unit_test(a_name_that_lives_is_refused),
 		cmocka_unit_test(a_directory_of_another_cluster_does_not_join),
 		cmocka_unit_test(one_that_never_registers_holds_nothing_up),
+		cmocka_unit_test(a_newcomer_s_wrong_address_is_mended),
 		cmocka_unit_test(the_first_table_does_not_wait_for_newcomers),
 		cmocka_unit_test(a_cluster_of_one_voter_gets_three_and_five),
 		cmocka_unit_test(one_that_was_long_away_has_a_snapshot),
+		cmocka_unit_test(a_lost_founder_comes_back_on_another_machine),
+		cmocka_unit_test(a_lost_founder_comes_back_where_the_others_were_to_restore),
+		cmocka_unit_test(a_lost_founder_comes_back_with_a_longer_list),
+		cmocka_unit_test(a_lost_founder_killed_on_its_way_goes_on),
+		cmocka_unit_test(a_founder_of_another_list_gets_no_new_place),
+		cmocka_unit_test(two_lost_founders_of_three_form_nothing),
+		cmocka_unit_test(founders_of_a_longer_list_do_not_join_who_formed_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,7 +87,9 @@ static bool raft_has(const struct control *control, uint64_t raft_id)
 
 static void decommission(struct control *control, uint32_t i)
 {
-	struct command_decommission command = {.name = span_of_text(control->nodes[i].config.name)};
+	struct command_decommission command = {.name = span_of_text(control->nodes[i].config.name),
+					       .unregistered =
+						       known(control, i) != NULL && known(control, i)->epoch == 0};
 	struct buffer bytes = BUFFER_NULL;
 	uint32_t controller = control_controller(control);
 
@@ -446,6 +448,60 @@ static void a_vote_that_is_needed_stays(void **state)
 	control_free(control);
 }
 
+static bool it_is_known(const struct control *control)
+{
+	return known(control, watched) != NULL;
+}
+
+static bool raft_is_without_it(const struct control *control)
+{
+	return has_controller(control) && its_row_is_over(control) &&
+	       !raft_has(control, raft_id_of(control->nodes[watched].config.directory.identity));
+}
+
+/* It was taken in, and its machine is no more; then another one comes under its name. */
+static void a_newcomer_that_never_registered_leaves(void **state)
+{
+	struct control *control = formed(12, 3);
+	uint32_t i = control_add(control);
+
+	(void)state;
+	watched = i;
+	control_start(control, i);
+	assert_eventually(control, it_is_known);
+	control_kill(control, i);
+	control_run(control, 1000);
+	assert_int_equal(known(control, i)->state, NODE_JOINING);
+	leaves(control, i);
+	assert_eventually(control, raft_is_without_it);
+	control_replace_disk(control, i);
+	control_start(control, i);
+	assert_eventually(control, all_but_the_gone_serve);
+	assert_int_equal(known(control, i)->id, 4);
+	assert_int_equal(known(control, i)->state, NODE_ACTIVE);
+	control_free(control);
+}
+
+/* It lives, and cannot be heard: it is told, if it hears at last. */
+static void a_newcomer_that_comes_after_it_was_let_go_ends(void **state)
+{
+	struct control *control = formed(13, 3);
+	uint32_t i = control_add(control);
+
+	(void)state;
+	watched = i;
+	for (uint32_t k = 0; k < 3; k++)
+		control->cut[k][i] = true;
+	control_start(control, i);
+	assert_eventually(control, it_is_known);
+	leaves(control, i);
+	assert_eventually(control, raft_is_without_it);
+	for (uint32_t k = 0; k < 3; k++)
+		control->cut[k][i] = false;
+	assert_gone(control, i);
+	control_free(control);
+}
+
 static void answer(struct control *control, uint32_t i, uint8_t state, uint64_t map_version)
 {
 	struct cluster *cluster = control->nodes[i].cluster;
@@ -666,6 +722,8 @@ int main(void)
 		cmocka_unit_test(over_links_that_lose_and_repeat),
 		cmocka_unit_test(a_name_that_left_comes_back_with_an_empty_directory),
 		cmocka_unit_test(a_vote_that_is_needed_stays),
+		cmocka_unit_test(a_newcomer_that_never_registered_leaves),
+		cmocka_unit_test(a_newcomer_that_comes_after_it_was_let_go_ends),
 		cmocka_unit_test(an_answer_of_earlier_days_ends_nobody),
 		cmocka_unit_test(a_controller_that_is_gone_fences_nobody),
 		cmocka_unit_test(a_drained_node_is_primary_of_nothing),

@@ -86,7 +86,7 @@ static void founders_with_different_lists_form_nothing(void **state)
 	strcpy(config->founders[2].name, "another");
 	for (uint32_t i = 0; i < 3; i++)
 		control_start(control, i);
-	control_run(control, 3000);
+	control_run(control, 8000);
 	for (uint32_t i = 0; i < 2; i++) {
 		assert_int_equal(cluster_state(control->nodes[i].cluster), CLUSTER_FORMING);
 		assert_int_equal(control->nodes[i].notices[NOTICE_FOUNDERS_DIFFER], 1); /* said once */
@@ -102,7 +102,7 @@ static void founders_with_different_ends_form_nothing(void **state)
 	control->nodes[2].config.restore = true;
 	for (uint32_t i = 0; i < 3; i++)
 		control_start(control, i);
-	control_run(control, 3000);
+	control_run(control, 8000);
 	for (uint32_t i = 0; i < 3; i++) {
 		assert_int_equal(cluster_state(control->nodes[i].cluster), CLUSTER_FORMING);
 		assert_int_equal(control->nodes[i].notices[NOTICE_FOUNDERS_DIFFER], 1);

@@ -53,7 +53,7 @@ static void sample_of_node(enum command_kind kind, struct buffer *out)
 	struct command_decommission decommission = {.name = span_of_text("b")};
 	struct command_drain drain = {.name = span_of_text("b"), .on = true};
 	struct command_gone gone = {1, 100};
-	struct command_join join = {span_of_text("b"), span_of_text("h:2"), 101};
+	struct command_join join = {span_of_text("b"), span_of_text("h:2"), 101, false};
 	struct command_node node = {1, 9};
 	struct command_clock clock = {node, true};
 

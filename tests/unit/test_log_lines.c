@@ -203,6 +203,7 @@ static const char *const notices[NOTICE_COUNT] = {
 	[NOTICE_ZONES_SPREAD] = "level=info|event=cluster.zones_spread",
 	[NOTICE_RESTORING] = "level=info|event=cluster.restoring",
 	[NOTICE_RESTORED] = "level=info|event=cluster.restored",
+	[NOTICE_NEWCOMER_REFUSED] = "level=warn|event=cluster.newcomer_refused|code=REFUSED|name=what|observed=",
 	[NOTICE_JOIN_REFUSED] = "level=error|event=cluster.join_refused|code=REFUSED|observed=what",
 };
 

@@ -55,7 +55,17 @@ static void form(struct fixture *f)
 
 static enum refusal join(struct fixture *f, const char *name, uint64_t raft_id)
 {
-	struct command_join command = {span_of_text(name), span_of_text("h:1"), raft_id};
+	struct command_join command = {span_of_text(name), span_of_text("h:1"), raft_id, false};
+	struct buffer bytes = BUFFER_NULL;
+
+	command_join_encode(&command, &bytes);
+	return apply(f, &bytes);
+}
+
+/* Asked again by who has the place, from elsewhere. */
+static enum refusal move(struct fixture *f, const char *name, const char *address, uint64_t raft_id, bool moved)
+{
+	struct command_join command = {span_of_text(name), span_of_text(address), raft_id, moved};
 	struct buffer bytes = BUFFER_NULL;
 
 	command_join_encode(&command, &bytes);
@@ -128,6 +138,25 @@ static void a_name_and_a_directory_join_once(void **state)
 	assert_int_equal(join(f, "d", 104), REFUSAL_HOLDER_LIVES);
 }
 
+static void a_newcomer_s_address_is_mended_until_it_registers(void **state)
+{
+	struct fixture *f = *state;
+	const struct map_node *node = &f->metadata.map.nodes[3];
+
+	form(f);
+	assert_int_equal(join(f, "d", 103), REFUSAL_NONE);
+	assert_int_equal(move(f, "d", "h:2", 103, false), REFUSAL_JOINED); /* as before this was thought of */
+	assert_string_equal(node->control_address, "h:1");
+	assert_int_equal(move(f, "d", "h:2", 103, true), REFUSAL_NONE);
+	assert_string_equal(node->control_address, "h:2");
+	assert_int_equal(node->state, NODE_JOINING);
+	assert_int_equal(node->changed_at, f->metadata.applied);
+	assert_int_equal(move(f, "d", "h:2", 103, true), REFUSAL_JOINED); /* it is so */
+	assert_int_equal(registers(f, 4, 103), REFUSAL_NONE);
+	assert_int_equal(move(f, "d", "h:3", 103, true), REFUSAL_JOINED);
+	assert_string_equal(node->control_address, "h:1"); /* as it registered */
+}
+
 static void one_that_was_gone_takes_its_id_again(void **state)
 {
 	struct fixture *f = *state;
@@ -153,10 +182,12 @@ static void no_more_join_than_there_are_ids(void **state)
 		snprintf(name, sizeof(name), "n%u", i);
 		assert_int_equal(join(f, name, 1000 + i), REFUSAL_NONE);
 	}
-	assert_int_equal(join(f, "more", 5000), REFUSAL_LIMIT);
+	assert_int_equal(join(f, "more", 5000), REFUSAL_NAMES);
 	assert_int_equal(f->result.error, ERROR_LIMIT);
+	snprintf(name, sizeof(name), "all %u names", NODES_MAX);
+	assert_non_null(strstr(refusal_text(REFUSAL_NAMES), name));
 	f->metadata.map.nodes[7].state = NODE_GONE;
-	assert_int_equal(join(f, "more", 5000), REFUSAL_LIMIT); /* an id is its name's */
+	assert_int_equal(join(f, "more", 5000), REFUSAL_NAMES); /* an id is its name's */
 	assert_int_equal(join(f, "n7", 5000), REFUSAL_NONE);
 	assert_int_equal(f->metadata.map.nodes[7].id, 8);
 }
@@ -168,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_newcomer_gets_a_free_id_and_registers),
 		CASE(a_name_and_a_directory_join_once),
+		CASE(a_newcomer_s_address_is_mended_until_it_registers),
 		CASE(one_that_was_gone_takes_its_id_again),
 		CASE(no_more_join_than_there_are_ids),
 	};

@@ -19,7 +19,7 @@ struct fixture {
 	struct command_result result;
 };
 
-static const char *const names[] = {"a", "b", "c", "d"};
+static const char *const names[] = {"a", "b", "c", "d", "e"};
 
 /* --- fixture ------------------------------------------------------------------------------------------------------ */
 
@@ -56,7 +56,7 @@ static struct map_partition *row(struct fixture *f, uint16_t partition)
 
 static enum refusal join(struct fixture *f, const char *name, uint64_t raft_id)
 {
-	struct command_join command = {span_of_text(name), span_of_text("h:1"), raft_id};
+	struct command_join command = {span_of_text(name), span_of_text("h:1"), raft_id, false};
 	struct buffer bytes = BUFFER_NULL;
 
 	command_join_encode(&command, &bytes);
@@ -100,6 +100,16 @@ static enum refusal decommission(struct fixture *f, const char *name, bool stays
 	struct buffer bytes = BUFFER_NULL;
 
 	command_decommission_encode(&command, &bytes);
+	return apply(f, &bytes);
+}
+
+static enum refusal decommission_unregistered(struct fixture *f, const char *name, bool stays)
+{
+	struct command_decommission command = {.name = span_of_text(name), .stays = stays, .unregistered = true};
+	struct buffer bytes = BUFFER_NULL;
+
+	command_decommission_encode(&command, &bytes);
+	assert_true(command_from_client(buffer_span(&bytes)));
 	return apply(f, &bytes);
 }
 
@@ -225,6 +235,52 @@ static void who_learns_stays(void **state)
 		REFUSAL_NONE);
 	assert_int_equal(decommission(f, "d", false), REFUSAL_NONE);
 	assert_int_equal(gone(f, 4, 103), REFUSAL_NOT_EMPTY);
+}
+
+/* It holds nothing: how many others are live is not asked. */
+static void who_never_registered_leaves(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(join(f, "e", 104), REFUSAL_NONE);
+	assert_int_equal(fence(f, 1), REFUSAL_NONE);
+	assert_int_equal(fence(f, 2), REFUSAL_NONE);
+	assert_int_equal(decommission(f, "e", false), REFUSAL_FENCED); /* as before this was thought of */
+	assert_int_equal(decommission(f, "e", true), REFUSAL_FENCED);
+	assert_int_equal(node(f, 5)->state, NODE_JOINING);
+	assert_int_equal(decommission_unregistered(f, "d", false),
+			 REFUSAL_TOO_FEW); /* it has, since it was looked at */
+	assert_int_equal(decommission_unregistered(f, "e", false), REFUSAL_NONE);
+	assert_int_equal(node(f, 5)->state, NODE_DRAINING);
+	assert_int_equal(decommission_unregistered(f, "e", false), REFUSAL_NONE); /* it is so */
+	assert_int_equal(decommission_unregistered(f, "e", true), REFUSAL_NONE);
+	assert_int_equal(decommission_unregistered(f, "e", true), REFUSAL_NONE);
+	assert_int_equal(node(f, 5)->state, NODE_JOINING);
+	assert_int_equal(decommission_unregistered(f, "e", false), REFUSAL_NONE);
+	assert_int_equal(for_node(f, COMMAND_NODE_UNFENCE, 5), REFUSAL_NODE_EPOCH);
+	assert_int_equal(gone(f, 5, 104), REFUSAL_NONE);
+	assert_int_equal(decommission_unregistered(f, "e", true), REFUSAL_UNKNOWN_NODE);
+	assert_int_equal(join(f, "e", 104), REFUSAL_DIRECTORY);
+	assert_int_equal(join(f, "e", 204), REFUSAL_NONE);
+	assert_int_equal(node(f, 5)->state, NODE_JOINING);
+}
+
+/* One that registers on its way out goes on its way. */
+static void who_registers_while_it_leaves_leaves(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(join(f, "e", 104), REFUSAL_NONE);
+	assert_int_equal(decommission(f, "d", false), REFUSAL_NONE);
+	assert_int_equal(decommission_unregistered(f, "e", false), REFUSAL_DRAINING); /* one at a time */
+	assert_int_equal(decommission(f, "d", true), REFUSAL_NONE);
+	assert_int_equal(decommission_unregistered(f, "e", false), REFUSAL_NONE);
+	assert_int_equal(registers(f, 5, 104, 0), REFUSAL_NONE);
+	assert_int_equal(node(f, 5)->state, NODE_DRAINING);
+	assert_int_equal(decommission_unregistered(f, "e", true), REFUSAL_NONE);
+	assert_int_equal(node(f, 5)->state, NODE_ACTIVE);
+	assert_int_equal(decommission(f, "e", false), REFUSAL_NONE);
+	assert_int_equal(gone(f, 5, 104), REFUSAL_NONE);
 }
 
 static void who_is_gone_is_nobody(void **state)
@@ -404,6 +460,8 @@ int main(void)
 		CASE(who_is_empty_and_draining_is_gone),
 		CASE(who_holds_anything_stays),
 		CASE(who_learns_stays),
+		CASE(who_never_registered_leaves),
+		CASE(who_registers_while_it_leaves_leaves),
 		CASE(who_is_gone_is_nobody),
 		CASE(a_lost_directory_is_replaced),
 		CASE(the_former_process_is_nobody),
