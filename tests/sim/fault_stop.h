@@ -5,7 +5,7 @@
 
 #include "tests/sim/random.h"
 
-#define STOPS_HOSTS_MAX 5u
+#define STOPS_HOSTS_MAX 8u
 
 struct sim;
 

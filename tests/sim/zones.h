@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#define ZONES_NODES_MAX 5u
+#define ZONES_NODES_MAX 8u
 
 struct sim;
 struct cluster_config;
