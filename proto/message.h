@@ -145,7 +145,7 @@ int heartbeat_decode(struct reader *in, struct heartbeat *heartbeat);
 
 struct node_join {        /* asked again until the asker finds itself in the metadata, and when nobody leads it */
 	uint64_t raft_id; /* digest of its directory's identity */
-	bool member;      /* it was one: it does not ask to be taken in, but whether it is one still */
+	bool member;      /* it was one, or forms: it does not ask to be taken in, but whether it is one */
 	struct span name;
 	struct span control_address; /* where others reach it */
 };
@@ -155,7 +155,7 @@ int node_join_decode(struct reader *in, struct node_join *join);
 enum node_join_state {
 	NODE_JOIN_NOT_FORMED = 0, /* there is no cluster yet, as far as is known here */
 	NODE_JOIN_ELSEWHERE = 1,  /* ask the controller: text is its control address */
-	NODE_JOIN_WAITS = 2,      /* heard; ask again */
+	NODE_JOIN_WAITS = 2,      /* heard; ask again; text may say why */
 	NODE_JOIN_TAKEN = 3,      /* a member, whose registration is awaited */
 	NODE_JOIN_REFUSED = 4,    /* text says why */
 	NODE_JOIN_GONE = 5,       /* the asker's node was decommissioned, and is no server of Raft any more */

@@ -162,6 +162,19 @@ static void follow(struct cluster *cluster, struct span address)
 		join->next_ms = cluster->now_ms;
 }
 
+/* Elections are short: what keeps it waiting longer is said. */
+static void waits(struct cluster *cluster, struct span why)
+{
+	struct join *join = &cluster->join;
+
+	if (why.size == 0 || cluster->state > CLUSTER_JOINING)
+		join->waits_ms = 0;
+	else if (join->waits_ms == 0)
+		join->waits_ms = cluster->now_ms;
+	else if (cluster->now_ms - join->waits_ms >= JOIN_WAITS_MS)
+		refused_tell(cluster, why);
+}
+
 /* Invariant 5: a founder that waits hears of a cluster that has its name. True: it was only that. */
 static bool place_found(struct cluster *cluster, enum node_join_state state)
 {
@@ -186,6 +199,8 @@ void join_answer_receive(struct cluster *cluster, const struct message *message)
 	}
 	if (place_found(cluster, (enum node_join_state)answer.state))
 		return;
+	if (answer.state != NODE_JOIN_NOT_FORMED) /* of who waits, too */
+		waits(cluster, answer.state == NODE_JOIN_WAITS ? answer.text : SPAN_NULL);
 	switch ((enum node_join_state)answer.state) {
 	case NODE_JOIN_ELSEWHERE: follow(cluster, answer.text); break;
 	case NODE_JOIN_TAKEN: taken(cluster, answer.cluster_id); break;
@@ -228,6 +243,9 @@ static struct node_join_answer elsewhere(const struct cluster *cluster)
 	const struct map_node *controller = cluster_map_node(&cluster->map, cluster->map.controller);
 	struct node_join_answer answer = {.state = NODE_JOIN_WAITS};
 
+	if (controller == NULL)
+		answer.text =
+			span_of_text("the cluster has no controller: more than half of its voters have to be there");
 	if (controller == NULL || controller->id == cluster->node_id)
 		return answer;
 	answer.state = NODE_JOIN_ELSEWHERE;
@@ -338,7 +356,7 @@ static struct node_join_answer judge(struct cluster *cluster, const struct node_
 {
 	enum refusal refusal;
 
-	if (!metadata_formed(&cluster->metadata))
+	if (!metadata_formed(&cluster->metadata) && !cluster->raft.started)
 		return (struct node_join_answer){.state = NODE_JOIN_NOT_FORMED};
 	if (cluster->controller.phase != CONTROLLER_ACTIVE)
 		return elsewhere(cluster);

@@ -27,6 +27,7 @@
 #define JOIN_LED_MS 3000u /* a member that nobody has led for so long asks whether it is one */
 #define GONE_MS 5000u     /* patience of a node that is gone and does not vote to be told that Raft is done with it */
 #define FORMING_ASKS_MS 3000u  /* a founder that has not heard all others for so long asks whether there is a cluster */
+#define JOIN_WAITS_MS 5000u    /* a newcomer that is kept waiting for a reason says so */
 #define JOIN_REQUESTS_MAX 4u   /* kept by a controller; the others ask again */
 #define JOIN_TOLD_MAX 16u      /* newcomers whose refusal a controller remembers having told */
 #define PROPOSAL_RETRY_MS 300u /* registration and clean stop ask again */
@@ -72,6 +73,7 @@ struct join {
 	uint32_t turn; /* of the founders and members: who is asked next */
 	uint64_t next_ms;
 	uint64_t led_ms;                                /* when somebody led last, as far as is known here */
+	uint64_t waits_ms;                              /* told so since then, with a reason; 0: not */
 	bool asked_controller;                          /* the last question went where it was sent to */
 	char controller_address[ADDRESS_MAX_BYTES + 1]; /* where it is sent to next; empty: the founders in turn */
 	char refused[CLUSTER_TEXT_BYTES];               /* what was told last */

@@ -495,9 +495,10 @@ static void two_lost_founders_of_three_form_nothing(void **state)
 			control_run(control, 4000);
 			control_start(control, 2);
 		}
-		control_run(control, 8000);
+		control_run(control, 12000);
 		for (uint32_t i = 0; i < 2; i++) {
 			assert_true(cluster_state(control->nodes[i].cluster) <= CLUSTER_JOINING);
+			assert_int_equal(control->nodes[i].notices[NOTICE_JOIN_REFUSED], 1); /* no controller */
 			assert_true(sim_raft_disk_empty(&control->nodes[i].disk));
 		}
 		control_free(control);
