@@ -1,8 +1,8 @@
 /* See metadata.h. An entry is its commands in order; the rows that a command touched get their new version and epoch
  * when it is done, once, however often it touched them.
  *
- * How long a row has been without a primary (rule 10) is counted by one clock, that of the controller which proposes the
- * end of the wait: the entry that begins an office (it has no commands, and was written after all before it) begins the
+ * How long a row has been without a primary (rule 10) is counted by one clock, that of the controller which ends the
+ * wait: the entry that begins an office (it has no commands, and was written after all before it) begins the
  * waits anew, and so does an entry that is older than a wait's beginning, since its clock was set back. Entries of the
  * former format do neither: old logs mean what they meant. */
 #include "raft/metadata.h"

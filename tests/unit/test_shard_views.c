@@ -273,7 +273,7 @@ static void one_view_that_waits_keeps_no_other(void **state)
 	all_answer_with(harness, 1);
 }
 
-/* Another process is node 1, and this one has not been told: it has no map (shard.c), and a view that awaits the entry. */
+/* Another process is node 1, and this one has not been told: it has no map, and a view that awaits the entry. */
 static void a_process_that_was_replaced_looks_at_no_map(void **state)
 {
 	struct harness *harness = *state;
