@@ -296,6 +296,7 @@ static void part_send(struct part *part, const struct shard_send *send)
 	else
 		to.party = (uint8_t)host_index_of_node(host, send->node_id);
 	if (send->node_id != 0 && !is_connected(part, to.party, send->shard)) {
+		marks_reach(&host->sim->marks, MARK_UNCONNECTED);
 		trace_message(host->sim, "unlinked", from, to, buffer_span(&send->frame));
 		return;
 	}

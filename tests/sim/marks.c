@@ -86,6 +86,7 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_FAR] = "node far away",
 	[MARK_CORRUPT_REFUSED] = "corrupt message refused",
 	[MARK_RESET] = "connection reset",
+	[MARK_UNCONNECTED] = "message lost for want of a connection",
 	[MARK_SLOW_DISK] = "slow disk",
 	[MARK_IO_ERROR] = "I/O error ended a process",
 	[MARK_STORE_ERROR] = "error of the store of Raft ended a process",

@@ -91,6 +91,7 @@ enum mark {
 	MARK_FAR,
 	MARK_CORRUPT_REFUSED,
 	MARK_RESET,
+	MARK_UNCONNECTED, /* a shard's message was lost since nobody was connected yet */
 	MARK_SLOW_DISK,
 	MARK_IO_ERROR,
 	MARK_STORE_ERROR,
