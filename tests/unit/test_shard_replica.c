@@ -552,6 +552,76 @@ static void a_link_to_another_says_nothing(void **state)
 	assert_int_equal(third_told, 0);
 }
 
+/* --- silence ------------------------------------------------------------------------------------------------------ */
+
+static struct {
+	bool acks;            /* of the third are lost */
+	uint32_t batches;     /* so many messages with batches to the third are lost yet */
+	uint64_t third_bytes; /* of messages to the third */
+} silence;
+
+#define EVENT_BYTES 8192u
+
+static uint64_t append_large(struct harness *harness)
+{
+	static uint8_t payload[EVENT_BYTES];
+	const struct event event = {.stream_id = 1,
+				    .type = span_of("t", 1),
+				    .key = span_of("k", 1),
+				    .partition_key = span_of("k", 1),
+				    .payload = span_of(payload, sizeof payload)};
+
+	return harness_append_event(harness, 0, 1, &event, 1, NULL);
+}
+
+static bool drop_of_third(struct harness *harness, const struct harness_packet *packet)
+{
+	(void)harness;
+	if (packet->from == 3)
+		return silence.acks && packet->kind == MESSAGE_ACK;
+	if (packet->to != 3 || packet->kind != MESSAGE_REPLICATE)
+		return false;
+	silence.third_bytes += packet->frame.size;
+	if (silence.batches == 0 || packet->frame.size < EVENT_BYTES)
+		return false;
+	silence.batches--;
+	return true;
+}
+
+/* It is slow, or its answers are lost: what it has is not sent twice. */
+static void who_is_silent_is_asked_and_not_sent_all_again(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t ticket;
+
+	silence.acks = true;
+	silence.third_bytes = 0;
+	harness->drop = drop_of_third;
+	ticket = append_large(harness);
+	harness_run(harness, 450);
+	assert_in_range(silence.third_bytes, EVENT_BYTES, EVENT_BYTES * 3 / 2);
+	silence.acks = false;
+	harness_run(harness, 1000);
+	harness_expect(harness, ticket, ERROR_NONE);
+	assert_in_range(silence.third_bytes, EVENT_BYTES, EVENT_BYTES * 3 / 2);
+	expect_equal_replicas(harness);
+}
+
+static void what_was_lost_is_sent_again_once_it_says_so(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t ticket;
+
+	silence.batches = 1;
+	silence.third_bytes = 0;
+	harness->drop = drop_of_third;
+	ticket = append_large(harness);
+	harness_run(harness, 450);
+	harness_expect(harness, ticket, ERROR_NONE);
+	assert_in_range(silence.third_bytes, EVENT_BYTES * 2, EVENT_BYTES * 5 / 2);
+	expect_equal_replicas(harness);
+}
+
 static void a_lagging_third_does_not_stop_the_others_for_long(void **state)
 {
 	struct harness *harness = *state;
@@ -599,6 +669,8 @@ int main(void)
 		CASE(who_was_answered_in_vain_is_greeted_again_when_the_link_is_up),
 		CASE(who_comes_back_is_greeted_as_soon_as_the_map_has_it),
 		CASE(a_link_to_another_says_nothing),
+		CASE(who_is_silent_is_asked_and_not_sent_all_again),
+		CASE(what_was_lost_is_sent_again_once_it_says_so),
 		CASE(a_lagging_third_does_not_stop_the_others_for_long),
 	};
 
