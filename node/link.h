@@ -1,7 +1,7 @@
 /* A link to one port of another node: a DEALER that only sends. HELLO goes first on every new connection, and again
- * when the other side says HELLO_WANTED; beside that only WELCOME comes back on it, from who does not take the HELLO. Nothing is kept for later: what
- * cannot leave now is dropped and counted, and the protocols above ask again; whoever does not want to wait for their
- * timers watches its descriptor until it is up. The thread that opened it owns it. */
+ * when the other side says HELLO_WANTED; beside that only WELCOME comes back on it, from who does not take the HELLO.
+ * Nothing is kept for later: what cannot leave now is dropped and counted, and the protocols above ask again; whoever
+ * does not want to wait for their timers watches its descriptor until it is up. The thread that opened it owns it. */
 #ifndef EVGRID_NODE_LINK_H
 #define EVGRID_NODE_LINK_H
 

@@ -3,10 +3,11 @@
  *   unjoined: greeted now and then: first, if it is in sync, with what the epoch began with, else with an empty message
  *             at the log's end; a replica that fits joins by it, another asks
  *   joined:   everything from `next` on is sent as the window allows; acknowledgements slide the window; no
- *             progress in resend_ms: it is asked how far it is by an empty message, and what it lacks is sent again, little
- *             at a time, when it says so (probing); the wait doubles. A node that is slow is not sent twice what it has.
+ *             progress in resend_ms: it is asked how far it is by an empty message, and what it lacks is sent again,
+ *             little at a time, when it says so (probing); the wait doubles. Who is slow is not sent twice what it has.
  *
- * A connection that has come up is no answer, but what was sent before it is lost: who has not acknowledged is greeted anew.
+ * A connection that has come up is no answer, but what was sent before it is lost: who has not acknowledged is greeted
+ * anew.
  *
  * 1. The message bears the present epoch, the batches the one they were first written in (R12).
  * 2. Neither JOIN_ASK nor a misfit is an acknowledgement: they move `next`, never acked_end of a peer that counts (R5).

@@ -109,6 +109,12 @@ static bool fits(const struct partition *partition, const struct replicate_item 
 	       item->previous_epoch == log_last_epoch(&partition->log);
 }
 
+/* Answered when it is applied. Of a commit offset beyond its end it says nothing by itself. */
+static bool brings_commit(const struct partition *partition, const struct replicate_item *item)
+{
+	return fits(partition, item) && item->commit > partition->log.commit && item->commit <= partition->log.end;
+}
+
 static void count_received(struct partition *partition, size_t bytes)
 {
 	struct shard *shard = partition->shard;
@@ -147,7 +153,7 @@ int replica_receive(struct partition *partition, uint32_t from, const struct rep
 		partition->replica.misfit = true;
 	if (item->batches.size > 0 && partition->durable_end == partition->log.end)
 		partition->replica.ack_wanted = true; /* nothing new: acknowledged again */
-	if (item->batches.size == 0 && (!fits(partition, item) || item->commit <= partition->log.commit))
+	if (item->batches.size == 0 && !brings_commit(partition, item))
 		partition->replica.ack_wanted = true; /* a greeting, or it lacks an acknowledgement of ours */
 	partition_commit(partition, item->commit);
 	return result < 0 ? result : 0;

@@ -202,7 +202,7 @@ static uint32_t heap_take(struct flow *flow)
 	return vertex;
 }
 
-/* --- distances ------------------------------------------------------------------------------------------------------ */
+/* --- distances ---------------------------------------------------------------------------------------------------- */
 
 static void search_begin(struct flow *flow, uint32_t source)
 {
@@ -319,7 +319,7 @@ static uint32_t next_free(const struct flow *flow, uint32_t vertex)
 	return a;
 }
 
-/* Depth first. What leads nowhere stays marked: it may lead somewhere after another path, which the next search finds. */
+/* Depth first. What leads nowhere stays marked: it may lead somewhere after another path; the next search finds it. */
 static bool path_follow(struct flow *flow, uint32_t source, uint32_t sink)
 {
 	uint32_t vertex = source;

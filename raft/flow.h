@@ -2,8 +2,8 @@
  * over reduced costs says how dear the cheapest way is now, and a blocking flow sends all that goes at that. The same
  * graph, built in the same order, gives the same flow on every machine.
  *
- * 1. Edges are gathered, and laid out when the flow runs: each is two arcs, there and back, and a vertex's arcs lie side
- *    by side, the youngest first. A bit for each arc says that it has room: few have, and only they are looked at.
+ * 1. Edges are gathered, and laid out when the flow runs: each is two arcs, there and back, and a vertex's arcs lie
+ *    side by side, the youngest first. A bit for each arc says that it has room: few have, and only they are looked at.
  * 2. Each vertex has a potential such that no arc with room costs less than nothing when those of its ends are counted
  *    in. They begin at nothing, since no edge costs less; each search, and each path that costs nothing, keeps them so.
  * 3. A search ends at the sink: what lies farther is not looked at, and keeps its potential. */

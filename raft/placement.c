@@ -6,8 +6,8 @@
  * balance. Partitions are alike here, so that one vertex a zone does for all. What comes of it is not a load but which
  * loads the best answers have: the units that all of them use, and those that some do.
  *
- * Replicas: source -> partition -> (partition, zone) -> node -> sink, in which that is kept. An edge to a node that holds
- * the partition already is free, another costs one move.
+ * Replicas: source -> partition -> (partition, zone) -> node -> sink, in which that is kept. An edge to a node that
+ * holds the partition already is free, another costs one move.
  *
  * Primaries: the same from each partition to the nodes that now hold it, balanced as loads are. */
 #include "raft/placement.h"
@@ -177,7 +177,7 @@ static int plan_loads(struct plan *plan)
 	return rv;
 }
 
-/* --- replicas; vertices: source, sink, nodes, partitions, (partition, zone) ---------------------------------------- */
+/* --- replicas; vertices: source, sink, nodes, partitions, (partition, zone) --------------------------------------- */
 
 enum { SOURCE = 0, SINK = 1, NODES = 2 };
 

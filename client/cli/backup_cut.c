@@ -5,8 +5,8 @@
  *    As soon as that is not before what 1 gave, it is the cut.
  * 3. Whether a view is being filled there is asked before 2: a view that was not being filled then is in the digest
  *    exactly when the log says so (its activation waits for every in-sync replica). While one is, or may be since the
- *    node does not say, it is waited for; in the end the digest counts as unknown. So it does where a blocked key was on
- *    its way back when 2 was said: that answer tells it, since a skip or a retry may come between the two. */
+ *    node does not say, it is waited for; in the end the digest counts as unknown. So it does where a blocked key was
+ *    on its way back when 2 was said: that answer tells it, since a skip or a retry may come between the two. */
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A node that is started on another cluster's data directory, with the right members and the right name: it does not come
-# in, and both sides say so, once for each peer; its readiness probe says why, too.
+# A node that is started on another cluster's data directory, with the right members and the right name: it does not
+# come in, and both sides say so, once for each peer; its readiness probe says why, too.
 # shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -15,7 +15,8 @@ tells() {
 }
 tells_once() { [ "$(tells "$@")" = 1 ]; }
 
-readyz() { printf 'http://127.0.0.1:%s/readyz?verbose\n' "$(sed 's/.*"http":\([0-9]*\).*/\1/' "$work/cluster/n$1/ports.json")"; }
+http_port() { sed 's/.*"http":\([0-9]*\).*/\1/' "$work/cluster/n$1/ports.json"; }
+readyz() { printf 'http://127.0.0.1:%s/readyz?verbose\n' "$(http_port "$1")"; }
 says_why() { curl --silent --max-time 5 "$(readyz 3)" | has_line 'peers of other clusters: 2,'; }
 
 start_cluster 3

@@ -244,8 +244,8 @@ static void part_disk(struct part *part, const struct disk_request *request)
 	clockwork_add(&host->sim->clockwork, done);
 }
 
-/* A connection takes its time, and what is sent before it is there is lost, as with the daemon's links. Loss and cuts do
- * not end it: a process does. */
+/* A connection takes its time, and what is sent before it is there is lost, as with the daemon's links. Loss and cuts
+ * do not end it: a process does. */
 static void part_connected(void *owner, struct appointment *appointment)
 {
 	struct part *part = owner;

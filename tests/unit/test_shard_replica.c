@@ -607,6 +607,27 @@ static void who_is_silent_is_asked_and_not_sent_all_again(void **state)
 	expect_equal_replicas(harness);
 }
 
+/* So many that no more may be on their way, while it holds them all. */
+static void who_was_not_heard_for_long_is_asked_and_comes_back(void **state)
+{
+	struct harness *harness = *state;
+
+	silence.acks = true;
+	harness->drop = drop_of_third;
+	for (uint32_t i = 0; i < 2 * FLIGHTS_MAX; i++) {
+		uint64_t ticket = harness_append_next(harness, 0, "k");
+
+		harness_run(harness, 30);
+		if (i > FLIGHTS_MAX)
+			harness_expect(harness, ticket, ERROR_NONE);
+	}
+	assert_int_equal(harness_row(harness)->isr, 3);
+	silence.acks = false;
+	harness_run(harness, 3000);
+	assert_int_equal(harness_row(harness)->isr, 7);
+	expect_equal_replicas(harness);
+}
+
 static void what_was_lost_is_sent_again_once_it_says_so(void **state)
 {
 	struct harness *harness = *state;
@@ -670,6 +691,7 @@ int main(void)
 		CASE(who_comes_back_is_greeted_as_soon_as_the_map_has_it),
 		CASE(a_link_to_another_says_nothing),
 		CASE(who_is_silent_is_asked_and_not_sent_all_again),
+		CASE(who_was_not_heard_for_long_is_asked_and_comes_back),
 		CASE(what_was_lost_is_sent_again_once_it_says_so),
 		CASE(a_lagging_third_does_not_stop_the_others_for_long),
 	};
