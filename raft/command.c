@@ -35,8 +35,8 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 		"the former data directory alone has all of a partition: use it, or evgrid partition elect, at a loss",
 	[REFUSAL_RESTORING] = "a back-up is being restored: nothing else is taken until it is done",
 	[REFUSAL_NOT_RESTORING] = "the cluster was not formed with cluster.restore, or what it was formed for is done",
-	[REFUSAL_NO_MEMBER] = "no member has this name: to join, leave it out of this node's cluster.members; to form, "
-			      "give all the same",
+	[REFUSAL_NO_MEMBER] =
+		"no member has this name: to join, leave it out of cluster.members here; to form, give all the same",
 	[REFUSAL_NAMES] =
 		"all 64 names are taken, those of nodes that are gone included: use the name of one that is gone",
 	[REFUSAL_BACKUP] = "this is another back-up than the one that was begun with, or something of it is missing",

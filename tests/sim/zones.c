@@ -23,7 +23,9 @@ static void draw_place(struct zones *zones, struct node_place *place)
 	uint64_t most = random_chance(&zones->random, 100) ? NODE_WEIGHT_MAX : WEIGHT_USUAL_MAX;
 	uint64_t weight = random_between(&zones->random, 1, most);
 
-	snprintf(place->zone, sizeof place->zone, nameless ? "" : "zone-%u", (unsigned)zone);
+	place->zone[0] = '\0';
+	if (!nameless)
+		snprintf(place->zone, sizeof place->zone, "zone-%u", (unsigned)zone);
 	place->weight = zones->weighed ? (uint8_t)weight : 1;
 }
 

@@ -119,8 +119,8 @@ static void expect_no_copies(struct sim *sim)
 	uint64_t may = SENT_TIMES * missed;
 	uint64_t sent = 0;
 
-	for (uint16_t s = 0; s < sim->options.shards; s++)
-		sent += shard_counters(host_shard(sim->hosts[roll->host], s))->catch_up_bytes;
+	for (uint32_t s = 0; s < sim->options.shards; s++)
+		sent += shard_counters(host_shard(sim->hosts[roll->host], (uint16_t)s))->catch_up_bytes;
 	sim_trace(sim, "scenario          host %u: %llu bytes stored, %llu missed, %llu sent", roll->host,
 		  (unsigned long long)roll->stored_bytes, (unsigned long long)missed, (unsigned long long)sent);
 	if (may >= roll->stored_bytes)
