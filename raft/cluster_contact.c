@@ -242,7 +242,8 @@ static void find_own_id(struct cluster *cluster)
 {
 	const struct map_node *self = cluster_map_node_by_name(&cluster->map, cluster->config.name);
 
-	if (cluster->node_id != 0 || self == NULL || cluster->join.newcomer)
+	/* Who forms may have another directory than the member of its name. */
+	if (cluster->node_id != 0 || self == NULL || cluster->join.newcomer || cluster->state == CLUSTER_FORMING)
 		return;
 	/* Another directory's, by what is applied: this one has its place, or had it. */
 	if (cluster->metadata.nodes[self->id - 1].raft_id != 0 &&
