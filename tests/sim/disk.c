@@ -129,6 +129,7 @@ static enum disk_outcome finish_write(struct sim_disk *disk)
 	if (disk->full)
 		return DISK_FULL;
 	file_write(file_open(disk, disk->write_segment, 0), disk->write_place, buffer_span(&disk->write_bytes));
+	disk->written_to = true;
 	return DISK_DONE;
 }
 

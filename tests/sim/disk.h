@@ -18,6 +18,7 @@ struct disk_file {
 struct sim_disk {
 	struct disk_file *files;
 	uint32_t file_count;
+	bool written_to;     /* a write was answered as durable: something is to be found */
 	struct buffer spare; /* a deleted segment's content */
 	struct buffer snapshots[PARTITION_COUNT][2];
 	bool snapshot_rotten[PARTITION_COUNT][2];

@@ -120,11 +120,6 @@ void host_lose_directory(struct host *host)
 	directory_make(host);
 }
 
-bool host_began_anew(const struct host *host)
-{
-	return host->spare != NULL;
-}
-
 bool host_is_former(const struct host *host)
 {
 	return host->swapped;

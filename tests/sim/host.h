@@ -48,9 +48,8 @@ void host_forget_guest(struct host *host, uint32_t party);
 /* While it is down: an empty directory, with another identity; or the one it had before that again, and back. */
 void host_lose_directory(struct host *host);
 void host_swap_directory(struct host *host);
-bool host_began_anew(const struct host *host); /* its directory is not its first */
-bool host_is_former(const struct host *host);  /* it runs on a directory that another has replaced */
-bool host_is_gone(const struct host *host); /* decommissioned: its directory is marked, it never starts again on it */
+bool host_is_former(const struct host *host); /* it runs on a directory that another has replaced */
+bool host_is_gone(const struct host *host);   /* decommissioned: its directory is marked, it never starts again on it */
 uint64_t host_raft_id(const struct host *host); /* of its directory */
 
 bool host_is_writing(const struct host *host); /* a journal write is in flight */
@@ -73,7 +72,10 @@ const struct cluster_map *host_map(const struct host *host); /* the control thre
 
 /* What its Raft store holds; the process may be down. */
 struct sim_raft_disk;
+struct sim_raft_entry;
 const struct sim_raft_disk *host_raft_disk(const struct host *host);
+/* The same, and what a living process has on its way there; NULL: none at that index. */
+const struct sim_raft_entry *host_raft_entry(const struct host *host, uint64_t index);
 uint64_t host_metadata_digest(const struct host *host); /* of what is applied */
 
 const char *host_address(uint32_t index); /* control address */

@@ -112,6 +112,13 @@ const struct sim_raft_disk *host_raft_disk(const struct host *host)
 	return &host->control->raft_disk;
 }
 
+const struct sim_raft_entry *host_raft_entry(const struct host *host, uint64_t index)
+{
+	const struct sim_raft_io idle = {.disk = &host->control->raft_disk};
+
+	return sim_raft_io_entry(host->control->cluster != NULL ? &host->control->raft_io : &idle, index);
+}
+
 uint64_t host_metadata_digest(const struct host *host)
 {
 	return cluster_digest(host->control->cluster);

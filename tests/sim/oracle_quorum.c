@@ -7,9 +7,9 @@
  *   3. Machines that have applied equally many are equal, whether they came there by entries or by a snapshot.
  *   4. No disk that holds what was applied cuts it away, but for a snapshot that has it.
  *
- * The voters are those of the newest configuration up to that entry, or of a newer one that some disk holds: a leader
- * counts by the newest that it has. From one to the next one voter comes or goes. A server is who has its Raft id: a
- * directory that was lost holds nothing. */
+ * The voters are those of the newest configuration up to that entry, or of a newer one that some log has, be it only on
+ * its way to the disk: a leader counts by the newest that it has. From one to the next one voter comes or goes. A server
+ * is who has its Raft id: a directory that was lost holds nothing. */
 #include "tests/sim/host.h"
 #include "tests/sim/oracle_internal.h"
 #include "tests/sim/raft_io.h"
@@ -145,16 +145,13 @@ static bool majority_holds(const struct oracle *oracle, const struct voters *vot
 static bool newer_majority_holds(const struct oracle *oracle, raft_index index, struct span entry, raft_term *term)
 {
 	for (uint32_t i = 0; i < oracle->sim->options.hosts; i++) {
-		const struct sim_raft_disk *disk = host_raft_disk(oracle->sim->hosts[i]);
+		const struct sim_raft_entry *held;
+		struct voters voters;
 
-		for (raft_index at = index + 1; at < disk->first + disk->count; at++) {
-			const struct sim_raft_entry *held = entry_at(disk, at);
-			struct voters voters;
-
-			if (held != NULL && held->type == RAFT_CHANGE && voters_of(held, &voters) &&
+		for (raft_index at = index + 1; (held = host_raft_entry(oracle->sim->hosts[i], at)) != NULL; at++)
+			if (held->type == RAFT_CHANGE && voters_of(held, &voters) &&
 			    majority_holds(oracle, &voters, index, entry, term))
 				return true;
-		}
 	}
 	return false;
 }
@@ -174,14 +171,35 @@ static void voters_take(struct oracle *oracle, uint32_t host, raft_index index, 
 	*before = *now;
 }
 
+/* At `index`, of a log that has the entry that is applied, and so all before it. The one of the host that applies may
+ * begin behind `index`, by a snapshot. */
+static const struct sim_raft_entry *find_before(const struct oracle *oracle, uint32_t host, raft_index index,
+						raft_index applied)
+{
+	const struct sim_raft_entry *newest = host_raft_entry(oracle->sim->hosts[host], applied);
+
+	for (uint32_t i = 0; newest != NULL && i < oracle->sim->options.hosts; i++) {
+		const struct host *other = oracle->sim->hosts[(host + i) % oracle->sim->options.hosts];
+		const struct sim_raft_entry *same = host_raft_entry(other, applied);
+		const struct sim_raft_entry *before = host_raft_entry(other, index);
+
+		if (same != NULL && same->term == newest->term && before != NULL)
+			return before;
+	}
+	return NULL;
+}
+
 /* What machines are not shown: barriers, and configurations. The host has applied what is behind them. */
 static void check_between(struct oracle *oracle, uint32_t host, raft_index from, raft_index to)
 {
 	for (raft_index index = from; index < to; index++) {
-		const struct sim_raft_entry *held = entry_at(host_raft_disk(oracle->sim->hosts[host]), index);
+		const struct sim_raft_entry *held = find_before(oracle, host, index, to);
 		struct voters voters;
 
-		if (held != NULL && held->type == RAFT_CHANGE && voters_of(held, &voters))
+		if (held == NULL)
+			sim_fail(oracle->sim, "O14: host %u applies entry %llu, and no log has entry %llu before it",
+				 host, (unsigned long long)to, (unsigned long long)index);
+		else if (held->type == RAFT_CHANGE && voters_of(held, &voters))
 			voters_take(oracle, host, index, &voters);
 	}
 }

@@ -383,17 +383,22 @@ static bool first_is_back(const struct control *control)
 	return serves(control, 0) && control_all_in_sync(control);
 }
 
-static void assert_first_comes_back(struct control *control)
+static void assert_started_first_comes_back(struct control *control)
 {
 	uint64_t former = control->nodes[1].cluster->metadata.nodes[0].raft_id;
 
-	control_start(control, 0);
 	assert_eventually(control, first_is_back);
 	assert_int_equal(control->nodes[0].cluster->node_id, 1);
 	assert_int_not_equal(control->nodes[1].cluster->metadata.nodes[0].raft_id, former);
 	assert_int_equal(control->nodes[0].notices[NOTICE_OUTSIDER], 1);
 	assert_int_equal(control->nodes[0].notices[NOTICE_FORMED], 1); /* long ago, with the others */
 	control_free(control);
+}
+
+static void assert_first_comes_back(struct control *control)
+{
+	control_start(control, 0);
+	assert_started_first_comes_back(control);
 }
 
 static void a_lost_founder_comes_back_on_another_machine(void **state)
@@ -407,6 +412,21 @@ static void a_lost_founder_comes_back_on_another_machine(void **state)
 	strcpy(config->control_address, "elsewhere:7000");
 	strcpy(config->founders[0].control_address, "elsewhere:7000");
 	assert_first_comes_back(control);
+}
+
+/* Who has its name is another directory: it takes no number from there, and asks for its place. */
+static void a_lost_founder_that_has_the_map_before_an_answer_comes_back(void **state)
+{
+	struct control *control = formed(14, 3);
+
+	(void)state;
+	founder_lose(control, 0);
+	control_start(control, 0);
+	map_send(control->nodes[1].cluster, 1, 0);
+	while (control->nodes[0].cluster->map.version == 0)
+		control_step(control);
+	assert_int_equal(cluster_state(control->nodes[0].cluster), CLUSTER_FORMING);
+	assert_started_first_comes_back(control);
 }
 
 static void a_lost_founder_comes_back_where_the_others_were_to_restore(void **state)
@@ -543,6 +563,7 @@ int main(void)
 		cmocka_unit_test(a_cluster_of_one_voter_gets_three_and_five),
 		cmocka_unit_test(one_that_was_long_away_has_a_snapshot),
 		cmocka_unit_test(a_lost_founder_comes_back_on_another_machine),
+		cmocka_unit_test(a_lost_founder_that_has_the_map_before_an_answer_comes_back),
 		cmocka_unit_test(a_lost_founder_comes_back_where_the_others_were_to_restore),
 		cmocka_unit_test(a_lost_founder_comes_back_with_a_longer_list),
 		cmocka_unit_test(a_lost_founder_killed_on_its_way_goes_on),
