@@ -3,8 +3,8 @@
 #
 #   tests/run.sh [--werror] [--nightly] [SECTION...]
 #
-# Sections: format tidy build-gcc symbols unit build-clang sanitizers sim model cluster tsan fuzz chaos; and valgrind
-# and analyze, which run with --nightly, or when they are named.
+# Sections: format tidy build-gcc symbols unit build-clang sanitizers sim model cluster tsan fuzz; and valgrind and
+# analyze, which run with --nightly, or when they are named. Chaos is a line of the cluster's.
 # --werror makes warnings errors, --nightly takes more seeds and time and the suites' nightly lines. Without it seeds
 # have a time: a slow machine runs fewer, and says how many.
 # Each section prints one line; its log is build/logs/SECTION.log; what came before a failure is shown. The last line is
@@ -14,13 +14,13 @@
 # Builds: build/ (gcc), build-clang/ (ASan, UBSan, libFuzzer), build-sanitized/ (gcc: ASan, UBSan; the simulator alone:
 # libFuzzer slows it down threefold), build-tsan/ (clang: ThreadSanitizer; the programs and the library). A script run
 # from here finds the one to use in EVGRID_BUILD. What is run is data: unit tests and fuzz targets are the lists in
-# tests/unit/meson.build and tests/fuzz/meson.build; tests/sim/run takes --seeds 1-N; tests/cluster/suite,
-# tests/cluster/tsan-suite (which tests/cluster/tsan watches) and tests/chaos/suite hold one command a line
-# (`nightly COMMAND`: only then), run from the root: exit status 0 passed, 77 skipped.
+# tests/unit/meson.build and tests/fuzz/meson.build; tests/sim/run takes --seeds 1-N; tests/cluster/suite
+# and tests/cluster/tsan-suite (which tests/cluster/tsan watches) hold one command a line (`nightly COMMAND`: only then;
+# `alone COMMAND`: with nothing beside it), run from the root: exit status 0 passed, 77 skipped.
 set -euo pipefail
 
-readonly ALL=(format tidy build-gcc symbols unit build-clang sanitizers sim model cluster tsan fuzz chaos valgrind
-    analyze)
+readonly ALL=(format tidy build-gcc symbols unit build-clang sanitizers sim model cluster tsan fuzz valgrind analyze)
+readonly LANES_MAX=4
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 logs=$root/build/logs
@@ -117,35 +117,56 @@ for line in open(sys.argv[1]):
 PYTHON
 }
 
-# The commands of a suite file, each a check, on a build: suite FILE [FOLDER BUILD-FUNCTION].
+# What runs beside others prints so.
+in_one_piece() { flock "$logs/.print" cat <<<"$1"; }
+
+# One command of a suite, in its own range of ports; what it printed and its verdict come in one piece.
+suite_command() {
+    local ports=$((21000 + LANE * 2500)) output # LANES_MAX of them end below the ports that the kernel gives away
+    output=$(EVGRID_PORTS=$ports-$((ports + 2499)) check "$1" timeout -k 30 "$suite_seconds" bash -c "$1" 2>&1)
+    in_one_piece "$output"
+}
+
+# The commands of a suite file, each a check, on a build: suite FILE [FOLDER BUILD-FUNCTION]. They wait more than they
+# work, so some run at a time; `alone COMMAND` does not: it prints figures.
 suite() {
-    local file=$1 folder=${2:-build} line any=no
+    local file=$1 folder=${2:-build} line alone=() beside=()
     if [ ! -f "$file" ]; then
         none "$file"
         return
     fi
     "${3:-build_gcc}" || { failed "$file: the build"; return; }
-    while read -r -u 3 line; do
+    while read -r line; do
         case "$line" in
             '' | '#'*) continue ;;
             nightly\ *) [ "$nightly" = yes ] || continue; line=${line#nightly } ;;
         esac
-        any=yes
-        EVGRID_BUILD=$root/$folder check "$line" timeout -k 30 "$suite_seconds" bash -c "$line" </dev/null
-    done 3<"$file"
-    [ "$any" = yes ] || none "$file is empty"
+        case "$line" in
+            alone\ *) alone+=("${line#alone }") ;;
+            *) beside+=("$line") ;;
+        esac
+    done <"$file"
+    [ $((${#alone[@]} + ${#beside[@]})) -gt 0 ] || { none "$file is empty"; return; }
+    export -f check ok failed skipped in_one_piece suite_command
+    export EVGRID_BUILD=$root/$folder logs suite_seconds
+    [ "${#alone[@]}" -eq 0 ] || printf '%s\n' "${alone[@]}" | in_lanes 1
+    [ "${#beside[@]}" -eq 0 ] || printf '%s\n' "${beside[@]}" | in_lanes $((jobs < LANES_MAX ? jobs + 1 : LANES_MAX))
+}
+in_lanes() {
+    # shellcheck disable=SC2016 # expands there
+    xargs -d '\n' -n 1 -P "$1" --process-slot-var=LANE bash -c 'suite_command "$1" </dev/null' suite
 }
 
 c_files() { find proto partition raft node client tests bench examples -name '*.[ch]' | sort; }
 
 section_format() {
     command -v clang-format-14 >/dev/null || { skipped 'needs clang-format-14 (Debian 12)'; return; }
-    local file bad=0 count=0
-    while read -r file; do
-        count=$((count + 1))
-        clang-format-14 --dry-run -Werror "$file" || { bad=$((bad + 1)); printf '  %s\n' "$file"; }
-    done < <(c_files)
-    if [ "$bad" -gt 0 ]; then failed "$bad of $count files; mend: clang-format-14 -i FILE"; else ok "$count files"; fi
+    local bad files
+    mapfile -t files < <(c_files)
+    # shellcheck disable=SC2016 # expands there
+    bad=$(printf '%s\n' "${files[@]}" | xargs -P "$jobs" -n 1 sh -c \
+        'clang-format-14 --dry-run -Werror "$1" >&2 || printf "%s " "$1"' format)
+    if [ -n "$bad" ]; then failed "mend: clang-format-14 -i $bad"; else ok "${#files[@]} files"; fi
 }
 
 section_tidy() {
@@ -202,7 +223,7 @@ section_sim() {
     build_gcc || { failed 'the build'; return; }
     check 'a seed that crashes or fails is told' tests/sim/run_test.sh
     export EVGRID_BUILD=$root/build
-    check "seeds from 1, at most $seeds" simulate 1 "$seeds" 4
+    check "seeds from 1, at most $seeds" simulate 1 "$seeds" 3
     # Seeds that nobody has run before: a failure prints the command that replays it.
     local fresh=$((10#$(date +%s) % 1000000000))
     check "fresh seeds from $fresh, at most $fresh_seeds" simulate "$fresh" "$fresh_seeds" 1
@@ -227,7 +248,6 @@ section_model() {
 }
 
 section_cluster() { suite tests/cluster/suite; }
-section_chaos() { suite tests/chaos/suite; }
 section_tsan() { suite tests/cluster/tsan-suite build-tsan build_tsan; }
 
 long_section() {
@@ -256,8 +276,18 @@ section_analyze() {
     checks tests/analyze build "$jobs"
 }
 
+fuzz_target() {
+    local name=${1##*/} inputs output
+    inputs=("$found/$name")
+    mkdir "${inputs[0]}"
+    [ ! -d "tests/fuzz/corpus/${name#fuzz_}" ] || inputs+=("tests/fuzz/corpus/${name#fuzz_}")
+    output=$(check "$name, $seconds s" "$1" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 \
+        -print_final_stats=1 -verbosity=0 -artifact_prefix="$logs/$name-" "${inputs[@]}" 2>&1)
+    in_one_piece "$output"
+}
+
 section_fuzz() {
-    local source target found inputs seconds any=no
+    local source found seconds targets
     local sources=(tests/fuzz/fuzz_*.c)
     seconds=$((fuzz_seconds / ${#sources[@]})) # fuzz_seconds are for all of them
     for source in tests/fuzz/fuzz_*.c; do
@@ -265,18 +295,13 @@ section_fuzz() {
     done
     build_clang || { failed 'the build'; return; }
     found=$(mktemp -d)
-    for target in build-clang/tests/fuzz/fuzz_*; do
-        [ -f "$target" ] || continue
-        any=yes
-        inputs=("$found")
-        [ ! -d "tests/fuzz/corpus/${target##*/fuzz_}" ] || inputs+=("tests/fuzz/corpus/${target##*/fuzz_}")
-        check "$(basename "$target"), $seconds s" "$target" -max_total_time="$seconds" -timeout=30 \
-            -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 -artifact_prefix="$logs/$(basename "$target")-" \
-            "${inputs[@]}"
-        rm -rf "${found:?}"/*
-    done
+    mapfile -t targets < <(find build-clang/tests/fuzz -maxdepth 1 -type f -name 'fuzz_*' | sort)
+    [ "${#targets[@]}" -gt 0 ] || { failed 'tests/fuzz/meson.build lists no target'; return; }
+    export -f check ok failed skipped in_one_piece fuzz_target
+    export found logs seconds
+    # shellcheck disable=SC2016 # expands there
+    printf '%s\n' "${targets[@]}" | xargs -n 1 -P "$jobs" bash -c 'fuzz_target "$1"' fuzz
     rm -rf "$found"
-    [ "$any" = yes ] || none 'tests/fuzz/meson.build lists no target'
 }
 
 # Counts a section's log and prints its line; when it failed, also the end of the log up to the last failure.
