@@ -8,8 +8,8 @@
  *   4. No disk that holds what was applied cuts it away, but for a snapshot that has it.
  *
  * The voters are those of the newest configuration up to that entry, or of a newer one that some log has, be it only on
- * its way to the disk: a leader counts by the newest that it has. From one to the next one voter comes or goes. A server
- * is who has its Raft id: a directory that was lost holds nothing. */
+ * its way to the disk: a leader counts by the newest that it has. From one to the next one voter comes or goes. A
+ * server is who has its Raft id: a directory that was lost holds nothing. */
 #include "tests/sim/host.h"
 #include "tests/sim/oracle_internal.h"
 #include "tests/sim/raft_io.h"
