@@ -271,6 +271,10 @@ static void check(struct config *config)
 		config_error(config, ERROR_BAD_CONFIG, "lower it, or raise cluster.replication_factor",
 			     "cluster.minimum_isr: %lu is more than the replication factor %lu",
 			     (unsigned long)v->minimum_isr, (unsigned long)v->replication_factor);
+	if (v->listen_control + v->shards > UINT16_MAX)
+		config_error(config, ERROR_BAD_CONFIG, "lower it: each shard listens on a port behind it",
+			     "listen.control: behind %lu are no ports for %lu shards", (unsigned long)v->listen_control,
+			     (unsigned long)v->shards);
 	if (!v->insecure && !is_loopback(v->listen_address))
 		config_error(config, ERROR_BAD_CONFIG, "set insecure: true if that is meant",
 			     "listen.address: %s is not a loopback address, and without keys everybody who reaches "

@@ -285,6 +285,7 @@ static int bench_open(struct cli *cli, struct bench *bench)
 int run_bench_publish(struct cli *cli)
 {
 	struct bench bench = {.cli = cli, .payload = BUFFER_NULL};
+	int closed;
 	int rv = bench_options(cli, &bench);
 
 	if (rv == 0)
@@ -302,10 +303,9 @@ int run_bench_publish(struct cli *cli)
 		rv = EXIT_INTERRUPTED;
 	evg_close(cli->grid);
 	cli->grid = NULL;
-	if (bench.history != NULL && fclose(bench.history) != 0 && rv == 0)
-		rv = EXIT_FAILED;
+	closed = history_close(bench.history);
 	tally_free(bench.tally);
 	buffer_deinit(&bench.payload);
 	free(bench.sent);
-	return rv;
+	return rv == 0 ? closed : rv;
 }

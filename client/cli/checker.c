@@ -325,6 +325,8 @@ static int read_history(struct checker *checker, const char *path, uint32_t numb
 		if (rv != 0)
 			rv = exit_code_of(rv);
 	}
+	if (rv == 0)
+		rv = cli_input_ended(file, path);
 	free(line);
 	buffer_deinit(&value);
 	(void)fclose(file);

@@ -155,6 +155,12 @@ int cli_fault(const struct cli_fault *fault, const char *format, ...) __attribut
 /* What the format says, and the error's own text behind it. */
 int cli_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* 0: everything printed so far is out. Else ERROR_IO, now and ever after: some of it is lost. Says nothing. */
+int cli_flush(void);
+/* What is said of that: an exit code. */
+int cli_fail_output(void);
+/* Nothing more came from there. 0: it ended; else an exit code, said: it could not be read further. */
+int cli_input_ended(FILE *input, const char *name);
 /* With a text and a next step of its own. */
 int cli_refuse(int error, const char *next, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* What became of a change. next NULL: the error's. */
@@ -265,6 +271,8 @@ struct history_event {
 	const evg_completion *completion;
 };
 void history_write(FILE *file, const struct history_event *event);
+/* 0, or an exit code, said: it lacks lines. */
+int history_close(FILE *file);
 
 /* --- points in a log and in time (history.c) ---------------------------------------------------------------------- */
 

@@ -20,7 +20,7 @@ int main(int argc, char **argv)
 	if (rv == 0)
 		rv = cli.verb->run(&cli);
 	evg_close(cli.grid);
-	if (fflush(stdout) != 0 && rv == 0)
-		rv = EXIT_FAILED;
+	if (cli_flush() != 0 && rv == 0)
+		rv = cli_fail_output();
 	return rv;
 }

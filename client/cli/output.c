@@ -270,6 +270,19 @@ void history_write(FILE *file, const struct history_event *event)
 	buffer_deinit(&line);
 }
 
+int history_close(FILE *file)
+{
+	bool lost;
+
+	if (file == NULL)
+		return 0;
+	lost = ferror(file) != 0;
+	if (fclose(file) == 0 && !lost)
+		return 0;
+	return cli_fault(&(struct cli_fault){.error = ERROR_IO, .outcome = OUTCOME_NONE, .next = "look at its disk"},
+			 "the history could not be written");
+}
+
 /* --- histograms --------------------------------------------------------------------------------------------------- */
 
 /* Exact below 64; above, the 6 bits behind the highest one choose the bucket. */

@@ -331,17 +331,16 @@ static int open_grid(struct cli *cli)
 	return rv == 0 ? cli_open(cli, &options) : rv;
 }
 
+/* All lines were read, and the history has all of them: 0, or an exit code. */
 static int close_files(struct publish *publish, FILE *input)
 {
-	int rv = 0;
+	const char *name = publish->cli->positional_count == 0 ? "-" : publish->cli->positionals[0];
+	int read = input == NULL ? 0 : cli_input_ended(input, name);
+	int written = history_close(publish->history);
 
 	if (input != NULL && input != stdin)
 		(void)fclose(input);
-	if (publish->history != NULL && fclose(publish->history) != 0)
-		rv = cli_fault(
-			&(struct cli_fault){.error = ERROR_IO, .outcome = OUTCOME_NONE, .next = "look at its disk"},
-			"the history could not be written: %s", strerror(errno));
-	return rv;
+	return read != 0 ? read : written;
 }
 
 int run_publish(struct cli *cli)

@@ -158,10 +158,14 @@ int run_replay(struct cli *cli)
 		return cli_unknown_live(cli, error, "stream", options.stream);
 	if (error == 0)
 		error = replay_print(cli, replay, limit);
-	if (replay != NULL && evg_replay_cursor(replay, &cursor) == 0)
+	if (cli_flush() != 0)
+		error = ERROR_IO;
+	if (error != ERROR_IO && replay != NULL && evg_replay_cursor(replay, &cursor) == 0)
 		cli_say("goes on with --from %s", cursor);
 	evg_free(cursor);
 	evg_replay_close(replay);
+	if (error == ERROR_IO)
+		return cli_fail_output();
 	if (error != 0)
 		return cli_fail_cursor(cli, error, "replay", options.cursor);
 	return cli_interrupted != 0 ? EXIT_INTERRUPTED : 0;

@@ -280,6 +280,31 @@ int cli_check_size(const char *what, size_t size, size_t most)
 			 "%s of %zu bytes", what, size);
 }
 
+/* --- input and output --------------------------------------------------------------------------------------------- */
+
+/* A write that fails throws away what waited, and the next flush succeeds: only ferror remembers. */
+int cli_flush(void)
+{
+	return fflush(stdout) != 0 || ferror(stdout) != 0 ? ERROR_IO : 0;
+}
+
+int cli_fail_output(void)
+{
+	const struct cli_fault fault = {
+		.error = ERROR_IO, .outcome = OUTCOME_NONE, .next = "look at where the output goes"};
+
+	return cli_fault(&fault, "the output could not be written");
+}
+
+int cli_input_ended(FILE *input, const char *name)
+{
+	const struct cli_fault fault = {.error = ERROR_IO, .outcome = OUTCOME_NONE, .next = "name another file"};
+
+	if (ferror(input) == 0 || cli_interrupted != 0)
+		return 0;
+	return cli_fault(&fault, "%s: cannot be read to its end", name);
+}
+
 /* --- what else is said -------------------------------------------------------------------------------------------- */
 
 void cli_say(const char *format, ...)

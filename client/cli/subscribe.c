@@ -88,7 +88,7 @@ static int keep_cursor(struct run *run, bool last)
 	char *text = NULL;
 	int error;
 
-	if (fflush(stdout) != 0)
+	if (cli_flush() != 0)
 		return ERROR_IO;
 	run->written_ms = grid_now_ms();
 	if (!last && (run->cursor_file == NULL || run->written == run->count))
@@ -124,7 +124,7 @@ static int one_event(struct run *run)
 	int error = evg_subscription_next(run->subscription, 0, &record);
 
 	if (error == EVG_TIMEOUT) { /* nothing waits: what was printed goes out before anything is waited for */
-		if (fflush(stdout) != 0)
+		if (cli_flush() != 0)
 			return ERROR_IO;
 		tell_live(run);
 		error = evg_subscription_next(run->subscription, WAIT_MS, &record);
@@ -195,7 +195,7 @@ static int subscribe_run(struct run *run)
 	if (run->said)
 		return exit_code_of(ERROR_IO);
 	if (error == ERROR_IO || kept == ERROR_IO)
-		return cli_refuse(ERROR_IO, "look at where the output goes", "the output could not be written");
+		return cli_fail_output();
 	if (error != 0 || kept != 0)
 		return cli_fail_cursor(run->cli, error != 0 ? error : kept, "subscribe", run->cursor);
 	return cli_interrupted != 0 ? EXIT_INTERRUPTED : 0;

@@ -315,9 +315,11 @@ static int get_keys(struct cli *cli, const char *path)
 	if (file == NULL)
 		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", path, strerror(errno));
 	error = rv == 0 ? bulk_run(&bulk, file, cli->positionals[0], &read) : 0;
+	if (rv == 0 && error == 0)
+		rv = cli_input_ended(file, path);
 	if (file != stdin)
 		(void)fclose(file);
-	if (rv == 0)
+	if (rv == 0 || bulk.found + bulk.missing + bulk.failed > 0)
 		cli_say("%" PRIu64 " found, %" PRIu64 " not there, %" PRIu64 " not answered", bulk.found, bulk.missing,
 			bulk.failed);
 	if (bulk.bare > 0)

@@ -156,13 +156,17 @@ static int try_events(struct cli *cli, struct view_trial *trial)
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
 	struct lines lines = {0};
 	uint64_t blocked = 0;
+	int unread;
 	int error;
 
 	if (file == NULL)
 		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", path, strerror(errno));
 	error = take_lines(trial, file, &lines);
+	unread = error == 0 ? cli_input_ended(file, path) : 0;
 	if (file != stdin)
 		(void)fclose(file);
+	if (unread != 0)
+		return unread;
 	if (error == 0)
 		error = print_rows(trial, cli_value(cli, "key"), &blocked);
 	if (error != 0)

@@ -81,6 +81,10 @@ FAULTS = [
     (3, "CONNECT", "127.0.0.1:1, from --server: .*waited 300 ms", None, NOT_APPLIED, "check the address",
      "stream create T --server 127.0.0.1:1 --timeout 300ms"),
     (4, "NOT_FOUND", "no context 'shop'", None, NOT_APPLIED, "evgrid context ls", "context use shop"),
+    (1, "IO", "cannot be read to its end", None, None, "another file", "publish {work}"),
+    (1, "IO", "cannot be read to its end", None, None, "another file", "history check {work}"),
+    (1, "IO", "cannot be read to its end", None, None, "another file", "view get s --keys-from {work}"),
+    (1, "IO", "cannot be read to its end", None, None, "another file", "view test {work}/s.yaml --events {work}"),
     (1, "IO", "cannot be written", None, None, "another file", "subscribe --limit 1 --cursor-file {work}/none/cursor"),
 ]
 

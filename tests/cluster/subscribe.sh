@@ -123,6 +123,17 @@ quietly evgrid publish "$work/past"
 evgrid subscribe --from "$cursor" --limit "$first" -o table 2>/dev/null | wc -l | grep -qx "$first" ||
     fail 'not what came behind the replay'
 
+say 'what could not be written comes again'
+for verb in "subscribe --cursor-file $work/unwritten" replay; do
+    status=0
+    # shellcheck disable=SC2086 # words
+    "$program" $verb >/dev/full 2>"$work/errors" || status=$?
+    [ "$status" -eq 1 ] || fail "$verb into a full file ended with $status"
+    grep -q 'could not be written' "$work/errors" || fail "$verb: $(cat "$work/errors")"
+    ! grep -q 'goes on with' "$work/errors" || fail "a cursor behind what was not written: $(cat "$work/errors")"
+done
+[ ! -e "$work/unwritten" ] || fail 'a cursor file behind what was not written'
+
 say 'what does not fit is told'
 expect 2 'a cursor is wanted' "$program" subscribe --from nonsense
 expect 2 'a cursor is wanted' "$program" subscribe --from "${cursor%??}"

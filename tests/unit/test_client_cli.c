@@ -1,7 +1,9 @@
 /* The evgrid command line: what is parsed, what is refused, what exit codes come of errors; figures; histories. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -39,6 +41,42 @@ static void options_stand_anywhere(void **state)
 	assert_false(cli_has(&cli, "all"));
 	assert_true(cli.json);
 	assert_int_equal(cli.timeout_ms, 250);
+}
+
+/* What waited is thrown away by the write that fails; the next one finds nothing to complain of. */
+static void output_that_is_lost_stays_lost(void **state)
+{
+	int kept = dup(STDOUT_FILENO);
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	int first, second;
+
+	(void)state;
+	assert_int_equal(cli_flush(), 0);
+	assert_true(dup2(full, STDOUT_FILENO) >= 0);
+	(void)fputs("an event", stdout);
+	first = cli_flush();
+	second = cli_flush();
+	assert_true(dup2(kept, STDOUT_FILENO) >= 0);
+	clearerr(stdout);
+	(void)close(kept);
+	(void)close(full);
+	assert_int_equal(first, ERROR_IO);
+	assert_int_equal(second, ERROR_IO);
+}
+
+/* A folder opens, and cannot be read. */
+static void input_that_cannot_be_read_has_not_ended(void **state)
+{
+	FILE *folder = fopen("/", "r");
+	FILE *nothing = fopen("/dev/null", "r");
+
+	(void)state;
+	assert_int_equal(fgetc(folder), EOF);
+	assert_int_equal(fgetc(nothing), EOF);
+	assert_int_equal(cli_input_ended(folder, "/"), EXIT_FAILED);
+	assert_int_equal(cli_input_ended(nothing, "nothing"), 0);
+	(void)fclose(folder);
+	(void)fclose(nothing);
 }
 
 /* What would be left out silently is refused before anybody is asked. */
@@ -561,6 +599,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options_stand_anywhere),
+		cmocka_unit_test(output_that_is_lost_stays_lost),
+		cmocka_unit_test(input_that_cannot_be_read_has_not_ended),
 		cmocka_unit_test(reads_that_say_two_things_are_refused),
 		cmocka_unit_test(words_behind_two_dashes_are_no_options),
 		cmocka_unit_test(benches_take_a_view_and_numbers),

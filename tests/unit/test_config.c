@@ -156,6 +156,18 @@ static void a_member_takes_host_and_port_from_the_list(void **state)
 
 /* --- values ---------------------------------------------------------------------------------------------------- */
 
+static void shards_need_ports_behind_the_control_port(void **state)
+{
+	struct config *config = *state;
+
+	config_read_flag(config, "--node.name=n1");
+	config_read_flag(config, "--cluster.members=n1=127.0.0.1:65530");
+	config_read_flag(config, "--data.dir=d");
+	config_read_flag(config, "--shards=8");
+	config_finish(config);
+	expect_error(config, 0, "listen.control: behind 65530 are no ports for 8 shards");
+}
+
 static void sync_is_commit_or_a_duration(void **state)
 {
 	struct config *config = config_of(state);
@@ -427,6 +439,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_member_takes_host_and_port_from_the_list, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sync_is_commit_or_a_duration, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(numbers_keep_to_their_range_and_64_bits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shards_need_ports_behind_the_control_port, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(members_want_name_host_and_port, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unknown_keys_are_told_with_place_and_nearest_key, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(all_errors_are_told_at_once, set_up, tear_down),
