@@ -230,15 +230,15 @@ void cluster_settle(struct cluster *cluster)
 
 void cluster_tick(struct cluster *cluster, uint64_t now_ms, uint64_t unix_ms)
 {
-	bool away = now_ms - cluster->ticked_ms > HEARTBEAT_INTERVAL_MS;
+	uint64_t passed_ms = now_ms - cluster->ticked_ms;
 
 	clock_set(cluster, now_ms);
 	cluster->unix_ms = unix_ms;
 	cluster->ticked_ms = now_ms;
 	if (cluster->state == CLUSTER_FAILED)
 		return;
-	if (away) { /* it was we who stood still */
-		contact_restart(cluster);
+	if (passed_ms > HEARTBEAT_INTERVAL_MS) { /* it was we who stood still */
+		contact_stood_still(cluster, passed_ms);
 		cluster->join.led_ms = now_ms;
 	}
 	formation_tick(cluster);

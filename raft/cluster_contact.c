@@ -56,6 +56,22 @@ void contact_restart(struct cluster *cluster)
 	}
 }
 
+static uint64_t later(uint64_t ms, uint64_t by, uint64_t now_ms)
+{
+	return ms + by < now_ms ? ms + by : now_ms;
+}
+
+void contact_stood_still(struct cluster *cluster, uint64_t for_ms)
+{
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		struct peer_contact *peer = &cluster->peers[i];
+
+		peer->heard_ms = later(peer->heard_ms, for_ms, cluster->now_ms);
+		if (peer->lost_ms != 0)
+			peer->lost_ms = later(peer->lost_ms, for_ms, cluster->now_ms);
+	}
+}
+
 /* A process does not send to itself: it has heard of itself. */
 static void hear_oneself(struct cluster *cluster)
 {

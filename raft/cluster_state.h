@@ -218,6 +218,8 @@ void duty_members(struct cluster *cluster);
 
 void contact_tick(struct cluster *cluster);
 void contact_restart(struct cluster *cluster); /* all timers anew */
+/* This process did; the others were not silent meanwhile, and did not live. */
+void contact_stood_still(struct cluster *cluster, uint64_t for_ms);
 void contact_heartbeat(struct cluster *cluster, const struct message *message);
 void contact_answer(struct cluster *cluster, const struct message *message);
 void contact_notice(struct cluster *cluster);            /* whom this node hears has changed: the map says so */

@@ -66,8 +66,9 @@ static bool heard_again(const struct cluster *cluster, const struct map_node *no
 {
 	const struct peer_contact *peer = &cluster->peers[node->id - 1];
 
-	return peer->claimed_epoch == node->epoch && cluster->now_ms - peer->heard_ms < 2 * HEARTBEAT_INTERVAL_MS &&
-	       node->incarnation != 0 && cluster->metadata.nodes[node->id - 1].proof_epoch != node->epoch;
+	return peer->claimed_epoch == node->epoch && peer->lost_ms == 0 &&
+	       cluster->now_ms - peer->heard_ms < 2 * HEARTBEAT_INTERVAL_MS && node->incarnation != 0 &&
+	       cluster->metadata.nodes[node->id - 1].proof_epoch != node->epoch;
 }
 
 typedef bool (*node_test)(const struct cluster *cluster, const struct map_node *node);

@@ -226,6 +226,27 @@ static void a_broken_connection_hastens_fencing(void **state)
 	control_free(control);
 }
 
+static bool is_fenced(const struct control *control, uint32_t i)
+{
+	return control_controller(control) != UINT32_MAX && map_of(control)->nodes[i].fenced;
+}
+
+static void fence(struct control *control, uint32_t victim)
+{
+	for (uint32_t ms = 0; ms < LIMIT_MS && !is_fenced(control, victim); ms++)
+		control_step(control);
+	assert_true(is_fenced(control, victim));
+}
+
+/* The controller may be paused. */
+static void assert_stays_fenced(struct control *control, uint32_t controller, uint32_t victim, uint64_t ms)
+{
+	for (uint64_t i = 0; i < ms; i++) {
+		control_step(control);
+		assert_true(cluster_map(control->nodes[controller].cluster)->nodes[victim].fenced);
+	}
+}
+
 static void a_connection_made_anew_fences_nobody(void **state)
 {
 	struct control *control = formed(5, 3, false);
@@ -312,6 +333,38 @@ static void a_controller_that_stood_still_fences_nobody(void **state)
 		epochs += map_of(control)->partitions[p].epoch;
 	assert_int_equal(epochs, PARTITION_COUNT);
 	(void)controller;
+	control_free(control);
+}
+
+/* It has heard nobody meanwhile, and that is all that it knows. */
+static void a_controller_that_stood_still_takes_no_dead_for_living(void **state)
+{
+	struct control *control = formed(9, 3, false);
+	uint32_t controller = control_controller(control);
+	uint32_t victim = somebody_else(control);
+
+	(void)state;
+	control_kill(control, victim);
+	fence(control, victim);
+	for (uint32_t times = 0; times < 5; times++) {
+		control_pause(control, controller, HEARTBEAT_INTERVAL_MS + 30);
+		assert_stays_fenced(control, controller, victim, 300);
+	}
+	control_free(control);
+}
+
+static void a_controller_that_stands_still_again_and_again_fences(void **state)
+{
+	struct control *control = formed(10, 3, false);
+	uint32_t victim = somebody_else(control);
+
+	(void)state;
+	control_kill(control, victim);
+	for (uint32_t times = 0; times < 5; times++) {
+		control_pause(control, control_controller(control), HEARTBEAT_INTERVAL_MS + 30);
+		control_run(control, 400);
+	}
+	assert_true(is_fenced(control, victim));
 	control_free(control);
 }
 
@@ -710,6 +763,8 @@ int main(void)
 		cmocka_unit_test(a_restart_before_fencing_raises_every_epoch_it_led),
 		cmocka_unit_test(preferred_primaries_come_back),
 		cmocka_unit_test(a_controller_that_stood_still_fences_nobody),
+		cmocka_unit_test(a_controller_that_stood_still_takes_no_dead_for_living),
+		cmocka_unit_test(a_controller_that_stands_still_again_and_again_fences),
 		cmocka_unit_test(whoever_is_asked_answers_once),
 		cmocka_unit_test(an_answer_comes_when_the_map_has_it),
 		cmocka_unit_test(a_controller_that_loses_its_office_does_not_know),
