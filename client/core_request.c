@@ -413,6 +413,12 @@ static void request_again(struct core *core, struct request *request, uint32_t p
 	request->due_ms = core->now_ms + pause_ms;
 }
 
+static void request_unanswered(struct core *core, struct request *request)
+{
+	request->unanswered = true;
+	request_again(core, request, 0);
+}
+
 void request_refused(struct core *core, struct request *request, uint16_t error)
 {
 	uint32_t pause_ms = request->pause_ms == 0 ? RETRY_MS : request->pause_ms;
@@ -430,7 +436,7 @@ void requests_lost(struct core *core, uint32_t endpoint)
 		if (r->endpoint != endpoint)
 			continue;
 		if (r->sent)
-			request_again(core, r, 0);
+			request_unanswered(core, r);
 		r->endpoint = ENDPOINT_NONE;
 	}
 }
@@ -442,7 +448,7 @@ void requests_rerouted(struct core *core)
 			       r->kind == CORE_IMPORT || request_fresh(r);
 
 		if (r->sent && primary && request_endpoint(core, r) != r->endpoint)
-			request_again(core, r, 0);
+			request_unanswered(core, r);
 	}
 }
 
@@ -470,14 +476,15 @@ void requests_scan(struct core *core)
 		struct request *next = r->next;
 		if (core->now_ms >= r->deadline_ms) {
 			int error = request_why_not(core, r);
-			if ((r->kind == CORE_PROPOSE || r->kind == CORE_DECIDE) && (r->sent || r->again))
+			if ((r->kind == CORE_PROPOSE || r->kind == CORE_DECIDE) &&
+			    (r->sent || r->again || r->unanswered))
 				error = ERROR_OUTCOME_UNKNOWN;
 			else if (error == ERROR_CONNECT && r->sent)
 				error = ERROR_TIMEOUT;
 			request_late(core, r, error);
 		} else if (r->sent && core->now_ms >= r->due_ms) {
 			core->map_wanted = true;
-			request_again(core, r, 0);
+			request_unanswered(core, r);
 		}
 		r = next;
 	}

@@ -112,6 +112,7 @@ struct request {
 	uint64_t ticket;
 	bool sent;
 	bool again;
+	bool unanswered;   /* it was sent before, and nobody said what became of that */
 	uint32_t endpoint; /* where it was sent */
 	uint64_t deadline_ms;
 	uint64_t due_ms; /* queued: when to send; sent: when to send again */

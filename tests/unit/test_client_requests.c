@@ -1,5 +1,6 @@
 /* Requests of the client core, which are answered without an append, against a make-believe cluster (client_model.h):
  * reads, positions, scans, decisions, imports. What is appended is in test_client_core.c. */
+#include "client/core_state.h"
 #include "tests/unit/client_fixture.h"
 
 static const struct model_faults quiet = {0};
@@ -237,6 +238,25 @@ static void decisions_are_asked_again_until_answered(void **state)
 	fixture_free(fixture);
 }
 
+/* Sent once and never again: the link was lost, and stayed away. */
+static void a_change_without_an_answer_may_have_happened(void **state)
+{
+	struct fixture *fixture = fixture_new(3, &quiet, &plain);
+
+	(void)state;
+	step_for(fixture, 20);
+	fixture->model->cut_off = true;
+	assert_int_equal(core_propose(fixture->core, span_of_text("command"), 2000, 9, fixture->model->now_ms), 0);
+	step(fixture);
+	for (uint32_t i = 0; i < fixture->core->endpoint_count; i++)
+		session_lost(fixture->core, i);
+	step_for(fixture, 2100);
+	assert_int_equal(fixture->results, 1);
+	assert_false(fixture->last.again);
+	assert_int_equal(fixture->last.error, ERROR_OUTCOME_UNKNOWN);
+	fixture_free(fixture);
+}
+
 static void an_import_is_sent_again_until_its_primary_answers(void **state)
 {
 	struct fixture *fixture = fixture_new(3, &quiet, &plain);
@@ -289,6 +309,7 @@ int main(void)
 		cmocka_unit_test(what_must_be_fresh_is_asked_of_primaries_alone),
 		cmocka_unit_test(a_fresh_question_follows_the_primary),
 		cmocka_unit_test(decisions_are_asked_again_until_answered),
+		cmocka_unit_test(a_change_without_an_answer_may_have_happened),
 		cmocka_unit_test(an_import_is_sent_again_until_its_primary_answers),
 		cmocka_unit_test(a_shard_is_asked_how_far_a_view_is),
 	};
