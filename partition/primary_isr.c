@@ -157,11 +157,19 @@ static void propose(struct partition *partition, node_set wanted)
 							       .expected = wanted});
 }
 
+/* It was asked for, and will be refused: of it and an ISR proposed under the same version one is taken, and ends it. */
+static bool handover_is_void(const struct partition *partition)
+{
+	return partition->role == PARTITION_SEALED && partition->primary.handover_asked &&
+	       !electable(partition, partition->primary.target);
+}
+
 static void keep_isr(struct partition *partition, node_set wanted)
 {
 	struct primary *primary = &partition->primary;
 	uint64_t now_ms = partition->shard->time.now_ms;
-	bool unsuited = wanted != partition->row.isr || (primary->proposed_added & ~wanted) != 0;
+	bool unsuited =
+		wanted != partition->row.isr || (primary->proposed_added & ~wanted) != 0 || handover_is_void(partition);
 
 	if (!unsuited && !primary->proposal_open)
 		return;
@@ -257,7 +265,7 @@ static void hand_over(struct partition *partition)
 	uint64_t now_ms = partition->shard->time.now_ms;
 
 	if (primary->handover_asked) {
-		if (now_ms >= primary->handover_ms + PROPOSAL_REPEAT_MS)
+		if (!handover_is_void(partition) && now_ms >= primary->handover_ms + PROPOSAL_REPEAT_MS)
 			propose_handover(partition);
 	} else if (target_holds_all(partition, primary->target)) {
 		propose_handover(partition);

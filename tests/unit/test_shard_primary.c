@@ -663,6 +663,30 @@ static void a_sealed_primary_stays_sealed_until_the_version_changes(void **state
 	assert_true(harness_status(harness, 0).active);
 }
 
+/* Its clock is off since it was asked for: the controller refuses it for as long as that lasts. */
+static void a_hand_over_that_is_refused_is_taken_back(void **state)
+{
+	struct harness *harness = *state;
+	uint64_t ticket;
+
+	harness->apply_proposals = false;
+	shard_handover_wish(harness->nodes[0].shard, harness->partition, 2);
+	harness_run(harness, 100);
+	assert_int_equal(harness->proposal.kind, PROPOSE_HANDOVER);
+	harness->map.nodes[1].clock_off = true;
+	harness->map.nodes[1].changed_at = ++harness->map.version;
+	harness_publish(harness);
+	harness_run(harness, 5);
+	assert_int_equal(harness->proposal.kind, PROPOSE_ISR);
+	assert_int_equal(harness->proposal.isr, harness_row(harness)->isr);
+	harness->apply_proposals = true;
+	harness_run(harness, 1000);
+	assert_int_equal(harness_row(harness)->primary, 1);
+	ticket = harness_append_next(harness, 0, "k");
+	harness_run(harness, 20);
+	harness_expect(harness, ticket, ERROR_NONE);
+}
+
 static void an_unfit_target_is_refused(void **state)
 {
 	struct harness *harness = *state;
@@ -743,6 +767,7 @@ int main(void)
 		CASE(a_planned_hand_over_is_short),
 		CASE(an_epoch_after_a_hand_over_waits_for_no_lease),
 		CASE(a_sealed_primary_stays_sealed_until_the_version_changes),
+		CASE(a_hand_over_that_is_refused_is_taken_back),
 		CASE(an_unfit_target_is_refused),
 		CASE(fail_over_loses_and_doubles_nothing),
 		CASE(suspects_report_what_they_hold),
