@@ -104,9 +104,13 @@ static bool may_end(const struct map_partition *row)
 	       node_set_count(row->isr & ~row->leaving) >= row->minimum_isr;
 }
 
-static bool may_begin(const struct map_partition *row, node_set learners, node_set live)
+/* Not where a replica that stays has yet to come back: that copies less. Who is lost is not waited for. */
+static bool may_begin(const struct map_partition *row, node_set wanted, node_set live)
 {
-	return row->primary != 0 && node_set_count(row->isr) >= row->minimum_isr && (learners & ~live) == 0;
+	node_set missing = row_replicas(row) & ~row->isr;
+
+	return row->primary != 0 && (node_set_count(row->isr) >= row->minimum_isr || (missing & wanted) == 0) &&
+	       (wanted & ~row_replicas(row) & ~live) == 0;
 }
 
 /* Nobody goes below the minimum: apply would refuse it. */
@@ -150,7 +154,7 @@ static bool row_next(const struct map_partition *row, const struct placement_row
 		return false;
 	if (is_under_way(row, live))
 		return (learners & ~live) == 0; /* it has its place among those */
-	if (*room == 0 || !may_begin(row, learners, live))
+	if (*room == 0 || !may_begin(row, wanted, live))
 		return false;
 	(*room)--;
 	return true;

@@ -329,6 +329,38 @@ static void what_a_lost_node_held_others_get_after_the_delay(void **state)
 	cluster_end(cluster);
 }
 
+/* What is left of some rows is below the minimum. */
+static void what_two_lost_nodes_held_others_get(void **state)
+{
+	struct cluster *cluster = cluster_of(5);
+	uint32_t counts[NODES_MAX];
+	uint32_t below = 0;
+
+	(void)state;
+	cluster->config.reassign_delay_ms = 60000;
+	for (uint32_t i = 0; i < 5; i++)
+		cluster->peers[i].heard_ms = cluster->now_ms;
+	finish(cluster);
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+		struct map_partition *row = &rows(cluster)[p];
+
+		row->isr &= ~(node_bit(2) | node_bit(3));
+		below += node_set_count(row->isr) < row->minimum_isr;
+		if (!node_set_has(row->isr, row->primary))
+			row->primary = (uint32_t)__builtin_ctzll(row->isr) + 1;
+	}
+	assert_true(below > 0);
+	cluster->metadata.map.nodes[1].fenced = true;
+	cluster->metadata.map.nodes[2].fenced = true;
+	cluster->now_ms = 61000;
+	finish(cluster);
+	kept(cluster, counts);
+	assert_int_equal(counts[1] + counts[2], 0);
+	for (uint16_t p = 0; p < PARTITION_COUNT; p++)
+		assert_int_equal(node_set_count(rows(cluster)[p].isr), FACTOR);
+	cluster_end(cluster);
+}
+
 static void a_lost_node_keeps_its_place_where_nobody_else_is_there(void **state)
 {
 	struct cluster *cluster = cluster_of(3);
@@ -731,6 +763,7 @@ int main(void)
 		cmocka_unit_test(a_move_that_is_not_wanted_any_more_ends),
 		cmocka_unit_test(nothing_moves_where_a_copy_is_missing),
 		cmocka_unit_test(what_a_lost_node_held_others_get_after_the_delay),
+		cmocka_unit_test(what_two_lost_nodes_held_others_get),
 		cmocka_unit_test(a_lost_node_keeps_its_place_where_nobody_else_is_there),
 		cmocka_unit_test(without_a_delay_nobody_is_lost),
 		cmocka_unit_test(too_few_members_change_nothing),
