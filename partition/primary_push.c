@@ -173,6 +173,13 @@ static bool is_behind(const struct partition *partition, const struct peer *peer
 	return !node_set_has(partition->row.isr, peer->node_id);
 }
 
+/* The batches' size is its last field before them. */
+static void item_end(struct buffer *out, size_t begin, size_t size)
+{
+	if (size > 0 && !out->failed)
+		store_little(out->data + begin - 4, 4, size);
+}
+
 /* One item of batches from `next` on. false: nothing could be sent now. */
 static bool push_batches(struct partition *partition, struct peer *peer, const struct map_node *node,
 			 size_t limit_bytes)
@@ -187,10 +194,11 @@ static bool push_batches(struct partition *partition, struct peer *peer, const s
 	assert(peer->next < partition->log.end);
 	while (peer->next < partition->log.end) {
 		result = fetch_batch(shard, &peer->fetch, owner, &partition->log, peer->next, &batch);
-		if (result == FETCH_BROKEN)
+		if (result == FETCH_BROKEN) {
+			item_end(out, begin, size);
 			partition_stop(partition, SHARD_EVENT_QUARANTINED, peer->next, SHARD_READER_PEER);
-		if (result == FETCH_BROKEN)
 			return false; /* stopping has freed the peer */
+		}
 		if (result == FETCH_WAITING || (size > 0 && size + batch.size > total))
 			break;
 		if (out == NULL) {
@@ -206,8 +214,7 @@ static bool push_batches(struct partition *partition, struct peer *peer, const s
 	}
 	if (size == 0)
 		return false;
-	if (!out->failed)
-		store_little(out->data + begin - 4, 4, size); /* the item's last field before the batches */
+	item_end(out, begin, size);
 	add_flight(peer, peer->next, size);
 	shard->push_left -= (int64_t)size;
 	if (is_behind(partition, peer))

@@ -202,7 +202,7 @@ void propose_applied(struct cluster *cluster)
 		return;
 	if (cluster->state == CLUSTER_JOINED && ours)
 		registered(cluster, self->epoch);
-	else if (cluster->state == CLUSTER_JOINED && self->epoch != cluster->known_epoch)
+	else if (cluster->state == CLUSTER_JOINED && self->epoch > cluster->known_epoch)
 		cluster->next_retry_ms = cluster->now_ms; /* what was asked is overtaken */
 	else if (cluster->state == CLUSTER_STOPPING && ours &&
 		 cluster->metadata.nodes[self->id - 1].proof_epoch == cluster->node_epoch)

@@ -118,8 +118,8 @@ static bool voter_add(struct cluster *cluster, const struct members *members)
 
 /* --- leaving ------------------------------------------------------------------------------------------------------ */
 
-/* Invariant 4. */
-static void leadership_give(struct cluster *cluster, const struct members *members)
+/* Invariant 4. False: to nobody yet. */
+static bool leadership_give(struct cluster *cluster, const struct members *members)
 {
 	for (uint32_t i = 0; i < members->count; i++) {
 		const struct raft_node_server *server = &members->servers[i];
@@ -127,9 +127,10 @@ static void leadership_give(struct cluster *cluster, const struct members *membe
 		if (server->role == RAFT_NODE_VOTER && server_stays(cluster, server) &&
 		    raft_node_hears(&cluster->raft, server->id) && raft_node_caught_up(&cluster->raft, server->id)) {
 			raft_node_transfer_to(&cluster->raft, server->id);
-			return;
+			return true;
 		}
 	}
+	return false;
 }
 
 static const struct raft_node_server *leaver_find(const struct cluster *cluster, const struct members *members)
@@ -149,10 +150,8 @@ static bool leaver_step(struct cluster *cluster, const struct members *members)
 		return false;
 	if (leaver == NULL && voter_add(cluster, members))
 		return true;
-	if (leaver == NULL) {
-		leadership_give(cluster, members);
-		return true;
-	}
+	if (leaver == NULL)
+		return leadership_give(cluster, members);
 	if (leaver->role == RAFT_NODE_VOTER) {
 		if (raft_node_hears(&cluster->raft, leaver->id) && voter_add(cluster, members))
 			return true;
