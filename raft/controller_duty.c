@@ -176,10 +176,12 @@ static uint32_t row_wish(const struct cluster *cluster, uint16_t partition, node
 	uint32_t preferred = row->replicas[0];
 	uint32_t relief = row->primary == 0 || node_set_has(live, row->primary) ? 0 : row_relief(row, live);
 
-	if (relief != 0 || (row->primary != 0 && cluster->metadata.map.nodes[row->primary - 1].clock_off))
+	if (relief != 0)
 		return relief;
 	if (row->primary != 0 && row->leaving != 0)
 		return moves_wish(cluster, partition);
+	if (row->primary != 0 && cluster->metadata.map.nodes[row->primary - 1].clock_off)
+		return 0;
 	if (row->primary == 0 || row->primary == preferred || !node_set_has(row->isr & live, preferred))
 		return 0;
 	return cluster->now_ms - cluster->peers[preferred - 1].live_since_ms >= CONTROLLER_SETTLED_MS ? preferred : 0;
