@@ -232,6 +232,8 @@ void flow_fill_window(struct core *core, struct flow *flow)
 		flow_adopt(core, flow);
 		next = flow_next_unnumbered(flow);
 		outgoing_finish(next, flow->producer_id, flow->next_number++, core->compress);
+		if (flow->next_number == UINT32_MAX)
+			flow_retire(core, flow); /* this producer has no more numbers here */
 		next->resend_ms = RESEND_MS;
 		flow->window[flow->window_count++] = next;
 	}

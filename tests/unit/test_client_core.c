@@ -1,5 +1,6 @@
 /* The client core against a make-believe cluster (client_model.h): whatever the network and the nodes do, what the core
  * tells its user is true of the logs. Storms of faults are in test_client_storm.c. */
+#include "client/core_state.h"
 #include "tests/unit/client_fixture.h"
 #include "tests/unit/memory_fault.h"
 
@@ -101,6 +102,31 @@ static void failed_check_tells_the_actual_version(void **state)
 	assert_int_equal(told(fixture, 3)->completion.outcome, CORE_NOT_APPLIED);
 	assert_int_equal(told(fixture, 3)->completion.actual_version, 2);
 	assert_all_true(fixture);
+	fixture_free(fixture);
+}
+
+/* 2^32 batches to one partition: another producer goes on. */
+static void a_producer_whose_numbers_end_retires(void **state)
+{
+	struct fixture *fixture = fixture_new(1, &quiet, &plain);
+	uint16_t partition = partition_of_text("k");
+	struct flow *flow = &fixture->core->flows[partition];
+	struct model_log *log = &fixture->model->logs[partition];
+	uint64_t former;
+
+	(void)state;
+	publish_to(fixture, "k", "good", NULL);
+	step_until_told(fixture, 1000);
+	former = flow->producer_id;
+	log->entries[log->entry_count - 1].number = UINT32_MAX - 2;
+	flow->next_number = UINT32_MAX - 1;
+	for (uint32_t i = 0; i < 3; i++) {
+		publish_to(fixture, "k", "good", NULL);
+		step_until_told(fixture, 3000);
+	}
+	assert_all_true(fixture);
+	assert_int_equal(log->event_count, 4);
+	assert_true(flow->producer_id != former);
 	fixture_free(fixture);
 }
 
@@ -464,6 +490,7 @@ int main(void)
 		cmocka_unit_test(wrong_events_are_refused_at_once),
 		cmocka_unit_test(fault_ends_its_event_and_the_others_go_on_in_order),
 		cmocka_unit_test(failed_check_tells_the_actual_version),
+		cmocka_unit_test(a_producer_whose_numbers_end_retires),
 		cmocka_unit_test(refusal_that_may_not_last_is_unknown_while_a_copy_is_open),
 		cmocka_unit_test(refused_batch_in_mid_window_frees_its_number),
 		cmocka_unit_test(below_minimum_is_told_soon_and_is_not_applied),
