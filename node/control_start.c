@@ -47,7 +47,7 @@ static void fill_directory(const struct control *control, struct cluster_directo
 	directory->interval_sync = identity->interval_sync;
 	directory->proof_epoch = identity->proof_epoch;
 	directory->damaged = control->damaged;
-	if (directory_raft_empty(control->directory, &directory->raft_empty, why) != DIRECTORY_DONE)
+	if (directory_raft_begin(control->directory, &directory->raft_empty, why) != DIRECTORY_DONE)
 		control_directory_failed(control, why);
 }
 

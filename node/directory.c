@@ -12,6 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/bytes.h"
+
+#define RAFT_METADATA_BYTES 32
+
 static int refuse(char why[DIRECTORY_TEXT_BYTES], const char *what, const char *path)
 {
 	snprintf(why, DIRECTORY_TEXT_BYTES, "%s %s: %s", what, path, strerror(errno));
@@ -262,9 +266,40 @@ int directory_write(struct directory *directory, char why[DIRECTORY_TEXT_BYTES])
 	return rv == DIRECTORY_DONE ? sync_folder(directory->path, why) : rv;
 }
 
-int directory_raft_empty(const struct directory *directory, bool *empty, char why[DIRECTORY_TEXT_BYTES])
+/* libraft's metadata file: format, version, term and vote, 8 bytes each, little-endian. Who bootstraps stores term 1 there
+ * before its first segment, and votes from term 2 on: ended in between, or within the file's first write, it has said
+ * nothing to anybody. libraft would take it for a server that is to be told who the others are. */
+static bool is_unborn(const char *path)
+{
+	uint8_t bytes[RAFT_METADATA_BYTES];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
+
+	if (fd >= 0)
+		close(fd);
+	if (size < 0)
+		return false;
+	return size < RAFT_METADATA_BYTES || (load_little(bytes + 16, 8) <= 1 && load_little(bytes + 24, 8) == 0);
+}
+
+static int unborn_remove(const struct directory *directory, char why[DIRECTORY_TEXT_BYTES])
+{
+	static const char *const names[] = {"raft/metadata1", "raft/metadata2"};
+	char path[CONFIG_PATH_BYTES + 64];
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		path_of(directory, names[i], path);
+		if (unlink(path) != 0 && errno != ENOENT)
+			return refuse(why, "cannot remove", path);
+	}
+	path_of(directory, "raft", path);
+	return sync_folder(path, why);
+}
+
+int directory_raft_begin(const struct directory *directory, bool *empty, char why[DIRECTORY_TEXT_BYTES])
 {
 	char path[CONFIG_PATH_BYTES + 64];
+	bool unborn = false;
 	struct dirent *entry;
 	DIR *dir;
 
@@ -274,10 +309,18 @@ int directory_raft_empty(const struct directory *directory, bool *empty, char wh
 		return refuse(why, "cannot read", path);
 	*empty = true;
 	while ((entry = readdir(dir)) != NULL) {
+		char name[32];
+
 		/* what libraft's probe leaves behind when the process dies in it */
-		if (entry->d_name[0] != '.' && strncmp(entry->d_name, "tmp", 3) != 0)
+		if (entry->d_name[0] == '.' || strncmp(entry->d_name, "tmp", 3) == 0)
+			continue;
+		snprintf(name, sizeof name, "raft/%.20s", entry->d_name);
+		path_of(directory, name, path);
+		if (strncmp(entry->d_name, "metadata", 8) == 0 && is_unborn(path))
+			unborn = true;
+		else
 			*empty = false;
 	}
 	closedir(dir);
-	return DIRECTORY_DONE;
+	return *empty && unborn ? unborn_remove(directory, why) : DIRECTORY_DONE;
 }

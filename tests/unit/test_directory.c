@@ -204,17 +204,56 @@ static void a_damaged_identity_is_refused(void **state)
 	}
 }
 
+static bool raft_is_empty(struct fixture *fixture)
+{
+	bool empty = false;
+
+	assert_int_equal(directory_raft_begin(&fixture->directory, &empty, fixture->why), DIRECTORY_DONE);
+	return empty;
+}
+
 static void the_store_of_raft_is_empty_until_something_is_in_it(void **state)
 {
 	struct fixture *fixture = *state;
-	bool empty = false;
 
 	assert_int_equal(open_as(fixture, "n1", 1), DIRECTORY_DONE);
-	assert_int_equal(directory_raft_empty(&fixture->directory, &empty, fixture->why), DIRECTORY_DONE);
-	assert_true(empty);
-	write_file(fixture, "raft/metadata1", "x");
-	assert_int_equal(directory_raft_empty(&fixture->directory, &empty, fixture->why), DIRECTORY_DONE);
-	assert_false(empty);
+	assert_true(raft_is_empty(fixture));
+	write_file(fixture, "raft/open-1", "x");
+	assert_false(raft_is_empty(fixture));
+}
+
+static void write_raft_metadata(struct fixture *fixture, const char *name, uint64_t term, uint64_t vote)
+{
+	const uint64_t words[] = {1, 1, term, vote};
+	char path[200];
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/raft/%s", fixture->path, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(words, 1, sizeof words, file), sizeof words);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* It had voted for nobody and held nothing. Who may have voted is no newcomer, whatever else is lost. */
+static void a_bootstrap_that_was_cut_short_begins_anew(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(open_as(fixture, "n1", 1), DIRECTORY_DONE);
+	write_raft_metadata(fixture, "metadata1", 1, 0);
+	assert_true(raft_is_empty(fixture));
+	assert_true(raft_is_empty(fixture)); /* and is */
+	write_file(fixture, "raft/metadata1", "");
+	assert_true(raft_is_empty(fixture));
+	write_raft_metadata(fixture, "metadata1", 1, 77);
+	assert_false(raft_is_empty(fixture));
+	write_raft_metadata(fixture, "metadata1", 1, 0);
+	write_raft_metadata(fixture, "metadata2", 2, 0);
+	assert_false(raft_is_empty(fixture));
+	write_raft_metadata(fixture, "metadata2", 1, 0);
+	write_file(fixture, "raft/0000000000000001-0000000000000001", "x");
+	assert_false(raft_is_empty(fixture));
 }
 
 int main(void)
@@ -231,6 +270,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_unfinished_first_start_is_begun_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_damaged_identity_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_store_of_raft_is_empty_until_something_is_in_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_bootstrap_that_was_cut_short_begins_anew, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
