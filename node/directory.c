@@ -266,9 +266,9 @@ int directory_write(struct directory *directory, char why[DIRECTORY_TEXT_BYTES])
 	return rv == DIRECTORY_DONE ? sync_folder(directory->path, why) : rv;
 }
 
-/* libraft's metadata file: format, version, term and vote, 8 bytes each, little-endian. Who bootstraps stores term 1 there
- * before its first segment, and votes from term 2 on: ended in between, or within the file's first write, it has said
- * nothing to anybody. libraft would take it for a server that is to be told who the others are. */
+/* libraft's metadata file: format, version, term and vote, 8 bytes each, little-endian. Who bootstraps stores term 1
+ * there before its first segment, and votes from term 2 on: ended in between, or within the file's first write, it has
+ * said nothing to anybody. libraft would take it for a server that is to be told who the others are. */
 static bool is_unborn(const char *path)
 {
 	uint8_t bytes[RAFT_METADATA_BYTES];

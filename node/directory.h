@@ -68,8 +68,8 @@ void directory_deinit(struct directory *directory); /* lets the lock go; may be 
 /* Makes directory->identity durable. 0, or DIRECTORY_REFUSED: it could not be written. */
 int directory_write(struct directory *directory, char why[DIRECTORY_TEXT_BYTES]);
 
-/* Before Raft's store is opened: whether raft/ holds nothing. What a bootstrap that was cut short left there goes. 0, or
- * DIRECTORY_REFUSED: unreadable. */
+/* Before Raft's store is opened: whether raft/ holds nothing. What a bootstrap that was cut short left there goes. 0,
+ * or DIRECTORY_REFUSED: unreadable. */
 int directory_raft_begin(const struct directory *directory, bool *empty, char why[DIRECTORY_TEXT_BYTES]);
 
 /* The identity's text and back, for tests. Decoding: 0, or DIRECTORY_REFUSED. */
