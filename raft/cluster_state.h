@@ -218,7 +218,7 @@ void duty_members(struct cluster *cluster);
 
 void contact_tick(struct cluster *cluster);
 void contact_restart(struct cluster *cluster); /* all timers anew */
-/* This process did; the others were not silent meanwhile, and did not live. */
+/* This process stood still for so long: that is neither silence of the others nor a sign of life. */
 void contact_stood_still(struct cluster *cluster, uint64_t for_ms);
 void contact_heartbeat(struct cluster *cluster, const struct message *message);
 void contact_answer(struct cluster *cluster, const struct message *message);
