@@ -50,20 +50,10 @@ static void session_close(struct core *core, uint32_t index)
 	*endpoint = (struct endpoint){.session = SESSION_FREE};
 }
 
-static uint16_t shard_port(const struct map_node *node, uint16_t shard)
-{
-	if (node->shard_ports[shard] != 0)
-		return node->shard_ports[shard];
-	return node->shard_port == 0 ? 0 : (uint16_t)(node->shard_port + shard);
-}
-
 static bool shard_address(const struct map_node *node, uint16_t shard, char address[CORE_ADDRESS_BYTES])
 {
-	if (node->state == NODE_NONE || node->state == NODE_GONE || shard >= node->shard_count || shard >= SHARDS_MAX ||
-	    node->host[0] == '\0' || shard_port(node, shard) == 0)
-		return false;
-	(void)snprintf(address, CORE_ADDRESS_BYTES, "%s:%u", node->host, shard_port(node, shard));
-	return true;
+	return node->state != NODE_NONE && node->state != NODE_GONE && shard < SHARDS_MAX &&
+	       map_node_shard_address(node, shard, address);
 }
 
 uint32_t session_shard(struct core *core, uint32_t node_id, uint16_t shard)

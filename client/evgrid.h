@@ -125,11 +125,18 @@ typedef struct evg_options {
 	uint64_t window_bytes;  /* published and not completed; 0: 64 MiB. Beyond it EVG_BUSY */
 	uint32_t window_events; /* the same in events; 0: 262,144 */
 	bool no_compression;    /* batches from 1 KiB up are LZ4 where that pays; true: never */
+	/* Where the cluster wants keys, both of them, else NULL: the program's secret key as evgrid keygen writes it,
+	 * and the nodes' public keys, "node NAME KEY" a line. They are read again when a node cannot be reached with
+	 * them. */
+	const char *key_file;
+	const char *node_keys_file;
 } evg_options;
 
 /* addresses: control addresses of one or more members, "host:port[,host:port...]". options: NULL for the defaults.
- * On EVG_OK *grid is a handle for evg_close. EVG_USAGE (addresses), EVG_MEMORY (no thread either), EVG_IO (no random
- * numbers, no socket), EVG_CONNECT (nobody answered in time; never with connect_ms UINT32_MAX). */
+ * On EVG_OK *grid is a handle for evg_close. EVG_USAGE (addresses, or a key file is no good or may be read by
+ * others), EVG_MEMORY (no thread either), EVG_IO (no random numbers, no socket, a key file cannot be read), EVG_CONNECT
+ * (nobody answered in time, or the nodes have other keys or do not trust this one; never with connect_ms
+ * UINT32_MAX). */
 int evg_open(const char *addresses, const evg_options *options, evg **grid);
 
 /* Ends what is open with EVG_CLOSED (call evg_flush before, to wait for it), stops the thread, frees. NULL is

@@ -267,6 +267,8 @@ int evg_open(const char *addresses, const evg_options *options, evg **grid_out)
 	if (rv == 0)
 		rv = grid_make_core(grid, addresses, options);
 	if (rv == 0)
+		rv = grid_keys_open(&grid->keys, options->key_file, options->node_keys_file);
+	if (rv == 0)
 		rv = grid_open_sockets(grid);
 	if (rv == 0 && pthread_create(&grid->thread, NULL, grid_run, grid) != 0)
 		rv = ERROR_MEMORY;
@@ -298,6 +300,7 @@ void evg_close(evg *grid)
 	grid_close_sockets(grid);
 	core_outbox_deinit(&grid->out);
 	core_free(grid->core);
+	grid_keys_close(&grid->keys);
 	free(grid->slots);
 	(void)pthread_cond_destroy(&grid->told);
 	(void)pthread_mutex_destroy(&grid->lock);

@@ -13,7 +13,10 @@
 #include <stdatomic.h>
 
 #include "client/core.h"
+
 #include "client/evgrid.h"
+#include "client/grid_keys.h"
+#include "net/resolver.h"
 
 /* Called on the handle's thread; the result is valid during the call, but a callee may take its bytes and statuses. */
 typedef void (*grid_result)(void *user, struct core_result *result);
@@ -29,10 +32,15 @@ struct slot {
 struct endpoint_socket {
 	void *socket; /* NULL: none */
 	int descriptor;
-	bool dirty; /* may have something to receive: asked before the next sleep */
+	char number[RESOLVER_ADDRESS_BYTES]; /* where its address leads; empty: not known yet */
+	uint64_t sought_ms;                  /* when it was asked where that is */
+	bool unsent;                         /* something could not leave since */
+	bool dirty;                          /* may have something to receive: asked before the next sleep */
+	struct key_try attempt;
 };
 
 #define GRID_ENDPOINTS_MAX 1024u
+#define GRID_CURVE_BYTES 64 /* room for what CURVE adds to a message on the wire: 33 bytes */
 
 struct evg {
 	pthread_mutex_t lock;
@@ -51,10 +59,12 @@ struct evg {
 	uint32_t stream_cached; /* index of the stream published to last */
 	uint64_t id_state[2];   /* of the identifiers' random bits */
 	uint32_t deadline_ms;
+	struct grid_keys keys;
 
 	int epoll;
 	int wake;
 	void *context;
+	struct resolver *resolver;
 	struct endpoint_socket sockets[GRID_ENDPOINTS_MAX]; /* the thread's alone */
 	uint32_t sockets_used;                              /* none from here on */
 	atomic_uint_least64_t frames_sent;

@@ -19,6 +19,7 @@
 #define BYTES_PER_TURN TURN_MAX_BYTES
 #define WAKE_MARK UINT32_MAX
 #define EVENTS_MAX 64
+#define SEEK_MS 30000u
 #define LOST_MAX (4 * GRID_ENDPOINTS_MAX) /* more are told as lost on the way */
 
 struct arrival {
@@ -56,9 +57,10 @@ int grid_open_sockets(struct evg *grid)
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = WAKE_MARK};
 
 	grid->context = zmq_ctx_new();
+	grid->resolver = resolver_new(resolver_system);
 	grid->epoll = epoll_create1(EPOLL_CLOEXEC);
 	grid->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (grid->context == NULL || grid->epoll < 0 || grid->wake < 0 ||
+	if (grid->context == NULL || grid->resolver == NULL || grid->epoll < 0 || grid->wake < 0 ||
 	    epoll_ctl(grid->epoll, EPOLL_CTL_ADD, grid->wake, &event) != 0)
 		return ERROR_IO;
 	return 0;
@@ -81,6 +83,7 @@ void grid_close_sockets(struct evg *grid)
 		socket_close(grid, i);
 	if (grid->context != NULL)
 		(void)zmq_ctx_term(grid->context);
+	grid->resolver = resolver_free(grid->resolver);
 	if (grid->epoll >= 0)
 		(void)close(grid->epoll);
 	if (grid->wake >= 0)
@@ -93,10 +96,10 @@ static void socket_set(void *socket, int option, int value)
 }
 
 /* Every socket is made here: one place for what all must have. */
-static void *socket_new(void *context)
+static void *socket_new(struct evg *grid, const char *node, struct key_try *attempt)
 {
-	void *socket = zmq_socket(context, ZMQ_DEALER);
-	int64_t most = MESSAGE_MAX_BYTES;
+	void *socket = zmq_socket(grid->context, ZMQ_DEALER);
+	int64_t most = MESSAGE_MAX_BYTES + (grid_keys_given(&grid->keys) ? GRID_CURVE_BYTES : 0);
 
 	if (socket == NULL)
 		return NULL;
@@ -110,27 +113,67 @@ static void *socket_new(void *context)
 	socket_set(socket, ZMQ_TCP_KEEPALIVE_IDLE, 1);
 	socket_set(socket, ZMQ_TCP_KEEPALIVE_INTVL, 1);
 	(void)zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
-	return socket;
+	if (grid_keys_apply(&grid->keys, socket, node, attempt))
+		return socket;
+	(void)zmq_close(socket);
+	return NULL;
+}
+
+/* An open one that does not come up with its key is opened anew, with the next. */
+static bool socket_is_current(struct evg *grid, uint32_t endpoint)
+{
+	struct endpoint_socket *socket = &grid->sockets[endpoint];
+	struct key_try attempt;
+
+	if (!grid_keys_outdated(&grid->keys, &socket->attempt, grid_now_ms()))
+		return socket->socket != NULL;
+	attempt = socket->attempt;
+	socket_close(grid, endpoint);
+	socket->attempt = attempt;
+	return false;
+}
+
+/* Connects to where the address leads, unless it is connected there or that is not known yet. Asked anew while nothing
+ * can leave, and now and then. */
+static bool socket_seek(struct evg *grid, struct endpoint_socket *socket, const char *address)
+{
+	char number[RESOLVER_ADDRESS_BYTES], name[RESOLVER_ADDRESS_BYTES + 8];
+
+	if (socket->sought_ms != 0 && !socket->unsent && grid_now_ms() - socket->sought_ms < SEEK_MS)
+		return true;
+	socket->sought_ms = grid_now_ms();
+	socket->unsent = false;
+	if (!resolver_find(grid->resolver, address, socket->number, number) || strcmp(number, socket->number) == 0)
+		return true;
+	(void)snprintf(name, sizeof name, "tcp://%s", socket->number);
+	if (socket->number[0] != 0)
+		(void)zmq_disconnect(socket->socket, name);
+	socket_set(socket->socket, ZMQ_IPV6, number[0] == '[');
+	(void)snprintf(name, sizeof name, "tcp://%s", number);
+	memcpy(socket->number, number, sizeof number);
+	return zmq_connect(socket->socket, name) == 0;
 }
 
 static bool socket_open(struct evg *grid, uint32_t endpoint)
 {
 	struct endpoint_socket *socket = &grid->sockets[endpoint];
 	const struct core_endpoint *name = core_endpoint(grid->core, endpoint);
-	char address[CORE_ADDRESS_BYTES + 8];
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = endpoint};
 	size_t size = sizeof socket->descriptor;
+	const struct map_node *node;
 
-	if (socket->socket != NULL)
-		return true;
+	if (socket_is_current(grid, endpoint))
+		return name == NULL || socket_seek(grid, socket, name->address);
 	if (name == NULL)
 		return false;
-	socket->socket = socket_new(grid->context);
-	if (socket->socket == NULL)
+	node = cluster_map_node(core_map(grid->core), name->node_id);
+	socket->socket = socket_new(grid, node == NULL ? NULL : node->name, &socket->attempt);
+	if (socket->socket == NULL) {
+		key_try_note(&socket->attempt, false, grid_now_ms());
 		return false;
-	(void)snprintf(address, sizeof address, "tcp://%s", name->address);
+	}
 	if (zmq_getsockopt(socket->socket, ZMQ_FD, &socket->descriptor, &size) != 0 ||
-	    zmq_connect(socket->socket, address) != 0 ||
+	    !socket_seek(grid, socket, name->address) ||
 	    epoll_ctl(grid->epoll, EPOLL_CTL_ADD, socket->descriptor, &event) != 0) {
 		(void)zmq_close(socket->socket);
 		*socket = (struct endpoint_socket){0};
@@ -161,9 +204,12 @@ static bool send_frame(struct evg *grid, struct endpoint_socket *socket, struct 
 	*frame = BUFFER_NULL;
 	socket->dirty = true;
 	if (zmq_msg_send(&message, socket->socket, ZMQ_DONTWAIT) < 0) {
+		socket->unsent = true;
+		key_try_note(&socket->attempt, false, grid_now_ms());
 		(void)zmq_msg_close(&message);
 		return false;
 	}
+	key_try_note(&socket->attempt, true, 0);
 	return true;
 }
 

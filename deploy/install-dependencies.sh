@@ -4,7 +4,8 @@
 # May be called any time: when everything is there it asks dpkg only and changes nothing. libraft is too old in
 # Debian 12 itself (0.15.0 loses committed entries), so bookworm-backports is enabled when it is not yet: the
 # machine's own entry for Debian is copied with the suite renamed, and so keeps its mirror, options and keys.
-# `--print` names what is missing and installs nothing.
+# `--build`: only what builds the programs and their packages (deploy/packages/build).
+# `--print` names what is missing and installs nothing; it comes last.
 set -euo pipefail
 
 readonly RAFT_MINIMUM=0.22.1
@@ -15,12 +16,14 @@ die() { say "$*"; exit 1; }
 
 # The packages of this release, one a line; libraft-dev is apart, since its version counts. zsh, fish and man-db are for
 # the tests of completion and of the manual pages, spin for docs/model, valgrind and cppcheck for two sections of
-# tests/run.sh, llvm (of the clang that is the default) for tests/coverage.
+# tests/run.sh, llvm (of the clang that is the default) for tests/coverage, jq for the scripts of deploy/container.
 packages() {
-    printf '%s\n' build-essential gcc clang meson ninja-build pkg-config ccache git python3 shellcheck \
+    printf '%s\n' build-essential gcc meson ninja-build pkg-config git python3 debhelper \
         libuv1-dev libzmq3-dev libczmq-dev liblz4-dev libxxhash-dev libmsgpack-dev libjansson-dev libyaml-dev \
-        liblua5.4-dev libmicrohttpd-dev libcmocka-dev iproute2 nftables curl e2fsprogs procps zsh fish man-db spin \
-        valgrind cppcheck llvm
+        liblua5.4-dev libmicrohttpd-dev libcmocka-dev
+    [ "$purpose" = all ] || return 0
+    printf '%s\n' clang ccache shellcheck iproute2 nftables curl openssl jq e2fsprogs procps zsh fish man-db \
+        spin valgrind cppcheck llvm
     case "$1" in
         12) printf '%s\n' clang-format-14 clang-tidy-14 libclang-rt-14-dev ;;
         *) printf '%s\n' libclang-rt-dev ;;
@@ -125,6 +128,11 @@ enable_backports() {
 major=${VERSION_ID:-99} # testing and unstable name no number
 [ "$major" -ge 12 ] || die "Debian $major is too old: 12 or later is needed"
 
+purpose=all
+if [ "${1:-}" = --build ]; then
+    purpose=build
+    shift
+fi
 mapfile -t wanted < <(missing "$major")
 if [ "${1:-}" = --print ]; then
     [ "${#wanted[@]}" -eq 0 ] || printf '%s\n' "${wanted[@]}"

@@ -2,6 +2,8 @@
  * Main thread. */
 #include "node/config.h"
 
+#include "node/keyring.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
@@ -173,8 +175,10 @@ static void derive_from_member(struct config *config)
 	colon = strrchr(own->address, ':');
 	assert(colon != NULL);
 	if (v->listen_advertise[0] == '\0') {
-		snprintf(v->listen_advertise, sizeof v->listen_advertise, "%.*s", (int)(colon - own->address),
-			 own->address);
+		int six = own->address[0] == '[';
+
+		snprintf(v->listen_advertise, sizeof v->listen_advertise, "%.*s", (int)(colon - own->address) - 2 * six,
+			 own->address + six);
 		derived(config, "listen.advertise");
 	}
 	if (!given(config, "listen.control")) {
@@ -213,7 +217,7 @@ static void derive_numbers(struct config *config)
 		derived(config, "cluster.replication_factor");
 	}
 	if (v->minimum_isr == 0) {
-		v->minimum_isr = v->replication_factor >= 3 ? 2 : 1;
+		v->minimum_isr = v->replication_factor >= 3 && founders >= 2 ? 2 : 1;
 		derived(config, "cluster.minimum_isr");
 	}
 	if (v->shards == 0) {
@@ -251,6 +255,46 @@ static void check_members(struct config *config)
 	}
 }
 
+static void check_http(struct config *config)
+{
+	const struct config_values *v = &config->values;
+	bool guarded = v->http_tokens[0] != 0 && v->http_certificate[0] != 0;
+
+	if ((v->http_certificate[0] == 0) != (v->http_key[0] == 0))
+		config_error(config, ERROR_BAD_CONFIG, "give both, or neither",
+			     "http.certificate and http.key: one without the other");
+	if (!v->insecure && v->http_enabled && !guarded && !is_loopback(v->http_address))
+		config_error(config, ERROR_BAD_CONFIG,
+			     "give http.tokens, http.certificate and http.key, or set insecure: true if that is meant",
+			     "http.address: %s is not a loopback address, and everybody who reaches it could read "
+			     "health and metrics",
+			     v->http_address);
+}
+
+/* Both files are read: what is wrong with them is better known before a node runs. */
+static void check_keys(struct config *config)
+{
+	const struct config_values *v = &config->values;
+	bool secret = v->keys_secret[0] != '\0', trusted = v->keys_trusted[0] != '\0';
+	struct trusted_list list;
+	struct key_pair own;
+	char why[KEY_WHY_BYTES];
+
+	if (secret != trusted)
+		config_error(config, ERROR_BAD_CONFIG, "give both, or neither",
+			     "keys.%s: it is there, and keys.%s is not", secret ? "secret" : "trusted",
+			     secret ? "trusted" : "secret");
+	if (!secret || !trusted || v->node_name[0] == '\0')
+		return;
+	if (keyring_read(v->node_name, v->keys_secret, v->keys_trusted, &own, &list, why) != KEY_DONE) {
+		config_error(config, ERROR_BAD_CONFIG, "see docs/how-to/secure.md", "keys: %s", why);
+		return;
+	}
+	key_fingerprint(own.public_key, config->fingerprint);
+	key_pair_forget(&own);
+	trusted_deinit(&list);
+}
+
 static void check(struct config *config)
 {
 	const struct config_values *v = &config->values;
@@ -263,10 +307,10 @@ static void check(struct config *config)
 		config_error(config, ERROR_BAD_CONFIG, "name a directory, or use --dev for a single node",
 			     "data.dir: missing");
 	check_members(config);
-	if (v->replication_factor > founders)
+	if (v->minimum_isr > founders)
 		config_error(config, ERROR_BAD_CONFIG, "lower it, or name more founders in cluster.members",
-			     "cluster.replication_factor: %lu is more than the %lu founders",
-			     (unsigned long)v->replication_factor, (unsigned long)founders);
+			     "cluster.minimum_isr: %lu is more than the %lu founders: they would take no writes",
+			     (unsigned long)v->minimum_isr, (unsigned long)founders);
 	if (v->minimum_isr > v->replication_factor)
 		config_error(config, ERROR_BAD_CONFIG, "lower it, or raise cluster.replication_factor",
 			     "cluster.minimum_isr: %lu is more than the replication factor %lu",
@@ -275,16 +319,14 @@ static void check(struct config *config)
 		config_error(config, ERROR_BAD_CONFIG, "lower it: each shard listens on a port behind it",
 			     "listen.control: behind %lu are no ports for %lu shards", (unsigned long)v->listen_control,
 			     (unsigned long)v->shards);
-	if (!v->insecure && !is_loopback(v->listen_address))
-		config_error(config, ERROR_BAD_CONFIG, "set insecure: true if that is meant",
+	check_keys(config);
+	if (!v->insecure && v->keys_secret[0] == '\0' && !is_loopback(v->listen_address))
+		config_error(config, ERROR_BAD_CONFIG,
+			     "give it keys (keys.secret), or set insecure: true if that is meant",
 			     "listen.address: %s is not a loopback address, and without keys everybody who reaches "
 			     "it could read, write and command",
 			     v->listen_address);
-	if (!v->insecure && v->http_enabled && !is_loopback(v->http_address))
-		config_error(config, ERROR_BAD_CONFIG, "set insecure: true if that is meant",
-			     "http.address: %s is not a loopback address, and everybody who reaches it could read "
-			     "health and metrics",
-			     v->http_address);
+	check_http(config);
 }
 
 void config_finish(struct config *config)

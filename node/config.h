@@ -4,6 +4,7 @@
 #ifndef EVGRID_NODE_CONFIG_H
 #define EVGRID_NODE_CONFIG_H
 
+#include "net/key_file.h"
 #include "node/logging.h"
 #include "proto/bytes.h"
 #include "proto/error.h"
@@ -44,6 +45,9 @@ struct config_values {
 	bool http_enabled;
 	char http_address[ADDRESS_MAX_BYTES + 1];
 	uint64_t http_port;
+	char http_tokens[CONFIG_PATH_BYTES];
+	char http_certificate[CONFIG_PATH_BYTES];
+	char http_key[CONFIG_PATH_BYTES];
 	struct config_members members;
 	uint64_t replication_factor;
 	uint64_t minimum_isr;
@@ -63,6 +67,8 @@ struct config_values {
 	uint64_t stop_timeout_ms;
 	enum logging_format log_format;
 	enum logging_level log_level;
+	char keys_secret[CONFIG_PATH_BYTES]; /* "": no keys */
+	char keys_trusted[CONFIG_PATH_BYTES];
 	bool insecure;
 };
 
@@ -75,12 +81,13 @@ struct config_origin {
 	uint32_t column;
 };
 
-#define CONFIG_KEYS_MAX 32u
+#define CONFIG_KEYS_MAX 40u
 
 struct config {
 	struct config_values values;
 	struct config_origin origins[CONFIG_KEYS_MAX]; /* by place in the schema */
 	const char *file;                              /* as named by the user; NULL: none */
+	char fingerprint[KEY_FINGERPRINT_BYTES];       /* of keys.secret; "": none, or no good */
 	char *errors[CONFIG_ERRORS_MAX];
 	uint32_t error_count; /* may exceed CONFIG_ERRORS_MAX */
 };

@@ -45,7 +45,10 @@ void config_print(const struct config *config, FILE *out)
 
 		config_value_format(&schema[i], &config->values, text, sizeof text);
 		source_format(config, i, source, sizeof source);
-		fprintf(out, "%s%s: %s # %s\n", key == schema[i].name ? "" : "  ", key, text, source);
+		fprintf(out, "%s%s: %s # %s", key == schema[i].name ? "" : "  ", key, text, source);
+		if (strcmp(schema[i].name, "keys.secret") == 0 && config->fingerprint[0] != '\0')
+			fprintf(out, ", fingerprint %s", config->fingerprint);
+		fputc('\n', out);
 	}
 }
 

@@ -44,7 +44,8 @@ static const struct config_key schema[] = {
 		 "Directory of everything this node keeps. It is made when missing, locked while the node runs, and "
 		 "belongs to this node alone."),
 	KEY_TEXT("listen.address", CONFIG_STRING, listen_address, "127.0.0.1",
-		 "Address to bind. Without keys only a loopback address is accepted, unless insecure is set."),
+		 "Address to bind. Without keys (keys.secret) only a loopback address is accepted, unless insecure is "
+		 "set."),
 	KEY_TEXT("listen.advertise", CONFIG_STRING, listen_advertise, NULL,
 		 "Host that other nodes and clients are told. Default: the host of this node's entry in "
 		 "cluster.members, "
@@ -55,23 +56,30 @@ static const struct config_key schema[] = {
 	KEY_TEXT("http.enabled", CONFIG_BOOLEAN, http_enabled, "true",
 		 "Whether the operations port is opened: health and metrics over HTTP, for probes and scrapers."),
 	KEY_TEXT("http.address", CONFIG_STRING, http_address, "127.0.0.1",
-		 "Address of the operations port. It has no TLS: only a loopback address is accepted, unless insecure "
-		 "is "
-		 "set. It tells, and takes no commands."),
+		 "Address of the operations port. Without http.certificate and http.tokens only a loopback address is "
+		 "accepted, unless insecure is set. It tells, and takes no commands."),
 	KEY_RANGE("http.port", CONFIG_NUMBER, http_port, "7480", 0, 65535,
 		  "Operations port. 0: any free one, see --ports-file. Default: 80 above listen.control, any free one "
 		  "where that is 0."),
+	KEY_TEXT("http.tokens", CONFIG_PATH, http_tokens, NULL,
+		 "File of bearer tokens, one a line: whoever asks for metrics or a restart check brings one. Probes "
+		 "need none. Read at each question, so a file that is replaced counts at once."),
+	KEY_TEXT("http.certificate", CONFIG_PATH, http_certificate, NULL,
+		 "File of the certificate that the operations port shows, PEM, its issuers behind it; with http.key. "
+		 "It speaks TLS alone then. A file that is replaced is shown within seconds."),
+	KEY_TEXT("http.key", CONFIG_PATH, http_key, NULL,
+		 "File of the certificate's key, PEM. Others on the machine must not be able to read it."),
 	KEY_TEXT("cluster.members", CONFIG_MEMBERS, members, NULL,
 		 "The founders, the same list in the same order on all of them: name=host:port of each control port. "
 		 "Read when the cluster is formed, and by a node that is not in it: it joins these. Default: this node "
 		 "alone."),
 	KEY_RANGE("cluster.replication_factor", CONFIG_NUMBER, replication_factor, "0", 0, REPLICAS_MAX,
 		  "Copies of each partition, fixed when the cluster is formed. 0: 3, or the number of founders if that "
-		  "is smaller."),
-	KEY_RANGE(
-		"cluster.minimum_isr", CONFIG_NUMBER, minimum_isr, "0", 0, REPLICAS_MAX,
-		"In-sync copies without which nothing is acknowledged. 0: 2 of 3 copies, else 1. An operator's command "
-		"changes it later."),
+		  "is smaller. With more than there are founders each partition has fewer until as many nodes are "
+		  "there."),
+	KEY_RANGE("cluster.minimum_isr", CONFIG_NUMBER, minimum_isr, "0", 0, REPLICAS_MAX,
+		  "In-sync copies without which nothing is acknowledged. 0: 2 of 3 copies, else 1; 1 of a single "
+		  "founder. An operator's command changes it later."),
 	KEY_TEXT("cluster.restore", CONFIG_BOOLEAN, restore, "false",
 		 "On all founders: the cluster is formed to restore a back-up into (evgrid backup restore), and serves "
 		 "nobody before that is done. Read when the cluster is formed."),
@@ -112,9 +120,18 @@ static const struct config_key schema[] = {
 		"How long a clean stop waits for hand-over and the cluster's consent before the process ends anyway."),
 	KEY_CHOICE("log.format", log_format, "logfmt", "logfmt|json", "Form of the lines on stderr."),
 	KEY_CHOICE("log.level", log_level, "info", "debug|info|warn|error", "Lines below this level are not written."),
+	KEY_TEXT("keys.secret", CONFIG_PATH, keys_secret, NULL,
+		 "File with this node's secret key, as evgrid keygen writes it; others must not be able "
+		 "to "
+		 "read it. With it, and keys.trusted, every connection needs a key. Read anew at SIGHUP."),
+	KEY_TEXT("keys.trusted", CONFIG_PATH, keys_trusted, NULL,
+		 "File with the public keys that are trusted, the same on all nodes, this node's among them: lines "
+		 "`node NAME KEY`, `node * KEY`, `client NAME KEY`. Several lines of one name are good: each of its "
+		 "keys "
+		 "is. Read anew at SIGHUP."),
 	KEY_TEXT("insecure", CONFIG_BOOLEAN, insecure, "false",
 		 "Bind to other than loopback addresses without keys: whoever reaches the ports can read, write and "
-		 "command."),
+		 "command. With keys it is about http.address alone."),
 };
 
 #define SCHEMA_COUNT (sizeof schema / sizeof schema[0])

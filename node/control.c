@@ -97,6 +97,7 @@ static void on_tick(uv_timer_t *timer)
 
 	note_lag(control);
 	health_beat(&control->health->control);
+	control_renew_port(control);
 	control_receive(control);
 	control->now_ms = clock_boot_ms();
 	take_inbox(control);
@@ -108,6 +109,8 @@ static void on_tick(uv_timer_t *timer)
 		control_set_metrics(control);
 		control->metrics_ms = control->now_ms + CONTROL_METRICS_MS;
 	}
+	logging_verbose_tick(control->log, &control->verbose, control->now_ms);
+	notify_tick(&control->notify, control->health, control->now_ms);
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -132,6 +135,15 @@ static void on_prepare(uv_prepare_t *prepare)
 		uv_idle_stop(&control->idle);
 }
 
+static void on_hangup(uv_signal_t *handle, int number)
+{
+	struct control *control = handle->data;
+
+	(void)number;
+	control->now_ms = clock_boot_ms();
+	control_reload_keys(control);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct control *control = handle->data;
@@ -141,6 +153,15 @@ static void on_signal(uv_signal_t *handle, int number)
 		_exit(128 + number); /* the second one: at once */
 	control->now_ms = clock_boot_ms();
 	control_stop_begin(control);
+}
+
+static void on_usr1(uv_signal_t *handle, int number)
+{
+	struct control *control = handle->data;
+
+	(void)number;
+	control->now_ms = clock_boot_ms();
+	logging_verbose_toggle(control->log, &control->verbose, control->now_ms);
 }
 
 /* --- start ---------------------------------------------------------------------------------------------- */
@@ -170,6 +191,12 @@ static int start_handles(struct control *control)
 		control->signals[i].data = control;
 		rv = rv != 0 ? rv : uv_signal_start(&control->signals[i], on_signal, numbers[i]);
 	}
+	control->hangup.data = control;
+	rv = rv != 0 ? rv : uv_signal_init(&control->loop, &control->hangup);
+	rv = rv != 0 ? rv : uv_signal_start(&control->hangup, on_hangup, SIGHUP);
+	control->usr1.data = control;
+	rv = rv != 0 ? rv : uv_signal_init(&control->loop, &control->usr1);
+	rv = rv != 0 ? rv : uv_signal_start(&control->usr1, on_usr1, SIGUSR1);
 	rv = rv != 0 ? rv : uv_poll_start(&control->poll, UV_READABLE, on_readable);
 	rv = rv != 0 ? rv : uv_timer_start(&control->timer, on_tick, CLUSTER_TICK_MS, CLUSTER_TICK_MS);
 	return rv != 0 ? rv : uv_prepare_start(&control->prepare, on_prepare);
@@ -203,6 +230,9 @@ int control_init(struct control *control, const struct control_config *config)
 			  .port = config->values->listen_control, .observed = strerror(errno));
 		return 1;
 	}
+	rv = notify_open(&control->notify, config->notify_socket, config->values->stop_timeout_ms);
+	if (rv != 0)
+		LOG_EVENT(control->log, node_notify_refused, .socket = config->notify_socket, .observed = strerror(rv));
 	rv = uv_loop_init(&control->loop);
 	rv = rv != 0 ? rv : start_handles(control);
 	return rv == 0 ? 0 : refuse(control, "making the event loop", uv_strerror(rv));
@@ -214,6 +244,8 @@ static void close_handles(struct control *control)
 {
 	if (control->cluster != NULL)
 		cluster_close(control->cluster); /* libraft's handles close themselves */
+	uv_close((uv_handle_t *)&control->hangup, NULL);
+	uv_close((uv_handle_t *)&control->usr1, NULL);
 	uv_close((uv_handle_t *)&control->poll, NULL);
 	uv_close((uv_handle_t *)&control->timer, NULL);
 	uv_close((uv_handle_t *)&control->async, NULL);
@@ -239,6 +271,7 @@ void control_deinit(struct control *control)
 	for (uint32_t i = 0; i < CONTROL_LINKS_MAX; i++)
 		link_close(&control->links[i].link);
 	control->router = socket_close(control->router);
+	notify_close(&control->notify);
 	guests_deinit(&control->guests);
 	control_inbox_deinit(&control->inbox);
 	if (uv_loop_close(&control->loop) != 0)

@@ -9,12 +9,14 @@
  *   RECOVERING --all shards recovered--> RUNNING
  * and from each of them, with the first signal, the steps of a clean stop (raft/clean_stop.h).
  * A node that is gone for good goes the same way, without a signal.
- * A second signal ends the process at once; any fatal error with exit code 1. */
+ * A second signal ends the process at once; any fatal error with exit code 1. SIGUSR1: a verbose log for a while.
+ * SIGHUP: keys are read anew (control_keys.c), which ends and remakes the connections that must not be as they were. */
 #ifndef EVGRID_NODE_CONTROL_H
 #define EVGRID_NODE_CONTROL_H
 
 #include "node/directory.h"
 #include "node/foreign.h"
+#include "node/notify.h"
 #include "node/partition_thread.h"
 #include "raft/clean_stop.h"
 #include "raft/client_service.h"
@@ -38,12 +40,14 @@ struct control_counters {
 	struct logging_limit hello;
 	struct logging_limit refused;
 	struct logging_limit unregistered;
+	struct logging_limit overreached;
+	struct logging_limit strangers; /* peers of whom no key is trusted */
 	uint64_t link_drops;
 	uint64_t answer_drops;
 };
 
 struct control {
-	const struct logging *log;
+	struct logging *log;
 	const struct config_values *values;
 	struct directory *directory;
 	struct socket_factory *factory;
@@ -62,6 +66,8 @@ struct control {
 	uv_prepare_t prepare;
 	uv_idle_t idle;
 	uv_signal_t signals[2];
+	uv_signal_t hangup;
+	uv_signal_t usr1;
 	struct raft_io io;
 	struct control_disk *disk; /* what control_raft.c needs beside it */
 	struct cluster *cluster;   /* NULL while shards recover */
@@ -71,6 +77,7 @@ struct control {
 	uint8_t stopped;
 
 	void *router;
+	struct socket_renewal renewal;
 	struct guests guests;
 	struct self self;
 	struct control_link links[CONTROL_LINKS_MAX];
@@ -82,11 +89,12 @@ struct control {
 	uint64_t metrics_ms; /* when they are set again */
 	bool maps_due;       /* a subscriber could not be told, or the map changed */
 	uint64_t now_ms;
-	bool told_serving;
+	struct notify notify;
+	struct logging_verbose verbose;
 };
 
 struct control_config {
-	const struct logging *log;
+	struct logging *log;
 	const struct config_values *values;
 	struct directory *directory;
 	struct socket_factory *factory;
@@ -94,6 +102,7 @@ struct control_config {
 	struct metrics *metrics;
 	struct health *health;
 	uint64_t incarnation;
+	const char *notify_socket; /* of the service manager; NULL: none */
 };
 
 /* Binds the port and makes the loop. 0, or 1 with the reason logged. */
@@ -124,6 +133,10 @@ void control_notice(struct control *control, const struct cluster_output *output
 _Noreturn void control_cluster_failed(const struct control *control, const struct cluster_output *output);
 
 void control_set_metrics(struct control *control); /* control_metrics.c */
+
+/* control_keys.c */
+void control_reload_keys(struct control *control);
+void control_renew_port(struct control *control); /* as the keyring wants it; to be called at each tick */
 
 /* control_outputs.c */
 void control_carry_out(struct control *control); /* all that the cluster has for us */

@@ -3,6 +3,7 @@
 #include "node/control.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 
 /* --- links ---------------------------------------------------------------------------------------------- */
@@ -22,18 +23,53 @@ static struct control_link *free_link(struct control *control)
 	return oldest;
 }
 
+/* Of whom the configuration or the map say that it is there. NULL: they do not. */
+static const char *name_at(const struct control *control, const char *address)
+{
+	const struct config_members *members = &control->values->members;
+	const struct cluster_map *map = cluster_map(control->cluster);
+
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		if (map->nodes[i].id != 0 && strcmp(map->nodes[i].control_address, address) == 0)
+			return map->nodes[i].name;
+	}
+	for (uint32_t i = 0; i < members->count; i++) {
+		if (strcmp(members->list[i].address, address) == 0)
+			return members->list[i].name;
+	}
+	return NULL;
+}
+
+static struct control_link *open_link(struct control *control, struct control_link *link, const char *address)
+{
+	const struct link_peer peer = {.address = address, .name = name_at(control, address)};
+
+	int rv = link_open(&link->link, control->factory, &peer, true);
+
+	if (rv == EACCES)
+		LOG_LIMITED(control->log, &control->counters.strangers, control->now_ms, keys_stranger,
+			    .peer = peer.name, .address = address, .path = control->values->keys_trusted);
+	link->open = rv == 0;
+	return link->open ? link : NULL;
+}
+
 static struct control_link *link_to(struct control *control, const char *address)
 {
 	struct control_link *free;
 
 	for (uint32_t i = 0; i < CONTROL_LINKS_MAX; i++) {
-		if (control->links[i].open && strcmp(control->links[i].link.address, address) == 0)
-			return &control->links[i];
+		struct control_link *link = &control->links[i];
+
+		if (!link->open || strcmp(link->link.address, address) != 0)
+			continue;
+		if (!link_outdated(&link->link, control->factory, control->now_ms))
+			return link;
+		link_close(&link->link);
+		return open_link(control, link, address);
 	}
 	free = free_link(control);
 	free->node_id = 0;
-	free->open = link_open(&free->link, control->factory, address, 0, true) == 0;
-	return free->open ? free : NULL;
+	return open_link(control, free, address);
 }
 
 static void send_to(struct control *control, struct cluster_output *output)

@@ -55,24 +55,29 @@ static void refuse_hello(struct control *control, const struct message *message,
 			    .observed = hello_outcome_text(outcome));
 }
 
-static void take_hello(struct control *control, struct span id, const struct message *message, const char *address)
+static void take_hello(struct control *control, const struct hello_from *from, const struct message *message,
+		       const char *address)
 {
 	struct buffer frame = BUFFER_NULL;
 	enum hello_outcome outcome;
 	struct guest *guest;
 	uint64_t gone;
 
-	outcome = hello_take(&control->guests, &control->self, id, message, control->now_ms, &guest, &gone);
+	outcome = hello_take(&control->guests, &control->self, from, message, control->now_ms, &guest, &gone);
 	if (outcome == HELLO_MALFORMED) {
-		garbage(control, id, "a HELLO that does not decode");
+		garbage(control, from->id, "a HELLO that does not decode");
 		return;
 	}
-	if (outcome != HELLO_TAKEN)
+	if (outcome == HELLO_OVERREACHED)
+		LOG_LIMITED(control->log, &control->counters.overreached, control->now_ms, keys_overreached,
+			    .holder = from->visitor.holder, .address = address,
+			    .observed = hello_outcome_text(outcome));
+	else if (outcome != HELLO_TAKEN)
 		refuse_hello(control, message, outcome, address);
 	if (outcome == HELLO_TAKEN && guest->role == GUEST_PEER)
 		return;
 	hello_welcome_frame(&control->self, &frame);
-	answer_id(control, id, &frame);
+	answer_id(control, from->id, &frame);
 	buffer_deinit(&frame);
 }
 
@@ -80,6 +85,12 @@ static bool is_for_cluster(enum message_kind kind)
 {
 	return kind >= MESSAGE_FORMATION && kind <= MESSAGE_NODE_JOIN_ANSWER && kind != MESSAGE_PRODUCER_OPEN &&
 	       kind != MESSAGE_PRODUCER_OPENED;
+}
+
+static void overreached(struct control *control, const struct hello_from *from)
+{
+	LOG_LIMITED(control->log, &control->counters.overreached, control->now_ms, keys_overreached,
+		    .holder = from->visitor.holder, .observed = "a kind of message that only nodes send");
 }
 
 static void take_message(struct control *control, struct guest *guest, const struct message *message)
@@ -95,27 +106,41 @@ static void take_message(struct control *control, struct guest *guest, const str
 	}
 }
 
+/* Clients propose and ask for the map too: who they are is what they said in HELLO. */
+static bool only_nodes_send(enum message_kind kind)
+{
+	return is_for_cluster(kind) && kind != MESSAGE_PROPOSE && kind != MESSAGE_MAP_REQUEST;
+}
+
+static bool overreaches(const struct visitor *visitor, enum message_kind kind)
+{
+	return visitor->role == VISITOR_NOBODY ||
+	       (only_nodes_send(kind) && !visitor_may_be_node(visitor, visitor->name));
+}
+
 /* address: where it comes from, as far as ZeroMQ knows. */
-static void take_frame(struct control *control, struct span id, struct span bytes, const char *address)
+static void take_frame(struct control *control, const struct hello_from *from, struct span bytes, const char *address)
 {
 	struct buffer frame = BUFFER_NULL;
 	struct message message;
 	struct guest *guest;
 
 	if (message_decode(bytes, &message) != 0) {
-		garbage(control, id, "a message that does not decode");
+		garbage(control, from->id, "a message that does not decode");
 		return;
 	}
 	if (message.kind == MESSAGE_HELLO) {
-		take_hello(control, id, &message, address);
+		take_hello(control, from, &message, address);
 		return;
 	}
-	guest = guests_find(&control->guests, id);
-	if (guest != NULL) {
+	guest = hello_guest(&control->guests, from);
+	if (overreaches(&from->visitor, message.kind)) {
+		overreached(control, from);
+	} else if (guest != NULL) {
 		take_message(control, guest, &message);
 	} else if (message.kind != MESSAGE_HELLO_WANTED) {
 		hello_wanted_frame(&control->self, &frame);
-		answer_id(control, id, &frame);
+		answer_id(control, from->id, &frame);
 		buffer_deinit(&frame);
 	}
 }
@@ -124,7 +149,7 @@ static void take_frame(struct control *control, struct span id, struct span byte
 static bool receive_one(struct control *control)
 {
 	zmq_msg_t id, frame;
-	struct span name;
+	struct hello_from from;
 	bool any = false;
 
 	zmq_msg_init(&id);
@@ -132,17 +157,18 @@ static bool receive_one(struct control *control)
 	if (zmq_msg_recv(&id, control->router, ZMQ_DONTWAIT) < 0)
 		goto done;
 	any = true;
-	name = span_of(zmq_msg_data(&id), zmq_msg_size(&id));
+	from.id = span_of(zmq_msg_data(&id), zmq_msg_size(&id));
 	if (!zmq_msg_more(&id) || zmq_msg_recv(&frame, control->router, ZMQ_DONTWAIT) < 0)
 		goto done;
 	if (!zmq_msg_more(&frame)) {
-		take_frame(control, name, span_of(zmq_msg_data(&frame), zmq_msg_size(&frame)),
+		from.visitor = visitor_of(&frame, control->factory->keyring != NULL);
+		take_frame(control, &from, span_of(zmq_msg_data(&frame), zmq_msg_size(&frame)),
 			   zmq_msg_gets(&frame, "Peer-Address"));
 		goto done;
 	}
 	while (zmq_msg_more(&frame) && zmq_msg_recv(&frame, control->router, ZMQ_DONTWAIT) >= 0)
 		continue;
-	garbage(control, name, "a message of more than one part");
+	garbage(control, from.id, "a message of more than one part");
 done:
 	zmq_msg_close(&frame);
 	zmq_msg_close(&id);

@@ -8,11 +8,7 @@
 
 static void fill_address(const struct control *control, char address[ADDRESS_MAX_BYTES + 1])
 {
-	const char *host = control->values->listen_advertise;
-	bool six = strchr(host, ':') != NULL;
-
-	snprintf(address, ADDRESS_MAX_BYTES + 1, six ? "[%.*s]:%u" : "%.*s:%u", (int)(ADDRESS_MAX_BYTES - 8), host,
-		 control->port);
+	address_join(control->values->listen_advertise, control->port, address);
 }
 
 /* The members as configured; without any, this node is the only founder. */

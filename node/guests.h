@@ -17,6 +17,7 @@ struct guest {
 	enum guest_role role;
 	uint32_t node_id; /* peers, when they knew it */
 	uint64_t incarnation;
+	uint64_t key; /* visitor.h: whoever bears another one is not this guest */
 	uint64_t last_ms;
 	bool subscribed;      /* control port: wants map changes */
 	uint64_t map_version; /* the last one sent to it, */

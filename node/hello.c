@@ -12,6 +12,7 @@ const char *hello_outcome_text(enum hello_outcome outcome)
 	case HELLO_FOREIGN: return "of another cluster";
 	case HELLO_MISDIRECTED: return "meant for another process";
 	case HELLO_REFUSED_ID: return "routing id too long";
+	case HELLO_OVERREACHED: return "it speaks as a node that its key is not of";
 	}
 	return "unknown";
 }
@@ -30,12 +31,15 @@ bool hello_is_foreign(const struct self *self, const uint8_t cluster_id[16])
 	return !is_zero(cluster_id) && !is_zero(self->cluster_id) && memcmp(cluster_id, self->cluster_id, 16) != 0;
 }
 
-static enum hello_outcome hello_check(const struct self *self, const struct message *message, struct hello *hello)
+static enum hello_outcome hello_check(const struct self *self, const struct visitor *visitor,
+				      const struct message *message, struct hello *hello)
 {
 	struct reader reader = reader_of(message->body);
 
 	if (hello_decode(&reader, hello) != 0 || !reader_done(&reader) || hello->role > HELLO_PEER)
 		return HELLO_MALFORMED;
+	if (hello->role == HELLO_PEER && !visitor_may_be_node(visitor, hello->name))
+		return HELLO_OVERREACHED;
 	if (hello->version_min > PROTOCOL_VERSION || hello->version_max < PROTOCOL_VERSION)
 		return HELLO_VERSION;
 	if (hello_is_foreign(self, hello->cluster_id))
@@ -45,23 +49,47 @@ static enum hello_outcome hello_check(const struct self *self, const struct mess
 	return HELLO_TAKEN;
 }
 
-enum hello_outcome hello_take(struct guests *guests, const struct self *self, struct span id,
+struct guest *hello_guest(struct guests *guests, const struct hello_from *from)
+{
+	struct guest *guest = guests_find(guests, from->id);
+
+	return guest != NULL && guest->key == from->visitor.key ? guest : NULL;
+}
+
+/* The routing id may have been another's: what is sent to that one must not reach this one. */
+static struct guest *enter(struct guests *guests, const struct hello_from *from, uint64_t *gone)
+{
+	struct guest *known = guests_find(guests, from->id);
+	uint64_t former = 0;
+	struct guest *guest;
+
+	if (known != NULL && known->key != from->visitor.key) {
+		former = known->name;
+		guests_remove(guests, known);
+	}
+	guest = guests_put(guests, from->id, gone);
+	*gone = former != 0 ? former : *gone; /* never both: its place was free */
+	return guest;
+}
+
+enum hello_outcome hello_take(struct guests *guests, const struct self *self, const struct hello_from *from,
 			      const struct message *message, uint64_t now_ms, struct guest **guest, uint64_t *gone)
 {
 	struct hello hello;
-	enum hello_outcome outcome = hello_check(self, message, &hello);
+	enum hello_outcome outcome = hello_check(self, &from->visitor, message, &hello);
 
 	assert(message->kind == MESSAGE_HELLO);
 	*guest = NULL;
 	*gone = 0;
 	if (outcome != HELLO_TAKEN)
 		return outcome;
-	*guest = guests_put(guests, id, gone);
+	*guest = enter(guests, from, gone);
 	if (*guest == NULL)
 		return HELLO_REFUSED_ID;
 	(*guest)->role = hello.role == HELLO_PEER ? GUEST_PEER : GUEST_CLIENT;
 	(*guest)->node_id = message->node_id;
 	(*guest)->incarnation = message->incarnation;
+	(*guest)->key = from->visitor.key;
 	guests_touch(guests, *guest, now_ms);
 	return HELLO_TAKEN;
 }

@@ -3,6 +3,7 @@
 #define EVGRID_NODE_HELLO_H
 
 #include "node/guests.h"
+#include "node/visitor.h"
 #include "proto/message.h"
 
 /* Who this process is, as far as it knows; each thread has its own copy. */
@@ -19,6 +20,13 @@ enum hello_outcome {
 	HELLO_FOREIGN,     /* of another cluster */
 	HELLO_MISDIRECTED, /* meant for another process than this one */
 	HELLO_REFUSED_ID,  /* the routing id is too long */
+	HELLO_OVERREACHED, /* it speaks as a node, and its key is a client's, or another node's */
+};
+
+/* A message, and the connection that it came on. */
+struct hello_from {
+	struct span id; /* the routing id */
+	struct visitor visitor;
 };
 
 /* Two ids that are known, and differ. */
@@ -26,8 +34,10 @@ bool hello_is_foreign(const struct self *self, const uint8_t cluster_id[16]);
 const char *hello_outcome_text(enum hello_outcome outcome);
 
 /* Enters the sender as a guest if the HELLO may be taken. *gone: a guest that had to leave for it. */
-enum hello_outcome hello_take(struct guests *guests, const struct self *self, struct span id,
+enum hello_outcome hello_take(struct guests *guests, const struct self *self, const struct hello_from *from,
 			      const struct message *message, uint64_t now_ms, struct guest **guest, uint64_t *gone);
+/* Who has said HELLO on that connection, with that key. NULL: nobody. */
+struct guest *hello_guest(struct guests *guests, const struct hello_from *from);
 
 /* Whole frames. HELLO as a peer says it, to the process of this incarnation (0: to whoever answers). */
 void hello_frame(const struct self *self, uint64_t receiver_incarnation, struct buffer *frame);

@@ -4,6 +4,7 @@
 #include "node/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <poll.h>
@@ -39,6 +40,8 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 	*body = BUFFER_NULL;
 	if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES &&
 	    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") == MHD_YES &&
+	    (status != MHD_HTTP_UNAUTHORIZED ||
+	     MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer") == MHD_YES) &&
 	    (status != MHD_HTTP_METHOD_NOT_ALLOWED ||
 	     MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD") == MHD_YES))
 		result = MHD_queue_response(connection, status, response);
@@ -150,16 +153,25 @@ static enum MHD_Result answer_restart(struct http *http, struct MHD_Connection *
 
 /* --- requests ----------------------------------------------------------------------------------------------------- */
 
+static bool is_admitted(const struct http *http, struct MHD_Connection *connection)
+{
+	return http_secrets_admit(&http->secrets, MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+									      MHD_HTTP_HEADER_AUTHORIZATION));
+}
+
+/* Probes are asked by what has no token: kubelets, load balancers. */
 static enum MHD_Result route(struct http *http, struct MHD_Connection *connection, const char *path)
 {
-	if (strcmp(path, "/metrics") == 0)
-		return answer_metrics(http, connection);
 	if (strcmp(path, "/livez") == 0)
 		return answer_probe(http, connection, HEALTH_LIVE);
 	if (strcmp(path, "/readyz") == 0 || strcmp(path, "/healthz") == 0)
 		return answer_probe(http, connection, HEALTH_READY);
 	if (strcmp(path, "/startupz") == 0)
 		return answer_probe(http, connection, HEALTH_STARTED);
+	if (!is_admitted(http, connection))
+		return answer_text(connection, MHD_HTTP_UNAUTHORIZED, "a token is wanted: Authorization: Bearer ...\n");
+	if (strcmp(path, "/metrics") == 0)
+		return answer_metrics(http, connection);
 	if (strcmp(path, "/restart-check/before") == 0 || strcmp(path, "/restart-check/after") == 0)
 		return answer_restart(http, connection, strcmp(path, "/restart-check/after") == 0);
 	return answer_text(connection, MHD_HTTP_NOT_FOUND, "not found; there are " PATHS "\n");
@@ -182,26 +194,98 @@ static enum MHD_Result take_request(void *data, struct MHD_Connection *connectio
 	return route(data, connection, path);
 }
 
+/* --- the daemon --------------------------------------------------------------------------------------------------- */
+
+#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+
+static int start_daemon(struct http *http)
+{
+	const bool tls = http->secrets.certificate_pem != NULL;
+	struct MHD_OptionItem secrets[] = {
+		{MHD_OPTION_HTTPS_MEM_CERT, 0, http->secrets.certificate_pem},
+		{MHD_OPTION_HTTPS_MEM_KEY, 0, http->secrets.key_pem},
+		{MHD_OPTION_HTTPS_PRIORITIES, 0, TLS_PRIORITIES},
+		{MHD_OPTION_END, 0, NULL},
+	};
+	const union MHD_DaemonInfo *info;
+	int listener = fcntl(http->listener, F_DUPFD_CLOEXEC, 0);
+
+	if (listener < 0)
+		return 1;
+	errno = 0;
+	if (!tls)
+		secrets[0].option = MHD_OPTION_END;
+	http->daemon = MHD_start_daemon(MHD_USE_EPOLL | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, take_request, http,
+					MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
+					HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_TIMEOUT_SECONDS,
+					MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_BYTES,
+					MHD_OPTION_ARRAY, secrets, MHD_OPTION_END);
+	if (http->daemon == NULL)
+		return 1;
+	info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	http->ready = info == NULL ? -1 : info->epoll_fd;
+	return http->ready >= 0 ? 0 : 1;
+}
+
+static void stop_daemon(struct http *http)
+{
+	if (http->daemon == NULL)
+		return;
+	MHD_stop_daemon(http->daemon);
+	http->daemon = NULL;
+	http->ready = -1;
+}
+
 /* --- the thread --------------------------------------------------------------------------------------------------- */
 
 static int wait_ms(const struct http *http)
 {
 	MHD_UNSIGNED_LONG_LONG wanted_ms;
 
-	if (MHD_get_timeout(http->daemon, &wanted_ms) == MHD_YES && wanted_ms < HEALTH_LOOK_MS)
+	if (http->daemon != NULL && MHD_get_timeout(http->daemon, &wanted_ms) == MHD_YES && wanted_ms < HEALTH_LOOK_MS)
 		return (int)wanted_ms;
 	return (int)HEALTH_LOOK_MS;
+}
+
+/* Another certificate than the one that is shown? Who replaces two files does it one after the other: what TLS does not
+ * take is tried again. */
+static void look_at_secrets(struct http *http)
+{
+	uint64_t now_ms = clock_boot_ms();
+	struct http_secrets fresh, former = http->secrets;
+
+	if (now_ms - http->looked_ms < HTTP_SECRETS_LOOK_MS)
+		return;
+	http->looked_ms = now_ms;
+	if (http_secrets_changed(&http->secrets, &fresh)) {
+		stop_daemon(http);
+		http->secrets = fresh;
+		if (start_daemon(http) == 0) {
+			LOG_EVENT(http->log, http_certificate_changed, .path = fresh.certificate);
+			http_secrets_deinit(&former);
+			return;
+		}
+		LOG_LIMITED(http->log, &http->refused, now_ms, http_certificate_refused, .path = fresh.certificate);
+		stop_daemon(http);
+		http_secrets_deinit(&fresh);
+		http->secrets = former;
+	}
+	if (http->daemon == NULL && start_daemon(http) != 0) /* no memory or descriptors: tried again */
+		stop_daemon(http);
 }
 
 static void *thread_run(void *argument)
 {
 	struct http *http = argument;
-	struct pollfd ready[2] = {{.fd = http->ready, .events = POLLIN}, {.fd = http->stop, .events = POLLIN}};
+	struct pollfd ready[2] = {{.events = POLLIN}, {.fd = http->stop, .events = POLLIN}};
 
 	while (ready[1].revents == 0) {
+		ready[0].fd = http->ready;
 		health_look(&http->view, http->health, clock_boot_ms());
 		(void)poll(ready, 2, wait_ms(http));
-		MHD_run(http->daemon);
+		if (http->daemon != NULL)
+			MHD_run(http->daemon);
+		look_at_secrets(http);
 	}
 	return NULL;
 }
@@ -261,46 +345,43 @@ static int listen_on(const char *host, uint16_t *port)
 	return fd;
 }
 
-static int start_daemon(struct http *http, int fd)
+static int start(struct http *http)
 {
-	const union MHD_DaemonInfo *info;
-
-	errno = 0;
-	http->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL, 0, NULL, NULL, take_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_TIMEOUT_SECONDS,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_BYTES, MHD_OPTION_END);
-	if (http->daemon == NULL) {
-		close(fd);
-		return 1;
-	}
-	info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	http->ready = info == NULL ? -1 : info->epoll_fd;
 	http->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return http->ready >= 0 && http->stop >= 0 ? 0 : 1;
+	if (http->stop < 0)
+		return errno;
+	if (start_daemon(http) != 0)
+		return errno == 0 ? ENOMEM : errno;
+	return pthread_create(&http->thread, NULL, thread_run, http);
 }
 
-enum http_outcome http_open(struct http *http, struct metrics *metrics, const struct health *health, const char *host,
-			    uint16_t port)
+enum http_outcome http_open(struct http *http, struct metrics *metrics, const struct health *health,
+			    const struct http_options *options, char why[HTTP_SECRETS_WHY_BYTES])
 {
-	int fd, error = 0;
+	uint16_t port = options->port;
+	bool bound;
+	int error;
 
+	http->log = options->log;
 	http->metrics = metrics;
 	http->health = health;
-	fd = listen_on(host, &port);
-	if (fd < 0)
-		return HTTP_NOT_BOUND;
-	if (start_daemon(http, fd) != 0)
-		error = errno == 0 ? ENOMEM : errno;
-	if (error == 0)
-		error = pthread_create(&http->thread, NULL, thread_run, http);
+	http->looked_ms = clock_boot_ms();
+	http->secrets = (struct http_secrets){
+		.tokens = options->tokens, .certificate = options->certificate, .key = options->key};
+	if (http_secrets_load(&http->secrets, why) != 0) {
+		*http = HTTP_NULL;
+		return HTTP_NO_SECRETS;
+	}
+	http->listener = listen_on(options->host, &port);
+	bound = http->listener >= 0;
+	error = bound ? start(http) : errno;
 	if (error == 0) {
 		http->port = port;
 		return HTTP_OPEN;
 	}
 	http_close(http);
 	errno = error;
-	return HTTP_NOT_STARTED;
+	return bound ? HTTP_NOT_STARTED : HTTP_NOT_BOUND;
 }
 
 void http_close(struct http *http)
@@ -312,9 +393,11 @@ void http_close(struct http *http)
 			continue;
 		pthread_join(http->thread, NULL);
 	}
-	if (http->daemon != NULL)
-		MHD_stop_daemon(http->daemon); /* the listening socket with it */
+	stop_daemon(http);
+	if (http->listener >= 0)
+		close(http->listener);
 	if (http->stop >= 0)
 		close(http->stop);
+	http_secrets_deinit(&http->secrets);
 	*http = HTTP_NULL;
 }

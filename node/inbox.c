@@ -103,6 +103,13 @@ void inbox_put_stop(struct inbox *inbox)
 	pthread_mutex_unlock(&inbox->lock);
 }
 
+void inbox_wake(struct inbox *inbox)
+{
+	pthread_mutex_lock(&inbox->lock);
+	announce(inbox);
+	pthread_mutex_unlock(&inbox->lock);
+}
+
 bool inbox_take(struct inbox *inbox, struct inbox_content *content)
 {
 	uint64_t count;

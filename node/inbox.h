@@ -37,6 +37,7 @@ void inbox_put_contacts(struct inbox *inbox, const struct contact_table *contact
 void inbox_put_registration(struct inbox *inbox, uint32_t node_id, uint64_t node_epoch);
 void inbox_put_wish(struct inbox *inbox, uint16_t partition, uint32_t node_id);
 void inbox_put_stop(struct inbox *inbox);
+void inbox_wake(struct inbox *inbox); /* the thread turns: what it looks at in each turn has changed */
 
 /* Moves everything out. False: there was nothing, and content is not written. */
 bool inbox_take(struct inbox *inbox, struct inbox_content *content);

@@ -24,18 +24,35 @@ static int watch(struct link *link, struct socket_factory *factory)
 	return rv;
 }
 
-int link_open(struct link *link, struct socket_factory *factory, const char *address, uint64_t receiver_incarnation,
-	      bool watched)
+static int connect_link(struct link *link, struct socket_factory *factory, const char *name)
 {
-	int rv = 0;
+	uint8_t key[KEY_BYTES] = {0};
+	uint32_t count = 0;
 
-	assert(strlen(address) <= ADDRESS_MAX_BYTES);
+	link->renewals = keyring_renewals(factory->keyring);
+	if (factory->keyring != NULL && !keyring_node_key(factory->keyring, name, link->attempt.number, key, &count))
+		return EACCES;
+	key_try_begin(&link->attempt, count);
+	link->resolver = factory->resolver;
+	if (!resolver_find(link->resolver, link->address, "", link->number))
+		link->number[0] = 0;
+	link->socket = socket_connect(factory, link->number, key);
+	return link->socket == NULL ? errno : 0;
+}
+
+int link_open(struct link *link, struct socket_factory *factory, const struct link_peer *peer, bool watched)
+{
+	struct key_try attempt = link->attempt;
+	int rv;
+
+	assert(strlen(peer->address) <= ADDRESS_MAX_BYTES);
 	memset(link, 0, sizeof *link);
-	snprintf(link->address, sizeof link->address, "%s", address);
-	link->receiver_incarnation = receiver_incarnation;
-	link->socket = socket_connect(factory, address);
-	if (link->socket == NULL)
-		return errno;
+	link->attempt = attempt;
+	snprintf(link->address, sizeof link->address, "%s", peer->address);
+	link->receiver_incarnation = peer->incarnation;
+	rv = connect_link(link, factory, peer->name);
+	if (rv != 0)
+		return rv;
 	if (watched)
 		rv = watch(link, factory);
 	if (rv != 0)
@@ -52,6 +69,28 @@ void link_close(struct link *link)
 	link->introduced = false;
 }
 
+/* Where the name leads now, unless that was asked within this time. */
+static void seek(struct link *link, uint64_t now_ms, uint64_t within_ms)
+{
+	char number[RESOLVER_ADDRESS_BYTES];
+
+	if (now_ms - link->sought_ms < within_ms)
+		return;
+	link->sought_ms = now_ms;
+	if (!resolver_find(link->resolver, link->address, link->number, number) || strcmp(number, link->number) == 0)
+		return;
+	if (socket_redirect(link->socket, link->number, number) != 0)
+		return;
+	memcpy(link->number, number, sizeof number);
+	link->introduced = false;
+}
+
+bool link_outdated(struct link *link, struct socket_factory *factory, uint64_t now_ms)
+{
+	return factory->keyring != NULL &&
+	       (link->renewals != keyring_renewals(factory->keyring) || key_try_next(&link->attempt, now_ms));
+}
+
 int link_send(struct link *link, const struct self *self, struct buffer *frame, uint64_t now_ms)
 {
 	struct buffer hello = BUFFER_NULL;
@@ -63,6 +102,7 @@ int link_send(struct link *link, const struct self *self, struct buffer *frame, 
 		link_listen(link);
 		link->listened_ms = now_ms;
 	}
+	seek(link, now_ms, LINK_SEEK_MS);
 	if (!link->introduced) {
 		hello_frame(self, link->receiver_incarnation, &hello);
 		rv = socket_send(link->socket, &hello, 0);
@@ -71,7 +111,11 @@ int link_send(struct link *link, const struct self *self, struct buffer *frame, 
 	}
 	if (rv == 0)
 		rv = socket_send(link->socket, frame, 0);
-	link->dropped += rv == 0 ? 0 : 1;
+	key_try_note(&link->attempt, rv == 0, now_ms);
+	if (rv != 0) {
+		link->dropped++;
+		seek(link, now_ms, LINK_SEEK_DOWN_MS);
+	}
 	return rv;
 }
 

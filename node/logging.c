@@ -218,7 +218,7 @@ void logging_write(const struct logging *log, enum log_event event, const void *
 
 	assert(event < LOG_EVENT_COUNT);
 	assert(values != NULL);
-	if (entry->level < log->level)
+	if (entry->level < atomic_load_explicit(&log->level, memory_order_relaxed))
 		return;
 	time_format(time_text);
 	put_text(&line, "ts", time_text);
@@ -243,6 +243,12 @@ bool logging_limit_passes(struct logging_limit *limit, uint64_t now_ms)
 	limit->suppressed = limit->waiting;
 	limit->waiting = 0;
 	return true;
+}
+
+const char *logging_level_name(enum logging_level level)
+{
+	assert(level <= LOGGING_ERROR);
+	return level_names[level];
 }
 
 int logging_level_parse(const char *text, enum logging_level *level)

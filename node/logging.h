@@ -8,18 +8,20 @@
 #ifndef EVGRID_NODE_LOGGING_H
 #define EVGRID_NODE_LOGGING_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <unistd.h>
 
 #define LOGGING_LINE_BYTES 2048u        /* of a longer line values are cut; outcome and next step stay whole */
 #define LOGGING_LIMIT_INTERVAL_MS 1000u /* what strangers cause is told at most this often per kind */
+#define LOGGING_VERBOSE_MS 600000u      /* so long a node that was asked to tells more */
 
 enum logging_level { LOGGING_DEBUG, LOGGING_INFO, LOGGING_WARN, LOGGING_ERROR };
 enum logging_format { LOGGING_LOGFMT, LOGGING_JSON };
 
 struct logging {
-	enum logging_level level;
+	_Atomic enum logging_level level;
 	enum logging_format format;
 	const char *node; /* its name, in every line; NULL before it is known */
 };
@@ -75,10 +77,22 @@ struct logging_limit {
 
 bool logging_limit_passes(struct logging_limit *limit, uint64_t now_ms);
 
+/* logging_verbose.c: lines of every level for a while, then as before. One thread asks for it, all threads' lines
+ * follow. */
+struct logging_verbose {
+	uint64_t until_ms; /* 0: as configured */
+	enum logging_level before;
+};
+
+/* Begins, or ends what was begun; either is logged. */
+void logging_verbose_toggle(struct logging *log, struct logging_verbose *verbose, uint64_t now_ms);
+void logging_verbose_tick(struct logging *log, struct logging_verbose *verbose, uint64_t now_ms);
+
 /* Use LOG_EVENT. `values` is the event's struct log_AREA_FACT. */
 void logging_write(const struct logging *log, enum log_event event, const void *values);
 const char *logging_name(enum log_event event); /* "area.fact" */
 
+const char *logging_level_name(enum logging_level level);
 int logging_level_parse(const char *text, enum logging_level *level); /* 0, or 1: no such level */
 
 #endif

@@ -16,6 +16,8 @@ struct node {
 	const struct config_values *values;
 	uint64_t incarnation;
 	struct directory directory;
+	struct keyring keyring;
+	bool keyed;
 	struct socket_factory factory;
 	struct partition_thread *shards;
 	struct control *control;
@@ -28,6 +30,25 @@ static enum node_exit refuse(const struct node *node, const char *operation, int
 {
 	LOG_EVENT(&node->log, node_refused, .operation = operation, .observed = strerror(error));
 	return NODE_EXIT_FAULT;
+}
+
+/* False: they are no good any more, which is said; the configuration was checked with them a moment ago. */
+static bool take_keys(struct node *node)
+{
+	const struct config_values *values = node->values;
+	char why[KEY_WHY_BYTES], fingerprint[KEY_FINGERPRINT_BYTES];
+
+	if (values->keys_secret[0] == '\0')
+		return true;
+	if (keyring_init(&node->keyring, &node->log, values->node_name, values->keys_secret, values->keys_trusted,
+			 why) != KEY_DONE) {
+		LOG_EVENT(&node->log, keys_refused_files, .observed = why);
+		return false;
+	}
+	node->keyed = true;
+	keyring_fingerprint(&node->keyring, fingerprint);
+	LOG_EVENT(&node->log, keys_taken, .fingerprint = fingerprint, .trusted = keyring_count(&node->keyring));
+	return true;
 }
 
 /* Memory is asked for once, at start. */
@@ -58,7 +79,10 @@ static enum node_exit node_init(struct node *node, const struct config_values *v
 		LOG_EVENT(&node->log, directory_refused, .path = values->data_directory, .observed = why);
 		return NODE_EXIT_DIRECTORY;
 	}
-	rv = socket_factory_init(&node->factory, node->incarnation, (int)values->io_threads);
+	if (!take_keys(node))
+		return NODE_EXIT_FAULT;
+	rv = socket_factory_init(&node->factory, node->incarnation, (int)values->io_threads,
+				 node->keyed ? &node->keyring : NULL);
 	return rv == 0 ? NODE_EXIT_DONE : refuse(node, "starting ZeroMQ", rv);
 }
 
@@ -73,6 +97,7 @@ static enum node_exit make_control(struct node *node)
 		.metrics = node->metrics,
 		.health = node->health,
 		.incarnation = node->incarnation,
+		.notify_socket = getenv("NOTIFY_SOCKET"),
 	};
 
 	return control_init(node->control, &config) == 0 ? NODE_EXIT_DONE : NODE_EXIT_LISTEN;
@@ -82,13 +107,22 @@ static enum node_exit make_control(struct node *node)
 static enum node_exit open_http(struct node *node)
 {
 	const struct config_values *values = node->values;
+	const struct http_options options = {
+		.log = &node->log,
+		.host = values->http_address,
+		.port = (uint16_t)values->http_port,
+		.tokens = values->http_tokens,
+		.certificate = values->http_certificate,
+		.key = values->http_key,
+	};
+	char why[HTTP_SECRETS_WHY_BYTES];
 
 	if (!values->http_enabled)
 		return NODE_EXIT_DONE;
-	switch (http_open(&node->http, node->metrics, node->health, values->http_address,
-			  (uint16_t)values->http_port)) {
+	switch (http_open(&node->http, node->metrics, node->health, &options, why)) {
 	case HTTP_OPEN: return NODE_EXIT_DONE;
 	case HTTP_NOT_STARTED: return refuse(node, "opening the operations port", errno);
+	case HTTP_NO_SECRETS: LOG_EVENT(&node->log, node_http_secrets, .observed = why); return NODE_EXIT_LISTEN;
 	case HTTP_NOT_BOUND: break;
 	}
 	LOG_EVENT(&node->log, node_not_bound, .socket = "http", .host = values->http_address, .port = values->http_port,
@@ -181,6 +215,8 @@ static void block_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -191,6 +227,8 @@ static void open_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
@@ -223,6 +261,8 @@ enum node_exit node_run(const struct config_values *values, const char *ports_fi
 	http_close(&node.http);
 	metrics_deinit(node.metrics);
 	socket_factory_deinit(&node.factory);
+	if (node.keyed)
+		keyring_deinit(&node.keyring);
 	directory_deinit(&node.directory);
 	free(node.shards);
 	free(node.control);

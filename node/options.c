@@ -140,7 +140,7 @@ void options_man_page(struct buffer *page, const char *version)
 		  "evgridd keeps events in order per key, replicated and durable, and views over them, together "
 		  "with the other\nmembers of its cluster. It stays in the foreground and logs to standard error. "
 		  "SIGTERM and SIGINT stop it cleanly:\nit hands its partitions over, leaves, and writes the proof "
-		  "of a clean stop; a second one ends it at once.");
+		  "of a clean stop; a second one ends it at once. SIGUSR1 makes the log verbose for ten minutes.");
 	roff_macro(page, "SH", "OPTIONS");
 	roff_item(page, "--section.key=VALUE", key_help);
 	for (size_t i = 0; i < TABLE_COUNT; i++) {

@@ -12,15 +12,6 @@
 
 /* --- peers ---------------------------------------------------------------------------------------------- */
 
-static void address_of(const struct map_node *node, uint16_t shard, char address[ADDRESS_MAX_BYTES + 1])
-{
-	unsigned port = node->shard_ports[shard] != 0 ? node->shard_ports[shard] : node->shard_port + shard;
-	bool six = strchr(node->host, ':') != NULL;
-
-	snprintf(address, ADDRESS_MAX_BYTES + 1, six ? "[%.*s]:%u" : "%.*s:%u", (int)(ADDRESS_MAX_BYTES - 8),
-		 node->host, port);
-}
-
 /* Until it is up: the epoll wakes the thread, partition_links_up finds it. */
 static void await_link(struct partition_thread *thread, struct link *link)
 {
@@ -65,25 +56,32 @@ bool partition_links_up(struct partition_thread *thread)
 	return any;
 }
 
+static bool is_current(struct partition_thread *thread, struct link *link, const struct link_peer *peer)
+{
+	return link->receiver_incarnation == peer->incarnation && strcmp(link->address, peer->address) == 0 &&
+	       !link_outdated(link, thread->config.factory, thread->now_ms);
+}
+
 /* The link to a peer's shard as the map has it now; a restarted peer gets a new one. NULL: not to be reached. */
 static struct link *link_to(struct partition_thread *thread, uint32_t node_id, uint16_t shard)
 {
 	const struct map_node *node = thread->map == NULL ? NULL : cluster_map_node(&thread->map->map, node_id);
 	char address[ADDRESS_MAX_BYTES + 1];
+	struct link_peer peer = {.address = address};
 	struct link **link;
 
-	if (node == NULL || shard >= node->shard_count || node->incarnation == 0)
+	if (node == NULL || node->incarnation == 0 || !map_node_shard_address(node, shard, address))
 		return NULL;
 	link = &thread->links[node_id - 1][shard];
 	if (*link == NULL)
 		*link = calloc(1, sizeof **link);
 	if (*link == NULL)
 		return NULL;
-	address_of(node, shard, address);
-	if ((*link)->socket != NULL &&
-	    ((*link)->receiver_incarnation != node->incarnation || strcmp((*link)->address, address) != 0))
+	peer.name = node->name;
+	peer.incarnation = node->incarnation;
+	if ((*link)->socket != NULL && !is_current(thread, *link, &peer))
 		close_link(thread, *link);
-	if ((*link)->socket == NULL && link_open(*link, thread->config.factory, address, node->incarnation, false) != 0)
+	if ((*link)->socket == NULL && link_open(*link, thread->config.factory, &peer, false) != 0)
 		return NULL;
 	return *link;
 }

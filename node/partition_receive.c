@@ -38,28 +38,36 @@ static void garbage(struct partition_thread *thread, struct span id, const char 
 		forget(thread, guest);
 }
 
-static void take_hello(struct partition_thread *thread, struct span id, const struct message *message)
+static void overreached(struct partition_thread *thread, const struct hello_from *from, const char *why)
+{
+	LOG_LIMITED(thread->config.log, &thread->counters.overreached, thread->now_ms, keys_overreached,
+		    .holder = from->visitor.holder, .observed = why);
+}
+
+static void take_hello(struct partition_thread *thread, const struct hello_from *from, const struct message *message)
 {
 	struct buffer frame = BUFFER_NULL;
 	enum hello_outcome outcome;
 	struct guest *guest;
 	uint64_t gone;
 
-	outcome = hello_take(&thread->guests, &thread->self, id, message, thread->now_ms, &guest, &gone);
+	outcome = hello_take(&thread->guests, &thread->self, from, message, thread->now_ms, &guest, &gone);
 	if (gone != 0)
 		shard_client_gone(thread->shard, gone);
 	if (outcome == HELLO_MALFORMED) {
-		garbage(thread, id, "a HELLO that does not decode");
+		garbage(thread, from->id, "a HELLO that does not decode");
 		return;
 	}
-	if (outcome != HELLO_TAKEN)
+	if (outcome == HELLO_OVERREACHED)
+		overreached(thread, from, hello_outcome_text(outcome));
+	else if (outcome != HELLO_TAKEN)
 		LOG_LIMITED(thread->config.log, &thread->counters.refused, thread->now_ms, shard_hello_refused,
 			    .shard = thread->config.shard.index, .observed = hello_outcome_text(outcome));
 	if (outcome == HELLO_TAKEN && guest->role == GUEST_PEER)
 		return;
 	/* A client learns from the answer whom it has reached, also when that is somebody else. */
 	hello_welcome_frame(&thread->self, &frame);
-	answer(thread, id, &frame);
+	answer(thread, from->id, &frame);
 }
 
 static void want_hello(struct partition_thread *thread, struct span id)
@@ -114,24 +122,32 @@ static void take_message(struct partition_thread *thread, struct guest *guest, c
 		partition_fatal(thread, "taking a message", rv);
 }
 
-static void take_frame(struct partition_thread *thread, struct span id, struct span bytes)
+static bool overreaches(const struct visitor *visitor, enum message_kind kind)
+{
+	return visitor->role == VISITOR_NOBODY ||
+	       (comes_from_peers(kind) && !visitor_may_be_node(visitor, visitor->name));
+}
+
+static void take_frame(struct partition_thread *thread, const struct hello_from *from, struct span bytes)
 {
 	struct message message;
 	struct guest *guest;
 
 	if (message_decode(bytes, &message) != 0) {
-		garbage(thread, id, "a message that does not decode");
+		garbage(thread, from->id, "a message that does not decode");
 		return;
 	}
 	if (message.kind == MESSAGE_HELLO) {
-		take_hello(thread, id, &message);
+		take_hello(thread, from, &message);
 		return;
 	}
-	guest = guests_find(&thread->guests, id);
-	if (guest != NULL)
+	guest = hello_guest(&thread->guests, from);
+	if (overreaches(&from->visitor, message.kind))
+		overreached(thread, from, "a kind of message that only nodes send");
+	else if (guest != NULL)
 		take_message(thread, guest, &message);
 	else if (message.kind != MESSAGE_HELLO_WANTED)
-		want_hello(thread, id);
+		want_hello(thread, from->id);
 }
 
 static bool has_more(zmq_msg_t *part)
@@ -156,24 +172,25 @@ static bool skip_rest(void *router, zmq_msg_t *last)
 static size_t receive_one(struct partition_thread *thread)
 {
 	zmq_msg_t id, frame;
-	struct span name;
+	struct hello_from from;
 	size_t size = 0;
 
 	zmq_msg_init(&id);
 	zmq_msg_init(&frame);
 	if (zmq_msg_recv(&id, thread->router, ZMQ_DONTWAIT) < 0)
 		goto done;
-	name = span_of(zmq_msg_data(&id), zmq_msg_size(&id));
-	size = name.size + 1;
+	from.id = span_of(zmq_msg_data(&id), zmq_msg_size(&id));
+	size = from.id.size + 1;
 	if (!has_more(&id) || zmq_msg_recv(&frame, thread->router, ZMQ_DONTWAIT) < 0)
 		goto done;
 	size += zmq_msg_size(&frame);
 	if (has_more(&frame)) {
 		skip_rest(thread->router, &frame);
-		garbage(thread, name, "a message of more than one part");
+		garbage(thread, from.id, "a message of more than one part");
 		goto done;
 	}
-	take_frame(thread, name, span_of(zmq_msg_data(&frame), zmq_msg_size(&frame)));
+	from.visitor = visitor_of(&frame, thread->config.factory->keyring != NULL);
+	take_frame(thread, &from, span_of(zmq_msg_data(&frame), zmq_msg_size(&frame)));
 done:
 	zmq_msg_close(&frame);
 	zmq_msg_close(&id);

@@ -104,6 +104,7 @@ static void turn(struct partition_thread *thread)
 	int rv;
 
 	take_inbox(thread);
+	socket_renew(thread->config.factory, thread->router, &thread->renewal);
 	if (!thread->rest.wanted)
 		partition_receive(thread);
 	time.now_us = clock_boot_us();
@@ -145,6 +146,8 @@ static void rest(struct partition_thread *thread)
 	if (thread->recovered)
 		until_ms = lesser(until_ms, thread->views_ms);
 	now_ms = clock_boot_ms();
+	if (thread->renewal.unbound)
+		until_ms = lesser(until_ms, now_ms + PARTITION_RENEWAL_MS);
 	if (until_ms <= now_ms)
 		return;
 	epoll_wait(thread->epoll, events, 2, (int)(until_ms - now_ms));

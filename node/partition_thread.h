@@ -21,6 +21,7 @@
 #include "partition/shard.h"
 
 #define PARTITION_UPKEEP_MS 1000u    /* idle links are closed, HELLO_WANTEDs taken in, metrics set */
+#define PARTITION_RENEWAL_MS 2u      /* a port that is to be opened again is tried this often */
 #define PARTITION_SLICE_MS 10u       /* from one slice of the views' metrics to the next */
 #define PARTITION_MESSAGES_MAX 4096u /* of one turn: many tiny ones must not make it long */
 
@@ -46,6 +47,7 @@ struct partition_counters {
 	struct logging_limit hello;
 	struct logging_limit refused;
 	struct logging_limit unsound;
+	struct logging_limit overreached;
 	uint64_t link_drops;
 	uint64_t answer_drops;
 };
@@ -64,6 +66,7 @@ struct partition_thread {
 	/* the thread's own from here on */
 	struct shard *shard;
 	void *router;
+	struct socket_renewal renewal;
 	int router_descriptor;
 	int epoll;
 	struct guests guests;

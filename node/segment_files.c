@@ -202,6 +202,18 @@ bool segment_files_wants(struct segment_files *files)
 	return result;
 }
 
+bool segment_files_hurries(struct segment_files *files)
+{
+	bool result;
+
+	pthread_mutex_lock(&files->lock);
+	result = ahead_bytes(files) < SEGMENT_HURRY_BYTES ||
+		 (files->current.fd >= 0 && !is_prepared(files, &files->current) &&
+		  files->current.prepared_bytes - files->position < SEGMENT_HURRY_BYTES);
+	pthread_mutex_unlock(&files->lock);
+	return result;
+}
+
 static int make_spare(struct segment_files *files, struct segment_file *spare)
 {
 	char name[SEGMENT_NAME_BYTES];

@@ -23,8 +23,9 @@
 
 #include <pthread.h>
 
-#define SEGMENT_SLICE_BYTES (2u * 1024 * 1024)  /* one step of preparing: a few milliseconds of the disk */
+#define SEGMENT_SLICE_BYTES (1u * 1024 * 1024)  /* one step of preparing: a few milliseconds of the disk */
 #define SEGMENT_AHEAD_BYTES (32u * 1024 * 1024) /* prepared ahead of the write position */
+#define SEGMENT_HURRY_BYTES (8u * 1024 * 1024)  /* less than that is prepared: no rest between the steps */
 #define SEGMENT_SPARES_MADE 2u                  /* the keeper makes no more; beyond it only files are reused */
 #define SEGMENT_SPARES_MAX 4u
 #define SEGMENT_PATH_BYTES (CONFIG_PATH_BYTES + 64)
@@ -72,6 +73,8 @@ void segment_files_written(struct segment_files *files, uint64_t end);
 /* One slice of preparing. 1: something was done; 0: nothing is to be done; 2: no room; -1: failed, errno set. */
 int segment_files_prepare(struct segment_files *files);
 bool segment_files_wants(struct segment_files *files);
+/* Writers may have to wait soon. */
+bool segment_files_hurries(struct segment_files *files);
 void segment_files_stop(struct segment_files *files); /* wakes a waiting writer: DISK_FULL */
 
 /* Generation 0: the file becomes a spare, or goes; else it goes. keep: it is set aside under another name. Durable when

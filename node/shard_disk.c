@@ -229,11 +229,15 @@ static void look_for_room(struct shard_disk *disk)
 	atomic_store_explicit(&disk->room_bytes, room_bytes, memory_order_relaxed);
 }
 
-/* One slice; returns until when the keeper may rest if no job comes. */
-static uint64_t prepare(struct shard_disk *disk, bool *was_full)
+/* One slice, if it is time; returns until when the keeper may rest if no job comes. */
+static uint64_t prepare(struct shard_disk *disk, bool *was_full, uint64_t *next_slice_ms)
 {
-	int rv = segment_files_prepare(&disk->files);
+	int rv;
 
+	if (clock_monotonic_ms() < *next_slice_ms && !segment_files_hurries(&disk->files))
+		return *next_slice_ms;
+	rv = segment_files_prepare(&disk->files);
+	*next_slice_ms = clock_monotonic_ms() + DISK_SLICE_MS;
 	if (rv < 0)
 		disk_fatal(disk, "preparing a segment", errno);
 	if ((rv == 2) != *was_full && rv != 0) {
@@ -241,7 +245,7 @@ static uint64_t prepare(struct shard_disk *disk, bool *was_full)
 		tell_room(disk, *was_full);
 	}
 	if (rv == 1)
-		return 0;
+		return segment_files_hurries(&disk->files) ? 0 : *next_slice_ms;
 	look_for_room(disk);
 	return clock_monotonic_ms() + (rv == 0 ? DISK_LOOK_MS : DISK_RETRY_MS);
 }
@@ -251,6 +255,7 @@ static void *keeper_run(void *argument)
 	struct shard_disk *disk = argument;
 	enum disk_queue_outcome taken;
 	uint64_t rest_until_ms = 0;
+	uint64_t next_slice_ms = 0;
 	bool was_full = false;
 	struct disk_job *job;
 
@@ -258,7 +263,7 @@ static void *keeper_run(void *argument)
 		taken = take(disk, &disk->keeps, HEALTH_KEEPER, rest_until_ms, &job);
 		if (taken == DISK_QUEUE_JOB)
 			carry_out_keep(disk, job);
-		rest_until_ms = prepare(disk, &was_full);
+		rest_until_ms = prepare(disk, &was_full, &next_slice_ms);
 	} while (taken != DISK_QUEUE_CLOSED);
 	health_end(&disk->config.beats[HEALTH_KEEPER]);
 	return NULL;

@@ -18,6 +18,7 @@
 
 #include <stdatomic.h>
 
+#define DISK_SLICE_MS 50u   /* from one slice of zeros to the next: others wait for the same disk */
 #define DISK_LOOK_MS 1000u  /* between looks at how much is free */
 #define DISK_RETRY_MS 500u  /* between tries to prepare space when there was none */
 #define DISK_SEALER_NICE 10 /* more than the process has: sealing is never urgent */

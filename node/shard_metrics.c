@@ -95,6 +95,7 @@ void partition_set_metrics(struct partition_thread *thread)
 	METRIC_SET(table, evgrid_peer_messages_dropped_total, thread->counters.link_drops);
 	METRIC_SET(table, evgrid_client_messages_dropped_total, thread->counters.answer_drops);
 	METRIC_SET(table, evgrid_messages_malformed_total, thread->counters.garbage.total);
+	METRIC_SET(table, evgrid_keys_overreached_total, thread->counters.overreached.total);
 	set_appends(table, counters);
 	set_reads(table, counters);
 	set_replicas(table, counters);

@@ -1,6 +1,8 @@
 /* Making ZeroMQ sockets. Threads: see the header. */
 #include "node/socket.h"
 
+#include "net/resolver.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,24 +11,31 @@
 
 #define HAND_OVER_BYTES 4096u /* from here a frame's memory is handed to ZeroMQ */
 
-int socket_factory_init(struct socket_factory *factory, uint64_t incarnation, int io_threads)
+int socket_factory_init(struct socket_factory *factory, uint64_t incarnation, int io_threads, struct keyring *keyring)
 {
 	factory->context = zmq_ctx_new();
 	factory->incarnation = incarnation;
+	factory->keyring = keyring;
 	atomic_init(&factory->serial, 0);
 	if (factory->context == NULL)
 		return errno;
+	factory->resolver = resolver_new(resolver_system);
+	if (factory->resolver == NULL)
+		return ENOMEM;
 	if (zmq_ctx_set(factory->context, ZMQ_IO_THREADS, io_threads) != 0 ||
 	    zmq_ctx_set(factory->context, ZMQ_MAX_SOCKETS, SOCKETS_MAX) != 0)
 		return errno;
-	return 0;
+	return keyring == NULL ? 0 : keyring_open_door(keyring, factory->context);
 }
 
 void socket_factory_deinit(struct socket_factory *factory)
 {
+	if (factory->context != NULL && factory->keyring != NULL)
+		keyring_close_door(factory->keyring, factory->context);
 	if (factory->context != NULL)
 		zmq_ctx_term(factory->context);
 	factory->context = NULL;
+	factory->resolver = resolver_free(factory->resolver);
 }
 
 struct option {
@@ -52,8 +61,60 @@ static int apply_routing_id(struct socket_factory *factory, void *socket)
 	return zmq_setsockopt(socket, ZMQ_ROUTING_ID, id, sizeof id) == 0 ? 0 : errno;
 }
 
-/* The one place where a socket comes from. A node that is given keys applies them here. */
-static void *make(struct socket_factory *factory, int type, bool six)
+static int apply_key(void *socket, int name, const uint8_t key[KEY_BYTES])
+{
+	return zmq_setsockopt(socket, name, key, KEY_BYTES) == 0 ? 0 : errno;
+}
+
+/* Who comes in proves its key, and the doorkeeper is asked. Where there is none ZeroMQ lets everybody in (the option
+ * against that is no stable one): so its door is opened before the first socket is, and who was not asked about is
+ * nobody to visitor.h. */
+static int apply_door(struct socket_factory *factory, void *socket)
+{
+	const struct option door = {ZMQ_CURVE_SERVER, 1};
+	struct key_pair own;
+	int rv = apply(socket, &door, 1);
+
+	keyring_own(factory->keyring, &own);
+	if (rv == 0)
+		rv = apply_key(socket, ZMQ_CURVE_SECRETKEY, own.secret_key);
+	if (rv == 0 && zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, KEYRING_DOMAIN, strlen(KEYRING_DOMAIN)) != 0)
+		rv = errno;
+	key_pair_forget(&own);
+	return rv;
+}
+
+/* It proves this node's key, and speaks only to who has the other one. */
+static int apply_keys(struct socket_factory *factory, void *socket, const uint8_t *server_key)
+{
+	struct key_pair own;
+	int rv = apply_key(socket, ZMQ_CURVE_SERVERKEY, server_key);
+
+	keyring_own(factory->keyring, &own);
+	if (rv == 0)
+		rv = apply_key(socket, ZMQ_CURVE_PUBLICKEY, own.public_key);
+	if (rv == 0)
+		rv = apply_key(socket, ZMQ_CURVE_SECRETKEY, own.secret_key);
+	key_pair_forget(&own);
+	return rv;
+}
+
+static int apply_profile(struct socket_factory *factory, void *socket, int type, const uint8_t *server_key)
+{
+	int64_t largest = MESSAGE_MAX_BYTES;
+	int rv = 0;
+
+	if (factory->keyring != NULL) {
+		largest += SOCKET_CURVE_BYTES;
+		rv = type == ZMQ_ROUTER ? apply_door(factory, socket) : apply_keys(factory, socket, server_key);
+	}
+	if (rv == 0 && zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest) != 0)
+		rv = errno;
+	return rv;
+}
+
+/* The one place where a socket comes from. */
+static void *make(struct socket_factory *factory, int type, bool six, const uint8_t *server_key)
 {
 	const struct option common[] = {
 		{ZMQ_LINGER, 0},
@@ -75,15 +136,14 @@ static void *make(struct socket_factory *factory, int type, bool six)
 		{ZMQ_ROUTER_MANDATORY, 1},
 		{ZMQ_ROUTER_HANDOVER, 1}, /* a reconnect may be quicker than the notice of the old connection's end */
 	};
-	int64_t largest = MESSAGE_MAX_BYTES;
 	void *socket = zmq_socket(factory->context, type);
 	int rv;
 
 	if (socket == NULL)
 		return NULL;
 	rv = apply(socket, common, sizeof common / sizeof common[0]);
-	if (rv == 0 && zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest) != 0)
-		rv = errno;
+	if (rv == 0)
+		rv = apply_profile(factory, socket, type, server_key);
 	if (rv == 0 && type == ZMQ_ROUTER)
 		rv = apply(socket, router, sizeof router / sizeof router[0]);
 	if (rv == 0 && type == ZMQ_DEALER)
@@ -101,7 +161,7 @@ void *socket_bind(struct socket_factory *factory, const char *host, uint16_t *po
 	char endpoint[SOCKET_ENDPOINT_BYTES], bound[SOCKET_ENDPOINT_BYTES];
 	size_t size = sizeof bound;
 	bool six = strchr(host, ':') != NULL;
-	void *socket = make(factory, ZMQ_ROUTER, six);
+	void *socket = make(factory, ZMQ_ROUTER, six, NULL);
 
 	if (socket == NULL)
 		return NULL;
@@ -117,21 +177,64 @@ void *socket_bind(struct socket_factory *factory, const char *host, uint16_t *po
 	return socket;
 }
 
-void *socket_connect(struct socket_factory *factory, const char *address)
+static int reach(void *socket, const char *address)
+{
+	const struct option six = {ZMQ_IPV6, strchr(address, '[') != NULL ? 1 : 0};
+	char endpoint[SOCKET_ENDPOINT_BYTES];
+
+	snprintf(endpoint, sizeof endpoint, "tcp://%s", address);
+	if (apply(socket, &six, 1) != 0 || zmq_connect(socket, endpoint) != 0)
+		return errno;
+	return 0;
+}
+
+void *socket_connect(struct socket_factory *factory, const char *address, const uint8_t *server_key)
+{
+	void *socket = make(factory, ZMQ_DEALER, false, server_key);
+	int rv;
+
+	if (socket == NULL || address[0] == 0)
+		return socket;
+	rv = reach(socket, address);
+	if (rv == 0)
+		return socket;
+	zmq_close(socket);
+	errno = rv;
+	return NULL;
+}
+
+int socket_redirect(void *socket, const char *from, const char *to)
 {
 	char endpoint[SOCKET_ENDPOINT_BYTES];
-	void *socket = make(factory, ZMQ_DEALER, strchr(address, '[') != NULL);
-	int saved;
 
-	if (socket == NULL)
-		return NULL;
-	snprintf(endpoint, sizeof endpoint, "tcp://%s", address);
-	if (zmq_connect(socket, endpoint) == 0)
-		return socket;
-	saved = errno;
-	zmq_close(socket);
-	errno = saved;
-	return NULL;
+	snprintf(endpoint, sizeof endpoint, "tcp://%s", from);
+	if (from[0] != 0)
+		(void)zmq_disconnect(socket, endpoint);
+	return reach(socket, to);
+}
+
+/* The listener ends with what it has accepted, and copies the socket's options when it is made. */
+static bool unbind(struct socket_factory *factory, void *router, struct socket_renewal *renewal)
+{
+	size_t size = sizeof renewal->endpoint;
+
+	return zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, renewal->endpoint, &size) == 0 &&
+	       apply_door(factory, router) == 0 && zmq_unbind(router, renewal->endpoint) == 0;
+}
+
+bool socket_renew(struct socket_factory *factory, void *router, struct socket_renewal *renewal)
+{
+	uint32_t renewals = keyring_renewals(factory->keyring);
+
+	if (renewals != renewal->renewals && !renewal->unbound)
+		renewal->unbound = unbind(factory, router, renewal);
+	else if (renewals != renewal->renewals)
+		(void)apply_door(factory, router); /* once more, before it was open again */
+	renewal->renewals = renewals;
+	/* A thread of ZeroMQ's gives the port free, a moment later. */
+	if (renewal->unbound)
+		renewal->unbound = zmq_bind(router, renewal->endpoint) != 0;
+	return renewal->unbound;
 }
 
 void *socket_close(void *socket)

@@ -2,6 +2,7 @@
 #include "proto/cluster_map.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/error.h"
@@ -101,6 +102,26 @@ const struct map_node *cluster_map_node_by_name(const struct cluster_map *map, c
 		if (map->nodes[i].id != 0 && strcmp(map->nodes[i].name, name) == 0)
 			return &map->nodes[i];
 	return NULL;
+}
+
+void address_join(const char *host, uint16_t port, char address[ADDRESS_MAX_BYTES + 1])
+{
+	bool six = strchr(host, ':') != NULL;
+
+	snprintf(address, ADDRESS_MAX_BYTES + 1, six ? "[%.*s]:%u" : "%.*s:%u", (int)(ADDRESS_MAX_BYTES - 8), host,
+		 port);
+}
+
+bool map_node_shard_address(const struct map_node *node, uint16_t shard, char address[ADDRESS_MAX_BYTES + 1])
+{
+	uint32_t port = node->shard_port == 0 ? 0 : node->shard_port + shard;
+
+	if (node->shard_ports[shard] != 0)
+		port = node->shard_ports[shard];
+	if (shard >= node->shard_count || node->host[0] == '\0' || port == 0)
+		return false;
+	address_join(node->host, (uint16_t)port, address);
+	return true;
 }
 
 /* The place of the first stream whose id is not below `id`. */

@@ -121,6 +121,11 @@ uint32_t cluster_map_delta_controller(struct span bytes);
 
 const struct map_node *cluster_map_node(const struct cluster_map *map, uint32_t node_id); /* NULL: no such node */
 const struct map_node *cluster_map_node_by_name(const struct cluster_map *map, const char *name);
+
+/* "host:port"; an IPv6 address in brackets. What is too long for it is cut off. */
+void address_join(const char *host, uint16_t port, char address[ADDRESS_MAX_BYTES + 1]);
+/* Where a node's shard listens. false: it has not said so. */
+bool map_node_shard_address(const struct map_node *node, uint16_t shard, char address[ADDRESS_MAX_BYTES + 1]);
 const struct map_stream *cluster_map_stream(const struct cluster_map *map, uint32_t id);
 const struct map_stream *cluster_map_stream_by_name(const struct cluster_map *map, struct span name);
 const struct map_view *cluster_map_view(const struct cluster_map *map, uint32_t id);

@@ -24,7 +24,7 @@
 #define SHARDS_MAX 8u        /* partition threads of one node: W */
 #define STREAMS_MAX 1024u
 #define VIEWS_MAX 256u
-#define ADDRESS_MAX_BYTES 255u            /* host:port */
+#define ADDRESS_MAX_BYTES 255u            /* host:port; [host]:port where the host is an IPv6 address */
 #define DEFINITION_MAX_BYTES (64u * 1024) /* a view's or a schema's text */
 
 #define FENCE_TIMEOUT_MS 500u

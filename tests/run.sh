@@ -157,7 +157,7 @@ in_lanes() {
     xargs -d '\n' -n 1 -P "$1" --process-slot-var=LANE bash -c 'suite_command "$1" </dev/null' suite
 }
 
-c_files() { find proto partition raft node client tests bench examples -name '*.[ch]' | sort; }
+c_files() { find proto partition raft net node client tests bench examples -name '*.[ch]' | sort; }
 
 section_format() {
     command -v clang-format-14 >/dev/null || { skipped 'needs clang-format-14 (Debian 12)'; return; }

@@ -15,6 +15,7 @@
 #define CLI_DEFAULT_TIMEOUT_MS 10000u
 #define CLI_SERVER_BYTES 1024u /* CORE_SEEDS_MAX addresses of common length */
 #define CLI_WHY_BYTES 768u
+#define CLI_PATH_BYTES 1024u
 
 /* Stable: scripts rely on them (evgrid help exit-codes). */
 enum exit_code {
@@ -71,6 +72,10 @@ struct cli {
 	const char *server_from;        /* and why */
 	const char *context;            /* --context */
 	char address[CLI_SERVER_BYTES]; /* of the context */
+	const char *key_file;       /* --key; after cli_find_server: this or EVGRID_KEY or the context's; NULL: none */
+	const char *node_keys_file; /* the same of --node-keys, EVGRID_NODE_KEYS */
+	char key_path[CLI_PATH_BYTES]; /* of the context */
+	char node_keys_path[CLI_PATH_BYTES];
 	bool json;
 	bool quiet;
 	uint32_t timeout_ms;
@@ -103,8 +108,8 @@ bool text_to_u64(const char *text, uint64_t *value);
 /* "10s", "500ms", "2m", or plain seconds. */
 bool text_to_ms(const char *text, uint32_t *ms);
 
-/* Whom to talk to: --server or --context, EVGRID_SERVER, EVGRID_CONTEXT, the current context, the default. 0 or an
- * error code with the text for people (contexts.c). */
+/* Whom to talk to: --server or --context, EVGRID_SERVER, EVGRID_CONTEXT, the current context, the default; and with
+ * what keys. 0 or an error code with the text for people (contexts.c). */
 int cli_find_server(struct cli *cli, char why[CLI_WHY_BYTES]);
 
 /* Connects. 0, or the exit code after saying why. options: NULL for the defaults. */
@@ -499,6 +504,7 @@ int run_backup_verify(struct cli *cli);
 int run_backup_restore(struct cli *cli);
 int run_journal_verify(struct cli *cli);
 int run_journal_dump(struct cli *cli);
+int run_keygen(struct cli *cli);
 int run_errors(struct cli *cli);
 int run_completion(struct cli *cli);
 int run_man(struct cli *cli);
@@ -506,6 +512,7 @@ int run_version(struct cli *cli);
 int run_help(struct cli *cli);
 
 extern const struct cli_option context_use_options[];
+extern const struct cli_option keygen_options[];
 extern const struct cli_option cluster_migrations_options[];
 extern const struct cli_option cluster_status_options[];
 extern const struct cli_option cluster_wait_options[];

@@ -126,13 +126,18 @@ static void offer_map(const struct completion *c, const char *kind, const struct
 
 static void offer_live(const struct completion *c, const char *kind)
 {
-	const evg_options options = {.name = "evgrid", .connect_ms = COMPLETE_MS};
+	evg_options options = {.name = "evgrid", .connect_ms = COMPLETE_MS};
 	struct cluster_map map;
-	struct cli cli = {.server = given(c, "server"), .context = given(c, "context")};
+	struct cli cli = {.server = given(c, "server"),
+			  .context = given(c, "context"),
+			  .key_file = given(c, "key"),
+			  .node_keys_file = given(c, "node-keys")};
 	char why[CLI_WHY_BYTES];
 
 	if (cli_find_server(&cli, why) != 0)
 		return;
+	options.key_file = cli.key_file;
+	options.node_keys_file = cli.node_keys_file;
 	if (evg_open(cli.server, &options, &cli.grid) == 0 && grid_map(cli.grid, &map) == 0) {
 		offer_map(c, kind, &map);
 		cluster_map_deinit(&map);

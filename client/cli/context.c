@@ -1,6 +1,7 @@
 /* context ls, show, use, set, rm. */
 #include "client/cli/contexts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 typedef int (*context_verb)(struct cli *cli, struct contexts *contexts);
@@ -63,6 +64,14 @@ int run_context_ls(struct cli *cli)
 	return with_contexts(cli, list);
 }
 
+static void show_path(struct table *table, const char *name, const char *path)
+{
+	if (path == NULL)
+		return;
+	table_column(table, name, CELL_TEXT);
+	table_cell(table, "%s", path);
+}
+
 /* The address that a command with these options would talk to, and why. */
 int run_context_show(struct cli *cli)
 {
@@ -80,6 +89,8 @@ int run_context_show(struct cli *cli)
 	table_cell(&table, "%s", cli->server);
 	table_column(&table, "from", CELL_TEXT);
 	table_cell(&table, "%s", cli->positional_count > 0 ? "the context named" : cli->server_from);
+	show_path(&table, "key", cli->key_file);
+	show_path(&table, "node_keys", cli->node_keys_file);
 	rv = table_print_one(&table, cli->json);
 	table_deinit(&table);
 	return rv;
@@ -88,6 +99,25 @@ int run_context_show(struct cli *cli)
 /* --- set, use, rm ------------------------------------------------------------------------------------------------- */
 
 _Static_assert(CONTEXT_NAME_MAX_BYTES == 63, "what is said of them");
+
+/* What is given by an option is kept in the context, with the whole path; what is not stays as it is there. */
+static int set_path(const struct cli *cli, const char *option, char to[CLI_PATH_BYTES])
+{
+	const char *given = cli_value(cli, option);
+	char *path;
+	bool good;
+
+	if (given == NULL)
+		return 0;
+	path = realpath(given, NULL);
+	if (path == NULL)
+		return cli_refuse(ERROR_IO, "name a file that is there", "--%s %s: %s", option, given, strerror(errno));
+	good = context_path_is_valid(path, strlen(path));
+	if (good)
+		(void)snprintf(to, CLI_PATH_BYTES, "%s", path);
+	free(path);
+	return good ? 0 : cli_usage(cli, "a path without quotes and backslashes", "--%s '%s'", option, given);
+}
 
 static int set(struct cli *cli, struct contexts *contexts)
 {
@@ -108,10 +138,17 @@ static int set(struct cli *cli, struct contexts *contexts)
 				 "there are %u contexts already", CONTEXTS_MAX);
 	if (context == NULL) {
 		context = &contexts->list[contexts->count++];
+		*context = (struct context){.name = ""};
 		(void)snprintf(context->name, sizeof context->name, "%s", name);
 	}
 	(void)snprintf(context->server, sizeof context->server, "%s", server);
-	rv = store(contexts);
+	rv = set_path(cli, "key", context->key);
+	if (rv == 0)
+		rv = set_path(cli, "node-keys", context->node_keys);
+	if (rv == 0 && (context->key[0] == '\0') != (context->node_keys[0] == '\0'))
+		rv = cli_usage(cli, "both --key and --node-keys, or neither,", "one of them");
+	if (rv == 0)
+		rv = store(contexts);
 	if (rv == 0 && strcmp(contexts->current, name) != 0)
 		cli_hint(cli, "evgrid context use %s makes it the current one", name);
 	return rv;

@@ -36,6 +36,15 @@ static bool host_is_valid(const char *text, size_t size)
 	return size > 0;
 }
 
+bool context_path_is_valid(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (iscntrl((unsigned char)text[i]) || text[i] == '"' || text[i] == '\\')
+			return false;
+	}
+	return size > 0 && size < CLI_PATH_BYTES && text[0] == '/';
+}
+
 static bool address_is_valid(const char *text, size_t size)
 {
 	const char *colon = memrchr(text, ':', size);
@@ -93,6 +102,32 @@ static int fault(struct file *file, const char *path, const char *format, ...)
 	return ERROR_USAGE;
 }
 
+static int read_path(struct file *file, const char *path, struct span value, char to[CLI_PATH_BYTES])
+{
+	if (!context_path_is_valid((const char *)value.data, value.size))
+		return fault(file, path, "the absolute path of a file is wanted");
+	memcpy(to, value.data, value.size);
+	to[value.size] = '\0';
+	return 0;
+}
+
+/* value SPAN_NULL: it is no text. */
+static int read_member(struct file *file, const char *path, struct span member, struct span value,
+		       struct context *context)
+{
+	if (span_equal(member, span_of_text("key")))
+		return read_path(file, path, value, context->key);
+	if (span_equal(member, span_of_text("node_keys")))
+		return read_path(file, path, value, context->node_keys);
+	if (!span_equal(member, span_of_text("server")))
+		return fault(file, path, "no such member: server, key and node_keys are known");
+	if (!addresses_are_valid((const char *)value.data, value.size))
+		return fault(file, path, "host:port[,host:port...] is wanted");
+	memcpy(context->server, value.data, value.size);
+	context->server[value.size] = '\0';
+	return 0;
+}
+
 static int read_context(struct file *file, struct span name, struct reader *in)
 {
 	struct contexts *contexts = file->contexts;
@@ -119,15 +154,15 @@ static int read_context(struct file *file, struct span name, struct reader *in)
 		(void)snprintf(path, sizeof path, "contexts.%s.%.*s", context->name,
 			       (int)(member.size < CONTEXT_NAME_MAX_BYTES ? member.size : CONTEXT_NAME_MAX_BYTES),
 			       (const char *)member.data);
-		if (!span_equal(member, span_of_text("server")))
-			return fault(file, path, "no such member: server is the only one");
-		if (!named || !addresses_are_valid((const char *)value.data, value.size))
-			return fault(file, path, "host:port[,host:port...] is wanted");
-		memcpy(context->server, value.data, value.size);
-		context->server[value.size] = '\0';
+		int rv = read_member(file, path, member, named ? value : SPAN_NULL, context);
+		if (rv != 0)
+			return rv;
 	}
+	(void)snprintf(path, sizeof path, "contexts.%s", context->name);
 	if (context->server[0] == '\0')
 		return fault(file, path, "the member server is missing");
+	if ((context->key[0] == '\0') != (context->node_keys[0] == '\0'))
+		return fault(file, path, "of the members key and node_keys both are wanted, or neither");
 	contexts->count++;
 	return 0;
 }
@@ -254,6 +289,12 @@ static void make_directories(const char *path)
 	}
 }
 
+static bool write_keys(const struct context *context, FILE *file)
+{
+	return context->key[0] == '\0' ||
+	       fprintf(file, "    key: \"%s\"\n    node_keys: \"%s\"\n", context->key, context->node_keys) > 0;
+}
+
 static bool write_members(const struct contexts *contexts, FILE *file)
 {
 	bool good = fputs("# Written by evgrid context; comments are not kept.\n", file) >= 0;
@@ -264,7 +305,7 @@ static bool write_members(const struct contexts *contexts, FILE *file)
 	for (uint32_t i = 0; i < contexts->count; i++)
 		good = fprintf(file, "  \"%s\":\n    server: \"%s\"\n", contexts->list[i].name,
 			       contexts->list[i].server) > 0 &&
-		       good;
+		       write_keys(&contexts->list[i], file) && good;
 	return fflush(file) == 0 && fsync(fileno(file)) == 0 && good;
 }
 
@@ -310,6 +351,8 @@ static int take_context(struct cli *cli, struct contexts *contexts, const char *
 	if (context != NULL) {
 		(void)snprintf(cli->address, sizeof cli->address, "%s", context->server);
 		cli->server = cli->address;
+		(void)snprintf(cli->key_path, sizeof cli->key_path, "%s", context->key);
+		(void)snprintf(cli->node_keys_path, sizeof cli->node_keys_path, "%s", context->node_keys);
 		return 0;
 	}
 	for (uint32_t i = 0; i < contexts->count; i++)
@@ -321,7 +364,19 @@ static int take_context(struct cli *cli, struct contexts *contexts, const char *
 	return ERROR_NOT_FOUND;
 }
 
-int cli_find_server(struct cli *cli, char why[CLI_WHY_BYTES])
+static void find_keys(struct cli *cli)
+{
+	if (cli->key_file == NULL)
+		cli->key_file = environment("EVGRID_KEY");
+	if (cli->node_keys_file == NULL)
+		cli->node_keys_file = environment("EVGRID_NODE_KEYS");
+	if (cli->key_file == NULL && cli->key_path[0] != '\0')
+		cli->key_file = cli->key_path;
+	if (cli->node_keys_file == NULL && cli->node_keys_path[0] != '\0')
+		cli->node_keys_file = cli->node_keys_path;
+}
+
+static int find_server(struct cli *cli, char why[CLI_WHY_BYTES])
 {
 	struct contexts *contexts;
 	const char *name = cli->context;
@@ -358,5 +413,14 @@ int cli_find_server(struct cli *cli, char why[CLI_WHY_BYTES])
 		cli->server = CLI_DEFAULT_SERVER;
 	}
 	free(contexts);
+	return rv;
+}
+
+int cli_find_server(struct cli *cli, char why[CLI_WHY_BYTES])
+{
+	int rv = find_server(cli, why);
+
+	if (rv == 0)
+		find_keys(cli);
 	return rv;
 }

@@ -4,10 +4,13 @@
  *   contexts:
  *     shop:
  *       server: 10.0.0.1:7400,10.0.0.2:7400
+ *       key: /etc/evgrid/shop.key
+ *       node_keys: /etc/evgrid/nodes
  *
  * 1. A member that is not known, a wrong name or address is refused with its place; nothing is guessed.
  * 2. The file is written in one piece: another reader sees the old one or the new one. Comments are not kept.
- * 3. It holds no secrets, so it may be readable by others; who adds one adds the check of its mode here. */
+ * 3. It holds no secrets, only the names of files that do, so it may be readable by others; who adds one adds the check
+ *    of its mode here. */
 #ifndef EVGRID_CLIENT_CLI_CONTEXTS_H
 #define EVGRID_CLIENT_CLI_CONTEXTS_H
 
@@ -19,6 +22,8 @@
 struct context {
 	char name[CONTEXT_NAME_MAX_BYTES + 1];
 	char server[CLI_SERVER_BYTES];
+	char key[CLI_PATH_BYTES];       /* "": none; both or neither */
+	char node_keys[CLI_PATH_BYTES]; /* the same */
 };
 
 struct contexts {
@@ -33,6 +38,7 @@ int contexts_read(struct contexts *contexts); /* 0, also without a file; an erro
 int contexts_write(struct contexts *contexts);
 struct context *contexts_find(struct contexts *contexts, const char *name); /* NULL: none */
 bool context_name_is_valid(const char *text, size_t size);
-bool addresses_are_valid(const char *text, size_t size); /* host:port[,host:port...] */
+bool context_path_is_valid(const char *text, size_t size); /* absolute, and fit to stand between quotes */
+bool addresses_are_valid(const char *text, size_t size);   /* host:port[,host:port...] */
 
 #endif

@@ -21,6 +21,8 @@ const struct cli_fact cli_exit_codes[] = {
 const struct cli_fact cli_environment[] = {
 	{"EVGRID_SERVER", "as --server, where neither --server nor --context is given"},
 	{"EVGRID_CONTEXT", "as --context, where EVGRID_SERVER is not set either"},
+	{"EVGRID_KEY", "as --key"},
+	{"EVGRID_NODE_KEYS", "as --node-keys"},
 	{"EVGRID_QUIET", "as --quiet, when it is not empty"},
 	{"NO_COLOR", "as --no-color, when it is not empty"},
 	{"XDG_CONFIG_HOME", "where evgrid/contexts.yaml is; default ~/.config"},

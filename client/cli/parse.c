@@ -12,6 +12,8 @@
 const struct cli_option cli_common_options[] = {
 	{"server", "HOST:PORT[,...]", "control addresses of some members; EVGRID_SERVER; -s for short"},
 	{"context", "CONTEXT", "a name for such addresses: evgrid help context; EVGRID_CONTEXT; -c for short"},
+	{"key", "FILE", "this program's secret key, where the cluster wants keys; EVGRID_KEY"},
+	{"node-keys", "FILE", "the public keys of the nodes; EVGRID_NODE_KEYS"},
 	{"output", "table|json", "how to print; -o for short"},
 	{"timeout", "TIME", "how long to wait, such as 500ms, 10s, 2m; default 10s"},
 	{"quiet", NULL, "no hints and no progress; -q for short"},
@@ -312,6 +314,8 @@ static int take_common(struct cli *cli)
 
 	cli->server = cli_value(cli, "server");
 	cli->context = cli_value(cli, "context");
+	cli->key_file = cli_value(cli, "key");
+	cli->node_keys_file = cli_value(cli, "node-keys");
 	if (cli_has(cli, "no-color")) /* for everything that prints, before there is another thread */
 		(void)setenv("NO_COLOR", "1", 1);
 	if (cli_has(cli, "quiet"))
@@ -398,19 +402,56 @@ int exit_code_of(int error)
 	}
 }
 
+/* The library says no more than that they are no good. "": there are none. */
+static int check_keys(const struct cli *cli, char fingerprint[KEY_FINGERPRINT_BYTES])
+{
+	struct trusted_list nodes = {.keys = NULL};
+	char why[KEY_WHY_BYTES] = "one of --key and --node-keys is missing: both are wanted, or neither";
+	enum key_outcome outcome = KEY_BAD;
+	struct key_pair own;
+
+	fingerprint[0] = '\0';
+	if (cli->key_file == NULL && cli->node_keys_file == NULL)
+		return 0;
+	if (cli->key_file != NULL && cli->node_keys_file != NULL)
+		outcome = key_file_read(cli->key_file, &own, why);
+	if (outcome == KEY_DONE) {
+		key_fingerprint(own.public_key, fingerprint);
+		key_pair_forget(&own);
+		outcome = trusted_read(cli->node_keys_file, &nodes, why);
+		trusted_deinit(&nodes);
+	}
+	return outcome == KEY_DONE ? 0
+				   : cli_refuse(outcome == KEY_BAD ? ERROR_USAGE : ERROR_IO,
+						"see docs/how-to/secure.md", "%s", why);
+}
+
+static int cannot_connect(const struct cli *cli, int error, const char *fingerprint)
+{
+	if (error != ERROR_CONNECT || fingerprint[0] == '\0')
+		return cli_fail(error, "%s, from %s", cli->server, cli->server_from);
+	return cli_fail(error, "%s, from %s, with the key %s: do its nodes trust that, and does %s have theirs?",
+			cli->server, cli->server_from, fingerprint, cli->node_keys_file);
+}
+
 int cli_open(struct cli *cli, const evg_options *options)
 {
+	char fingerprint[KEY_FINGERPRINT_BYTES];
 	evg_options own = options == NULL ? (evg_options){0} : *options;
 	char why[CLI_WHY_BYTES];
 	int error = cli_find_server(cli, why);
 
 	if (error != 0)
 		return cli_refuse(error, "see evgrid context show", "%s", why);
+	if ((error = check_keys(cli, fingerprint)) != 0)
+		return error;
 	own.name = "evgrid";
+	own.key_file = cli->key_file;
+	own.node_keys_file = cli->node_keys_file;
 	if (own.connect_ms == 0)
 		own.connect_ms = cli->timeout_ms;
 	error = evg_open(cli->server, &own, &cli->grid);
 	if (error == EVG_USAGE)
 		return cli_usage(cli, "host:port[,host:port...]", "%s '%s'", cli->server_from, cli->server);
-	return error == 0 ? 0 : cli_fail(error, "%s, from %s", cli->server, cli->server_from);
+	return error == 0 ? 0 : cannot_connect(cli, error, fingerprint);
 }

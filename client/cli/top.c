@@ -134,7 +134,7 @@ static int print_frame(const struct top *top, const struct cluster_map *map, con
 		(void)printf("and %u more\n", figures->member_count - shown);
 	else if (!top->screen && !top->once)
 		(void)fputs("\n", stdout);
-	return rv == 0 && fflush(stdout) != 0 ? EXIT_FAILED : rv;
+	return rv == 0 && cli_flush() != 0 ? EXIT_FAILED : rv;
 }
 
 /* --- the loop ----------------------------------------------------------------------------------------------------- */

@@ -11,8 +11,12 @@ const struct verb cli_verbs[] = {
 	{"context", "use", "[CONTEXT]", 0, 1, "make a context the current one", context_use_options, NULL,
 	 run_context_use, "evgrid context use shop\nevgrid context use --none", true},
 	{"context", "set", "NAME HOST:PORT[,...]", 2, 2, "define a context, or give it another address", NULL,
-	 "The addresses are control addresses of one or more members; the others are found.", run_context_set,
-	 "evgrid context set shop 10.0.0.1:7400,10.0.0.2:7400", true},
+	 "The addresses are control addresses of one or more members; the others are found. --key and --node-keys are "
+	 "kept in it.",
+	 run_context_set,
+	 "evgrid context set shop 10.0.0.1:7400,10.0.0.2:7400\n"
+	 "evgrid context set shop 10.0.0.1:7400 --key ann --node-keys nodes",
+	 true},
 	{"context", "rm", "CONTEXT", 1, 1, "forget a context", NULL, NULL, run_context_rm, "evgrid context rm shop",
 	 true},
 	{"cluster", "status", "", 0, 0, "is the cluster well?", cluster_status_options,
@@ -211,6 +215,14 @@ const struct verb cli_verbs[] = {
 	 "what it "
 	 "led.",
 	 run_restart_check, "evgrid restart-check n2\nevgrid restart-check n2 --after -o json", false},
+	{NULL, "keygen", "FILE", 1, 1, "make a key for a node or a client", keygen_options,
+	 "The secret key goes into FILE, which only you may read; FILE.pub has the line that keys.trusted of every "
+	 "node "
+	 "wants.\nNothing is overwritten. The fingerprint printed is what configuration, logs and faults call the key.",
+	 run_keygen,
+	 "evgrid keygen n1.key --for-node n1\n"
+	 "evgrid keygen ann.key --for-client ann",
+	 true},
 	{NULL, "errors", "[ERROR]", 0, 1, "what the error codes mean", NULL, NULL, run_errors,
 	 "evgrid errors\nevgrid errors NOT_ENOUGH_REPLICAS", false},
 	{NULL, "completion", "bash|zsh|fish", 1, 1, "print the shell's completion script", NULL,

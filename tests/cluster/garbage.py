@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Throws garbage at every port of a node, and asks whether it is unharmed.
 
-  tests/cluster/garbage.py [--rounds N] [--seed S]
+  tests/cluster/garbage.py [--rounds N] [--seed S] [--keys]
 
 Starts one `evgridd --dev` (of EVGRID_BUILD, default build/) on free ports in a directory of its own. Sends it, over
 plain TCP: random bytes; other protocols; ZMTP greetings cut off or wrong; handshakes followed by frames that claim to
 be huge, by messages of many parts, truncated and random ones, and by messages whose envelope is right and whose body
 is not; connections that say nothing. Then the same process must answer HELLO and give its map, have grown by little,
 and have logged each kind of garbage at most about once a second.
+
+--keys: the node has keys. Thrown are CURVE's own commands, too, cut, damaged and out of turn, by who has no key; and by
+who has a trusted one the damaged messages. Then a client with a key must be answered as before.
 """
 import argparse
 import ctypes
@@ -25,6 +28,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import curve  # noqa: E402
 from wait import wait_until  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -178,6 +182,31 @@ def no_hello(rng, port):
             connection.sendall(frame(message(kind, rng.randbytes(20), 1)))
 
 
+def curve_greeting(as_server=False):
+    return (b'\xff' + bytes(8) + b'\x7f' + b'\x03\x01' + b'CURVE'.ljust(20, b'\0') + bytes([as_server]) + bytes(31))
+
+
+def curve_commands(rng, port):
+    """HELLO of the right form but for its box, and commands that are cut, too long, or out of turn."""
+    with socket.create_connection(('127.0.0.1', port), timeout=10) as connection:
+        connection.sendall(curve_greeting(rng.random() < 0.1))
+        for _ in range(rng.randrange(1, 4)):
+            name, size = rng.choice([(b'\x05HELLO\x01\x00', 200), (b'\x05HELLO', 200), (b'\x08INITIATE', 257),
+                                     (b'\x07WELCOME', 168), (b'\x05READY', 30), (b'\x05ERROR', 9),
+                                     (b'\x07MESSAGE', 60)])
+            body = name + rng.choice([bytes, rng.randbytes])(size - len(name))
+            if rng.random() < 0.3:
+                body = body[:rng.randrange(len(body))] or b'\x05'
+            elif rng.random() < 0.1:
+                body += rng.randbytes(rng.choice([1, 1000, 100000]))
+            connection.sendall(frame(body, command=rng.random() < 0.9))
+        connection.settimeout(0.05)
+        try:
+            connection.recv(1000)
+        except socket.timeout:
+            pass
+
+
 THROWS = [random_bytes, other_protocols, greetings_cut_off, greetings_wrong, claims_of_size, many_parts, random_frames,
           damaged_messages, wrong_bodies, no_hello]
 
@@ -185,13 +214,21 @@ THROWS = [random_bytes, other_protocols, greetings_cut_off, greetings_wrong, cla
 # --- the node -----------------------------------------------------------------------------------------------
 
 class Node:
-    def __init__(self, work):
+    def __init__(self, work, keyed):
         build = pathlib.Path(os.environ.get('EVGRID_BUILD', ROOT / 'build'))
+        self.keys = work if keyed else None
+        flags = []
+        if keyed:
+            for name, role in (('dev', '--for-node'), ('app', '--for-client')):
+                subprocess.run([str(build / 'evgrid'), 'keygen', f'{work}/{name}', role, name], check=True,
+                               stdout=subprocess.DEVNULL)
+            (work / 'trusted').write_text((work / 'dev.pub').read_text() + (work / 'app.pub').read_text())
+            flags = [f'--keys.secret={work}/dev', f'--keys.trusted={work}/trusted']
         self.log = work / 'log'
         ports_file = work / 'ports.json'
         self.process = subprocess.Popen(
             [str(build / 'evgridd'), '--dev', f'--data.dir={work}/data', '--listen.control=0', '--ports-file',
-             str(ports_file)], stderr=self.log.open('w'), stdin=subprocess.DEVNULL)
+             str(ports_file), *flags], stderr=self.log.open('w'), stdin=subprocess.DEVNULL)
         wait_until(30, 'the node listens', lambda: ports_file.exists() or self.process.poll() is not None)
         if self.process.poll() is not None:
             sys.exit('the node did not start:\n' + self.log.read_text())
@@ -210,8 +247,39 @@ class Node:
         return self.process.wait(timeout=60)
 
 
-def answers(port, control):
+def friend(node, port):
+    return curve.Socket(port, curve.secret_of(node.keys / 'app'), curve.public_of(node.keys / 'trusted', 'dev'))
+
+
+def answers_friend(node, port, control):
+    connection = friend(node, port)
+    connection.send(hello())
+    answer = connection.receive()
+    if answer is not None and answer[4] == WELCOME and control:
+        connection.send(message(MAP_REQUEST, struct.pack('<Q', 0)))
+        answer = connection.receive()
+    connection.close()
+    return answer is not None and answer[4] == (MAP if control else WELCOME)
+
+
+def damaged_by_friend(rng, node, port):
+    """Who has a key, and damages what it sends; a client's key does not help with what only nodes send."""
+    connection = friend(node, port)
+    connection.send(hello(rng.randrange(2)))
+    for kind in rng.sample(KINDS, len(KINDS)):
+        whole = bytearray(message(kind, rng.randbytes(rng.randrange(300)), rng.choice([0, 1, 3, 0xffff])))
+        if rng.random() < 0.3:
+            whole[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        connection.send(bytes(whole))
+        if rng.random() < 0.2:
+            connection.send(hello(rng.randrange(2)))
+    connection.close()
+
+
+def answers(node, port, control):
     """HELLO gives WELCOME; the control port then gives its map."""
+    if node.keys:
+        return answers_friend(node, port, control)
     with dial(port, b'Tester' + os.urandom(6)) as connection:
         connection.sendall(frame(hello()))
         if receive(connection)[4] != WELCOME:
@@ -226,6 +294,18 @@ def counted(node):
     """The garbage counted so far. A kind's next line is due a second after its last: one more piece brings it out."""
     kinds = ('control', 'shard')
 
+    def throw_more(port):
+        if node.keys:
+            connection = friend(node, port)
+            connection.send(b'not a message')
+            connection.send(hello())
+            connection.receive()
+            connection.close()
+            return
+        with dial(port, b'Last' + os.urandom(6)) as connection:
+            connection.sendall(frame(b'not a message') + frame(hello()))
+            receive(connection)
+
     def told(kind):
         return [int(re.search(r' total=(\d+) ', line).group(1)) for line in node.log.read_text().splitlines()
                 if f'event={kind}.garbage' in line]
@@ -233,9 +313,7 @@ def counted(node):
 
     def has_told_again():
         for port in node.ports:
-            with dial(port, b'Last' + os.urandom(6)) as connection:
-                connection.sendall(frame(b'not a message') + frame(hello()))
-                receive(connection)
+            throw_more(port)
         return all(len(told(kind)) > before[kind] for kind in kinds)
     wait_until(30, 'the log tells of garbage again', has_told_again)
     return {kind: max(told(kind)) for kind in kinds}
@@ -246,14 +324,14 @@ def check(node, before, seconds, silent):
     if node.process.poll() is not None:
         return [f'the node ended with {node.process.returncode}:\n' + node.log.read_text()[-3000:]]
     for place, port in enumerate(node.ports):
-        if not answers(port, place == 0):
+        if not answers(node, port, place == 0):
             faults.append(f'port {port} does not answer as it should')
     counts = counted(node)
     growth = node.resident_bytes() - before
     if growth > GROWTH_BYTES:
         faults.append(f'the node grew by {growth >> 20} MiB')
     lines = [line for line in node.log.read_text().splitlines() if 'garbage' in line or 'hello' in line]
-    if min(counts.values()) < 100:
+    if min(counts.values()) < (20 if node.keys else 100):
         faults.append(f'too little garbage was counted: {counts}')
     if len(lines) > (seconds + 3) * 6:  # kinds: garbage, HELLOs refused, HELLO wanted; on two threads
         faults.append(f'{len(lines)} lines about garbage in {seconds:.0f} s')
@@ -262,10 +340,20 @@ def check(node, before, seconds, silent):
     return faults
 
 
+def throws_of(node):
+    if not node.keys:
+        return THROWS
+
+    def by_friend(rng, port):
+        damaged_by_friend(rng, node, port)
+    return [random_bytes, other_protocols, greetings_cut_off, greetings_wrong, curve_commands, by_friend]
+
+
 def throw_all(node, rng, rounds):
+    throws = throws_of(node)
     for _ in range(rounds):
         for port in node.ports:
-            for throw in rng.sample(THROWS, len(THROWS)):
+            for throw in rng.sample(throws, len(throws)):
                 try:
                     throw(rng, port)
                 except (ConnectionError, socket.timeout, BrokenPipeError):
@@ -279,10 +367,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--rounds', type=int, default=100)
     parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--keys', action='store_true')
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     work = pathlib.Path(tempfile.mkdtemp(prefix='evgrid-garbage.'))
-    node = Node(work)
+    node = Node(work, arguments.keys)
     try:
         before = node.resident_bytes()
         start = time.monotonic()

@@ -33,6 +33,7 @@ struct voters {
 
 struct quorum {
 	struct voters voters; /* up to `last` */
+	raft_index voters_at; /* where that configuration was applied */
 	struct agreed *list;  /* by index */
 	size_t capacity;
 	raft_index last;
@@ -169,6 +170,7 @@ static void voters_take(struct oracle *oracle, uint32_t host, raft_index index, 
 		sim_fail(oracle->sim, "O14: host %u stores a change of %u voters at once, at index %llu", host, changes,
 			 (unsigned long long)index);
 	*before = *now;
+	oracle->quorum->voters_at = index;
 }
 
 /* At `index`, of a log that has the entry that is applied, and so all before it. The one of the host that applies may
@@ -259,10 +261,11 @@ void oracle_quorum_final(const struct oracle *oracle)
 		sim_fail(oracle->sim, "O14: no entry was watched");
 }
 
-/* The newest configuration on any disk, and its index; 0: none of them holds one any more. */
+/* The newest configuration, and its index: what was applied last, unless a disk holds a later one. An earlier one may
+ * be all that disks hold: who left keeps what the others' snapshots have in them. */
 static raft_index newest_voters(const struct oracle *oracle, struct voters *voters)
 {
-	raft_index newest = 0;
+	raft_index newest = oracle->quorum->voters_at;
 
 	*voters = oracle->quorum->voters;
 	for (uint32_t i = 0; i < oracle->sim->options.hosts; i++) {

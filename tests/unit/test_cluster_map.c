@@ -494,6 +494,24 @@ static void merging_without_memory_changes_nothing(void **state)
 	map_free(before);
 }
 
+static void a_shard_s_address_is_one_that_connects(void **state)
+{
+	struct map_node node = {.shard_count = 3, .shard_port = 7401, .shard_ports = {7401, 0, 9000}, .host = "h"};
+	char address[ADDRESS_MAX_BYTES + 1];
+
+	(void)state;
+	assert_true(map_node_shard_address(&node, 1, address));
+	assert_string_equal(address, "h:7402");
+	assert_true(map_node_shard_address(&node, 2, address));
+	assert_string_equal(address, "h:9000");
+	assert_false(map_node_shard_address(&node, 3, address));
+	strcpy(node.host, "::1");
+	assert_true(map_node_shard_address(&node, 0, address));
+	assert_string_equal(address, "[::1]:7401");
+	node.shard_port = 0;
+	assert_false(map_node_shard_address(&node, 1, address));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -510,6 +528,7 @@ int main(void)
 		cmocka_unit_test(streams_and_views_have_limits),
 		cmocka_unit_test(live_nodes_are_registered_serving_and_not_fenced),
 		cmocka_unit_test(copying_without_memory_leaves_an_empty_map),
+		cmocka_unit_test(a_shard_s_address_is_one_that_connects),
 		cmocka_unit_test(merging_without_memory_changes_nothing),
 	};
 

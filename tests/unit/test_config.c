@@ -154,7 +154,43 @@ static void a_member_takes_host_and_port_from_the_list(void **state)
 	assert_int_equal(config->values.minimum_isr, 2);
 }
 
+static void a_single_founder_may_plan_for_more_copies(void **state)
+{
+	struct config *config = config_of(state);
+
+	config_apply_dev(config);
+	config_read_flag(config, "--cluster.replication_factor=3");
+	config_finish(config);
+	expect_no_errors(config);
+	assert_int_equal(config->values.replication_factor, 3);
+	assert_int_equal(config->values.minimum_isr, 1);
+}
+
+static void a_minimum_above_the_founders_is_refused(void **state)
+{
+	struct config *config = config_of(state);
+
+	config_apply_dev(config);
+	config_read_flag(config, "--cluster.replication_factor=3");
+	config_read_flag(config, "--cluster.minimum_isr=2");
+	config_finish(config);
+	expect_error(config, 0, "cluster.minimum_isr: 2 is more than the 1 founders: they would take no writes");
+}
+
 /* --- values ---------------------------------------------------------------------------------------------------- */
+
+static void a_member_s_host_may_be_an_ipv6_address(void **state)
+{
+	struct config *config = *state;
+
+	config_read_flag(config, "--node.name=n1");
+	config_read_flag(config, "--cluster.members=n1=[::1]:7400");
+	config_read_flag(config, "--data.dir=d");
+	config_finish(config);
+	expect_no_errors(config);
+	assert_string_equal(config->values.listen_advertise, "::1");
+	assert_int_equal(config->values.listen_control, 7400);
+}
 
 static void shards_need_ports_behind_the_control_port(void **state)
 {
@@ -385,6 +421,29 @@ static void the_operations_port_is_bound_to_loopback(void **state)
 		     "and metrics");
 }
 
+static void an_operations_port_with_tls_and_tokens_may_have_any_address(void **state)
+{
+	struct config *config = config_of(state);
+
+	config_read_flag(config, "--http.address=0.0.0.0");
+	config_read_flag(config, "--http.certificate=/etc/c");
+	config_read_flag(config, "--http.key=/etc/k");
+	config_read_flag(config, "--http.tokens=/etc/t");
+	config_apply_dev(config);
+	config_finish(config);
+	expect_no_errors(config);
+}
+
+static void a_certificate_without_its_key_is_refused(void **state)
+{
+	struct config *config = config_of(state);
+
+	config_read_flag(config, "--http.certificate=/etc/c");
+	config_apply_dev(config);
+	config_finish(config);
+	expect_error(config, 0, "http.certificate and http.key: one without the other");
+}
+
 static void an_operations_port_that_is_closed_may_have_any_address(void **state)
 {
 	struct config *config = config_of(state);
@@ -437,8 +496,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_boolean_flag_needs_no_value, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dev_needs_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_member_takes_host_and_port_from_the_list, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_single_founder_may_plan_for_more_copies, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_minimum_above_the_founders_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sync_is_commit_or_a_duration, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(numbers_keep_to_their_range_and_64_bits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_member_s_host_may_be_an_ipv6_address, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shards_need_ports_behind_the_control_port, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(members_want_name_host_and_port, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unknown_keys_are_told_with_place_and_nearest_key, set_up, tear_down),
@@ -454,6 +516,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_last_line_tells_the_outcome, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_operations_port_lies_above_the_control_port, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_operations_port_is_bound_to_loopback, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_operations_port_with_tls_and_tokens_may_have_any_address, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_certificate_without_its_key_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_operations_port_that_is_closed_may_have_any_address, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_is_printed_reads_back_the_same, set_up, tear_down),

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const struct logging log_all = {LOGGING_DEBUG, LOGGING_LOGFMT, NULL};
+static struct logging log_all = {LOGGING_DEBUG, LOGGING_LOGFMT, NULL};
 
 /* --- what goes to stderr ---------------------------------------------------------------------------------------- */
 

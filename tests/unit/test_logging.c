@@ -109,6 +109,33 @@ static void what_strangers_cause_is_told_once_a_second(void **state)
 	assert_ptr_equal(strstr(text, "total=2"), NULL);
 }
 
+static void a_verbose_time_ends_by_itself_or_when_it_is_asked_again(void **state)
+{
+	struct logging log = {LOGGING_WARN, LOGGING_LOGFMT, "n1"};
+	struct logging_verbose verbose = {0};
+	struct capture capture;
+	char text[2 * LOGGING_LINE_BYTES];
+
+	(void)state;
+	begin(&capture);
+	logging_verbose_toggle(&log, &verbose, 5);
+	logging_verbose_tick(&log, &verbose, 5 + LOGGING_VERBOSE_MS - 1);
+	assert_int_equal(log.level, LOGGING_DEBUG);
+	logging_verbose_tick(&log, &verbose, 5 + LOGGING_VERBOSE_MS);
+	assert_int_equal(log.level, LOGGING_WARN);
+	logging_verbose_tick(&log, &verbose, UINT64_MAX);
+	end(&capture, text, sizeof text);
+	assert_non_null(strstr(text, " event=node.log_level from=warn to=debug for_ms=600000\n"));
+	assert_non_null(strstr(text, " event=node.log_level from=debug to=warn for_ms=0\n"));
+	begin(&capture);
+	logging_verbose_toggle(&log, &verbose, 0);
+	logging_verbose_toggle(&log, &verbose, 1);
+	assert_int_equal(log.level, LOGGING_WARN);
+	logging_verbose_tick(&log, &verbose, UINT64_MAX);
+	assert_int_equal(log.level, LOGGING_WARN);
+	end(&capture, text, sizeof text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +143,7 @@ int main(void)
 		cmocka_unit_test(json_has_numbers_up_to_53_bits),
 		cmocka_unit_test(lower_levels_are_not_written),
 		cmocka_unit_test(what_strangers_cause_is_told_once_a_second),
+		cmocka_unit_test(a_verbose_time_ends_by_itself_or_when_it_is_asked_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,11 +44,11 @@ static void dead_connections_are_found_without_pings(void **state)
 	void *bound, *connected;
 
 	(void)state;
-	assert_int_equal(socket_factory_init(&factory, 1, 1), 0);
+	assert_int_equal(socket_factory_init(&factory, 1, 1, NULL), 0);
 	bound = socket_bind(&factory, "127.0.0.1", &port);
 	assert_non_null(bound);
 	snprintf(address, sizeof address, "127.0.0.1:%u", port);
-	connected = socket_connect(&factory, address);
+	connected = socket_connect(&factory, address, NULL);
 	assert_non_null(connected);
 	check(bound);
 	check(connected);
@@ -73,12 +73,12 @@ static void who_sent_in_vain_is_woken_when_the_link_is_up(void **state)
 	int epoll = epoll_create1(0);
 
 	(void)state;
-	assert_int_equal(socket_factory_init(&factory, 1, 1), 0);
+	assert_int_equal(socket_factory_init(&factory, 1, 1, NULL), 0);
 	assert_int_equal(bind(reserved, (struct sockaddr *)&nobody, size), 0);
 	assert_int_equal(getsockname(reserved, (struct sockaddr *)&nobody, &size), 0);
 	port = ntohs(nobody.sin_port);
 	snprintf(address, sizeof address, "127.0.0.1:%u", port);
-	connected = socket_connect(&factory, address);
+	connected = socket_connect(&factory, address, NULL);
 	buffer_u8(&frame, 1);
 	assert_int_equal(socket_send(connected, &frame, 0), EAGAIN);
 	assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, socket_descriptor(connected), &event), 0);
