@@ -33,7 +33,7 @@ struct bench {
 	uint64_t random;
 	uint32_t keys;
 	struct state *states[PARTITION_COUNT];
-	struct view_lua_set lua_set;
+	struct view_plan_set plans;
 	struct batch_builder builders[PARTITION_COUNT];
 	uint64_t ends[PARTITION_COUNT];
 	struct batch *batches;
@@ -335,7 +335,7 @@ static void bench_open(struct bench *bench, const struct kind *kind)
 		bench->states[p] = state_new(p);
 		if (bench->states[p] == NULL)
 			bench_need(ERROR_MEMORY, "state");
-		state_share_lua(bench->states[p], &bench->lua_set);
+		state_share_plans(bench->states[p], &bench->plans);
 		bench->ends[p] = 0;
 		batch_builder_init(&bench->builders[p], p);
 	}

@@ -37,7 +37,7 @@ struct state *partition_new_state(const struct partition *partition)
 	struct state *state = state_new(partition->id);
 
 	if (state != NULL)
-		state_share_lua(state, &partition->shard->lua_set);
+		state_share_plans(state, &partition->shard->plans);
 	return state;
 }
 

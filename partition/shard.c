@@ -84,7 +84,7 @@ struct shard *shard_free(struct shard *shard)
 	subscribe_free(shard);
 	for (uint32_t i = 0; i < shard->partition_count; i++)
 		partition_deinit(&shard->partitions[i]);
-	assert(shard->lua_set.first == NULL);
+	assert(shard->plans.plans.count == 0);
 	free(shard->partitions);
 	shard->journal = journal_free(shard->journal);
 	outbox_deinit(&shard->outbox);

@@ -100,7 +100,7 @@ struct key_count { /* pipeline: how often a key stood before in this batch */
 
 struct shard {
 	struct shard_config config;
-	struct view_lua_set lua_set; /* of its partitions' states */
+	struct view_plan_set plans; /* of its partitions' states */
 	enum shard_phase phase;
 	struct journal *journal;
 	struct outbox outbox;

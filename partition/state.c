@@ -18,10 +18,10 @@ struct state *state_new(uint16_t partition)
 	return state;
 }
 
-void state_share_lua(struct state *state, struct view_lua_set *set)
+void state_share_plans(struct state *state, struct view_plan_set *set)
 {
 	assert(state->view_count == 0);
-	state->lua_set = set;
+	state->plans = set;
 }
 
 struct state *state_free(struct state *state)

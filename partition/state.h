@@ -20,9 +20,9 @@ struct state;
 struct state *state_new(uint16_t partition); /* NULL: no memory */
 struct state *state_free(struct state *state);
 
-/* For a new state: its views' functions run in the set's machines (view_lua.h), whose thread is its own. */
-struct view_lua_set;
-void state_share_lua(struct state *state, struct view_lua_set *set);
+/* For a new state: its views share the set's plans (view_plan.h), whose thread is its own. */
+struct view_plan_set;
+void state_share_plans(struct state *state, struct view_plan_set *set);
 
 /* --- applying committed batches ---------------------------------------------------------------------------------- */
 

@@ -110,39 +110,48 @@ static uint64_t fill_start(const struct state *state, const struct view *view)
 
 int state_compile_view(const struct state *state, struct view *view)
 {
+	struct span definition = buffer_span(&view->definition);
 	char why[VIEW_WHY_BYTES];
 	int rv;
 
 	assert(view->plan == NULL);
-	rv = view_plan_new_in(state->lua_set, buffer_span(&view->definition), resolve_stream, (void *)state,
-			      &view->plan, why);
+	if (state->plans == NULL)
+		rv = view_plan_new(definition, resolve_stream, (void *)state, &view->plan, why);
+	else
+		rv = view_plan_new_in(state->plans, definition, resolve_stream, (void *)state, &view->plan, why);
 	view->status = rv == 0 ? VIEW_FILLING : VIEW_BROKEN;
 	view->fill_next = rv == 0 ? fill_start(state, view) : 0;
 	return rv == ERROR_MEMORY ? ERROR_MEMORY : 0;
 }
 
-int state_link_views(struct state *state)
+/* Which of the views take the events of this stream. */
+static int link_views(struct state *state, struct stream *stream)
 {
-	for (uint32_t s = 0; s < state->stream_count; s++) {
-		struct stream *stream = &state->streams[s];
+	struct view **views = realloc(stream->views, (state->view_count + 1) * sizeof(struct view *));
 
-		stream->view_count = 0;
-		stream->own_keys = false;
-		for (uint32_t i = 0; i < state->view_count; i++) {
-			struct view *view = state->views[i];
-			void *views = stream->views;
+	if (views == NULL)
+		return ERROR_MEMORY;
+	stream->views = views;
+	stream->view_count = 0;
+	stream->own_keys = false;
+	for (uint32_t i = 0; i < state->view_count; i++) {
+		struct view *view = state->views[i];
 
-			if (view->status < VIEW_FILLED || !view_plan_takes(view->plan, stream->id))
-				continue;
-			views = realloc(views, (stream->view_count + 1) * sizeof(struct view *));
-			if (views == NULL)
-				return ERROR_MEMORY;
-			stream->views = views;
-			stream->views[stream->view_count++] = view;
-			stream->own_keys |= view->plan->own_keys;
-		}
+		if (view->status < VIEW_FILLED || !view_plan_takes(view->plan, stream->id))
+			continue;
+		stream->views[stream->view_count++] = view;
+		stream->own_keys |= view->plan->own_keys;
 	}
 	return 0;
+}
+
+int state_link_views(struct state *state)
+{
+	int rv = 0;
+
+	for (uint32_t i = 0; i < state->stream_count && rv == 0; i++)
+		rv = link_views(state, &state->streams[i]);
+	return rv;
 }
 
 int state_add_view(struct state *state, struct view *view_take)

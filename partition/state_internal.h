@@ -36,7 +36,7 @@ struct tail_definition { /* a control record of the tail */
 
 struct state {
 	uint16_t partition;
-	struct view_lua_set *lua_set; /* NULL: each view has a machine of its own */
+	struct view_plan_set *plans; /* NULL: each view has a plan of its own */
 	int failure;                  /* 0, or negative and final */
 	bool dear;                    /* the last event took a function long */
 	uint64_t work;                /* of functions so far (state_work) */

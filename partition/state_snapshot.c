@@ -338,7 +338,7 @@ int state_restore(struct state *state, struct span snapshot)
 	restored = state_new(state->partition);
 	if (restored == NULL)
 		return ERROR_MEMORY;
-	state_share_lua(restored, state->lua_set);
+	state_share_plans(restored, state->plans);
 	in = reader_of(span_of(snapshot.data + 8, snapshot.size - 8 - SNAPSHOT_TRAILER_BYTES));
 	rv = restore_body(restored, &in);
 	if (rv == 0 && state_digest(restored) != load_little(snapshot.data + snapshot.size - SNAPSHOT_TRAILER_BYTES, 8))

@@ -79,6 +79,7 @@ struct view {
 	uint32_t catching;        /* of them: on their way back */
 	struct view *next_dead;   /* state_drop_view */
 	char why[VIEW_WHY_BYTES]; /* of the last fault */
+	uint32_t *payload_shapes; /* of each rule's last payload, 0: not known; a cache; NULL: there was none */
 	uint32_t shape_count;
 	struct view_births births;
 	struct view_shape shapes[VIEW_SHAPES_MAX]; /* shape number n stands at n - 1 */

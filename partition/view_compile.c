@@ -34,10 +34,15 @@ int compiler_fault(struct compiler *c, const char *format, ...)
 size_t compiler_enter(struct compiler *c, struct span member)
 {
 	size_t used = strlen(c->place);
+	size_t end = used;
 	char text[64];
 
 	compiler_text(member, text);
-	snprintf(c->place + used, VIEW_PLACE_BYTES - used, "%s%s", used == 0 ? "" : ".", text);
+	if (used > 0 && end < VIEW_PLACE_BYTES - 1)
+		c->place[end++] = '.';
+	for (const char *at = text; *at != '\0' && end < VIEW_PLACE_BYTES - 1; at++)
+		c->place[end++] = *at;
+	c->place[end] = '\0';
 	return used;
 }
 
@@ -221,7 +226,7 @@ int compile_types(struct compiler *c, struct reader *in)
 	return rv != 0 ? rv : sort_rules(c);
 }
 
-struct view_rule *view_plan_rule(const struct view_plan *plan, struct span type)
+const struct view_rule *view_plan_rule(const struct view_plan *plan, struct span type)
 {
 	uint32_t low = 0;
 	uint32_t high = plan->rule_count;

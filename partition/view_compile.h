@@ -11,8 +11,7 @@
 
 struct compiler {
 	struct view_plan *plan;
-	struct view_lua_set *lua_set; /* NULL: none */
-	char *why;                    /* VIEW_WHY_BYTES */
+	char *why; /* VIEW_WHY_BYTES */
 	char place[VIEW_PLACE_BYTES]; /* where the compiler is */
 };
 

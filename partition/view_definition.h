@@ -9,10 +9,12 @@
 
 struct view_plan;
 
+typedef uint32_t (*resolve_stream_fn)(void *data, struct span name); /* the stream's id */
+
 /* Compiles. 0 with *plan; ERROR_BAD_VIEW with *why naming the member at fault as a path such as "on.OrderCreated.set";
- * ERROR_MEMORY. Stream names are resolved to ids by `resolve`. */
-int view_plan_new(struct span definition, uint32_t (*resolve_stream)(void *data, struct span name), void *data,
-		  struct view_plan **plan, char why[VIEW_WHY_BYTES]);
+ * ERROR_MEMORY. */
+int view_plan_new(struct span definition, resolve_stream_fn resolve, void *data, struct view_plan **plan,
+		  char why[VIEW_WHY_BYTES]);
 struct view_plan *view_plan_free(struct view_plan *plan);
 
 #endif

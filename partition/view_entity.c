@@ -1,5 +1,6 @@
 /* Entity views: rules that put, merge, change or delete the entity of a key. */
 #include <assert.h>
+#include <stdlib.h>
 
 #include "partition/view.h"
 #include "partition/view_members.h"
@@ -13,17 +14,31 @@ bool view_entity_state_holds(struct span state)
 
 /* --- the short way: a payload whose shape is known replaces the state -------------------------------------------- */
 
+static uint32_t payload_shape(const struct view *view, const struct view_rule *rule)
+{
+	return view->payload_shapes == NULL ? 0 : view->payload_shapes[rule - view->plan->rules];
+}
+
+static void note_payload_shape(struct view *view, const struct view_rule *rule, uint32_t shape)
+{
+	if (view->payload_shapes == NULL)
+		view->payload_shapes = calloc(view->plan->rule_count, sizeof *view->payload_shapes);
+	if (view->payload_shapes != NULL)
+		view->payload_shapes[rule - view->plan->rules] = shape;
+}
+
 /* 0: done; 1: not possible, go the general way; negative: no memory. */
 static int view_apply_shape(struct view *view, struct key_entry *entry, const struct view_cell *old,
 			    const struct view_rule *rule, const struct view_event *event)
 {
-	const struct view_shape *shape = &view->shapes[rule->shape - 1];
+	uint32_t number = payload_shape(view, rule);
+	const struct view_shape *shape = &view->shapes[number - 1];
 	struct view_cell *cell;
 	struct span values;
 	uint8_t *at;
 	size_t size;
 
-	if (rule->base == VIEW_MERGE && old->shape != rule->shape)
+	if (rule->base == VIEW_MERGE && old->shape != number)
 		return 1;
 	values = view_shape_match(shape, event->payload);
 	if (values.data == NULL)
@@ -37,7 +52,7 @@ static int view_apply_shape(struct view *view, struct key_entry *entry, const st
 	at = view_write_map_header(cell->bytes, shape->count + 1);
 	memcpy(at, values.data, values.size);
 	view_write_tail(at + values.size, event->ingest_time_us);
-	cell->shape = rule->shape;
+	cell->shape = number;
 	view_cell_done(view, entry, cell, event->offset);
 	return 0;
 }
@@ -125,8 +140,8 @@ static int view_write_over(struct view *view, struct key_entry *entry, struct vi
 	return 0;
 }
 
-static int view_apply_general(struct view *view, struct key_entry *entry, struct view_cell *old, struct view_rule *rule,
-			      const struct view_event *event, struct buffer *scratch)
+static int view_apply_general(struct view *view, struct key_entry *entry, struct view_cell *old,
+			      const struct view_rule *rule, const struct view_event *event, struct buffer *scratch)
 {
 	struct members payload;
 	struct members next;
@@ -147,7 +162,7 @@ static int view_apply_general(struct view *view, struct key_entry *entry, struct
 		shape = view_shape_of(view, &next);
 	if ((rule->base == VIEW_PUT || rule->base == VIEW_MERGE) && rule->count == 0 && payload.updated_at.size == 0 &&
 	    same_names(&payload, &next))
-		rule->shape = shape;
+		note_payload_shape(view, rule, shape);
 	if ((rule->base == VIEW_MERGE || rule->base == VIEW_CHANGE) && !next.reshaped && !next.resized)
 		return view_write_over(view, entry, old, &next, event, shape);
 	return view_write(view, entry, &next, event, scratch, shape);
@@ -156,7 +171,7 @@ static int view_apply_general(struct view *view, struct key_entry *entry, struct
 int view_entity_apply(struct view *view, struct key_entry *entry, const struct view_event *event,
 		      struct buffer *scratch)
 {
-	struct view_rule *rule = view_plan_rule(view->plan, event->type);
+	const struct view_rule *rule = view_plan_rule(view->plan, event->type);
 	struct view_cell *old;
 	int rv = 1;
 
@@ -171,7 +186,7 @@ int view_entity_apply(struct view *view, struct key_entry *entry, const struct v
 		view_cell_delete(view, entry, old);
 		return 0;
 	}
-	if (rule->shape != 0 && event->content_type.size == 0)
+	if (payload_shape(view, rule) != 0 && event->content_type.size == 0)
 		rv = view_apply_shape(view, entry, old, rule, event);
 	if (rv == 1)
 		rv = view_apply_general(view, entry, old, rule, event, scratch);

@@ -399,11 +399,12 @@ static int load(struct view_lua *self, struct span text, char why[VIEW_WHY_BYTES
 	return rv == ERROR_BLOCKED ? ERROR_BAD_VIEW : rv;
 }
 
-int lua_machine_new(struct span text, struct view_lua **lua, char why[VIEW_WHY_BYTES])
+int view_lua_new(struct span text, struct view_lua **lua, char why[VIEW_WHY_BYTES])
 {
 	struct view_lua *self = calloc(1, sizeof *self);
 	int rv = ERROR_MEMORY;
 
+	*lua = NULL;
 	if (self == NULL)
 		return ERROR_MEMORY;
 	self->main = lua_newstate(allocate, self);
@@ -423,20 +424,21 @@ int lua_machine_new(struct span text, struct view_lua **lua, char why[VIEW_WHY_B
 	*lua = self;
 	self = NULL;
 done:
-	if (self != NULL)
-		lua_machine_free(self);
+	view_lua_free(self);
 	return rv;
 }
 
-void lua_machine_free(struct view_lua *lua)
+struct view_lua *view_lua_free(struct view_lua *lua)
 {
+	if (lua == NULL)
+		return NULL;
 	if (lua->main != NULL)
 		lua_close(lua->main);
-	buffer_deinit(&lua->source);
 	buffer_deinit(&lua->text);
 	buffer_deinit(&lua->output);
 	free(lua->keys);
 	free(lua);
+	return NULL;
 }
 
 /* --- the call ----------------------------------------------------------------------------------------------------- */

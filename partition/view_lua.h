@@ -41,16 +41,9 @@
 
 struct view_lua;
 
-/* The machines that the views of one thread share, one a text: since nothing outlives a call, it is all the same whose
- * call was the last. A machine touches some ten kilobytes a call, so that one for each of a shard's partitions would
- * never be in the cache. It goes with its last view; the set outlives them all. */
-struct view_lua_set {
-	struct view_lua *first;
-};
-
-/* The set's machine for this text, or a new one, which compiles the text and runs it once; set: NULL, a machine of its
- * own. 0; ERROR_BAD_VIEW with *why, such as "line:3: ..."; ERROR_MEMORY. Each is to be freed once. */
-int view_lua_new(struct view_lua_set *set, struct span text, struct view_lua **lua, char why[VIEW_WHY_BYTES]);
+/* A machine that runs this text, for the views of one thread: compiles it and runs it once. 0; ERROR_BAD_VIEW with *why,
+ * such as "line:3: ..."; ERROR_MEMORY. */
+int view_lua_new(struct span text, struct view_lua **lua, char why[VIEW_WHY_BYTES]);
 struct view_lua *view_lua_free(struct view_lua *lua);
 
 #endif

@@ -25,10 +25,6 @@ struct lua_key { /* of a table, in its order: numbers by value, strings by bytes
 struct view_event;
 
 struct view_lua {
-	struct view_lua_set *set; /* NULL: in none */
-	struct view_lua *next;    /* of the set */
-	struct buffer source;     /* of the set: by which it is found */
-	uint32_t users;           /* views */
 	lua_State *main;
 	lua_State *state; /* the thread that calls run in */
 	size_t used;      /* bytes that the machine holds */
@@ -58,10 +54,6 @@ struct view_lua {
 	const struct view_event *event; /* of the call */
 	struct span old;
 };
-
-/* Compiles the text and runs it once; as view_lua_new. */
-int lua_machine_new(struct span text, struct view_lua **lua, char why[VIEW_WHY_BYTES]);
-void lua_machine_free(struct view_lua *lua);
 
 static inline struct view_lua *lua_self(lua_State *L)
 {

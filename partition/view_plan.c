@@ -131,7 +131,7 @@ static int compile_apply(struct compiler *c, struct reader *in)
 	if (msgpack_peek(in) != MSGPACK_STR)
 		return compiler_fault(c, "the text of a Lua function is wanted");
 	text = msgpack_read_str(in);
-	rv = view_lua_new(c->lua_set, text, &c->plan->lua, why);
+	rv = view_lua_new(text, &c->plan->lua, why);
 	return rv == ERROR_BAD_VIEW ? compiler_fault(c, "%s", why) : rv;
 }
 
@@ -225,11 +225,10 @@ static int resolve_sources(struct compiler *c, uint32_t (*resolve_stream)(void *
 	return 0;
 }
 
-int view_plan_new_in(struct view_lua_set *set, struct span definition,
-		     uint32_t (*resolve_stream)(void *data, struct span name), void *data, struct view_plan **plan,
-		     char why[VIEW_WHY_BYTES])
+int view_plan_new(struct span definition, resolve_stream_fn resolve, void *data, struct view_plan **plan,
+		  char why[VIEW_WHY_BYTES])
 {
-	struct compiler c = {.plan = calloc(1, sizeof *c.plan), .lua_set = set, .why = why};
+	struct compiler c = {.plan = calloc(1, sizeof *c.plan), .why = why};
 	int rv = ERROR_MEMORY;
 
 	*plan = NULL;
@@ -243,29 +242,24 @@ int view_plan_new_in(struct view_lua_set *set, struct span definition,
 		goto done;
 	}
 	memcpy(c.plan->definition, definition.data, definition.size);
+	c.plan->definition_size = definition.size;
 	rv = compile_definition(&c, span_of(c.plan->definition, definition.size));
 	if (rv == 0)
-		rv = resolve_sources(&c, resolve_stream, data);
+		rv = resolve_sources(&c, resolve, data);
 	if (rv != 0)
 		goto done;
+	c.plan->users = 1;
 	*plan = c.plan;
 	c.plan = NULL;
 	why[0] = '\0';
 done:
-	view_plan_free(c.plan);
+	if (c.plan != NULL)
+		view_plan_discard(c.plan);
 	return rv;
 }
 
-int view_plan_new(struct span definition, uint32_t (*resolve_stream)(void *data, struct span name), void *data,
-		  struct view_plan **plan, char why[VIEW_WHY_BYTES])
+void view_plan_discard(struct view_plan *plan)
 {
-	return view_plan_new_in(NULL, definition, resolve_stream, data, plan, why);
-}
-
-struct view_plan *view_plan_free(struct view_plan *plan)
-{
-	if (plan == NULL)
-		return NULL;
 	view_lua_free(plan->lua);
 	free(plan->definition);
 	free(plan->rules);
@@ -274,7 +268,6 @@ struct view_plan *view_plan_free(struct view_plan *plan)
 	free(plan->keys);
 	free(plan->picks);
 	free(plan);
-	return NULL;
 }
 
 bool view_plan_wants(const struct view_plan *plan, struct span type)

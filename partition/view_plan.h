@@ -16,6 +16,7 @@
 #ifndef EVGRID_PARTITION_VIEW_PLAN_H
 #define EVGRID_PARTITION_VIEW_PLAN_H
 
+#include "partition/table.h"
 #include "partition/view_definition.h"
 #include "proto/limits.h"
 
@@ -87,7 +88,6 @@ struct view_rule {
 	uint32_t count;
 	uint32_t pick_first; /* in view_plan.picks, of summaries */
 	uint32_t pick_count;
-	uint32_t shape; /* shape of the last payload (view.h): a cache, no part of the meaning */
 };
 
 struct summary_member { /* in the order of their first appearance: that of the state */
@@ -97,10 +97,21 @@ struct summary_member { /* in the order of their first appearance: that of the s
 };
 
 struct view_lua;
-struct view_lua_set;
+
+/* The plans that the views of one thread share, one a definition: nothing in a plan changes, and what its function does
+ * does not outlive a call (view_lua.h). Of a shard's partitions each one has every view; a plan takes some kilobytes and
+ * a machine touches ten of them a call, so that one for each would fill memory and never be in the cache. A plan goes
+ * with its last view; the set outlives them all, and holds nothing when there are none. */
+struct view_plan_set {
+	struct table plans; /* of struct view_plan */
+};
 
 struct view_plan {
-	uint8_t *definition; /* own copy: every span here points into it */
+	struct view_plan_set *set; /* NULL: in none */
+	uint64_t hash;             /* in the set */
+	uint32_t users;            /* views */
+	uint8_t *definition;       /* own copy: every span here points into it */
+	size_t definition_size;
 	enum view_kind kind;
 	struct span name;
 	struct view_source sources[VIEW_STREAMS_MAX];
@@ -123,10 +134,10 @@ struct view_plan {
 	struct view_lua *lua; /* NULL: no Lua view */
 };
 
-/* view_plan_new with machines of functions out of a set (view_lua.h), which outlives the plan; NULL: one of its own. */
-int view_plan_new_in(struct view_lua_set *set, struct span definition,
-		     uint32_t (*resolve_stream)(void *data, struct span name), void *data, struct view_plan **plan,
-		     char why[VIEW_WHY_BYTES]);
+/* As view_plan_new: the set's plan of this definition over the same streams, or a new one. Each is to be freed. */
+int view_plan_new_in(struct view_plan_set *set, struct span definition, resolve_stream_fn resolve, void *data,
+		     struct view_plan **plan, char why[VIEW_WHY_BYTES]);
+void view_plan_discard(struct view_plan *plan); /* of no view any more: for view_plan_free */
 
 static inline bool view_plan_takes(const struct view_plan *plan, uint32_t stream_id)
 {
@@ -139,6 +150,6 @@ static inline bool view_plan_takes(const struct view_plan *plan, uint32_t stream
 /* Does an event of this type matter? */
 bool view_plan_wants(const struct view_plan *plan, struct span type);
 
-struct view_rule *view_plan_rule(const struct view_plan *plan, struct span type); /* NULL: leaves the state alone */
+const struct view_rule *view_plan_rule(const struct view_plan *plan, struct span type); /* NULL: leaves it alone */
 
 #endif

@@ -64,22 +64,24 @@ static bool buffer_grow(struct buffer *b, size_t needed)
 	return true;
 }
 
+/* The rare way of buffer_extend: there is no room, or it has failed. */
+static uint8_t *extend_slowly(struct buffer *b, size_t size)
+{
+	if (b->failed || size > SIZE_MAX - b->size || !buffer_grow(b, b->size + size)) {
+		b->failed = true;
+		return NULL;
+	}
+	b->size += size;
+	return b->data + b->size - size;
+}
+
 uint8_t *buffer_extend(struct buffer *b, size_t size)
 {
-	uint8_t *at;
-
 	assert(b->size <= b->capacity);
-	if (b->failed || size > SIZE_MAX - b->size) {
-		b->failed = true;
-		return NULL;
-	}
-	if ((b->data == NULL || b->size + size > b->capacity) && !buffer_grow(b, b->size + size)) {
-		b->failed = true;
-		return NULL;
-	}
-	at = b->data + b->size;
+	if (b->failed || b->data == NULL || size > b->capacity - b->size)
+		return extend_slowly(b, size);
 	b->size += size;
-	return at;
+	return b->data + b->size - size;
 }
 
 void buffer_bytes(struct buffer *b, const void *data, size_t size)

@@ -37,7 +37,7 @@ void cluster_map_init(struct cluster_map *map)
 	memset(map, 0, sizeof *map);
 }
 
-void cluster_map_deinit(struct cluster_map *map)
+static void free_texts(struct cluster_map *map)
 {
 	for (uint32_t i = 0; i < map->stream_count; i++)
 		text_free(&map->streams[i].settings);
@@ -45,7 +45,19 @@ void cluster_map_deinit(struct cluster_map *map)
 		text_free(&map->views[i].definition);
 	free(map->streams);
 	free(map->views);
+}
+
+void cluster_map_deinit(struct cluster_map *map)
+{
+	free_texts(map);
 	cluster_map_init(map);
+}
+
+void cluster_map_move(struct cluster_map *to, struct cluster_map *from)
+{
+	free_texts(to);
+	*to = *from;
+	free(from);
 }
 
 static int cluster_map_copy_texts(struct cluster_map *to, const struct cluster_map *from)

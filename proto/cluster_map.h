@@ -107,6 +107,8 @@ struct cluster_map {
 void cluster_map_init(struct cluster_map *map);
 void cluster_map_deinit(struct cluster_map *map);                             /* may be called twice */
 int cluster_map_copy(struct cluster_map *to, const struct cluster_map *from); /* deep; 0 or ERROR_MEMORY */
+/* `to` holds what `from`, of malloc, held; `from` is freed. */
+void cluster_map_move(struct cluster_map *to, struct cluster_map *from);
 
 /* Appends everything that changed after `since` (0: everything). 0 or ERROR_MEMORY. */
 int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buffer *out);

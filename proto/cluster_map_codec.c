@@ -451,6 +451,15 @@ static int merge_entities(struct cluster_map *map, struct reader *in, bool *chan
 	return rv == ERROR_LIMIT ? ERROR_MALFORMED : rv;
 }
 
+/* Most deltas are a head alone: nothing can go wrong behind it, and the map need not be copied. */
+static bool has_entities(struct reader in)
+{
+	for (int kind = 0; kind < 4; kind++) /* nodes, partitions, streams, views */
+		if (reader_varint(&in) != 0)
+			return true;
+	return !reader_done(&in);
+}
+
 int cluster_map_merge(struct cluster_map *map, struct span bytes, bool *changed)
 {
 	struct reader in = reader_of(bytes);
@@ -466,6 +475,10 @@ int cluster_map_merge(struct cluster_map *map, struct span bytes, bool *changed)
 	rv = delta_refusal(map, &delta);
 	if (rv != 0)
 		return rv;
+	if (!has_entities(in)) {
+		*changed = merge_head(map, &delta);
+		return 0;
+	}
 	merged = malloc(sizeof *merged);
 	if (merged == NULL)
 		return ERROR_MEMORY;
@@ -477,12 +490,11 @@ int cluster_map_merge(struct cluster_map *map, struct span bytes, bool *changed)
 	taken = merge_head(merged, &delta);
 	rv = merge_entities(merged, &in, &taken);
 	if (rv == 0) {
-		cluster_map_deinit(map);
-		*map = *merged; /* what merged owned is the map's now */
+		cluster_map_move(map, merged);
 		*changed = taken;
-	} else {
-		cluster_map_deinit(merged);
+		return 0;
 	}
+	cluster_map_deinit(merged);
 	free(merged);
 	return rv;
 }

@@ -114,7 +114,8 @@ bool cluster_next(struct cluster *cluster, struct cluster_output *output)
 {
 	struct output_link *link;
 
-	cluster_settle(cluster);
+	if (cluster->outputs == NULL)
+		cluster_settle(cluster);
 	if (output_memory_short(cluster, output))
 		return true;
 	link = cluster->outputs;

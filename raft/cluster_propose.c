@@ -82,11 +82,12 @@ static void proposals_expire(struct cluster *cluster)
 {
 	for (uint32_t i = 0; i < CLUSTER_PROPOSALS_MAX; i++) {
 		struct proposal *proposal = &cluster->proposals[i];
-		struct propose_result result = result_of(cluster, ERROR_OUTCOME_UNKNOWN);
+		struct propose_result result;
 
 		if (proposal->number == 0 || cluster->now_ms < proposal->deadline_ms)
 			continue;
 		proposal->number = 0;
+		result = result_of(cluster, ERROR_OUTCOME_UNKNOWN);
 		result_output(cluster, proposal->ticket, &result);
 	}
 }

@@ -19,7 +19,7 @@ static void refused(const char *text, const char *expected)
 	struct view_lua *lua = NULL;
 	char why[VIEW_WHY_BYTES] = "";
 
-	assert_int_equal(view_lua_new(NULL, span_of_text(text), &lua, why), ERROR_BAD_VIEW);
+	assert_int_equal(view_lua_new(span_of_text(text), &lua, why), ERROR_BAD_VIEW);
 	assert_null(lua);
 	if (strncmp(why, expected, strlen(expected)) != 0)
 		fail_msg("%s, not %s", why, expected);
@@ -390,7 +390,7 @@ static void test_failing_memory_is_no_view_error(void **data)
 		int rv;
 
 		memory_fault_at(++n);
-		rv = view_lua_new(NULL, span_of_text(text), &lua, why);
+		rv = view_lua_new(span_of_text(text), &lua, why);
 		failed = memory_fault_off() && rv != 0;
 		assert_int_equal(rv, failed ? ERROR_MEMORY : 0);
 		view_lua_free(lua);

@@ -53,7 +53,7 @@ static void test_a_whole_definition_compiles(void **data)
 		"'Placed': {'put': 'all', 'set': {'lines': 0}},"
 		"'Cancelled': 'delete', 'Corrected': {'merge': 'all', 'remove': ['a', 'b'], 'add': {'n': 1}}}}";
 	struct view_plan *plan = NULL;
-	struct view_rule *rule;
+	const struct view_rule *rule;
 	char why[160];
 
 	(void)data;
