@@ -149,9 +149,12 @@ static bool socket_seek(struct evg *grid, struct endpoint_socket *socket, const 
 	if (socket->number[0] != 0)
 		(void)zmq_disconnect(socket->socket, name);
 	socket_set(socket->socket, ZMQ_IPV6, number[0] == '[');
+	socket->number[0] = '\0';
 	(void)snprintf(name, sizeof name, "tcp://%s", number);
+	if (zmq_connect(socket->socket, name) != 0)
+		return false;
 	memcpy(socket->number, number, sizeof number);
-	return zmq_connect(socket->socket, name) == 0;
+	return true;
 }
 
 static bool socket_open(struct evg *grid, uint32_t endpoint)

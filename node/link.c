@@ -79,8 +79,10 @@ static void seek(struct link *link, uint64_t now_ms, uint64_t within_ms)
 	link->sought_ms = now_ms;
 	if (!resolver_find(link->resolver, link->address, link->number, number) || strcmp(number, link->number) == 0)
 		return;
-	if (socket_redirect(link->socket, link->number, number) != 0)
+	if (socket_redirect(link->socket, link->number, number) != 0) {
+		link->number[0] = '\0';
 		return;
+	}
 	memcpy(link->number, number, sizeof number);
 	link->introduced = false;
 }

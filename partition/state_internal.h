@@ -37,13 +37,13 @@ struct tail_definition { /* a control record of the tail */
 struct state {
 	uint16_t partition;
 	struct view_plan_set *plans; /* NULL: each view has a plan of its own */
-	int failure;                  /* 0, or negative and final */
-	bool dear;                    /* the last event took a function long */
-	uint64_t work;                /* of functions so far (state_work) */
-	uint64_t applied;             /* everything before it */
-	uint64_t queued;              /* applied, and what the running group has in its window */
-	uint64_t controls;            /* control records applied */
-	uint64_t strays;              /* events of streams that the log had not defined */
+	int failure;                 /* 0, or negative and final */
+	bool dear;                   /* the last event took a function long */
+	uint64_t work;               /* of functions so far (state_work) */
+	uint64_t applied;            /* everything before it */
+	uint64_t queued;             /* applied, and what the running group has in its window */
+	uint64_t controls;           /* control records applied */
+	uint64_t strays;             /* events of streams that the log had not defined */
 	struct keys keys;
 	struct producers producers;
 	struct stream *streams; /* by id */

@@ -11,7 +11,7 @@
 
 struct compiler {
 	struct view_plan *plan;
-	char *why; /* VIEW_WHY_BYTES */
+	char *why;                    /* VIEW_WHY_BYTES */
 	char place[VIEW_PLACE_BYTES]; /* where the compiler is */
 };
 

@@ -232,8 +232,8 @@ static void test_the_same_definition_over_another_stream_is_another_plan(void **
 
 	(void)data;
 	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(
-			view_plan_new_in(&set, buffer_span(&definition), resolve, &streams[i], &found[i], why), 0);
+		assert_int_equal(view_plan_new_in(&set, buffer_span(&definition), resolve, &streams[i], &found[i], why),
+				 0);
 	assert_ptr_not_equal(found[0], found[1]);
 	assert_ptr_equal(found[0], found[2]);
 	assert_int_equal(found[1]->sources[0].id, 5);
