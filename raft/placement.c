@@ -36,16 +36,16 @@ struct plan {
 	uint32_t node_count;
 	uint32_t factor;
 	uint32_t zone_count;
-	uint32_t zone_of[NODES_MAX];   /* by node */
-	uint32_t zone_size[NODES_MAX]; /* by zone */
-	uint32_t ceiling;              /* replicas of a partition in one zone */
-	enum use floors[NODES_MAX];    /* by zone: the replicas of each partition below the ceiling */
-	enum use tops[NODES_MAX];      /* the one that reaches it */
-	uint32_t least[NODES_MAX];     /* by node: replicas that all best answers give it */
-	uint32_t most[NODES_MAX];      /* that some give it */
+	uint32_t zone_of[PLACEMENT_NODES_MAX];   /* by node */
+	uint32_t zone_size[PLACEMENT_NODES_MAX]; /* by zone */
+	uint32_t ceiling;                        /* replicas of a partition in one zone */
+	enum use floors[PLACEMENT_NODES_MAX];    /* by zone: the replicas of each partition below the ceiling */
+	enum use tops[PLACEMENT_NODES_MAX];      /* the one that reaches it */
+	uint32_t least[PLACEMENT_NODES_MAX];     /* by node: replicas that all best answers give it */
+	uint32_t most[PLACEMENT_NODES_MAX];      /* that some give it */
 	const struct placement_row *present;
 	struct placement_row *table;
-	uint32_t edges[PARTITION_COUNT][NODES_MAX];
+	uint32_t edges[PARTITION_COUNT][PLACEMENT_NODES_MAX];
 };
 
 static void plan_zones(struct plan *plan)
@@ -336,7 +336,7 @@ int placement_compute(const struct placement_node *nodes, uint32_t node_count, u
 	struct plan plan = {.nodes = nodes, .node_count = node_count, .present = present, .table = table};
 	int rv;
 
-	assert(node_count >= 1 && node_count <= NODES_MAX);
+	assert(node_count >= 1 && node_count <= PLACEMENT_NODES_MAX);
 	assert(replication_factor >= 1 && replication_factor <= REPLICAS_MAX);
 	assert(present != table);
 	plan.factor = lesser(replication_factor, node_count);

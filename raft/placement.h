@@ -13,6 +13,8 @@
 
 #include <stdint.h>
 
+#define PLACEMENT_NODES_MAX 100u /* more than a cluster may have (NODES_MAX): placement is no bound of it */
+
 struct placement_node {
 	uint32_t id;
 	uint32_t weight; /* 1..NODE_WEIGHT_MAX: its share, compared with the others' */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+_Static_assert(NODES_MAX <= PLACEMENT_NODES_MAX, "any cluster can be placed");
+
 uint32_t placement_members(const struct cluster_map *map, struct placement_node nodes[NODES_MAX])
 {
 	uint32_t count = 0;

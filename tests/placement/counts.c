@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-uint32_t proof_zones(const struct proof_case *one, uint32_t zone_of[NODES_MAX], uint32_t size[NODES_MAX])
+uint32_t proof_zones(const struct proof_case *one, uint32_t zone_of[PLACEMENT_NODES_MAX],
+		     uint32_t size[PLACEMENT_NODES_MAX])
 {
-	const char *names[NODES_MAX];
+	const char *names[PLACEMENT_NODES_MAX];
 	uint32_t count = 0;
 
-	memset(size, 0, NODES_MAX * sizeof(size[0]));
+	memset(size, 0, PLACEMENT_NODES_MAX * sizeof(size[0]));
 	for (uint32_t i = 0; i < one->count; i++) {
 		uint32_t zone = 0;
 
@@ -30,13 +31,13 @@ static uint32_t factor_of(const struct proof_case *one)
 
 /* One replica after the other goes to the zone that has the fewest and a node left: what the zones have in the end is
  * the most, and what every such order gives them the least. */
-void proof_shares(const struct proof_case *one, uint32_t zone_count, const uint32_t *size, uint32_t least[NODES_MAX],
-		  uint32_t most[NODES_MAX])
+void proof_shares(const struct proof_case *one, uint32_t zone_count, const uint32_t *size,
+		  uint32_t least[PLACEMENT_NODES_MAX], uint32_t most[PLACEMENT_NODES_MAX])
 {
 	uint32_t left = factor_of(one);
 
-	memset(least, 0, NODES_MAX * sizeof(least[0]));
-	memset(most, 0, NODES_MAX * sizeof(most[0]));
+	memset(least, 0, PLACEMENT_NODES_MAX * sizeof(least[0]));
+	memset(most, 0, PLACEMENT_NODES_MAX * sizeof(most[0]));
 	while (left > 0) {
 		uint32_t open = 0;
 
@@ -47,7 +48,7 @@ void proof_shares(const struct proof_case *one, uint32_t zone_count, const uint3
 		for (uint32_t z = 0; z < zone_count; z++)
 			most[z] += most[z] < size[z];
 		if (open == left)
-			memcpy(least, most, NODES_MAX * sizeof(least[0]));
+			memcpy(least, most, PLACEMENT_NODES_MAX * sizeof(least[0]));
 		left = open < left ? left - open : 0;
 	}
 }
@@ -60,7 +61,7 @@ bool proof_holds(const struct placement_row *row, uint32_t node_id)
 	return false;
 }
 
-void proof_loads(const struct proof_case *one, const struct placement_row *rows, uint32_t loads[NODES_MAX])
+void proof_loads(const struct proof_case *one, const struct placement_row *rows, uint32_t loads[PLACEMENT_NODES_MAX])
 {
 	for (uint32_t i = 0; i < one->count; i++) {
 		loads[i] = 0;
@@ -90,8 +91,8 @@ uint32_t proof_primary_moves(const struct proof_case *one)
 
 uint32_t proof_moves_least(const struct proof_case *one)
 {
-	uint32_t before[NODES_MAX];
-	uint32_t after[NODES_MAX];
+	uint32_t before[PLACEMENT_NODES_MAX];
+	uint32_t after[PLACEMENT_NODES_MAX];
 	uint32_t least = 0;
 
 	proof_loads(one, one->present, before);
@@ -107,7 +108,7 @@ uint32_t proof_moves_least_even(const struct proof_case *one)
 	uint32_t total = PARTITION_COUNT * factor_of(one);
 	uint32_t share = total / one->count;
 	uint32_t larger = total % one->count;
-	uint32_t before[NODES_MAX];
+	uint32_t before[PLACEMENT_NODES_MAX];
 	uint32_t above = 0;
 	uint32_t least = 0;
 
@@ -139,16 +140,16 @@ static bool row_names_members(const struct proof_case *one, const struct placeme
 
 bool proof_constraints(const struct proof_case *one, char fault[PROOF_FAULT_BYTES])
 {
-	uint32_t zone_of[NODES_MAX];
-	uint32_t size[NODES_MAX];
-	uint32_t least[NODES_MAX];
-	uint32_t most[NODES_MAX];
+	uint32_t zone_of[PLACEMENT_NODES_MAX];
+	uint32_t size[PLACEMENT_NODES_MAX];
+	uint32_t least[PLACEMENT_NODES_MAX];
+	uint32_t most[PLACEMENT_NODES_MAX];
 	uint32_t zone_count = proof_zones(one, zone_of, size);
 
 	proof_shares(one, zone_count, size, least, most);
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		const struct placement_row *row = &one->table[p];
-		uint32_t in_zone[NODES_MAX] = {0};
+		uint32_t in_zone[PLACEMENT_NODES_MAX] = {0};
 
 		(void)snprintf(fault, PROOF_FAULT_BYTES, "partition %u: %u replicas, of %u members", p, row->count,
 			       one->count);

@@ -123,16 +123,16 @@ static bool gain_is_none(const char *what, int64_t gain, char fault[PROOF_FAULT_
 
 struct zones {
 	uint32_t count;
-	uint32_t of[NODES_MAX];
-	uint32_t size[NODES_MAX];
-	uint32_t least[NODES_MAX];
-	uint32_t most[NODES_MAX];
+	uint32_t of[PLACEMENT_NODES_MAX];
+	uint32_t size[PLACEMENT_NODES_MAX];
+	uint32_t least[PLACEMENT_NODES_MAX];
+	uint32_t most[PLACEMENT_NODES_MAX];
 };
 
 static void replica_changes(const struct proof_case *one, const struct zones *zones, struct changes *changes,
 			    uint32_t partition)
 {
-	uint32_t in_zone[NODES_MAX] = {0};
+	uint32_t in_zone[PLACEMENT_NODES_MAX] = {0};
 
 	for (uint32_t i = 0; i < one->count; i++) {
 		uint32_t cell = vertex_cell(one, partition, zones->of[i]);
@@ -156,7 +156,7 @@ static void replica_changes(const struct proof_case *one, const struct zones *zo
 bool proof_replicas(const struct proof_case *one, char fault[PROOF_FAULT_BYTES])
 {
 	struct changes changes = {0};
-	uint32_t loads[NODES_MAX];
+	uint32_t loads[PLACEMENT_NODES_MAX];
 	struct zones zones;
 	int64_t gain;
 
@@ -177,7 +177,7 @@ bool proof_replicas(const struct proof_case *one, char fault[PROOF_FAULT_BYTES])
 bool proof_primaries(const struct proof_case *one, char fault[PROOF_FAULT_BYTES])
 {
 	struct changes changes = {.vertex_count = one->count + 1 + PARTITION_COUNT};
-	uint32_t loads[NODES_MAX] = {0};
+	uint32_t loads[PLACEMENT_NODES_MAX] = {0};
 	int64_t gain;
 
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {

@@ -119,10 +119,10 @@ static uint32_t vertex_of(const struct proof_case *one, uint32_t partition, uint
 static bool table_exists(const struct proof_case *one, const struct bounds *bounds)
 {
 	static struct net net;
-	uint32_t zone_of[NODES_MAX];
-	uint32_t size[NODES_MAX];
-	uint32_t least[NODES_MAX];
-	uint32_t most[NODES_MAX];
+	uint32_t zone_of[PLACEMENT_NODES_MAX];
+	uint32_t size[PLACEMENT_NODES_MAX];
+	uint32_t least[PLACEMENT_NODES_MAX];
+	uint32_t most[PLACEMENT_NODES_MAX];
 	uint32_t zone_count = proof_zones(one, zone_of, size);
 
 	proof_shares(one, zone_count, size, least, most);
@@ -213,7 +213,7 @@ static uint32_t level_best(const struct proof_case *one, const uint32_t *loads, 
 /* Equal weights: the very levels. Else within half a replica: who stands beyond the best level is rounded. */
 bool proof_levels(const struct proof_case *one, char fault[PROOF_FAULT_BYTES])
 {
-	uint32_t loads[NODES_MAX];
+	uint32_t loads[PLACEMENT_NODES_MAX];
 	uint32_t most;
 	uint32_t least;
 

@@ -90,13 +90,13 @@ static bool node_is(const struct proof_case *one, uint32_t id)
 static void node_join(struct cluster *cluster)
 {
 	struct proof_case *one = &cluster->one;
-	struct placement_node node = {.id = 1 + below(cluster, NODES_MAX)};
+	struct placement_node node = {.id = 1 + below(cluster, PLACEMENT_NODES_MAX)};
 	uint32_t at = one->count;
 
-	if (one->count == NODES_MAX)
+	if (one->count == PLACEMENT_NODES_MAX)
 		return;
 	while (node_is(one, node.id))
-		node.id = node.id % NODES_MAX + 1;
+		node.id = node.id % PLACEMENT_NODES_MAX + 1;
 	node_zone(cluster, &node);
 	node_weight(cluster, &node);
 	for (; at > 0 && one->nodes[at - 1].id > node.id; at--)
@@ -123,7 +123,7 @@ static void cluster_make(struct cluster *cluster, uint64_t seed)
 
 	memset(cluster, 0, sizeof(*cluster));
 	cluster->random = seed;
-	count = 1 + below(cluster, below(cluster, 2) == 0 ? PROOF_LEVELS_NODES : NODES_MAX);
+	count = 1 + below(cluster, below(cluster, 2) == 0 ? PROOF_LEVELS_NODES : PLACEMENT_NODES_MAX);
 	cluster->zones = below(cluster, 3) == 0 ? 1 : 1 + below(cluster, ZONES_MOST);
 	cluster->weighted = below(cluster, 3) == 0;
 	cluster->one.factor = 1 + below(cluster, FACTOR_MOST);

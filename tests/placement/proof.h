@@ -19,7 +19,7 @@
 #define PROOF_FAULT_BYTES 160u
 
 struct proof_case {
-	struct placement_node nodes[NODES_MAX];
+	struct placement_node nodes[PLACEMENT_NODES_MAX];
 	uint32_t count;
 	uint32_t factor;
 	struct placement_row present[PARTITION_COUNT];
@@ -35,12 +35,13 @@ bool proof_levels(const struct proof_case *one, char fault[PROOF_FAULT_BYTES]);
 /* --- counting ----------------------------------------------------------------------------------------------------- */
 
 /* Of the zones by the order in which nodes name them; returns how many there are. */
-uint32_t proof_zones(const struct proof_case *one, uint32_t zone_of[NODES_MAX], uint32_t size[NODES_MAX]);
+uint32_t proof_zones(const struct proof_case *one, uint32_t zone_of[PLACEMENT_NODES_MAX],
+		     uint32_t size[PLACEMENT_NODES_MAX]);
 /* Replicas of a partition in a zone: as even as it gets, from least to most. */
-void proof_shares(const struct proof_case *one, uint32_t zone_count, const uint32_t *size, uint32_t least[NODES_MAX],
-		  uint32_t most[NODES_MAX]);
+void proof_shares(const struct proof_case *one, uint32_t zone_count, const uint32_t *size,
+		  uint32_t least[PLACEMENT_NODES_MAX], uint32_t most[PLACEMENT_NODES_MAX]);
 bool proof_holds(const struct placement_row *row, uint32_t node_id);
-void proof_loads(const struct proof_case *one, const struct placement_row *rows, uint32_t loads[NODES_MAX]);
+void proof_loads(const struct proof_case *one, const struct placement_row *rows, uint32_t loads[PLACEMENT_NODES_MAX]);
 uint32_t proof_moves(const struct proof_case *one);
 uint32_t proof_primary_moves(const struct proof_case *one);
 /* What the table's loads demand of any way from the present one; and, where all nodes count alike and there is one
