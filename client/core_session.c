@@ -123,8 +123,8 @@ static void session_say_hello(struct core *core, uint32_t index)
 	struct endpoint *endpoint = &core->endpoints[index];
 	struct buffer frame = BUFFER_NULL;
 	struct hello hello = {
-		.version_min = PROTOCOL_VERSION,
-		.version_max = PROTOCOL_VERSION,
+		.version_min = CLUSTER_VERSION_FIRST,
+		.version_max = CLUSTER_VERSION_HIGHEST,
 		.role = HELLO_CLIENT,
 		.name = span_of_text(core->client_name),
 	};

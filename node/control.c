@@ -2,6 +2,7 @@
 #include "node/control.h"
 
 #include "node/clock.h"
+#include "node/versions.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -219,6 +220,8 @@ int control_init(struct control *control, const struct control_config *config)
 	control->self.name = config->values->node_name;
 	control->self.sender.incarnation = config->incarnation;
 	memcpy(control->self.cluster_id, config->directory->identity.cluster_id, 16);
+	control->self.versions = node_versions();
+	control->self.cluster_version = config->directory->identity.cluster_version;
 	control_inbox_init(&control->inbox, wake, control);
 	if (getrandom(control->fresh_cluster_id, 16, 0) != 16)
 		return refuse(control, "taking random bytes", strerror(errno));

@@ -41,9 +41,11 @@ struct control_counters {
 	struct logging_limit refused;
 	struct logging_limit unregistered;
 	struct logging_limit overreached;
+	struct logging_limit versions;  /* peers of no common version */
 	struct logging_limit strangers; /* peers of whom no key is trusted */
 	uint64_t link_drops;
 	uint64_t answer_drops;
+	uint64_t version_refusals;
 };
 
 struct control {
@@ -143,6 +145,10 @@ void control_carry_out(struct control *control); /* all that the cluster has for
 void control_upkeep_links(struct control *control);
 /* A peer of another cluster was met: the first time it is said. */
 void control_foreign_peer(struct control *control, const uint8_t cluster_id[16], struct span name, const char *address);
+
+/* A peer has no cluster version in common with this process. */
+void control_strange_version(struct control *control, struct version_range versions, struct span name,
+			     const char *address);
 
 /* control_start.c */
 void control_start_cluster(struct control *control); /* when all shards have recovered */

@@ -16,7 +16,7 @@ static int send_map(struct control *control, struct guest *guest)
 	int rv;
 
 	message_begin(&frame);
-	rv = cluster_map_encode(map, guest->map_version, &frame) == 0 ? 0 : ENOMEM;
+	rv = cluster_map_encode_for(map, guest->versions.highest, guest->map_version, &frame) == 0 ? 0 : ENOMEM;
 	if (rv == 0)
 		rv = message_end(&frame, &control->self.sender, MESSAGE_MAP, 0) == 0 ? 0 : ENOMEM;
 	if (rv == 0) {

@@ -53,6 +53,8 @@ void control_set_metrics(struct control *control)
 	METRIC_SET(table, evgrid_peer_messages_dropped_total, control->counters.link_drops);
 	METRIC_SET(table, evgrid_client_messages_dropped_total, control->counters.answer_drops);
 	METRIC_SET(table, evgrid_messages_malformed_total, control->counters.garbage.total);
+	METRIC_SET(table, evgrid_version_known, control->self.versions.highest);
+	METRIC_SET(table, evgrid_version_refusals_total, control->counters.version_refusals);
 	METRIC_SET(table, evgrid_keys_refused_total, keyring_refused(control->factory->keyring));
 	METRIC_SET(table, evgrid_keys_overreached_total, control->counters.overreached.total);
 	if (control->cluster == NULL)

@@ -65,6 +65,7 @@ _Noreturn void control_cluster_failed(const struct control *control, const struc
 	case FATAL_SNAPSHOT: LOG_FATAL(log, metadata_snapshot_unreadable, .observed = output->text);
 	case FATAL_MAP: LOG_FATAL(log, metadata_map_failed, .observed = output->text);
 	case FATAL_NAME_TAKEN: LOG_FATAL(log, cluster_name_taken, .observed = output->text);
+	case FATAL_VERSION: LOG_FATAL(log, cluster_version_unknown, .observed = output->text);
 	case FATAL_REPLACED:
 		LOG_FATAL(log, cluster_replaced, .path = control->directory->path, .observed = output->text);
 	}

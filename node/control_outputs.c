@@ -111,10 +111,48 @@ void control_foreign_peer(struct control *control, const uint8_t cluster_id[16],
 	atomic_store_explicit(&control->health->foreign_peers, control->foreign.count, memory_order_relaxed);
 }
 
+void control_strange_version(struct control *control, struct version_range versions, struct span name,
+			     const char *address)
+{
+	struct version_range own = hello_versions(&control->self);
+	char peer[NAME_MAX_BYTES + 1];
+
+	snprintf(peer, sizeof peer, "%.*s", (int)name.size, (const char *)name.data);
+	LOG_LIMITED(control->log, &control->counters.versions, control->now_ms, cluster_peer_version, .peer = peer,
+		    .address = address, .observed_lowest = versions.lowest, .observed_highest = versions.highest,
+		    .expected_lowest = own.lowest, .expected_highest = own.highest);
+}
+
+static bool is_zero(const uint8_t id[16])
+{
+	static const uint8_t zero[16];
+
+	return memcmp(id, zero, 16) == 0;
+}
+
+/* A member has refused this process. One that is at home in no cluster yet binds nobody: it may be the one that is too
+ * old, or too new. */
+static void refused_for_version(struct control *control, const struct link *link)
+{
+	struct version_range theirs = link->welcome_versions;
+	char text[CLUSTER_TEXT_BYTES];
+
+	control->counters.version_refusals++;
+	control_strange_version(control, theirs, span_of_text(link->welcome_name), link->address);
+	if (is_zero(link->welcome_cluster) || cluster_state(control->cluster) > CLUSTER_JOINED ||
+	    theirs.lowest <= control->self.versions.highest)
+		return;
+	snprintf(text, sizeof text, "member %s speaks versions %u to %u, this evgridd %u to %u", link->welcome_name,
+		 theirs.lowest, theirs.highest, control->self.versions.lowest, control->self.versions.highest);
+	LOG_FATAL(control->log, cluster_version_unknown, .observed = text);
+}
+
 static void look_at_welcome(struct control *control, struct link *link)
 {
 	if (link->welcomed && hello_is_foreign(&control->self, link->welcome_cluster))
 		control_foreign_peer(control, link->welcome_cluster, span_of_text(link->welcome_name), link->address);
+	else if (link->welcomed && !versions_meet(link->welcome_versions, hello_versions(&control->self)))
+		refused_for_version(control, link);
 	link->welcomed = false;
 }
 
@@ -140,13 +178,6 @@ void control_upkeep_links(struct control *control)
 static uint16_t shard_of(const struct control *control, uint16_t partition)
 {
 	return (uint16_t)(partition % control->values->shards);
-}
-
-static bool is_zero(const uint8_t id[16])
-{
-	static const uint8_t zero[16];
-
-	return memcmp(id, zero, 16) == 0;
 }
 
 static _Noreturn void refuse_cluster(const struct control *control, const uint8_t id[16])
@@ -177,6 +208,8 @@ static void tell_map(struct control *control)
 	struct map_share *share;
 
 	check_cluster_id(control, map->cluster_id);
+	if (map->cluster_version > control->self.cluster_version)
+		control->self.cluster_version = map->cluster_version;
 	share = map_share_new(map);
 	if (share == NULL)
 		control_out_of_memory(control, "the cluster map");
@@ -204,6 +237,17 @@ static void take_admission(struct control *control, const struct cluster_output 
 	if (directory_write(control->directory, why) != DIRECTORY_DONE)
 		control_directory_failed(control, why);
 	cluster_admit(control->cluster);
+}
+
+/* Behind the entry itself, which an older binary does not get past: this says so before anything is opened. */
+static void take_version(struct control *control, uint16_t version)
+{
+	char why[DIRECTORY_TEXT_BYTES];
+
+	control->directory->identity.cluster_version = version;
+	if (directory_write(control->directory, why) != DIRECTORY_DONE)
+		control_directory_failed(control, why);
+	LOG_EVENT(control->log, cluster_at_version, .version = version);
 }
 
 /* Durable before the node serves: epoch, sync mode, cluster (design.md 6.6). */
@@ -245,6 +289,7 @@ static void carry_out_one(struct control *control, struct cluster_output *output
 			inbox_put_wish(&control->shards[shard_of(control, output->partition)].inbox, output->partition,
 				       output->node_id);
 		break;
+	case CLUSTER_AT_VERSION: take_version(control, output->version); break;
 	case CLUSTER_IS_STOPPED: control_stopped(control, output->node_epoch); break;
 	case CLUSTER_IS_GONE: control_gone(control); break;
 	case CLUSTER_NOTICE: control_notice(control, output); break;

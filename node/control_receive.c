@@ -48,8 +48,12 @@ static void refuse_hello(struct control *control, const struct message *message,
 	struct reader in = reader_of(message->body);
 	struct hello hello;
 
+	control->counters.version_refusals += outcome == HELLO_VERSION;
 	if (outcome == HELLO_FOREIGN && hello_decode(&in, &hello) == 0 && hello.role == HELLO_PEER)
 		control_foreign_peer(control, hello.cluster_id, hello.name, address);
+	else if (outcome == HELLO_VERSION && hello_decode(&in, &hello) == 0 && hello.role == HELLO_PEER)
+		control_strange_version(control, (struct version_range){hello.version_min, hello.version_max},
+					hello.name, address);
 	else
 		LOG_LIMITED(control->log, &control->counters.refused, control->now_ms, control_hello_refused,
 			    .observed = hello_outcome_text(outcome));
@@ -93,14 +97,20 @@ static void overreached(struct control *control, const struct hello_from *from)
 		    .holder = from->visitor.holder, .observed = "a kind of message that only nodes send");
 }
 
+static void take_peer_message(struct control *control, const struct guest *guest, struct message message)
+{
+	message.versions = guest->versions;
+	if (control->cluster != NULL)
+		cluster_receive(control->cluster, &message, control->now_ms);
+}
+
 static void take_message(struct control *control, struct guest *guest, const struct message *message)
 {
 	guests_touch(&control->guests, guest, control->now_ms);
 	if (guest->role == GUEST_CLIENT) {
 		control_client_message(control, guest, message);
 	} else if (is_for_cluster(message->kind) && message->incarnation == guest->incarnation) {
-		if (control->cluster != NULL)
-			cluster_receive(control->cluster, message, control->now_ms);
+		take_peer_message(control, guest, *message);
 	} else {
 		garbage(control, guest_id(guest), "a kind of message that does not belong here");
 	}

@@ -42,6 +42,7 @@ static void fill_directory(const struct control *control, struct cluster_directo
 	directory->node_epoch = identity->node_epoch;
 	directory->interval_sync = identity->interval_sync;
 	directory->proof_epoch = identity->proof_epoch;
+	directory->cluster_version = identity->cluster_version;
 	directory->damaged = control->damaged;
 	if (directory_raft_begin(control->directory, &directory->raft_empty, why) != DIRECTORY_DONE)
 		control_directory_failed(control, why);
@@ -67,6 +68,7 @@ static void fill_config(const struct control *control, struct cluster_config *co
 	config->restore = values->restore;
 	fill_founders(control, config);
 	config->incarnation = control->incarnation;
+	config->versions = control->self.versions;
 	memcpy(config->cluster_id, control->fresh_cluster_id, sizeof config->cluster_id);
 	config->seed = (uint32_t)control->incarnation;
 	fill_directory(control, &config->directory);

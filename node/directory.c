@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/versions.h"
 #include "proto/bytes.h"
 
 #define RAFT_METADATA_BYTES 32
@@ -148,6 +149,15 @@ static int compare_identity(const struct directory *directory, const char *name,
 			 "data directory %s was node '%s', which was decommissioned: the cluster has all that it held. "
 			 "Remove it; a node with an empty or missing directory joins anew, under any free name",
 			 directory->path, directory->identity.name);
+		return DIRECTORY_REFUSED;
+	}
+	if (directory->identity.cluster_version > node_versions().highest) {
+		snprintf(
+			why, DIRECTORY_TEXT_BYTES,
+			"data directory %s is of a cluster at version %u, and this evgridd knows %u to %u: there is no "
+			"way back from a version, start an evgridd that knows it",
+			directory->path, directory->identity.cluster_version, node_versions().lowest,
+			node_versions().highest);
 		return DIRECTORY_REFUSED;
 	}
 	if (strcmp(directory->identity.name, name) != 0) {

@@ -7,7 +7,7 @@
  *   DIR/snapshots/    partitions' snapshots
  *
  * identity, one "key value" a line, in this order, the last line's value being XXH64 of the lines before it:
- *   evgrid-directory 1        format version; 2 of a node that was decommissioned
+ *   evgrid-directory 1        format version; 2: its node was decommissioned; 3: its cluster's version has risen
  *   identity HEX32            random, written once: the directory's name in the cluster
  *   name n1
  *   shards 1                  W
@@ -17,12 +17,13 @@
  *   sync commit|interval      in which mode
  *   proof 0                   of a clean stop: the node epoch it names, 0: none
  *   gone                      in format 2: what the directory holds is nobody's any more
+ *   cluster-version 2         in format 3: what the cluster may have written here
  *   check HEX16
  *
  * Invariants: 1 identity, name, W and journal ids never change once written; 2 the cluster id changes once, from zero;
  * 3 proof is zero or node-epoch; 4 who is gone stays so,
- * and the directory is opened never again. A directory that holds other things and no identity is refused: it is
- * somebody's.
+ * and the directory is opened never again; 5 the cluster's version never falls, and who does not know it opens nothing.
+ * A directory that holds other things and no identity is refused: it is somebody's.
  * Main thread, before others exist and after they ended; the control thread in between. */
 #ifndef EVGRID_NODE_DIRECTORY_H
 #define EVGRID_NODE_DIRECTORY_H
@@ -31,6 +32,7 @@
 
 #define DIRECTORY_FORMAT 1u
 #define DIRECTORY_FORMAT_GONE 2u
+#define DIRECTORY_FORMAT_VERSION 3u
 #define DIRECTORY_TEXT_BYTES 2048u
 #define DIRECTORY_LOCK_WAIT_MS 3000u
 
@@ -48,7 +50,8 @@ struct directory_identity {
 	uint64_t node_epoch;
 	bool interval_sync;
 	uint64_t proof_epoch;
-	bool gone; /* its node was decommissioned */
+	uint16_t cluster_version; /* 0: the first */
+	bool gone;                /* its node was decommissioned */
 };
 
 struct directory {

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "proto/versions.h"
+
 static void hex_format(const uint8_t bytes[16], char text[33])
 {
 	for (size_t i = 0; i < 16; i++)
@@ -28,6 +30,14 @@ static size_t add(char text[DIRECTORY_TEXT_BYTES], size_t size, const char *form
 	return size + (size_t)added;
 }
 
+/* As low as may be: older binaries read what they can serve. */
+static unsigned format_of(const struct directory_identity *identity)
+{
+	if (identity->gone)
+		return DIRECTORY_FORMAT_GONE;
+	return identity->cluster_version > CLUSTER_VERSION_FIRST ? DIRECTORY_FORMAT_VERSION : DIRECTORY_FORMAT;
+}
+
 size_t directory_identity_format(const struct directory_identity *identity, char text[DIRECTORY_TEXT_BYTES])
 {
 	char own[33], cluster[33];
@@ -36,14 +46,15 @@ size_t directory_identity_format(const struct directory_identity *identity, char
 	hex_format(identity->identity, own);
 	hex_format(identity->cluster_id, cluster);
 	size = add(text, size, "evgrid-directory %u\nidentity %s\nname %s\nshards %u\ncluster %s\n",
-		   identity->gone ? DIRECTORY_FORMAT_GONE : DIRECTORY_FORMAT, own, identity->name, identity->shards,
-		   cluster);
+		   format_of(identity), own, identity->name, identity->shards, cluster);
 	for (uint16_t i = 0; i < identity->shards; i++)
 		size = add(text, size, "journal %016" PRIx64 "\n", identity->journals[i]);
 	size = add(text, size, "node-epoch %" PRIu64 "\nsync %s\nproof %" PRIu64 "\n", identity->node_epoch,
 		   identity->interval_sync ? "interval" : "commit", identity->proof_epoch);
 	if (identity->gone)
 		size = add(text, size, "gone\n");
+	else if (identity->cluster_version > CLUSTER_VERSION_FIRST)
+		size = add(text, size, "cluster-version %u\n", identity->cluster_version);
 	return add(text, size, "check %016" PRIx64 "\n", (uint64_t)XXH64(text, size, 0));
 }
 
@@ -118,6 +129,14 @@ static void next_identity(struct lines *lines, const char *key, uint8_t bytes[16
 	}
 }
 
+static uint16_t next_version(struct lines *lines)
+{
+	uint64_t version = next_number(lines, "cluster-version", 10);
+
+	lines->failed = lines->failed || version <= CLUSTER_VERSION_FIRST || version > UINT16_MAX;
+	return lines->failed ? 0 : (uint16_t)version;
+}
+
 static bool check_holds(const char *text, const struct lines *lines)
 {
 	struct lines rest = *lines;
@@ -135,10 +154,10 @@ int directory_identity_parse(const char *text, size_t size, struct directory_ide
 	uint64_t format, shards;
 
 	format = next_number(&lines, "evgrid-directory", 10);
-	if (!lines.failed && format != DIRECTORY_FORMAT && format != DIRECTORY_FORMAT_GONE) {
+	if (!lines.failed && (format < DIRECTORY_FORMAT || format > DIRECTORY_FORMAT_VERSION)) {
 		snprintf(why, DIRECTORY_TEXT_BYTES,
 			 "its format is %" PRIu64 ", this evgridd knows %u: use a newer evgridd", format,
-			 DIRECTORY_FORMAT_GONE);
+			 DIRECTORY_FORMAT_VERSION);
 		return DIRECTORY_REFUSED;
 	}
 	next_identity(&lines, "identity", read.identity);
@@ -159,6 +178,8 @@ int directory_identity_parse(const char *text, size_t size, struct directory_ide
 	read.gone = format == DIRECTORY_FORMAT_GONE;
 	if (read.gone)
 		next_word(&lines, "gone");
+	if (format == DIRECTORY_FORMAT_VERSION)
+		read.cluster_version = next_version(&lines);
 	if (lines.failed || !check_holds(text, &lines)) {
 		snprintf(why, DIRECTORY_TEXT_BYTES, "its identity file is damaged");
 		return DIRECTORY_REFUSED;

@@ -5,6 +5,7 @@
 #define EVGRID_NODE_GUESTS_H
 
 #include "proto/bytes.h"
+#include "proto/versions.h"
 
 #define GUEST_ID_BYTES 40u /* longer routing ids are refused */
 
@@ -19,11 +20,12 @@ struct guest {
 	uint64_t incarnation;
 	uint64_t key; /* visitor.h: whoever bears another one is not this guest */
 	uint64_t last_ms;
-	bool subscribed;      /* control port: wants map changes */
-	uint64_t map_version; /* the last one sent to it, */
-	uint64_t map_heard;   /* and whom this node heard then */
-	uint32_t next_hash;   /* index + 1 of the next in the bucket, 0: none */
-	uint32_t older;       /* index + 1 in the row by silence, 0: none */
+	struct version_range versions; /* that it knows */
+	bool subscribed;               /* control port: wants map changes */
+	uint64_t map_version;          /* the last one sent to it, */
+	uint64_t map_heard;            /* and whom this node heard then */
+	uint32_t next_hash;            /* index + 1 of the next in the bucket, 0: none */
+	uint32_t older;                /* index + 1 in the row by silence, 0: none */
 	uint32_t newer;
 };
 

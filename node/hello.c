@@ -8,7 +8,7 @@ const char *hello_outcome_text(enum hello_outcome outcome)
 	switch (outcome) {
 	case HELLO_TAKEN: return "taken";
 	case HELLO_MALFORMED: return "malformed";
-	case HELLO_VERSION: return "no common protocol version";
+	case HELLO_VERSION: return "no cluster version in common";
 	case HELLO_FOREIGN: return "of another cluster";
 	case HELLO_MISDIRECTED: return "meant for another process";
 	case HELLO_REFUSED_ID: return "routing id too long";
@@ -31,6 +31,23 @@ bool hello_is_foreign(const struct self *self, const uint8_t cluster_id[16])
 	return !is_zero(cluster_id) && !is_zero(self->cluster_id) && memcmp(cluster_id, self->cluster_id, 16) != 0;
 }
 
+struct version_range hello_versions(const struct self *self)
+{
+	struct version_range versions = self->versions;
+
+	if (versions.lowest < self->cluster_version)
+		versions.lowest = self->cluster_version;
+	return versions;
+}
+
+/* The cluster's version binds nodes; clients are answered in the one they know. */
+static bool has_version(const struct self *self, const struct hello *hello)
+{
+	struct version_range theirs = {hello->version_min, hello->version_max};
+
+	return versions_meet(theirs, hello->role == HELLO_PEER ? hello_versions(self) : self->versions);
+}
+
 static enum hello_outcome hello_check(const struct self *self, const struct visitor *visitor,
 				      const struct message *message, struct hello *hello)
 {
@@ -40,10 +57,10 @@ static enum hello_outcome hello_check(const struct self *self, const struct visi
 		return HELLO_MALFORMED;
 	if (hello->role == HELLO_PEER && !visitor_may_be_node(visitor, hello->name))
 		return HELLO_OVERREACHED;
-	if (hello->version_min > PROTOCOL_VERSION || hello->version_max < PROTOCOL_VERSION)
-		return HELLO_VERSION;
 	if (hello_is_foreign(self, hello->cluster_id))
 		return HELLO_FOREIGN;
+	if (!has_version(self, hello))
+		return HELLO_VERSION;
 	if (hello->receiver_incarnation != 0 && hello->receiver_incarnation != self->sender.incarnation)
 		return HELLO_MISDIRECTED;
 	return HELLO_TAKEN;
@@ -90,15 +107,17 @@ enum hello_outcome hello_take(struct guests *guests, const struct self *self, co
 	(*guest)->node_id = message->node_id;
 	(*guest)->incarnation = message->incarnation;
 	(*guest)->key = from->visitor.key;
+	(*guest)->versions = (struct version_range){hello.version_min, hello.version_max};
 	guests_touch(guests, *guest, now_ms);
 	return HELLO_TAKEN;
 }
 
 static void frame_with_hello(const struct self *self, enum message_kind kind, uint64_t receiver, struct buffer *frame)
 {
+	struct version_range versions = hello_versions(self);
 	struct hello hello = {
-		.version_min = PROTOCOL_VERSION,
-		.version_max = PROTOCOL_VERSION,
+		.version_min = versions.lowest,
+		.version_max = versions.highest,
 		.role = HELLO_PEER,
 		.receiver_incarnation = receiver,
 		.name = span_of_text(self->name),

@@ -11,6 +11,8 @@ struct self {
 	const char *name;
 	uint8_t cluster_id[16]; /* zero: not known yet */
 	struct sender sender;
+	struct version_range versions; /* that this process knows */
+	uint16_t cluster_version;      /* 0: not known yet */
 };
 
 enum hello_outcome {
@@ -31,6 +33,8 @@ struct hello_from {
 
 /* Two ids that are known, and differ. */
 bool hello_is_foreign(const struct self *self, const uint8_t cluster_id[16]);
+/* The versions that peers may come to use with this process: the cluster's, and those it may yet rise to. */
+struct version_range hello_versions(const struct self *self);
 const char *hello_outcome_text(enum hello_outcome outcome);
 
 /* Enters the sender as a guest if the HELLO may be taken. *gone: a guest that had to leave for it. */

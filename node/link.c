@@ -129,6 +129,7 @@ static void take_welcome(struct link *link, const struct message *message)
 	if (hello_decode(&in, &hello) != 0 || !reader_done(&in))
 		return;
 	link->welcomed = true;
+	link->welcome_versions = (struct version_range){hello.version_min, hello.version_max};
 	memcpy(link->welcome_cluster, hello.cluster_id, sizeof link->welcome_cluster);
 	snprintf(link->welcome_name, sizeof link->welcome_name, "%.*s", (int)hello.name.size,
 		 (const char *)hello.name.data);

@@ -29,6 +29,7 @@ struct link {
 	uint64_t sought_ms;
 	uint64_t receiver_incarnation; /* 0: whoever answers */
 	bool introduced;
+	struct version_range welcome_versions;
 	bool welcomed; /* a process that did not take the HELLO has said who it is; the owner looks, and clears it */
 	uint8_t welcome_cluster[16];
 	char welcome_name[NAME_MAX_BYTES + 1];

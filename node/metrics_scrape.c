@@ -106,6 +106,7 @@ static void look_at_members(struct metrics_table *table, const struct cluster_ma
 	for (uint32_t i = 0; i < METRIC_MEMBER_STATES; i++)
 		METRIC_SET_AT(table, evgrid_cluster_members, i, members[i]);
 	METRIC_SET(table, evgrid_cluster_map_version, map->version);
+	METRIC_SET(table, evgrid_cluster_version, map->cluster_version);
 }
 
 static void look_at_partitions(struct metrics_table *table, const struct cluster_map *map)

@@ -2,6 +2,7 @@
 #include "node/partition_thread.h"
 
 #include "node/clock.h"
+#include "node/versions.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -51,6 +52,7 @@ static void take_jobs(struct partition_thread *thread, struct disk_job *jobs)
 static void take_map(struct partition_thread *thread, struct map_share *map)
 {
 	memcpy(thread->self.cluster_id, map->map.cluster_id, sizeof thread->self.cluster_id);
+	thread->self.cluster_version = map->map.cluster_version;
 	shard_map(thread->shard, &map->map);
 	map_share_drop(thread->map);
 	thread->map = map;
@@ -237,6 +239,7 @@ int partition_thread_init(struct partition_thread *thread, const struct partitio
 	thread->config = *config;
 	thread->epoll = -1;
 	thread->self.name = config->node_name;
+	thread->self.versions = node_versions();
 	thread->self.sender.incarnation = config->shard.incarnation;
 	thread->self.sender.shard = config->shard.index;
 	thread->port = port;

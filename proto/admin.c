@@ -96,6 +96,22 @@ int admin_node_encode(const struct admin_node *node, struct buffer *out)
 	return command_end(begin, out);
 }
 
+int admin_version_encode(const struct admin_version *raise, struct buffer *out)
+{
+	size_t begin = command_begin(ADMIN_RAISE_VERSION, out);
+	uint32_t count = 0;
+
+	buffer_u16(out, raise->version);
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		if (raise->node_epochs[i] == 0)
+			continue;
+		buffer_u8(out, (uint8_t)(i + 1));
+		buffer_u64(out, raise->node_epochs[i]);
+		count++;
+	}
+	return raise->version == 0 || count == 0 ? ERROR_EMPTY : command_end(begin, out);
+}
+
 int admin_decode(struct span bytes, struct admin *admin)
 {
 	struct reader in = reader_of(bytes);

@@ -7,6 +7,7 @@
  *   ADMIN_ELECT          u16 partition, u64 expected partition version, u8 node id, string reason
  *   ADMIN_DECOMMISSION   string node's name, u8 bits 1: it stays after all, 2: though it never registered
  *   ADMIN_DRAIN          string node's name, u8 0: no more
+ *   ADMIN_RAISE_VERSION  u16 cluster version, then for each member u8 node id, u64 node epoch
  * Kinds are numbered in raft/command.h; a test holds the two together. */
 #ifndef EVGRID_PROTO_ADMIN_H
 #define EVGRID_PROTO_ADMIN_H
@@ -21,6 +22,7 @@ enum admin_kind {
 	ADMIN_VIEW_DROP = 17,
 	ADMIN_DECOMMISSION = 19,
 	ADMIN_DRAIN = 21,
+	ADMIN_RAISE_VERSION = 24,
 };
 
 #define ADMIN_VERSION_ANY UINT32_MAX /* expected version: whatever it is */
@@ -57,6 +59,15 @@ struct admin_node {
 
 /* 0, ERROR_EMPTY, ERROR_LIMIT or ERROR_MEMORY. */
 int admin_node_encode(const struct admin_node *node, struct buffer *out);
+
+/* What all members know is switched on; they are named by their processes' node epochs. */
+struct admin_version {
+	uint16_t version;
+	uint64_t node_epochs[NODES_MAX]; /* by node id - 1; 0: no member */
+};
+
+/* 0, ERROR_EMPTY or ERROR_MEMORY. */
+int admin_version_encode(const struct admin_version *raise, struct buffer *out);
 
 /* 0, ERROR_MALFORMED, or ERROR_VERSION: a command of another kind. Spans point into the input. */
 int admin_decode(struct span bytes, struct admin *admin);

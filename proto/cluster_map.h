@@ -8,6 +8,7 @@
 #include "proto/bytes.h"
 #include "proto/limits.h"
 #include "proto/partition_set.h"
+#include "proto/versions.h"
 
 enum node_state { NODE_NONE = 0, NODE_JOINING = 1, NODE_ACTIVE = 2, NODE_DRAINING = 3, NODE_GONE = 4 };
 
@@ -91,6 +92,8 @@ struct cluster_map {
 	uint32_t controller; /* node id as far as known, 0: unknown; a hint, not versioned */
 	node_set voters;     /* who votes on the metadata, as far as known; none: unknown; a hint as well */
 	node_set heard; /* whom its sender, or owner, heard lately as the process that is registered; a hint as well */
+	struct version_range versions[NODES_MAX]; /* of its members' processes, as its owner heard; a hint as well */
+	uint16_t cluster_version;                 /* 0: not known */
 	uint8_t replication_factor;
 	uint8_t minimum_isr;
 	bool restoring;                   /* formed to be restored into, and not done yet: it serves nobody */
@@ -110,8 +113,10 @@ int cluster_map_copy(struct cluster_map *to, const struct cluster_map *from); /*
 /* `to` holds what `from`, of malloc, held; `from` is freed. */
 void cluster_map_move(struct cluster_map *to, struct cluster_map *from);
 
-/* Appends everything that changed after `since` (0: everything). 0 or ERROR_MEMORY. */
+/* Appends everything that changed after `since` (0: everything), for whoever knows the map's cluster version, or for
+ * whoever knows `version` at most. 0 or ERROR_MEMORY. */
 int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buffer *out);
+int cluster_map_encode_for(const struct cluster_map *map, uint16_t version, uint64_t since, struct buffer *out);
 
 /* Merges an encoded delta: entities with a greater changed_at replace the held ones. Nothing is changed when the bytes
  * are malformed or of another cluster (unless the held cluster id is zero). *changed: whether anything was taken.

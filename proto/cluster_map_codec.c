@@ -1,8 +1,10 @@
 /* The cluster map on the wire: a delta.
- *   u8 format (5), 16 bytes cluster id, u64 since, u64 version, u32 controller, varint voters, varint heard,
+ *   u8 format (6), 16 bytes cluster id, u64 since, u64 version, u32 controller, varint voters, varint heard,
  *   u8 replication factor, u8 minimum ISR, u8 restoring, 16 bytes restored from, u64 restore check,
+ *   u16 cluster version, varint n, n x (u8 node id, u16 lowest, u16 highest of its versions),
  *   varint n, n x node; varint n, n x partition; varint n, n x stream; varint n, n x view: each as written below,
  *   each changed after `since`.
+ * Format 5, for whoever knows cluster version 1 and no more, lacks the versions.
  * 1. A delta is merged into a copy that then takes the map's place: it is taken whole or not at all.
  * 2. An entity replaces the held one when its changed_at is greater, so deltas may come twice and in any order. */
 #include <assert.h>
@@ -11,7 +13,8 @@
 #include "proto/cluster_map.h"
 #include "proto/error.h"
 
-#define MAP_FORMAT 5u
+#define MAP_FORMAT 6u
+#define FIRST_FORMAT 5u
 
 #define NODE_FENCED 1u
 #define NODE_CLOCK_OFF 2u
@@ -138,9 +141,26 @@ static void encode_views(const struct cluster_map *map, uint64_t since, struct b
 			encode_view(&map->views[i], out);
 }
 
-int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buffer *out)
+static void encode_versions(const struct cluster_map *map, struct buffer *out)
 {
-	buffer_u8(out, MAP_FORMAT);
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		count += map->versions[i].highest != 0;
+	buffer_u16(out, map->cluster_version);
+	buffer_varint(out, count);
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		if (map->versions[i].highest == 0)
+			continue;
+		buffer_u8(out, (uint8_t)(i + 1));
+		buffer_u16(out, map->versions[i].lowest);
+		buffer_u16(out, map->versions[i].highest);
+	}
+}
+
+int cluster_map_encode_for(const struct cluster_map *map, uint16_t version, uint64_t since, struct buffer *out)
+{
+	buffer_u8(out, version < CLUSTER_VERSION_TOLD ? FIRST_FORMAT : MAP_FORMAT);
 	buffer_bytes(out, map->cluster_id, sizeof map->cluster_id);
 	buffer_u64(out, since);
 	buffer_u64(out, map->version);
@@ -152,11 +172,18 @@ int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buf
 	buffer_u8(out, map->restoring);
 	buffer_bytes(out, map->restored_from, sizeof map->restored_from);
 	buffer_u64(out, map->restore_check);
+	if (version >= CLUSTER_VERSION_TOLD)
+		encode_versions(map, out);
 	encode_nodes(map, since, out);
 	encode_partitions(map, since, out);
 	encode_streams(map, since, out);
 	encode_views(map, since, out);
 	return out->failed ? ERROR_MEMORY : 0;
+}
+
+int cluster_map_encode(const struct cluster_map *map, uint64_t since, struct buffer *out)
+{
+	return cluster_map_encode_for(map, map->cluster_version, since, out);
 }
 
 /* --- decode ------------------------------------------------------------------------------------------------- */
@@ -286,15 +313,35 @@ struct delta {
 	bool restoring;
 	uint8_t restored_from[16];
 	uint64_t restore_check;
+	uint16_t cluster_version;
+	struct version_range versions[NODES_MAX];
 };
+
+static void decode_versions(struct reader *in, struct delta *delta)
+{
+	uint64_t count;
+
+	delta->cluster_version = reader_u16(in);
+	count = decode_limited(in, NODES_MAX);
+	for (uint64_t i = 0; i < count && !in->failed; i++) {
+		uint8_t id = decode_u8_limited(in, NODES_MAX);
+		struct version_range range = {.lowest = reader_u16(in)};
+
+		range.highest = reader_u16(in);
+		in->failed |= id == 0 || range.highest == 0 || range.lowest > range.highest;
+		if (!in->failed)
+			delta->versions[id - 1] = range;
+	}
+}
 
 static void decode_delta(struct reader *in, struct delta *delta)
 {
 	struct span cluster_id;
 	struct span restored_from;
+	uint8_t format = reader_u8(in);
 
 	memset(delta, 0, sizeof *delta);
-	in->failed |= reader_u8(in) != MAP_FORMAT;
+	in->failed |= format != MAP_FORMAT && format != FIRST_FORMAT;
 	cluster_id = reader_bytes(in, sizeof delta->cluster_id);
 	delta->since = reader_u64(in);
 	delta->version = reader_u64(in);
@@ -306,6 +353,9 @@ static void decode_delta(struct reader *in, struct delta *delta)
 	delta->restoring = decode_u8_limited(in, 1) != 0;
 	restored_from = reader_bytes(in, sizeof delta->restored_from);
 	delta->restore_check = reader_u64(in);
+	delta->cluster_version = CLUSTER_VERSION_FIRST;
+	if (format == MAP_FORMAT)
+		decode_versions(in, delta);
 	in->failed |= delta->controller > NODES_MAX;
 	if (in->failed)
 		return;
@@ -342,13 +392,16 @@ static bool merge_head(struct cluster_map *map, const struct delta *delta)
 		return changed;
 	changed |= delta->version > map->version || delta->replication_factor != map->replication_factor ||
 		   delta->minimum_isr != map->minimum_isr || delta->restoring != map->restoring ||
-		   delta->restore_check != map->restore_check;
+		   delta->restore_check != map->restore_check || delta->cluster_version > map->cluster_version;
 	map->version = delta->version;
 	map->replication_factor = delta->replication_factor;
 	map->minimum_isr = delta->minimum_isr;
 	map->restoring = delta->restoring;
 	memcpy(map->restored_from, delta->restored_from, sizeof map->restored_from);
 	map->restore_check = delta->restore_check;
+	if (delta->cluster_version > map->cluster_version) /* it never falls; format 5 does not know it */
+		map->cluster_version = delta->cluster_version;
+	memcpy(map->versions, delta->versions, sizeof map->versions);
 	if (delta->controller != 0)
 		map->controller = delta->controller; /* a hint: does not count as a change */
 	if (delta->voters != 0)

@@ -52,6 +52,7 @@ int message_decode(struct span frame, struct message *message)
 		return ERROR_CHECKSUM;
 	if (message_kind_name((enum message_kind)at[AT_KIND]) == NULL)
 		return ERROR_VERSION;
+	m.versions = (struct version_range){0};
 	m.kind = (enum message_kind)at[AT_KIND];
 	m.items = (uint16_t)load_little(at + AT_ITEMS, 2);
 	m.incarnation = load_little(at + AT_INCARNATION, 8);

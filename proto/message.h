@@ -27,7 +27,7 @@
 #include "proto/identity.h"
 
 #define MESSAGE_ENVELOPE_BYTES 40u
-#define PROTOCOL_VERSION 1u
+#define PROTOCOL_VERSION 1u /* of the envelope */
 
 enum message_kind {
 	MESSAGE_HELLO = 1,        /* any -> any: struct hello */
@@ -91,6 +91,8 @@ struct message {
 	uint32_t node_id;
 	uint16_t shard;
 	struct span body;
+	struct version_range
+		versions; /* of the sender's process, by its HELLO, as who received it adds; highest 0: not known */
 };
 
 /* Verifies envelope, size and check. 0, ERROR_MALFORMED, ERROR_CHECKSUM, ERROR_VERSION. */
@@ -116,6 +118,7 @@ const char *message_kind_name(enum message_kind kind);
 
 enum hello_role { HELLO_CLIENT = 0, HELLO_PEER = 1 };
 
+/* The versions that the sender may come to use with this connection: proto/versions.h. */
 struct hello {
 	uint16_t version_min;
 	uint16_t version_max;

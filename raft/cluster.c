@@ -47,6 +47,18 @@ static void host_send(void *host, uint64_t to, const char *address, struct buffe
 	output_send(cluster, MESSAGE_RAFT, 0, address, 0, body);
 }
 
+/* True: the process has to end for it, and that is said. */
+static bool version_unknown(struct cluster *cluster, uint16_t version)
+{
+	struct version_range knows = cluster->config.versions;
+
+	if (version_known(knows, version))
+		return false;
+	output_fatal(cluster, FATAL_VERSION, "the cluster is at version %u, this evgridd knows %u to %u", version,
+		     knows.lowest, knows.highest);
+	return true;
+}
+
 static int host_apply(void *host, uint64_t index, struct span bytes)
 {
 	struct cluster *cluster = host;
@@ -55,6 +67,8 @@ static int host_apply(void *host, uint64_t index, struct span bytes)
 	uint32_t count = 0;
 	int rv = metadata_apply(&cluster->metadata, index, bytes, results, CONTROLLER_COMMANDS_MAX, &count);
 
+	if (rv == ERROR_VERSION && version_unknown(cluster, cluster->metadata.map.cluster_version))
+		return rv;
 	if (rv != 0) {
 		output_fatal(cluster, FATAL_ENTRY, "entry %llu of the metadata cannot be applied: %s",
 			     (unsigned long long)index, error_name(rv));
@@ -77,6 +91,8 @@ static int host_restore(void *host, struct span snapshot)
 	struct cluster *cluster = host;
 	int rv = metadata_decode(&cluster->metadata, snapshot);
 
+	if (rv == ERROR_VERSION && version_unknown(cluster, metadata_snapshot_version(snapshot)))
+		return rv;
 	if (rv != 0)
 		output_fatal(cluster, FATAL_SNAPSHOT, "a snapshot of the metadata cannot be read: %s", error_name(rv));
 	return rv;
@@ -111,7 +127,13 @@ struct cluster *cluster_new(const struct cluster_config *config, struct raft_io 
 	cluster->ticked_ms = now_ms;
 	cluster->join.led_ms = now_ms;
 	cluster->raft_id = raft_id_of(config->directory.identity);
+	if (config->versions.highest == 0)
+		cluster->config.versions = (struct version_range){CLUSTER_VERSION_FIRST, CLUSTER_VERSION_HIGHEST};
+	cluster->version_told = config->directory.cluster_version > CLUSTER_VERSION_FIRST
+					? config->directory.cluster_version
+					: CLUSTER_VERSION_FIRST;
 	metadata_init(&cluster->metadata);
+	cluster->metadata.knows = cluster->config.versions;
 	cluster_map_init(&cluster->map);
 	contact_restart(cluster);
 	raft.id = cluster->raft_id;
@@ -220,6 +242,8 @@ void cluster_settle(struct cluster *cluster)
 	leader_notice(cluster);
 	voters_notice(cluster);
 	contact_notice(cluster);
+	version_notice(cluster);
+	version_tell(cluster);
 	propose_applied(cluster);
 	notices_tell(cluster);
 	clock_tell(cluster);
@@ -284,6 +308,7 @@ void cluster_receive(struct cluster *cluster, const struct message *message, uin
 	clock_set(cluster, now_ms);
 	if (cluster->state == CLUSTER_FAILED)
 		return;
+	version_hear(cluster, message);
 	switch (message->kind) {
 	case MESSAGE_FORMATION: formation_receive(cluster, message); break;
 	case MESSAGE_RAFT: raft_node_receive(&cluster->raft, message->body, now_ms); break;

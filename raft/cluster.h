@@ -25,7 +25,8 @@
  *      cluster_serve;
  *   4. on CLUSTER_ADMITTED writes the cluster id durably into its directory, then calls cluster_admit;
  *   5. on CLUSTER_IS_GONE marks its directory durably as decommissioned, and ends the process: it never starts again;
- *   6. on CLUSTER_FATAL ends the process.
+ *   6. on CLUSTER_AT_VERSION notes the version durably in its directory;
+ *   7. on CLUSTER_FATAL ends the process.
  * All times are milliseconds of CLOCK_BOOTTIME, unless named unix. Not thread-safe: one thread owns it. */
 #ifndef EVGRID_RAFT_CLUSTER_H
 #define EVGRID_RAFT_CLUSTER_H
@@ -54,6 +55,7 @@ struct cluster_directory {
 	uint64_t node_epoch;                      /* it last served under; 0: it never did */
 	bool interval_sync;                       /* the sync mode of that time */
 	uint64_t proof_epoch;                     /* clean-stop proof: the node epoch it names; 0: none */
+	uint16_t cluster_version;                 /* of the cluster, as far as it was noted; 0: the first */
 	uint8_t damaged; /* bit per shard whose journal had a tail cut or a block quarantined at this start */
 };
 
@@ -72,10 +74,11 @@ struct cluster_config {
 	struct cluster_founder founders[NODES_MAX]; /* the same list, in the same order, on all; a node that is not
 						     * in it joins the cluster that these formed */
 	uint32_t founder_count;
-	uint64_t reassign_delay_ms; /* so long a member may be away before others get its replicas; 0: for ever */
-	uint64_t incarnation;       /* random, not 0, new at every start */
-	uint8_t cluster_id[16];     /* random: becomes the cluster's if this node is its first controller */
-	uint32_t seed;              /* of Raft's election timer and nothing else */
+	uint64_t reassign_delay_ms;    /* so long a member may be away before others get its replicas; 0: for ever */
+	uint64_t incarnation;          /* random, not 0, new at every start */
+	uint8_t cluster_id[16];        /* random: becomes the cluster's if this node is its first controller */
+	struct version_range versions; /* that this process knows */
+	uint32_t seed;                 /* of Raft's election timer and nothing else */
 	struct cluster_directory directory;
 };
 
@@ -102,6 +105,7 @@ enum cluster_output_kind {
 	CLUSTER_RESULT,        /* of cluster_propose: result (detail points into body) */
 	CLUSTER_WISH,       /* the controller asks this primary to hand `partition` over to node_id (design.md 6.7) */
 	CLUSTER_IS_STOPPED, /* the clean stop is committed: the directory may write its proof for node_epoch and end */
+	CLUSTER_AT_VERSION, /* the cluster's version has risen: note it durably, so that no older binary starts there */
 	CLUSTER_IS_GONE,    /* the node is no member and no server of Raft any more: mark the directory, end */
 	CLUSTER_NOTICE,     /* for the log: notice, and text where that says so */
 	CLUSTER_FATAL,      /* the process must end; fatal says why, text what was found */
@@ -149,6 +153,7 @@ enum cluster_fatal {
 	FATAL_SNAPSHOT,   /* of the metadata: not understood */
 	FATAL_MAP,        /* cannot be made of the metadata */
 	FATAL_NAME_TAKEN, /* another process registered under this name */
+	FATAL_VERSION,    /* the cluster is at a version that this binary does not know */
 	FATAL_REPLACED,   /* another data directory has this name now */
 };
 
@@ -159,6 +164,7 @@ struct cluster_output {
 	uint64_t node_epoch;
 	uint16_t partition;
 	uint16_t items;                      /* SEND: for the envelope */
+	uint16_t version;                    /* AT_VERSION */
 	char address[ADDRESS_MAX_BYTES + 1]; /* SEND: control address, always set */
 	struct propose_result result;
 	struct buffer body;

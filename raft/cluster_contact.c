@@ -268,12 +268,16 @@ static void find_own_id(struct cluster *cluster)
 	cluster->node_id = self->id;
 }
 
-/* Whom another has heard says nothing of this node. */
+/* Whom another has heard, and what it was told, says nothing of this node. */
 static int merge(struct cluster *cluster, struct span delta, bool *changed)
 {
+	struct version_range versions[NODES_MAX];
 	node_set heard = cluster->map.heard;
-	int rv = cluster_map_merge(&cluster->map, delta, changed);
+	int rv;
 
+	memcpy(versions, cluster->map.versions, sizeof(versions));
+	rv = cluster_map_merge(&cluster->map, delta, changed);
+	memcpy(cluster->map.versions, versions, sizeof(versions));
 	cluster->map.heard = heard;
 	return rv;
 }

@@ -352,7 +352,8 @@ static bool has_moved(struct cluster *cluster, const struct node_join *asked)
 	return node->epoch == 0 && !span_equal(span_of_text(node->control_address), asked->control_address);
 }
 
-static struct node_join_answer judge(struct cluster *cluster, const struct node_join *asked)
+static struct node_join_answer judge(struct cluster *cluster, const struct node_join *asked,
+				     struct version_range versions)
 {
 	enum refusal refusal;
 
@@ -360,6 +361,8 @@ static struct node_join_answer judge(struct cluster *cluster, const struct node_
 		return (struct node_join_answer){.state = NODE_JOIN_NOT_FORMED};
 	if (cluster->controller.phase != CONTROLLER_ACTIVE)
 		return elsewhere(cluster);
+	if (!version_known(versions, cluster->metadata.map.cluster_version))
+		return refused(cluster, asked, REFUSAL_VERSION);
 	refusal = metadata_may_join(&cluster->metadata, asked->name, asked->raft_id);
 	if (refusal == REFUSAL_JOINED && has_moved(cluster, asked))
 		request_keep(cluster, asked);
@@ -389,7 +392,7 @@ void join_receive(struct cluster *cluster, const struct message *message)
 
 	if (node_join_decode(&in, &asked) != 0 || !reader_done(&in))
 		return;
-	answer = judge(cluster, &asked);
+	answer = judge(cluster, &asked, message->versions);
 	answer.raft_id = asked.raft_id;
 	answer.map_version = cluster->metadata.applied;
 	memcpy(answer.cluster_id, cluster->metadata.map.cluster_id, sizeof(answer.cluster_id));

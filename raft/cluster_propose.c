@@ -114,6 +114,8 @@ static void register_encode(const struct cluster *cluster, struct buffer *out)
 		.control_address = span_of_text(config->control_address),
 	};
 
+	if (cluster->metadata.map.cluster_version >= CLUSTER_VERSION_TOLD)
+		reg.versions = config->versions;
 	memcpy(reg.shard_ports, config->shard_ports, sizeof(reg.shard_ports));
 	command_register_encode(&reg, out);
 }

@@ -13,6 +13,7 @@
  * controller_join.c    newcomers and leavers, in the metadata
  * controller_members.c Raft's configuration follows; voters
  * controller_clock.c   whose clock is off
+ * controller_version.c when the cluster's version may rise
  * controller_moves.c   partitions on their way from node to node */
 #ifndef EVGRID_RAFT_CLUSTER_STATE_H
 #define EVGRID_RAFT_CLUSTER_STATE_H
@@ -96,11 +97,13 @@ struct peer_contact {
 	uint64_t claimed_epoch; /* the node epoch its heartbeats bear */
 	uint64_t map_version;   /* it has this map */
 	uint64_t live_since_ms;
-	int64_t clock_ahead_ms;  /* of ours, as its last prompt answer showed */
-	uint64_t clock_at_ms;    /* when that was; 0: never */
-	uint64_t clock_since_ms; /* judged otherwise than marked since then; 0: no */
-	uint64_t stop_ms;        /* its last message that said so, */
-	uint8_t stop;            /* and what: enum heartbeat_stop */
+	int64_t clock_ahead_ms;        /* of ours, as its last prompt answer showed */
+	uint64_t clock_at_ms;          /* when that was; 0: never */
+	uint64_t clock_since_ms;       /* judged otherwise than marked since then; 0: no */
+	struct version_range versions; /* what its HELLO told, */
+	uint64_t versions_of;          /* and of which incarnation */
+	uint64_t stop_ms;              /* its last message that said so, */
+	uint8_t stop;                  /* and what: enum heartbeat_stop */
 };
 
 struct proposal {
@@ -146,7 +149,8 @@ struct cluster {
 	uint64_t zones_seen;   /* version of the map whose zones were looked at; 0: not as this controller */
 	uint32_t crowded_told; /* partitions that crowd a zone, as told last */
 	bool clock_told;       /* that this node's own clock is off */
-	bool restoring_told;   /* and that a back-up is awaited */
+	uint16_t version_told;
+	bool restoring_told; /* and that a back-up is awaited */
 	struct controller controller;
 	struct output_link *outputs;
 	struct output_link *outputs_last;
@@ -236,6 +240,15 @@ void clock_note(struct cluster *cluster, uint32_t node_id, const struct heartbea
 /* The command that marks whom it is time to mark; false: nobody. */
 bool clock_judge(struct cluster *cluster, struct buffer *command);
 void clock_tell(struct cluster *cluster); /* of this node, when its mark has changed */
+
+/* --- controller_version.c ----------------------------------------------------------------------------------------- */
+
+void version_hear(struct cluster *cluster, const struct message *message);
+void version_notice(struct cluster *cluster); /* what was heard has changed: the map says so */
+void version_tell(struct cluster *cluster);   /* the host, when the cluster's version has risen */
+/* Whether a command that raises the version may go into the queue: 0, ERROR_REFUSED with why, ERROR_BUSY. */
+int version_check(const struct cluster *cluster, struct span body, char why[CLUSTER_TEXT_BYTES]);
+void duty_version(struct cluster *cluster);
 
 /* --- controller_moves.c ------------------------------------------------------------------------------------------- */
 

@@ -39,6 +39,8 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 		"no member has this name: to join, leave it out of cluster.members here; to form, give all the same",
 	[REFUSAL_NAMES] =
 		"all 64 names are taken, those of nodes that are gone included: use the name of one that is gone",
+	[REFUSAL_VERSION] = "its evgridd does not know the cluster's version: start one that does",
+	[REFUSAL_VERSION_FALLS] = "the cluster is at a higher version, and never goes back",
 	[REFUSAL_BACKUP] = "this is another back-up than the one that was begun with, or something of it is missing",
 };
 
@@ -66,6 +68,7 @@ static const char *const kind_names[] = {
 	[COMMAND_DRAIN] = "DRAIN",
 	[COMMAND_RESTORE] = "RESTORE",
 	[COMMAND_RESTORED] = "RESTORED",
+	[COMMAND_RAISE_VERSION] = "RAISE_VERSION",
 };
 
 #define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -225,9 +228,31 @@ void command_register_encode(const struct command_register *reg, struct buffer *
 	buffer_string(out, reg->host);
 	buffer_string(out, reg->control_address);
 	assert(reg->weight <= NODE_WEIGHT_MAX);
-	if (reg->weight > 1)
+	if (reg->versions.highest != 0) {
+		buffer_u8(out, reg->weight == 0 ? 1 : reg->weight);
+		buffer_u16(out, reg->versions.lowest);
+		buffer_u16(out, reg->versions.highest);
+	} else if (reg->weight > 1) {
 		buffer_u8(out, reg->weight);
+	}
 	command_end(begin, out);
+}
+
+/* What came later than the rest, each with those before it. */
+static void register_decode_tail(struct reader *in, struct command_register *reg)
+{
+	reg->weight = 1;
+	if (in->failed || reader_done(in))
+		return;
+	reg->weight = reader_u8(in);
+	in->failed |= reg->weight < 1 || reg->weight > NODE_WEIGHT_MAX;
+	if (reader_left(in) == 0) {
+		in->failed |= reg->weight < 2;
+		return;
+	}
+	reg->versions.lowest = reader_u16(in);
+	reg->versions.highest = reader_u16(in);
+	in->failed |= reg->versions.highest == 0 || reg->versions.lowest > reg->versions.highest;
 }
 
 int command_register_decode(struct span body, struct command_register *reg)
@@ -250,12 +275,7 @@ int command_register_decode(struct span body, struct command_register *reg)
 	reg->zone = text_decode(&in, NAME_MAX_BYTES);
 	reg->host = text_decode(&in, ADDRESS_MAX_BYTES);
 	reg->control_address = text_decode(&in, ADDRESS_MAX_BYTES);
-	reg->weight = 1;
-	if (!in.failed && !reader_done(&in)) {
-		reg->weight = reader_u8(&in);
-		if (reg->weight < 2 || reg->weight > NODE_WEIGHT_MAX)
-			return ERROR_MALFORMED;
-	}
+	register_decode_tail(&in, reg);
 	if (reg->shard_count == 0 || reg->shard_count > SHARDS_MAX || reg->incarnation == 0 || reg->name.size == 0)
 		return ERROR_MALFORMED;
 	return whole(&in);
@@ -682,6 +702,33 @@ int command_gone_decode(struct span body, struct command_gone *gone)
 	gone->node_id = node_id_decode(&in);
 	gone->raft_id = reader_u64(&in);
 	return whole(&in);
+}
+
+/* --- versions ----------------------------------------------------------------------------------------------------- */
+
+void command_version_encode(const struct command_version *raise, struct buffer *out)
+{
+	size_t begin = command_begin(COMMAND_RAISE_VERSION, out);
+
+	assert(raise->count <= NODES_MAX);
+	buffer_u16(out, raise->version);
+	for (uint32_t i = 0; i < raise->count; i++)
+		node_encode(&raise->members[i], out);
+	command_end(begin, out);
+}
+
+int command_version_decode(struct span body, struct command_version *raise)
+{
+	struct reader in = reader_of(body);
+
+	raise->version = reader_u16(&in);
+	raise->count = 0;
+	while (!reader_done(&in)) {
+		if (raise->count == NODES_MAX || command_node_decode(&in, &raise->members[raise->count]) != 0)
+			return ERROR_MALFORMED;
+		raise->count++;
+	}
+	return raise->version == 0 || raise->count == 0 ? ERROR_MALFORMED : 0;
 }
 
 /* --- entries ------------------------------------------------------------------------------------------------------ */

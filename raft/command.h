@@ -39,6 +39,8 @@ enum command_kind {
 	COMMAND_DRAIN = 21,         /* struct command_drain: an operator's */
 	COMMAND_RESTORE = 22,       /* struct restore (proto/restore.h): an operator's, while restoring */
 	COMMAND_RESTORED = 23,      /* struct restored: an operator's, the last of a restore */
+	COMMAND_RAISE_VERSION =
+		24, /* struct command_version: an operator's; the controller's while nothing is stored */
 };
 
 /* Why apply refused: beside the error code, for people and tests. The table of texts is in command.c. */
@@ -75,6 +77,8 @@ enum refusal {
 	REFUSAL_BACKUP,        /* another back-up than the one that is being restored, or not all of it */
 	REFUSAL_NO_MEMBER,     /* a founder of its own list asks, under a name that no member has or had */
 	REFUSAL_NAMES,         /* as many names of nodes as there can be in a cluster's life */
+	REFUSAL_VERSION,       /* its binary does not know the cluster's version */
+	REFUSAL_VERSION_FALLS, /* the cluster is at a higher version */
 	REFUSAL_COUNT,
 };
 
@@ -120,7 +124,8 @@ struct command_register {
 	bool shown_interval;  /* sync mode of that time */
 	bool interval;        /* sync mode of this run */
 	uint8_t damaged;      /* bit per shard */
-	uint8_t weight;       /* 1..NODE_WEIGHT_MAX, or 0, as 1; written last, and only above 1 */
+	uint8_t weight;       /* 1..NODE_WEIGHT_MAX, or 0, as 1; written only above 1, or where versions follow */
+	struct version_range versions; /* written last, from CLUSTER_VERSION_TOLD on; highest 0: they are not told */
 	uint16_t shard_count;
 	uint16_t shard_ports[SHARDS_MAX];
 	struct span zone;
@@ -248,6 +253,13 @@ struct command_drain {
 	bool on;
 };
 
+/* An operator's decision, or the controller's in a cluster that holds nothing: docs/decisions/0029. */
+struct command_version {
+	uint16_t version;
+	uint32_t count;
+	struct command_node members[NODES_MAX]; /* every one, as the process that knows this version */
+};
+
 /* Writing: each appends one whole command. Failure shows in out->failed. */
 void command_form_encode(const struct command_form *form, struct buffer *out);
 void command_join_encode(const struct command_join *join, struct buffer *out);
@@ -270,6 +282,7 @@ void command_minimum_encode(const struct command_minimum *minimum, struct buffer
 void command_decommission_encode(const struct command_decommission *decommission, struct buffer *out);
 void command_gone_encode(const struct command_gone *gone, struct buffer *out);
 void command_drain_encode(const struct command_drain *drain, struct buffer *out);
+void command_version_encode(const struct command_version *raise, struct buffer *out);
 
 /* Reading: the frame of the next command, then its body. Lists are read item by item until reader_done.
  * 0, or ERROR_MALFORMED. Spans point into the input. */
@@ -301,6 +314,7 @@ int command_minimum_decode(struct span body, struct command_minimum *minimum);
 int command_decommission_decode(struct span body, struct command_decommission *decommission);
 int command_gone_decode(struct span body, struct command_gone *gone);
 int command_drain_decode(struct span body, struct command_drain *drain);
+int command_version_decode(struct span body, struct command_version *raise);
 
 /* Decodes the whole command and throws the result away: whether a peer's or client's bytes may be proposed at all. */
 int command_check(struct span bytes);

@@ -53,6 +53,7 @@ union any_body {
 	struct command_decommission decommission;
 	struct command_gone gone;
 	struct command_drain drain;
+	struct command_version raise;
 	struct restore restore;
 	struct restored restored;
 };
@@ -74,6 +75,7 @@ static int body_check(const struct command *command)
 	case COMMAND_DECOMMISSION: return command_decommission_decode(command->body, &any.decommission);
 	case COMMAND_NODE_GONE: return command_gone_decode(command->body, &any.gone);
 	case COMMAND_DRAIN: return command_drain_decode(command->body, &any.drain);
+	case COMMAND_RAISE_VERSION: return command_version_decode(command->body, &any.raise);
 	case COMMAND_RESTORE: return restore_decode(command->body, &any.restore);
 	case COMMAND_RESTORED: return restored_decode(command->body, &any.restored);
 	case COMMAND_NODE_FENCE:
@@ -109,7 +111,8 @@ bool command_from_client(struct span bytes)
 
 	return kind == COMMAND_STREAM_CREATE || kind == COMMAND_VIEW_APPLY || kind == COMMAND_VIEW_DROP ||
 	       kind == COMMAND_MINIMUM_ISR || kind == COMMAND_ELECT || kind == COMMAND_DECOMMISSION ||
-	       kind == COMMAND_DRAIN || kind == COMMAND_RESTORE || kind == COMMAND_RESTORED;
+	       kind == COMMAND_DRAIN || kind == COMMAND_RESTORE || kind == COMMAND_RESTORED ||
+	       kind == COMMAND_RAISE_VERSION;
 }
 
 bool command_from_node(struct span bytes)

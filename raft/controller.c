@@ -68,12 +68,33 @@ static int origins_grow(struct controller *controller)
 	return 0;
 }
 
+/* False: it was answered, or `*rv` says why it cannot be taken. */
+static bool may_raise_version(struct cluster *cluster, const struct command_origin *origin, struct span bytes, int *rv)
+{
+	struct reader in = reader_of(bytes);
+	char why[CLUSTER_TEXT_BYTES] = "";
+	struct command command;
+
+	*rv = command_decode(&in, &command);
+	if (*rv != 0 || command.kind != COMMAND_RAISE_VERSION)
+		return *rv == 0;
+	*rv = version_check(cluster, command.body, why);
+	if (*rv != ERROR_REFUSED)
+		return *rv == 0;
+	origin_answer(cluster, origin, ERROR_REFUSED, why);
+	*rv = 0;
+	return false;
+}
+
 int controller_take(struct cluster *cluster, struct command_origin origin, struct span command)
 {
 	struct controller *controller = &cluster->controller;
+	int rv;
 
 	if (!raft_node_leads(&cluster->raft))
 		return ERROR_NOT_CONTROLLER;
+	if (!may_raise_version(cluster, &origin, command, &rv))
+		return rv;
 	if (controller->origin_count >= CONTROLLER_WAITING_MAX ||
 	    controller->waiting.size + command.size > CONTROLLER_WAITING_MAX_BYTES)
 		return ERROR_BUSY;

@@ -1,8 +1,9 @@
 /* What an ACTIVE controller does by itself, one command of its own on its way at a time:
  *   forms the cluster's first entry; takes newcomers in and lets go who is empty (controller_join.c,
  *   controller_members.c); places the partitions when all founders
- *   are there; fences who is silent; unfences who is heard again; marks whose clock is off; moves partitions
- *   (controller_moves.c); wishes primaries back to their preferred nodes.
+ *   are there; fences who is silent; unfences who is heard again; raises the version of a cluster that holds nothing
+ *   (controller_version.c); marks whose clock is off; moves partitions (controller_moves.c); wishes primaries back to
+ *   their preferred nodes.
  * The host lets it see its inbox before its timers, and a controller that was itself away restarts them
  * (cluster_tick). */
 #include <assert.h>
@@ -260,6 +261,8 @@ void controller_tick(struct cluster *cluster)
 	if (!controller->duty_on_its_way)
 		duty_gone(cluster);
 	duty_members(cluster);
+	if (!controller->duty_on_its_way)
+		duty_version(cluster);
 	if (!controller->duty_on_its_way)
 		duty_clock(cluster);
 	if (!controller->duty_on_its_way)

@@ -35,12 +35,15 @@ static const command_verb verbs[] = {
 	[COMMAND_DRAIN] = metadata_drain,
 	[COMMAND_RESTORE] = metadata_restore,
 	[COMMAND_RESTORED] = metadata_restored,
+	[COMMAND_RAISE_VERSION] = metadata_raise_version,
 };
 
 void metadata_init(struct metadata *metadata)
 {
 	memset(metadata, 0, sizeof(*metadata));
 	cluster_map_init(&metadata->map);
+	metadata->map.cluster_version = CLUSTER_VERSION_FIRST;
+	metadata->knows = (struct version_range){CLUSTER_VERSION_FIRST, CLUSTER_VERSION_HIGHEST};
 }
 
 void metadata_deinit(struct metadata *metadata)

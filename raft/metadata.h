@@ -46,8 +46,9 @@ struct metadata_partition {
 };
 
 struct metadata {
-	struct cluster_map map; /* map.controller stays 0: who leads is not metadata */
-	uint64_t applied;       /* index of the last entry */
+	struct cluster_map map;     /* map.controller stays 0: who leads is not metadata */
+	uint64_t applied;           /* index of the last entry */
+	struct version_range knows; /* this binary; of the metadata, one that it has not is not applied */
 	uint64_t suspect_elections;
 	uint64_t forced_elections;
 	struct metadata_node nodes[NODES_MAX];
@@ -81,6 +82,8 @@ bool metadata_node_empty(const struct metadata *metadata, uint32_t node_id); /* 
  * ERROR_CHECKSUM, ERROR_VERSION. */
 int metadata_encode(const struct metadata *metadata, struct buffer *out);
 int metadata_decode(struct metadata *metadata, struct span bytes);
+/* The cluster's version when it was made, also where nothing else of it can be read; 0: it is no snapshot. */
+uint16_t metadata_snapshot_version(struct span bytes);
 
 /* Equal on all nodes at equal index. 0 when memory is short. */
 uint64_t metadata_digest(const struct metadata *metadata);
@@ -133,6 +136,8 @@ int metadata_stream_create(struct metadata *metadata, struct span body, struct c
 int metadata_view_apply(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_view_drop(struct metadata *metadata, struct span body, struct command_result *result);
 int metadata_view_filled(struct metadata *metadata, struct span body, struct command_result *result);
+
+int metadata_raise_version(struct metadata *metadata, struct span body, struct command_result *result);
 
 /* --- a restore (metadata_restore.c) ------------------------------------------------------------------------------- */
 

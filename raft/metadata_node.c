@@ -89,6 +89,13 @@ static void node_describe(struct map_node *node, const struct command_register *
 	metadata_text_keep(node->control_address, reg->control_address);
 }
 
+/* Before versions were told, whoever applied the entries that were there knew them. */
+static bool version_is_known(const struct metadata *metadata, const struct command_register *reg)
+{
+	return metadata->map.cluster_version < CLUSTER_VERSION_TOLD ||
+	       version_known(reg->versions, metadata->map.cluster_version);
+}
+
 int metadata_register(struct metadata *metadata, struct span body, struct command_result *result)
 {
 	struct command_register reg;
@@ -106,6 +113,10 @@ int metadata_register(struct metadata *metadata, struct span body, struct comman
 	private = &metadata->nodes[node->id - 1];
 	if (private->raft_id != reg.raft_id) {
 		command_refuse(result, ERROR_REFUSED, REFUSAL_FOREIGN_DIRECTORY);
+		return 0;
+	}
+	if (!version_is_known(metadata, &reg)) {
+		command_refuse(result, ERROR_REFUSED, REFUSAL_VERSION);
 		return 0;
 	}
 	if (node->incarnation == reg.incarnation) {

@@ -1,11 +1,13 @@
 /* Snapshots of the metadata machine.
  *
- * u32 magic "EVGM", u16 format 4, u64 applied, u64 suspect elections, u64 forced elections;
+ * u32 magic "EVGM", u16 format 5, u16 cluster version, u64 applied, u64 suspect elections, u64 forced elections;
  * NODES_MAX x: u64 raft id, u64 served epoch, u64 proof epoch, u8 interval;
  * PARTITION_COUNT x: u64 possible loss at, u64 headless since (Unix ms),
  *   MEMBERS_MAX x (u32 node, u64 node epoch, u32 last epoch, u64 end);
  * u32 size, the cluster map as a delta since 0; u64 XXH3-64 of all before it.
- * Format 3 had 7 in place of MEMBERS_MAX. It is read. */
+ * Format 4 has no cluster version: it is written at cluster version 1, for members that know no other.
+ * Format 3 had 7 in place of MEMBERS_MAX. It is read.
+ * What comes after format 5 keeps its first eight bytes: who cannot read the rest can say what it is too old for. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -13,7 +15,8 @@
 #include "raft/metadata.h"
 
 #define SNAPSHOT_MAGIC 0x4d475645u /* "EVGM" */
-#define SNAPSHOT_FORMAT 4u
+#define SNAPSHOT_FORMAT 5u
+#define FIRST_FORMAT 4u /* of cluster version 1 */
 #define FORMER_FORMAT 3u
 #define FORMER_REPORTS 7u
 #define CHECKSUM_BYTES 8u
@@ -49,7 +52,12 @@ int metadata_encode(const struct metadata *metadata, struct buffer *out)
 	assert(out->size == 0);
 	assert(metadata->map.controller == 0);
 	buffer_u32(out, SNAPSHOT_MAGIC);
-	buffer_u16(out, SNAPSHOT_FORMAT);
+	if (metadata->map.cluster_version < CLUSTER_VERSION_TOLD) {
+		buffer_u16(out, FIRST_FORMAT);
+	} else {
+		buffer_u16(out, SNAPSHOT_FORMAT);
+		buffer_u16(out, metadata->map.cluster_version);
+	}
 	buffer_u64(out, metadata->applied);
 	buffer_u64(out, metadata->suspect_elections);
 	buffer_u64(out, metadata->forced_elections);
@@ -95,6 +103,8 @@ static int body_decode(struct reader *in, uint16_t format, struct metadata *meta
 	bool changed;
 	int rv;
 
+	if (format == SNAPSHOT_FORMAT && !version_known(metadata->knows, reader_u16(in)))
+		return ERROR_VERSION;
 	metadata->applied = reader_u64(in);
 	metadata->suspect_elections = reader_u64(in);
 	metadata->forced_elections = reader_u64(in);
@@ -116,10 +126,20 @@ static int snapshot_check(struct span bytes, uint16_t *format)
 	if (reader_u32(&in) != SNAPSHOT_MAGIC || bytes.size < CHECKSUM_BYTES + 6)
 		return ERROR_MALFORMED;
 	*format = reader_u16(&in);
-	if (*format != SNAPSHOT_FORMAT && *format != FORMER_FORMAT)
+	if (*format != SNAPSHOT_FORMAT && *format != FIRST_FORMAT && *format != FORMER_FORMAT)
 		return ERROR_VERSION;
 	body.size -= CHECKSUM_BYTES;
 	return checksum_parts(&body, 1) == load_little(bytes.data + body.size, 8) ? 0 : ERROR_CHECKSUM;
+}
+
+uint16_t metadata_snapshot_version(struct span bytes)
+{
+	struct reader in = reader_of(bytes);
+	uint32_t magic = reader_u32(&in);
+	uint16_t format = reader_u16(&in);
+	uint16_t version = format < SNAPSHOT_FORMAT ? CLUSTER_VERSION_FIRST : reader_u16(&in);
+
+	return in.failed || magic != SNAPSHOT_MAGIC ? 0 : version;
 }
 
 int metadata_decode(struct metadata *metadata, struct span bytes)
@@ -135,6 +155,7 @@ int metadata_decode(struct metadata *metadata, struct span bytes)
 	if (fresh == NULL)
 		return ERROR_MEMORY;
 	metadata_init(fresh);
+	fresh->knows = metadata->knows;
 	in = reader_of(span_of(bytes.data + 6, bytes.size - 6 - CHECKSUM_BYTES));
 	rv = body_decode(&in, format, fresh);
 	if (rv == 0) {

@@ -471,6 +471,8 @@ int run_cluster_status(struct cli *cli);
 int run_cluster_wait(struct cli *cli);
 int run_cluster_migrations(struct cli *cli);
 int run_cluster_plan(struct cli *cli);
+int run_cluster_upgrade(struct cli *cli);
+uint16_t versions_common(const struct cluster_map *map); /* the highest that all members know; 0: not known */
 int run_node_ls(struct cli *cli);
 int run_restart_check(struct cli *cli);
 int run_top(struct cli *cli);
@@ -518,6 +520,7 @@ extern const struct cli_option cluster_status_options[];
 extern const struct cli_option cluster_wait_options[];
 extern const struct cli_option restart_check_options[];
 extern const struct cli_option cluster_plan_options[];
+extern const struct cli_option cluster_upgrade_options[];
 extern const struct cli_option top_options[];
 extern const struct cli_option partition_ls_options[];
 extern const struct cli_option node_decommission_options[];

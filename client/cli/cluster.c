@@ -65,6 +65,13 @@ static void status_row(struct table *table, const struct cluster_map *map, const
 	table_cell(table, "%u", map->minimum_isr);
 	table_column(table, "map_version", CELL_WIDE);
 	table_cell(table, "%" PRIu64, map->version);
+	table_column(table, "cluster_version", CELL_NUMBER);
+	table_cell(table, "%u", map->cluster_version);
+	table_column(table, "cluster_version_known_to_all", CELL_NUMBER);
+	if (versions_common(map) == 0)
+		table_cell_none(table);
+	else
+		table_cell(table, "%u", versions_common(map));
 }
 
 static void digest_row(struct table *table, const struct digest_verdict *verdict)

@@ -44,6 +44,10 @@ static void node_row(struct table *table, const struct cluster_map *map, const s
 	table_cell(table, "%s", node->zone);
 	table_cell(table, "%u", map_node_weight(node));
 	table_cell(table, "%s", node->control_address);
+	if (map->versions[node->id - 1].highest == 0)
+		table_cell_none(table); /* not known */
+	else
+		table_cell(table, "%u-%u", map->versions[node->id - 1].lowest, map->versions[node->id - 1].highest);
 }
 
 int run_node_ls(struct cli *cli)
@@ -74,6 +78,7 @@ int run_node_ls(struct cli *cli)
 	table_column(&table, "zone", CELL_TEXT);
 	table_column(&table, "weight", CELL_NUMBER);
 	table_column(&table, "address", CELL_TEXT);
+	table_column(&table, "versions", CELL_TEXT);
 	for (uint32_t i = 0; i < NODES_MAX; i++) {
 		if (map.nodes[i].id != 0)
 			node_row(&table, &map, &map.nodes[i]);

@@ -52,6 +52,14 @@ const struct verb cli_verbs[] = {
 	 "evgrid cluster migrations\n"
 	 "evgrid cluster migrations --sum -o json",
 	 false},
+	{"cluster", "upgrade", "", 0, 0, "switch on what the members' evgridd all know", cluster_upgrade_options,
+	 "The last step of a rolling upgrade: the cluster's version rises, for good. Until then every member can go "
+	 "back to the\nevgridd it came from; from then on none starts that does not know the version. Exit code 6 when "
+	 "a member is down, or its\nevgridd too old; which is said.",
+	 run_cluster_upgrade,
+	 "evgrid cluster upgrade --check\n"
+	 "evgrid cluster upgrade",
+	 true},
 	{"node", "ls", "", 0, 0, "the members", NULL, NULL, run_node_ls, "evgrid node ls\nevgrid node ls -o json",
 	 false},
 	{"node", "decommission", "NODE", 1, 1, "let a node leave for good", node_decommission_options,

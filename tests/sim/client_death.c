@@ -93,7 +93,8 @@ static void send_frame(struct sim *sim, uint32_t client, struct endpoint to, enu
 static void send_copy(struct sim *sim, uint32_t client)
 {
 	struct client_life *life = &sim->lives[client];
-	struct hello hello = {.version_min = PROTOCOL_VERSION, .version_max = PROTOCOL_VERSION, .role = HELLO_CLIENT};
+	struct hello hello = {
+		.version_min = CLUSTER_VERSION_FIRST, .version_max = CLUSTER_VERSION_HIGHEST, .role = HELLO_CLIENT};
 	struct endpoint to = {(uint8_t)oracle_primary_host(sim->oracle, life->old.partition),
 			      (uint8_t)(1 + life->old.partition % sim->options.shards)};
 	struct append_item item = {.ticket = ++life->ticket};

@@ -13,6 +13,7 @@ struct control_mail {
 	uint64_t due_ms;
 	uint32_t to;
 	struct buffer frame;
+	struct version_range versions; /* that its sender's HELLO told */
 	struct control_mail *next;
 };
 
@@ -54,6 +55,7 @@ static void config_make(struct control *control, uint32_t i, bool interval_sync)
 	snprintf(config->name, sizeof(config->name), "n%u", i + 1);
 	snprintf(config->host, sizeof(config->host), "host%u", i + 1);
 	snprintf(config->control_address, sizeof(config->control_address), "host%u:7000", i + 1);
+	config->versions = (struct version_range){CLUSTER_VERSION_FIRST, CLUSTER_VERSION_HIGHEST};
 	config->shard_count = 2;
 	config->shard_ports[0] = 7001;
 	config->shard_ports[1] = 7002;
@@ -191,7 +193,7 @@ static uint32_t node_at(const struct control *control, const char *address)
 	return UINT32_MAX;
 }
 
-static void mail_post(struct control *control, uint32_t to, const struct buffer *frame)
+static void mail_post(struct control *control, uint32_t from, uint32_t to, const struct buffer *frame)
 {
 	struct control_mail *mail = calloc(1, sizeof(*mail));
 	struct control_mail **at = &control->mail;
@@ -201,6 +203,7 @@ static void mail_post(struct control *control, uint32_t to, const struct buffer 
 	mail->due_ms = control->now_ms + control->delay_min_ms +
 		       control_random(control, control->delay_max_ms - control->delay_min_ms + 1);
 	mail->to = to;
+	mail->versions = control->nodes[from].config.versions;
 	buffer_bytes(&mail->frame, frame->data, frame->size);
 	while (*at != NULL && (*at)->due_ms <= mail->due_ms)
 		at = &(*at)->next;
@@ -221,9 +224,9 @@ static void send(struct control *control, uint32_t from, const struct cluster_ou
 	buffer_bytes(&frame, output->body.data, output->body.size);
 	if (message_end(&frame, &sender, output->message, output->items) != 0)
 		breach(control, "a message cannot be encoded", output->message, output->body.size);
-	mail_post(control, to, &frame);
+	mail_post(control, from, to, &frame);
 	if (control_random(control, 1000) < control->duplicate_permille)
-		mail_post(control, to, &frame);
+		mail_post(control, from, to, &frame);
 	buffer_deinit(&frame);
 }
 
@@ -250,6 +253,7 @@ static void mail_deliver(struct control *control)
 		if (node->cluster != NULL) {
 			if (message_decode(buffer_span(&mail->frame), &message) != 0)
 				breach(control, "a message cannot be decoded", mail->frame.size, 0);
+			message.versions = mail->versions;
 			cluster_receive(node->cluster, &message, control->now_ms);
 		}
 		buffer_deinit(&mail->frame);
@@ -297,6 +301,7 @@ static void output_take(struct control *control, uint32_t i, struct cluster_outp
 		node->config.directory.proof_epoch = output->node_epoch;
 		node->stopped = true;
 		break;
+	case CLUSTER_AT_VERSION: node->config.directory.cluster_version = output->version; break;
 	case CLUSTER_IS_GONE: node->gone = true; break;
 	case CLUSTER_NOTICE: node->notices[output->notice.kind]++; break;
 	case CLUSTER_FATAL: snprintf(node->fatal, sizeof(node->fatal), "%s", output->text); break;

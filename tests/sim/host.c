@@ -64,6 +64,8 @@ struct host *host_new(struct sim *sim, uint32_t index)
 	host->drift_ppm = draw_drift(sim);
 	host->disk_min_us = 50;
 	host->disk_max_us = 400;
+	host->next = (struct version_range){CLUSTER_VERSION_FIRST,
+					    sim->options.former ? CLUSTER_VERSION_FIRST : CLUSTER_VERSION_HIGHEST};
 	for (uint32_t i = 0; i < sim->options.shards; i++) {
 		host->parts[i].host = host;
 		host->parts[i].index = (uint16_t)i;
@@ -479,12 +481,18 @@ static void part_start(struct part *part)
 
 /* --- the process ------------------------------------------------------------------------------------------------ */
 
+void host_set_versions(struct host *host, struct version_range versions)
+{
+	host->next = versions;
+}
+
 void host_start(struct host *host)
 {
 	assert(!host->up);
 	host->up = true;
 	host->generation++;
 	host->incarnation = random_next(&host->sim->random) | 1;
+	host_draw_versions(host);
 	host->paused_until_us = 0;
 	memset(host->greeted, 0, sizeof host->greeted);
 	sim_trace(host->sim, "process  starts   h%u", host->index);

@@ -14,6 +14,7 @@ struct host_directory { /* what the data directory holds besides journals and Ra
 	uint64_t journal_id[SHARDS_MAX];
 	uint64_t node_epoch;
 	uint64_t proof_epoch;
+	uint16_t cluster_version;
 };
 
 /* What a host keeps when it is given another directory: it may have it back. */
@@ -23,6 +24,8 @@ struct host *host_new(struct sim *sim, uint32_t index);
 struct host *host_free(struct host *host);
 
 void host_start(struct host *host);
+/* The cluster versions that its next process knows. */
+void host_set_versions(struct host *host, struct version_range versions);
 /* The process is gone at once. power_loss: unsynced bytes may be lost or torn. */
 void host_kill(struct host *host, bool power_loss);
 /* SIGTERM: the process hands over what it leads, and ends by itself. */

@@ -311,8 +311,24 @@ static void former_ends(void *owner, struct appointment *appointment)
 		host_kill(host, false);
 }
 
-static void ended(struct host *host, const char *why)
+/* --- two releases ------------------------------------------------------------------------------------------------- */
+
+/* In a seed of six some processes are of the former release, and now and then an operator asks for the higher version.
+ */
+static bool is_mixed(const struct sim *sim)
 {
+	return sim->options.faults && sim->options.seed % 6 == 4;
+}
+
+static void ended(struct host *host, const struct cluster_output *output)
+{
+	const char *why = output->text;
+
+	if (output->fatal == FATAL_VERSION && !version_known(host->versions, CLUSTER_VERSION_TOLD)) {
+		sim_trace(host->sim, "process  older    h%-16u%s", host->index, why);
+		host_later(host, host, end_process, 0, 0);
+		return;
+	}
 	if (host->swapped) {
 		marks_reach(&host->sim->marks, MARK_FORMER_ENDED);
 		host_later(host, host, former_ends, 0, 0);
@@ -362,7 +378,12 @@ static void take_output(struct host *host, const struct cluster_output *output)
 			  (unsigned long long)output->notice.total, (long long)output->notice.distance_ms,
 			  output->text);
 		break;
-	case CLUSTER_FATAL: ended(host, output->text); break;
+	case CLUSTER_FATAL: ended(host, output); break;
+	case CLUSTER_AT_VERSION:
+		host->directory.cluster_version = output->version;
+		if (is_mixed(host->sim))
+			marks_reach(&host->sim->marks, MARK_VERSION_ROSE);
+		break;
 	case CLUSTER_IS_STOPPED: host_stopped(host, output->node_epoch); break;
 	case CLUSTER_IS_GONE: host_later(host, host, leave, 200, 0); break;
 	}
@@ -378,6 +399,47 @@ static void drain(struct host *host)
 	}
 }
 
+/* A newcomer of the former release would wait for ever; and a directory whose version was noted starts none of it. */
+void host_draw_versions(struct host *host)
+{
+	struct sim *sim = host->sim;
+	bool founds = host->generation == 1 && host->index < sim->options.founders;
+	bool may_be_former = is_mixed(sim) && !sim->calm && (founds || !host->anew) && !host->swapped &&
+			     host->directory.cluster_version < CLUSTER_VERSION_TOLD;
+
+	host->versions = host->next;
+	if (may_be_former && random_chance(&sim->random, founds ? 700 : 300))
+		host->versions.highest = CLUSTER_VERSION_FIRST;
+}
+
+static void ask_for_version(struct host *host)
+{
+	const struct cluster_map *map = cluster_map(host->control->cluster);
+	struct command_version raise = {.version = CLUSTER_VERSION_TOLD};
+	struct buffer command = BUFFER_NULL;
+
+	if (!is_mixed(host->sim) || map->cluster_version != CLUSTER_VERSION_FIRST ||
+	    !random_chance(&host->sim->random, 5))
+		return;
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		if (map->nodes[i].id != 0 && map->nodes[i].state != NODE_GONE)
+			raise.members[raise.count++] = (struct command_node){i + 1, map->nodes[i].epoch};
+	command_version_encode(&raise, &command);
+	cluster_propose(host->control->cluster, 0, buffer_span(&command), host_now_ms(host));
+	buffer_deinit(&command);
+}
+
+/* O18: nothing is made of what a process does not know. */
+static void watch_version(struct host *host)
+{
+	uint16_t version = cluster_map(host->control->cluster)->cluster_version;
+
+	if (version != 0 && cluster_state(host->control->cluster) != CLUSTER_FAILED &&
+	    !version_known(host->versions, version))
+		sim_fail(host->sim, "O18: host %u knows versions %u to %u, and goes on at %u", host->index,
+			 host->versions.lowest, host->versions.highest, version);
+}
+
 static void control_tick(void *owner, struct appointment *appointment)
 {
 	struct host *host = owner;
@@ -388,7 +450,9 @@ static void control_tick(void *owner, struct appointment *appointment)
 	cluster_tick(host->control->cluster, host_now_ms(host), host_unix_us(host) / 1000);
 	if (cluster_is_controller(host->control->cluster))
 		oracle_controller(host->sim->oracle, host->index);
+	ask_for_version(host);
 	drain(host);
+	watch_version(host);
 	host_later(host, host, control_tick, CLUSTER_TICK_MS * 1000, 0);
 }
 
@@ -460,6 +524,8 @@ static struct cluster_config cluster_config_of(struct host *host)
 	memcpy(config.directory.cluster_id, host->directory.cluster_id, sizeof config.directory.cluster_id);
 	config.directory.node_epoch = host->directory.node_epoch;
 	config.directory.proof_epoch = host->directory.proof_epoch;
+	config.directory.cluster_version = host->directory.cluster_version;
+	config.versions = host->versions;
 	for (uint32_t i = 0; i < sim->options.shards; i++)
 		if (shard_cut_tail(host->parts[i].shard) || shard_quarantined(host->parts[i].shard) > 0)
 			config.directory.damaged |= (uint8_t)(1u << i);
@@ -586,7 +652,8 @@ void host_connection_lost(struct host *host, uint32_t node_id)
 static void welcome(struct host *host, struct endpoint client, uint8_t port)
 {
 	const struct cluster_map *map = host_map(host);
-	struct hello hello = {.version_min = PROTOCOL_VERSION, .version_max = PROTOCOL_VERSION, .role = HELLO_PEER};
+	struct hello hello = {
+		.version_min = CLUSTER_VERSION_FIRST, .version_max = CLUSTER_VERSION_HIGHEST, .role = HELLO_PEER};
 	struct buffer body = BUFFER_NULL;
 
 	hello.receiver_incarnation = 0;
@@ -639,6 +706,16 @@ static void shard_message(struct host *host, struct endpoint from, uint8_t port,
 	part_wake(part);
 }
 
+/* As that very process's HELLO told. */
+static void control_message(struct host *host, uint32_t from, struct message message)
+{
+	const struct host *sender = host->sim->hosts[from];
+
+	if (message.incarnation == sender->incarnation)
+		message.versions = sender->versions;
+	cluster_receive(host->control->cluster, &message, host_now_ms(host));
+}
+
 static void receive(struct host *host, struct endpoint from, uint8_t port, const struct message *message)
 {
 	bool is_client = from.party >= SIM_HOSTS_MAX;
@@ -653,7 +730,7 @@ static void receive(struct host *host, struct endpoint from, uint8_t port, const
 	} else if (is_client) {
 		control_client(host, from, message);
 	} else if (host->control->cluster != NULL) {
-		cluster_receive(host->control->cluster, message, host_now_ms(host));
+		control_message(host, from.party, *message);
 	}
 	host_carry_out(host);
 }

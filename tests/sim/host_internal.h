@@ -34,8 +34,10 @@ struct host {
 	bool up;
 	uint64_t generation;
 	uint64_t incarnation;
-	uint64_t clock_offset_ms; /* CLOCK_BOOTTIME differs from host to host */
-	int32_t drift_ppm;        /* and its rate, by so much */
+	struct version_range versions; /* that this process knows, */
+	struct version_range next;     /* and the next one */
+	uint64_t clock_offset_ms;      /* CLOCK_BOOTTIME differs from host to host */
+	int32_t drift_ppm;             /* and its rate, by so much */
 	int64_t unix_skew_us;
 	uint64_t paused_until_us;
 	uint32_t disk_min_us;
@@ -64,6 +66,7 @@ uint64_t host_now_ms(const struct host *host);
 uint64_t host_unix_us(const struct host *host);
 uint32_t host_index_of_node(const struct host *host, uint32_t node_id);
 
+void host_draw_versions(struct host *host); /* of the process that starts */
 void host_control_init(struct host *host);
 void host_control_deinit(struct host *host);
 /* Raft's store of the host goes there, and that one's comes here. */

@@ -111,6 +111,7 @@ static const char *const names[MARK_COUNT] = {
 	[MARK_CAME_AGAIN] = "decommissioned name back with an empty directory",
 	[MARK_LOST_DIRECTORY] = "directory lost",
 	[MARK_REPLACED] = "lost directory replaced",
+	[MARK_VERSION_ROSE] = "cluster's version rose with processes of two releases about",
 	[MARK_FORMER_ENDED] = "former directory's process ended",
 	[MARK_DRAINED] = "node drained",
 	[MARK_STOPPED] = "node stopped cleanly",

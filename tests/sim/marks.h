@@ -116,6 +116,7 @@ enum mark {
 	MARK_CAME_AGAIN,       /* and its name came back with an empty directory */
 	MARK_LOST_DIRECTORY,   /* a dead one's directory was lost */
 	MARK_REPLACED,         /* an empty directory serves under a name that had another one */
+	MARK_VERSION_ROSE,     /* the cluster's, in a seed of processes of two releases */
 	MARK_FORMER_ENDED,     /* a process on a former directory was told, and ended */
 	MARK_DRAINED,          /* a node was primary of nothing, and in sync with all that it holds */
 	MARK_STOPPED,          /* a node was told to stop, and ended with the cluster's consent */

@@ -17,6 +17,8 @@
  *   O14 a majority of the voters' disks hold it (oracle_quorum.c has more).
  * Whenever something becomes committed, after every metadata change, and when a member's own log becomes shorter
  *   O5 every live member of ISR and ELR holds everything committed, on its disk.
+ * At every tick of a control thread
+ *   O18 the process knows the version that its cluster is at (host_control.c).
  * At the end, when all is healed and quiet
  *   O6 every acknowledged event is in the log once, at the place it was acknowledged for; no event is there twice; what
  *      was refused is not there at all; acknowledged events of one key stand in the order they were published (an

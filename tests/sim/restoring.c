@@ -143,7 +143,7 @@ static void send_import(struct sim *sim, uint32_t host, uint16_t partition, uint
 {
 	const struct restoring *restoring = sim->script;
 	const struct hello hello = {
-		.version_min = PROTOCOL_VERSION, .version_max = PROTOCOL_VERSION, .role = HELLO_CLIENT};
+		.version_min = CLUSTER_VERSION_FIRST, .version_max = CLUSTER_VERSION_HIGHEST, .role = HELLO_CLIENT};
 	const struct import import = {.ticket = 1,
 				      .partition = partition,
 				      .base = base,

@@ -88,6 +88,7 @@ struct sim_options {
 	bool trace;                 /* print every message and decision */
 	bool restore;               /* the cluster is formed to restore a back-up into */
 	uint8_t replication_factor; /* 0: 3 */
+	bool former;                /* hosts begin as the former release: they know the first cluster version only */
 };
 
 struct sim {

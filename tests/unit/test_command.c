@@ -10,7 +10,7 @@
 #include "proto/restore.h"
 #include "raft/metadata.h"
 
-#define LAST_KIND COMMAND_RESTORED
+#define LAST_KIND COMMAND_RAISE_VERSION
 
 /* --- fixture: nothing is formed ----------------------------------------------------------------------------------- */
 
@@ -124,7 +124,11 @@ static void sample_of_restore(enum command_kind kind, struct buffer *out)
 
 static void sample(enum command_kind kind, struct buffer *out)
 {
-	if (kind >= COMMAND_RESTORE)
+	const struct command_version raise = {.version = CLUSTER_VERSION_TOLD, .count = 1, .members = {{1, 9}}};
+
+	if (kind == COMMAND_RAISE_VERSION)
+		command_version_encode(&raise, out);
+	else if (kind >= COMMAND_RESTORE)
 		sample_of_restore(kind, out);
 	else if (kind <= COMMAND_NODE_STOPPED || kind == COMMAND_NODE_CLOCK || kind >= COMMAND_NODE_JOIN)
 		sample_of_node(kind, out);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "node/directory.h"
+#include "proto/versions.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -152,9 +153,38 @@ static void a_newer_format_is_refused_naming_both(void **state)
 	struct fixture *fixture = *state;
 
 	assert_int_equal(mkdir(fixture->path, 0700), 0);
-	write_file(fixture, "identity", "evgrid-directory 3\nand what only newer ones know\n");
+	write_file(fixture, "identity", "evgrid-directory 4\nand what only newer ones know\n");
 	assert_int_equal(open_as(fixture, "n1", 1), DIRECTORY_REFUSED);
-	assert_non_null(strstr(fixture->why, "its format is 3, this evgridd knows 2"));
+	assert_non_null(strstr(fixture->why, "its format is 4, this evgridd knows 3"));
+}
+
+/* As the format of before, which older binaries read, until the cluster's version rises. */
+static void the_clusters_version_is_noted_and_not_fallen_behind(void **state)
+{
+	struct fixture *fixture = *state;
+	struct directory_identity *identity = &fixture->directory.identity;
+	struct directory_identity read;
+	char text[DIRECTORY_TEXT_BYTES];
+
+	assert_int_equal(open_as(fixture, "n1", 1), DIRECTORY_DONE);
+	identity->cluster_version = CLUSTER_VERSION_FIRST;
+	(void)directory_identity_format(identity, text);
+	assert_non_null(strstr(text, "evgrid-directory 1\n"));
+	assert_null(strstr(text, "cluster-version"));
+	identity->cluster_version = CLUSTER_VERSION_HIGHEST;
+	assert_int_equal(directory_identity_parse(text, directory_identity_format(identity, text), &read, fixture->why),
+			 DIRECTORY_DONE);
+	assert_non_null(strstr(text, "evgrid-directory 3\n"));
+	assert_int_equal(read.cluster_version, CLUSTER_VERSION_HIGHEST);
+	assert_int_equal(directory_write(&fixture->directory, fixture->why), DIRECTORY_DONE);
+	directory_deinit(&fixture->directory);
+	assert_int_equal(open_as(fixture, "n1", 1), DIRECTORY_DONE);
+	assert_int_equal(identity->cluster_version, CLUSTER_VERSION_HIGHEST);
+	identity->cluster_version = CLUSTER_VERSION_HIGHEST + 1;
+	assert_int_equal(directory_write(&fixture->directory, fixture->why), DIRECTORY_DONE);
+	directory_deinit(&fixture->directory);
+	assert_int_equal(open_as(fixture, "n1", 1), DIRECTORY_REFUSED);
+	assert_non_null(strstr(fixture->why, "of a cluster at version 3, and this evgridd knows 1 to 2"));
 }
 
 static void an_unfinished_first_start_is_begun_again(void **state)
@@ -266,6 +296,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_directory_in_use_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(somebody_elses_directory_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_newer_format_is_refused_naming_both, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_clusters_version_is_noted_and_not_fallen_behind, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_was_decommissioned_does_not_start_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_unfinished_first_start_is_begun_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_damaged_identity_is_refused, set_up, tear_down),

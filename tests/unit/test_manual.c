@@ -193,7 +193,7 @@ static void completion_follows_the_table(void **state)
 		const char *wanted;
 	} cases[] = {
 		{"clu", "cluster"},
-		{"cluster ", "status wait plan migrations"},
+		{"cluster ", "status wait plan migrations upgrade"},
 		{"cluster w", "wait"},
 		{"cluster wait --f", "--for"},
 		{"cluster wait --for ", "serving healthy balanced restoring"},

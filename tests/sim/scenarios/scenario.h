@@ -20,6 +20,7 @@ struct scenario {
 	uint32_t hosts;
 	bool restores;              /* the cluster is formed to restore a back-up into */
 	uint8_t replication_factor; /* 0: 3 */
+	bool former; /* its hosts begin as the former release: they know the first cluster version only */
 };
 
 extern const struct scenario scenarios[];
@@ -67,5 +68,6 @@ void scenario_controller_leaves(struct sim *sim);
 void scenario_replacement(struct sim *sim);
 void scenario_former_returns(struct sim *sim);
 void scenario_wrong_state_leaves(struct sim *sim);
+void scenario_upgrade(struct sim *sim);
 
 #endif
