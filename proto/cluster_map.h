@@ -125,6 +125,8 @@ int cluster_map_merge(struct cluster_map *map, struct span bytes, bool *changed)
 
 /* The controller that whoever encoded this delta knows of; 0: none, or the bytes are too short for one. */
 uint32_t cluster_map_delta_controller(struct span bytes);
+/* The cluster's version when it was made; 0: the bytes are too short for one. */
+uint16_t cluster_map_delta_version(struct span bytes);
 
 const struct map_node *cluster_map_node(const struct cluster_map *map, uint32_t node_id); /* NULL: no such node */
 const struct map_node *cluster_map_node_by_name(const struct cluster_map *map, const char *name);

@@ -372,6 +372,15 @@ uint32_t cluster_map_delta_controller(struct span bytes)
 	return in.failed ? 0 : delta.controller;
 }
 
+uint16_t cluster_map_delta_version(struct span bytes)
+{
+	struct reader in = reader_of(bytes);
+	struct delta delta;
+
+	decode_delta(&in, &delta);
+	return in.failed ? 0 : delta.cluster_version;
+}
+
 static int delta_refusal(const struct cluster_map *map, const struct delta *delta)
 {
 	static const uint8_t unknown[16] = {0};

@@ -304,6 +304,8 @@ void map_receive(struct cluster *cluster, const struct message *message)
 {
 	bool changed = false;
 
+	if (!version_known(cluster->config.versions, cluster_map_delta_version(message->body)))
+		return; /* the entry that raised it ends this process, should it be a member still */
 	if (merge(cluster, message->body, &changed) != 0)
 		return; /* a gap, or another cluster's: our heartbeat shows what we have, and more comes */
 	find_own_id(cluster);

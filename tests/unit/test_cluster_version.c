@@ -338,6 +338,36 @@ static void processes_of_both_releases_come_and_go(void **state)
 	}
 }
 
+static uint16_t version_after(struct control *control, uint32_t i, const struct cluster_map *map)
+{
+	struct buffer delta = BUFFER_NULL;
+	struct message message = {.kind = MESSAGE_MAP, .node_id = 2};
+
+	assert_int_equal(cluster_map_encode(map, 0, &delta), 0);
+	message.body = buffer_span(&delta);
+	cluster_receive(control->nodes[i].cluster, &message, control->now_ms);
+	buffer_deinit(&delta);
+	return cluster_map(control->nodes[i].cluster)->cluster_version;
+}
+
+/* The map may come before the entry does. */
+static void a_map_of_an_unknown_version_is_not_taken(void **data)
+{
+	struct control *control = control_new(1);
+	struct cluster_map *map = calloc(1, sizeof(*map));
+
+	(void)data;
+	assert_non_null(map);
+	*map = (struct cluster_map){.version = 5, .cluster_id = {1}, .cluster_version = CLUSTER_VERSION_TOLD};
+	start_as(control, 0, first);
+	start_as(control, 1, present);
+	assert_int_equal(version_after(control, 0, map), 0);
+	assert_int_equal(cluster_map(control->nodes[0].cluster)->version, 0);
+	assert_int_equal(version_after(control, 1, map), CLUSTER_VERSION_TOLD);
+	free(map);
+	control_free(control);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +380,7 @@ int main(void)
 		cmocka_unit_test(behind_it_an_older_newcomer_is_not_taken_in),
 		cmocka_unit_test(maps_tell_what_each_process_knows),
 		cmocka_unit_test(processes_of_both_releases_come_and_go),
+		cmocka_unit_test(a_map_of_an_unknown_version_is_not_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
