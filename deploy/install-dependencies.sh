@@ -16,14 +16,15 @@ die() { say "$*"; exit 1; }
 
 # The packages of this release, one a line; libraft-dev is apart, since its version counts. zsh, fish and man-db are for
 # the tests of completion and of the manual pages, spin for docs/model, valgrind and cppcheck for two sections of
-# tests/run.sh, llvm (of the clang that is the default) for tests/coverage, jq for the scripts of deploy/container.
+# tests/run.sh, llvm (of the clang that is the default) for tests/coverage, jq for the scripts of deploy/container,
+# libfaketime for deploy/chaos/local.sh.
 packages() {
     printf '%s\n' build-essential gcc meson ninja-build pkg-config git python3 debhelper \
         libuv1-dev libzmq3-dev libczmq-dev liblz4-dev libxxhash-dev libmsgpack-dev libjansson-dev libyaml-dev \
         liblua5.4-dev libmicrohttpd-dev libcmocka-dev
     [ "$purpose" = all ] || return 0
     printf '%s\n' clang ccache shellcheck iproute2 nftables curl openssl jq e2fsprogs procps zsh fish man-db \
-        spin valgrind cppcheck llvm
+        spin valgrind cppcheck llvm libfaketime
     case "$1" in
         12) printf '%s\n' clang-format-14 clang-tidy-14 libclang-rt-14-dev ;;
         *) printf '%s\n' libclang-rt-dev ;;

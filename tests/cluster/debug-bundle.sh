@@ -6,7 +6,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=/dev/null
 . tests/cluster/common.sh
-command -v curl >/dev/null || { printf 'skipped: no curl\n' >&2 && exit 77; }
+for tool in curl openssl; do
+    command -v "$tool" >/dev/null || { printf 'skipped: no %s\n' "$tool" >&2 && exit 77; }
+done
 
 unpack() { rm -rf "$work/bundle" && mkdir "$work/bundle" && tar -C "$work/bundle" --strip-components=1 -xzf "$1"; }
 holds() { grep -qE -- "$2" "$work/bundle/$1" || fail "no '$2' in $1: $(head -n 5 "$work/bundle/$1")"; }
@@ -33,6 +35,38 @@ holds node/metrics.txt '^evgrid_'
 holds node/files.txt ' raft$'
 holds node/disk.txt '%|IAvail|IFree'
 grep -rqa wordofmouth "$work/bundle" && fail 'an event is in it'
+
+say 'an operations port with TLS and tokens'
+token=$(openssl rand -hex 32)
+printf '# scrapers\n%s\n' "$token" >"$work/tokens"
+certificate() { # NAME: one that is for no address of this machine
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj "/CN=$1.example" \
+        -keyout "$work/$1.key" -out "$work/$1.pem" 2>"$work/openssl" || fail "openssl: $(cat "$work/openssl")"
+}
+certificate node
+certificate other
+chmod 600 "$work/tokens" "$work/node.key"
+cluster stop 1
+sed -i "s|^http:|&\n  address: 0.0.0.0\n  tokens: $work/tokens\n  certificate: $work/node.pem\n  key: $work/node.key|" \
+    "$work/cluster/n1/node.yaml"
+cluster start 1
+evgrid cluster wait --for serving >/dev/null
+deploy/debug-bundle -o "$work/tls.tar.gz" --config "$work/cluster/n1/node.yaml" --lines 10
+unpack "$work/tls.tar.gz"
+holds node/readyz.txt '^ok$'
+holds node/metrics.txt '^evgrid_'
+holds node/config.txt "^  tokens: $work/tokens "
+grep -rqaF "$token" "$work/bundle" && fail 'the token is in it'
+sed "s|certificate: .*|certificate: $work/other.pem|; s|  key: .*|  key: $work/other.key|" \
+    "$work/cluster/n1/node.yaml" >"$work/other.yaml"
+deploy/debug-bundle -o "$work/other.tar.gz" --config "$work/other.yaml" --lines 10
+unpack "$work/other.tar.gz"
+grep -qP '^90\tnode/metrics.txt\t' "$work/bundle/asked" || fail 'who has another key is asked'
+printf 'no-such-token-here\n' >"$work/wrong"
+sed "s|tokens: .*|tokens: $work/wrong|" "$work/cluster/n1/node.yaml" >"$work/other.yaml"
+deploy/debug-bundle -o "$work/other.tar.gz" --config "$work/other.yaml" --lines 10
+unpack "$work/other.tar.gz"
+grep -qP '^22\tnode/metrics.txt\t' "$work/bundle/asked" || fail 'a refusal is not told'
 
 say 'secrets in a configuration'
 sed -n '/^without_secrets() {$/,/^}$/p' deploy/debug-bundle >"$work/function"

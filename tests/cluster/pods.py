@@ -24,16 +24,20 @@ sys.path += [str(ROOT / "tests"), str(ROOT / "tests" / "chaos")]
 from grid import run, skip  # noqa: E402
 from wait import pause, wait_until  # noqa: E402
 
+KUBERNETES = ROOT / "deploy" / "kubernetes"
 BRIDGE_ADDRESS, API_PORT = "10.78.255.254", 8001
 PACE = 5
 USER = 10001
 
 
-def rendered(overlay):
-    """The overlay's objects; ends the test with 77 where no kubectl can render it."""
+def rendered(directory, overlay, components):
+    """The overlay's objects, with components; ends the test with 77 where no kubectl can render them."""
     if shutil.which("kubectl") is None:
         skip("needs kubectl (1.27 or later)")
-    made = run("kubectl", "kustomize", str(ROOT / "deploy" / "kubernetes" / overlay))
+    resource, *added = (os.path.relpath(KUBERNETES / one, directory.resolve()) for one in (overlay, *components))
+    (directory / "kustomization.yaml").write_text(json.dumps({"resources": [resource], "components": added}),
+                                                  encoding="ascii")
+    made = run("kubectl", "kustomize", str(directory))
     text = run("kubectl", "annotate", "--local", "-f", "-", "tried=yes", "-o", "json", text=made)
     decoder, objects = json.JSONDecoder(), []
     while text.strip():
@@ -111,7 +115,7 @@ class Pod:
         values = {"PATH": f"{self.set.directory / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LANG": "C.UTF-8"}
         for one in self.set.container["env"]:
             if "value" in one:
-                values[one["name"]] = one["value"].replace("$(POD_IP)", self.address)
+                values[one["name"]] = self.set.outside(one["value"].replace("$(POD_IP)", self.address))
             else:
                 values[one["name"]] = fields.get(one["valueFrom"]["fieldRef"]["fieldPath"], "")
         return {**values, "EVGRID_CONFIG": str(self.set.directory / "evgridd.yaml"), "EVGRID_DATA": str(self.volume),
@@ -215,9 +219,10 @@ class Pod:
 class StatefulSet:
     """The controller and the API: what is wanted, what there is. `faults` are what no healthy run has."""
 
-    def __init__(self, directory, overlay, build):
-        objects = rendered(overlay)
+    def __init__(self, directory, overlay, components, build):
+        objects = rendered(directory, overlay, components)
         self.directory = directory
+        self.mounted = {}  # where a container finds what is in a folder here
         manifest = next(one for one in objects if one["kind"] == "StatefulSet")
         self.name = manifest["metadata"]["name"]
         self.spec = manifest["spec"]["template"]["spec"]
@@ -227,12 +232,20 @@ class StatefulSet:
         self.pods, self.faults, self.holding, self.count = {}, [], set(), 0
         self.lock = threading.RLock()
         self.make_files(objects, build)
+        if any(one["name"] == "keys" for one in self.spec["volumes"]):
+            self.make_keys(build)
         self.make_network()
         self.write({"replicas": 0, "partition": 64, "revision": "first", "current": "first", "pods": {}})
         self.serve_api()
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.reconcile_always, daemon=True)
         self.thread.start()
+
+    def outside(self, path):
+        """A path of the container as it is here; what is no path of a mount stays."""
+        for mount, folder in self.mounted.items():
+            path = path.replace(mount, folder)
+        return path
 
     def make_files(self, objects, build):
         """Where any user may read: programs, the configuration of the ConfigMap, a service account's token."""
@@ -247,6 +260,21 @@ class StatefulSet:
         (self.directory / "account").mkdir()
         for name in ("token", "ca.crt"):
             (self.directory / "account" / name).write_text("tried\n", encoding="ascii")
+
+    def make_keys(self, build):
+        """The Secret's volume, as a kubelet lays it for the pods' group, and docs/how-to/kubernetes.md fills it."""
+        folder = self.directory / "secret"
+        folder.mkdir()
+        for file, *role in (("node.key", "--for-node", "*"), ("operator.key", "--for-client", "operator")):
+            run(str(pathlib.Path(build) / "evgrid"), "keygen", str(folder / file), *role)
+        node, operator = ((folder / f"{name}.key.pub").read_text(encoding="ascii") for name in ("node", "operator"))
+        (folder / "nodes").write_text(node, encoding="ascii")
+        (folder / "trusted").write_text(node + operator, encoding="ascii")
+        for file in folder.iterdir():
+            os.chown(file, 0, USER)
+            file.chmod(0o440)
+        mount = next(one["mountPath"] for one in self.container["volumeMounts"] if one["name"] == "keys")
+        self.mounted[mount] = str(folder)
 
     def make_network(self):
         pathlib.Path("/run/netns").mkdir(exist_ok=True)

@@ -4,8 +4,9 @@ becomes three and five, and three again; all are updated by deploy/kubernetes/ro
 machine is lost with its volume and without; one node is alone. Nothing is lost or doubled, no probe kills a healthy
 node, no stop takes longer than its grace period, and never are two pods away together that need not be.
 
-  tests/cluster/statefulset.py [--only STEP,...] [--rate EVENTS-PER-SECOND-AND-PARTITION]
+  tests/cluster/statefulset.py [--keys] [--only STEP,...] [--rate EVENTS-PER-SECOND-AND-PARTITION]
 
+--keys: with components/keys; who has no key is refused.
 Uses the build in EVGRID_BUILD (default build/). EVGRID_KEEP=1 keeps the logs.
 Ends with 77 where no namespaces are to be had, or no kubectl to render the manifests with."""
 import argparse
@@ -37,11 +38,14 @@ def cluster_id():
 
 
 class Run:
-    def __init__(self, directory):
+    def __init__(self, directory, components):
         self.directory = directory
-        self.set = StatefulSet(directory, "overlays/dev", os.environ["EVGRID_BUILD"])
+        self.set = StatefulSet(directory, "overlays/dev", components, os.environ["EVGRID_BUILD"])
         self.began = time.monotonic()
         self.make_kubectl()
+        for one in self.set.container["env"]:  # this test is as good as a pod's own evgrid
+            if one["name"] in ("EVGRID_KEY", "EVGRID_NODE_KEYS"):
+                os.environ[one["name"]] = self.set.outside(one["value"])
 
     def say(self, text):
         print(f"{time.monotonic() - self.began:6.1f} s: {text}", flush=True)
@@ -69,6 +73,14 @@ class Run:
         self.set.scale(count)
         self.settle(count)
         self.say(f"{count} pods, balanced")
+
+    def refuses_strangers(self):
+        without = {name: value for name, value in os.environ.items() if name not in ("EVGRID_KEY", "EVGRID_NODE_KEYS")}
+        asked = subprocess.run([pathlib.Path(os.environ["EVGRID_BUILD"]) / "evgrid", "node", "ls", "--timeout", "2s"],
+                               env=without, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        if asked.returncode != 3:
+            raise SystemExit(f"failed: who has no key is not refused, evgrid node ls ended with {asked.returncode}")
+        self.say("who has no key is refused")
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -158,6 +170,7 @@ STEPS = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keys", action="store_true")
     parser.add_argument("--only", default=",".join(STEPS))
     parser.add_argument("--rate", type=float, default=1)
     arguments = parser.parse_args()
@@ -168,13 +181,15 @@ def main():
     os.chdir(ROOT)
     directory = pathlib.Path(tempfile.mkdtemp(prefix="evgrid-pods."))
     witness = Witness()
-    run = Run(directory)
+    run = Run(directory, ["components/keys"] if arguments.keys else [])
     os.environ["EVGRID_SERVER"] = run.set.server(5)
     done = False
     try:
         run.set.scale(1)
         wait_until(60, "the first pod is ready", lambda: run.set.are_ready(1))
         run.say("one pod is ready")
+        if arguments.keys:
+            run.refuses_strangers()
         must("stream", "create", "Probe")
         (directory / "probe.yaml").write_text(probe.VIEW, encoding="utf-8")
         must("view", "apply", str(directory / "probe.yaml"))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # deploy/container/Containerfile without a container engine: its lines are carried out in minimal roots of Debian, one a
 # stage, from the committed sources. Then the image's entry script forms a cluster of one in the last root, as its user,
-# writes and reads it back, and its pre-stop script runs.
+# with keys as components/keys names them, writes and reads it back, and its pre-stop script runs.
 #
 # Needs root (for chroot and mounts, which are in namespaces of their own), debootstrap, and the mirror that apt uses
 # here.
@@ -92,10 +92,19 @@ printf '127.0.0.1 evgrid-0.%s %s\n' "$domain" "$domain" >>"$work/image/etc/hosts
 cat >"$work/image/tmp/pod" <<'END'
 export POD_NAME=evgrid-0 POD_NAMESPACE=default POD_IP=127.0.0.1
 export EVGRID_SERVICE=headless EVGRID_FOUNDERS=1 EVGRID_SERVER=127.0.0.1:7400
+mkdir keys
+evgrid keygen keys/node.key --for-node '*'
+evgrid keygen keys/operator.key --for-client operator
+cat keys/node.key.pub >keys/nodes
+cat keys/node.key.pub keys/operator.key.pub >keys/trusted
+chmod 440 keys/*
+export EVGRID_KEYS__SECRET=/tmp/keys/node.key EVGRID_KEYS__TRUSTED=/tmp/keys/trusted
+export EVGRID_KEY=/tmp/keys/operator.key EVGRID_NODE_KEYS=/tmp/keys/nodes
 entrypoint 2>/tmp/log &
 pod=$!
 evgrid cluster wait --timeout 60s
-curl -fsS http://127.0.0.1:7480/readyz
+grep -q '"event":"keys.taken"' /tmp/log
+curl -fsS --retry 20 --retry-delay 1 http://127.0.0.1:7480/readyz # told within a second, 503 until then
 evgrid bench publish --events 1000 --verify
 EVGRID_PRESTOP_LOG=/tmp/log prestop
 kill $pod

@@ -21,10 +21,13 @@ KUBERNETES = ROOT / "deploy" / "kubernetes"
 BUILD = pathlib.Path(os.environ.get("EVGRID_BUILD", ROOT / "build"))
 EVERYTHING = """apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
+namespace: grid
 resources: [{0}/overlays/monitoring]
 components: [{0}/components/keys, {0}/components/zone]
 images: [{{name: evgrid, newName: registry.example/evgrid, newTag: 1.2.3}}]
 """
+KEY_FILES = {"EVGRID_KEYS__SECRET": "node.key", "EVGRID_KEYS__TRUSTED": "trusted",
+             "EVGRID_KEY": "operator.key", "EVGRID_NODE_KEYS": "nodes"}
 NOT_METRICS = {"up"}
 FUNCTIONS = {"absent", "and", "by", "count", "histogram_quantile", "increase", "max", "min", "or", "rate", "sum",
              "unless"}
@@ -45,8 +48,12 @@ def need_kubectl():
 
 
 def render(folder):
-    made = subprocess.run(["kubectl", "kustomize", str(folder)], text=True, check=True, stdout=subprocess.PIPE).stdout
-    text = subprocess.run(["kubectl", "annotate", "--local", "-f", "-", "tried=yes", "-o", "json"], input=made,
+    return objects_of(subprocess.run(["kubectl", "kustomize", str(folder)], text=True, check=True,
+                                     stdout=subprocess.PIPE).stdout)
+
+
+def objects_of(manifest):
+    text = subprocess.run(["kubectl", "annotate", "--local", "-f", "-", "tried=yes", "-o", "json"], input=manifest,
                           text=True, check=True, stdout=subprocess.PIPE).stdout
     decoder, objects = json.JSONDecoder(), []
     while text.strip():
@@ -189,8 +196,27 @@ def pods_see_little(c):
     for role in c.all("ClusterRole"):
         if role["rules"] != [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]:
             yield "the cluster role gives more than machines to read"
+    own = [{"kind": "ServiceAccount", "name": "evgrid",
+            "namespace": c.one("ServiceAccount", "evgrid")["metadata"].get("namespace", "default")}]
+    for binding in c.all("ClusterRoleBinding"):
+        if binding["subjects"] != own:
+            yield "the cluster role is given to another account"
     if re.search(r'secretKeyRef|secretRef', json.dumps(c.pod)):
         yield "a secret is in the environment"
+
+
+def selects(selector, labels):
+    """Whether a pod with these labels is selected; of expressions only those with In are known here."""
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        one["operator"] == "In" and labels.get(one["key"]) in one["values"]
+        for one in selector.get("matchExpressions", []))
+
+
+def lets_in(policy, labels, port):
+    """Whether it lets pods of its own namespace with these labels in at this port."""
+    return any(selects(peer["podSelector"], labels) for rule in policy["ingress"] for peer in rule.get("from", [])
+               if "podSelector" in peer and any(one["port"] <= port <= one.get("endPort", one["port"])
+                                                for one in rule.get("ports", [])))
 
 
 def traffic_is_named(c):
@@ -204,6 +230,8 @@ def traffic_is_named(c):
     if not any(own in one.get("from", []) and one.get("ports", [{}])[0].get("endPort") == 7408
                for one in policy["ingress"]):
         yield "pods do not reach each other"
+    if not lets_in(policy, {"evgrid-client": "true"}, 7400) or lets_in(policy, {"evgrid-client": "no"}, 7400):
+        yield "clients of the namespace are not let in, or others are"
     if not any(port["port"] == 53 and port["protocol"] == "UDP" for one in policy["egress"] for port in one["ports"]):
         yield "names cannot be looked up"
 
@@ -217,10 +245,21 @@ def files_are_there(c):
     config = c.one("ConfigMap", "evgrid-config")
     if volumes["config"]["configMap"]["name"] != config["metadata"]["name"] or set(config["data"]) != {"evgridd.yaml"}:
         yield "the configuration is not what is mounted"
-    if "keys" in volumes and volumes["keys"]["secret"].get("defaultMode") != 0o400:
-        yield "others may read the keys"
     if not set(mounts) <= set(volumes) | {"data"}:
         yield "a volume is mounted that is not there"
+
+
+def keys_are_named(c):
+    """For the node, and for the evgrid command in its pod."""
+    volume = next((one for one in c.pod["volumes"] if one["name"] == "keys"), None)
+    if volume is None:
+        return
+    if volume["secret"].get("defaultMode") != 0o400:
+        yield "others may read the keys"
+    mount = next((one for one in c.node["volumeMounts"] if one["name"] == "keys"), {})
+    for name, file in KEY_FILES.items():
+        if mount.get("readOnly") is not True or c.environment().get(name) != f"{mount['mountPath']}/{file}":
+            yield f"{name} is not {file} of the Secret"
 
 
 def shards_are_fixed(c):
@@ -287,7 +326,7 @@ def scrapes_reach_pods(c):
 RULES = [pods_come_together_and_go_by_rollout, volumes_stay, services_find_pods, probes_ask_what_they_mean,
          stops_have_half_of_the_grace, evictions_take_one_pod, pods_are_spread, containers_have_no_rights,
          pods_see_little, traffic_is_named, files_are_there, shards_are_fixed, production_names_its_image,
-         metrics_exist, alerts_say_what_to_do, scrapes_reach_pods]
+         metrics_exist, alerts_say_what_to_do, scrapes_reach_pods, keys_are_named]
 
 
 # --- changes that must be found: rule, kind, name, path, value (None: taken away) -------------------------------------
@@ -336,6 +375,7 @@ BROKEN = [
     (RULES[8], "Role", "evgrid-wanted", "rules.0.verbs", ["get", "patch"]),
     (RULES[8], "Role", "evgrid-wanted", "rules.0.resourceNames", None),
     (RULES[8], "ClusterRole", "evgrid-zone", "rules.0.resources", ["*"]),
+    (RULES[8], "ClusterRoleBinding", "evgrid-zone", "subjects.0.namespace", "default"),
     (RULES[8], *SET, NODE + "env.POD_NAME.valueFrom", {"secretKeyRef": {"name": "evgrid-keys", "key": "secret"}}),
     (RULES[9], "NetworkPolicy", "evgrid", "spec.policyTypes", ["Ingress"]),
     (RULES[9], "NetworkPolicy", "evgrid", "spec.ingress.0.from", None),
@@ -343,10 +383,12 @@ BROKEN = [
     (RULES[9], "NetworkPolicy", "evgrid", "spec.ingress.1.ports", None),
     (RULES[9], "NetworkPolicy", "evgrid", "spec.egress.1.ports", []),
     (RULES[9], "NetworkPolicy", "evgrid", "spec.podSelector.matchLabels.other", "x"),
+    (RULES[9], "NetworkPolicy", "evgrid", "spec.ingress.0.from.1.podSelector.matchLabels", {"evgrid-client": "no"}),
+    (RULES[9], "NetworkPolicy", "evgrid", "spec.ingress.0.from.1.podSelector.matchExpressions.0.operator", "Exists"),
+    (RULES[9], "NetworkPolicy", "evgrid", "spec.ingress.0.from.1.podSelector", {}),
     (RULES[10], *SET, NODE + "volumeMounts.3.mountPath", "/other"),
     (RULES[10], *SET, NODE + "volumeMounts.3.name", "other"),
     (RULES[10], *SET, POD + "volumes.0.configMap.name", "other"),
-    (RULES[10], *SET, POD + "volumes.3.secret.defaultMode", 0o644),
     (RULES[11], "ConfigMap", "evgrid-config", "data", {"evgridd.yaml": "insecure: true\n"}),
     (RULES[11], "ConfigMap", "evgrid-config", "data", {"evgridd.yaml": "shards: 3\n"}),
     (RULES[12], *SET, NODE + "image", "evgrid:latest"),
@@ -359,6 +401,11 @@ BROKEN = [
     (RULES[14], "PrometheusRule", "evgrid", "spec.groups.0.rules.0.annotations.runbook", "docs/none.md"),
     (RULES[15], "ServiceMonitor", "evgrid", "spec.endpoints.0.port", "metrics"),
     (RULES[15], "Service", "evgrid-headless", "metadata.labels.evgrid-scraped", None),
+    (RULES[16], *SET, POD + "volumes.3.secret.defaultMode", 0o644),
+    (RULES[16], *SET, NODE + "volumeMounts.4.readOnly", False),
+    (RULES[16], *SET, NODE + "volumeMounts.4.mountPath", "/other"),
+    (RULES[16], *SET, NODE + "env.EVGRID_KEYS__TRUSTED.value", "/etc/evgrid/trusted"),
+    (RULES[16], *SET, NODE + "env.EVGRID_KEY.name", "OTHER"),
 ]
 
 
@@ -388,6 +435,23 @@ def check_broken(objects):
     return faults + [f"{rule.__name__} has never been seen to fail" for rule in RULES if rule not in seen]
 
 
+def make_keys(directory):
+    """What docs/how-to/kubernetes.md puts into the Secret."""
+    for file, role, name in (("node.key", "--for-node", "*"), ("operator.key", "--for-client", "operator")):
+        subprocess.run([BUILD / "evgrid", "keygen", directory / file, role, name], check=True,
+                       stdout=subprocess.DEVNULL)
+    node, operator = ((directory / f"{name}.key.pub").read_text(encoding="ascii") for name in ("node", "operator"))
+    (directory / "nodes").write_text(node, encoding="ascii")
+    (directory / "trusted").write_text(node + operator, encoding="ascii")
+
+
+def keys_of(c, directory):
+    """The environment that names them, with a folder that has them in the mount's place."""
+    mounts = [one["mountPath"] for one in c.node["volumeMounts"] if one["name"] == "keys"]
+    return {name: value.replace(mounts[0], str(directory)) for name, value in c.environment().items()
+            if mounts and name.startswith("EVGRID_KEYS__")}
+
+
 def config_faults(c, directory):
     """As the entry script starts evgridd with it."""
     text = c.one("ConfigMap", "evgrid-config")["data"]["evgridd.yaml"]
@@ -398,7 +462,8 @@ def config_faults(c, directory):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                           env={"EVGRID_NODE__NAME": "evgrid-0", "EVGRID_DATA__DIR": str(directory / "data"),
                                "EVGRID_CLUSTER__MEMBERS": members, "EVGRID_NODE__ZONE": "",
-                               "EVGRID_LISTEN__ADDRESS": "10.0.0.1", "EVGRID_HTTP__ADDRESS": "10.0.0.1"})
+                               "EVGRID_LISTEN__ADDRESS": "10.0.0.1", "EVGRID_HTTP__ADDRESS": "10.0.0.1",
+                               **keys_of(c, directory)})
     return [] if done.returncode == 0 else [f"evgridd --check-config ended with {done.returncode}: {done.stdout}"]
 
 
@@ -418,6 +483,7 @@ def main():
         folder = pathlib.Path(directory)
         (folder / "kustomization.yaml").write_text(EVERYTHING.format(os.path.relpath(KUBERNETES, folder.resolve())),
                                                    encoding="utf-8")
+        make_keys(folder)
         places = [KUBERNETES / "base", *sorted((KUBERNETES / "overlays").iterdir()), folder]
         for place in places:
             objects = render(place)
@@ -427,6 +493,8 @@ def main():
         bad = broken(objects, "ConfigMap", "evgrid-config", "data", {"evgridd.yaml": "shards: 2\nshard: 2\n"})
         if not config_faults(bad, folder):
             faults.append("a wrong configuration is not seen")
+        if not config_faults(broken(objects, *SET, NODE + "env.EVGRID_KEYS__TRUSTED.name", "OTHER"), folder):
+            faults.append("keys without those that are trusted are not seen")
     for fault in faults:
         print(f"FAULT: {fault}")
     print(f"{len(places)} renderings, {len(RULES)} rules, seen to fail by {len(BROKEN)} changes; {len(faults)} faults")
