@@ -41,8 +41,8 @@
 
 struct view_lua;
 
-/* A machine that runs this text, for the views of one thread: compiles it and runs it once. 0; ERROR_BAD_VIEW with *why,
- * such as "line:3: ..."; ERROR_MEMORY. */
+/* A machine that runs this text, for the views of one thread: compiles it and runs it once. 0; ERROR_BAD_VIEW with
+ * *why, such as "line:3: ..."; ERROR_MEMORY. */
 int view_lua_new(struct span text, struct view_lua **lua, char why[VIEW_WHY_BYTES]);
 struct view_lua *view_lua_free(struct view_lua *lua);
 

@@ -99,9 +99,9 @@ struct summary_member { /* in the order of their first appearance: that of the s
 struct view_lua;
 
 /* The plans that the views of one thread share, one a definition: nothing in a plan changes, and what its function does
- * does not outlive a call (view_lua.h). Of a shard's partitions each one has every view; a plan takes some kilobytes and
- * a machine touches ten of them a call, so that one for each would fill memory and never be in the cache. A plan goes
- * with its last view; the set outlives them all, and holds nothing when there are none. */
+ * does not outlive a call (view_lua.h). Of a shard's partitions each one has every view; a plan takes some kilobytes
+ * and a machine touches ten of them a call, so that one for each would fill memory and never be in the cache. A plan
+ * goes with its last view; the set outlives them all, and holds nothing when there are none. */
 struct view_plan_set {
 	struct table plans; /* of struct view_plan */
 };

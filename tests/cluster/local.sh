@@ -8,8 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/cluster/common.sh
 
 readonly HALF_DEAD='
-import ctypes, threading, time
-threading.Thread(target=lambda: time.sleep(60)).start()
+import ctypes, threading
+threading.Thread(target=threading.Event().wait).start()
 ctypes.CDLL(None).pthread_exit(None)  # of this thread alone
 '
 mkdir -p "$work/cluster/n1"
