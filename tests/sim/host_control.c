@@ -399,12 +399,14 @@ static void drain(struct host *host)
 	}
 }
 
-/* A newcomer of the former release would wait for ever; and a directory whose version was noted starts none of it. */
+/* A newcomer of the former release, where the version has risen, would wait for ever; and a directory whose version was
+ * noted starts none of it. */
 void host_draw_versions(struct host *host)
 {
 	struct sim *sim = host->sim;
 	bool founds = host->generation == 1 && host->index < sim->options.founders;
-	bool may_be_former = is_mixed(sim) && !sim->calm && (founds || !host->anew) && !host->swapped &&
+	bool may_be_former = is_mixed(sim) && !sim->calm && !host->swapped &&
+			     (founds || host->directory.node_epoch != 0) &&
 			     host->directory.cluster_version < CLUSTER_VERSION_TOLD;
 
 	host->versions = host->next;
