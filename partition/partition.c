@@ -148,8 +148,10 @@ int partition_append(struct partition *partition, const struct batch *batch)
 
 	assert(batch->base_offset == partition->log.end);
 	assert(batch->epoch >= log_last_epoch(&partition->log));
-	if (!journal_has_room(shard->journal, batch->size))
+	if (!journal_has_room(shard->journal, batch->size)) {
+		shard_await_room(partition);
 		return 1;
+	}
 	result = journal_append_batch(shard->journal, partition->id, batch->bytes, &entry.place, &entry.block);
 	if (result != 0)
 		return result;
@@ -216,6 +218,8 @@ int partition_settle(struct partition *partition)
 	assert(partition->loss.end != 0 && partition->loss.end <= partition->log.end);
 	assert(partition->loss.end >= partition->log.commit);
 	result = journal_append_settled(shard->journal, partition->id, partition->log.end, &block);
+	if (result > 0)
+		shard_await_room(partition);
 	if (result != 0)
 		return result;
 	shard->open_items = true;
@@ -414,7 +418,7 @@ static int leave(struct partition *partition)
 		return 0;
 	result = journal_append_left(shard->journal, partition->id, &block);
 	if (result > 0)
-		shard_touch_again(partition);
+		shard_await_room(partition);
 	if (result != 0)
 		return result < 0 ? -1 : 0;
 	shard->open_items = true;

@@ -139,8 +139,10 @@ int primary_append(struct partition *partition, struct batch *batch, uint8_t *by
 	int result;
 
 	assert(partition->primary.overlay_end == partition->log.end);
-	if (!journal_has_room(shard->journal, batch->size))
+	if (!journal_has_room(shard->journal, batch->size)) {
+		shard_await_room(partition);
 		return 1;
+	}
 	batch->base_offset = partition->log.end;
 	batch->base_sequence =
 		sequence_next(log_last_sequence(&partition->log), unix_us / 1000, partition->id, batch->record_count);
@@ -230,9 +232,7 @@ int primary_prepare(struct partition *partition)
 	}
 	if (result == 0 && primary->epoch_started && partition->role != PARTITION_SEALED)
 		result = definitions_append(partition);
-	if (result == 1 && partition->role != PARTITION_STOPPED && partition->fill.ticket == 0)
-		shard_touch_again(partition); /* no room; a disk answer touches by itself */
-	return result < 0 ? result : 0;
+	return result < 0 ? result : 0; /* 1: touched again by a disk answer, or as soon as there is room */
 }
 
 /* --- committing --------------------------------------------------------------------------------------------------- */

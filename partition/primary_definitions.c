@@ -200,7 +200,7 @@ void definitions_step(struct partition *partition)
 	struct state_activation activation;
 	uint32_t place = 0;
 
-	if (next_due(partition, &place, &activation))
+	if (!shard_awaits_room(partition) && next_due(partition, &place, &activation))
 		shard_touch_again(partition); /* the next turn appends it */
 	if (partition->role == PARTITION_ACTIVE && partition->shard->views_open)
 		report(partition);

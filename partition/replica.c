@@ -328,7 +328,7 @@ static void follow(struct partition *partition)
 		replica->misfit = true;
 	}
 	if (replica->starved_bytes > 0)
-		partition_deadline(partition, now_ms + RETRY_SOON_MS);
+		shard_await_room(partition);
 	if (state_applied(partition->state) > replica->told_applied && replica->report_at_ms == 0)
 		replica->report_at_ms = (now_ms / APPLIED_REPORT_MS + 1) * APPLIED_REPORT_MS;
 	if (replica->ack_wanted || replica->misfit || partition->durable_end > replica->acked_end ||

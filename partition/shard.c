@@ -385,9 +385,11 @@ static int write_block(struct shard *shard)
 	*request = write;
 	shard->journal_ticket = shard_ticket(shard, ticket_owner(TICKET_JOURNAL, 0, 0));
 	request->ticket = shard->journal_ticket;
-	if (!shard->rewrite) {
-		memcpy(shard->written_block, shard->open_block, sizeof shard->written_block);
-		memset(shard->open_block, 0, sizeof shard->open_block);
+	for (uint32_t w = 0; w < TOUCH_WORDS && !shard->rewrite; w++) {
+		shard->written_block[w] = shard->open_block[w];
+		shard->open_block[w] = 0;
+		shard->touched[w] |= shard->roomless[w];
+		shard->roomless[w] = 0;
 		shard->open_items = false;
 	}
 	shard->rewrite = false;

@@ -127,6 +127,7 @@ struct shard {
 	uint64_t touched[TOUCH_WORDS];          /* by i */
 	uint64_t stepped[TOUCH_WORDS];          /* in this turn */
 	uint64_t again[TOUCH_WORDS];            /* not finished in this turn */
+	uint64_t roomless[TOUCH_WORDS];         /* wait until the open block goes to the disk */
 	uint64_t hints[TOUCH_WORDS];            /* commit offsets the journal does not bear yet */
 	uint64_t open_block[TOUCH_WORDS];
 	uint64_t written_block[TOUCH_WORDS];
@@ -224,6 +225,17 @@ static inline void shard_touch(struct partition *partition)
 static inline void shard_touch_again(struct partition *partition)
 {
 	bit_set(partition->shard->again, shard_slot(partition));
+}
+
+/* The open block has no room for what it appends: it is stepped again when that block goes to the disk. */
+static inline void shard_await_room(struct partition *partition)
+{
+	bit_set(partition->shard->roomless, shard_slot(partition));
+}
+
+static inline bool shard_awaits_room(const struct partition *partition)
+{
+	return bit_is_set(partition->shard->roomless, shard_slot(partition));
 }
 
 /* NULL: not of this shard. */

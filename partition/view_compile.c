@@ -34,15 +34,10 @@ int compiler_fault(struct compiler *c, const char *format, ...)
 size_t compiler_enter(struct compiler *c, struct span member)
 {
 	size_t used = strlen(c->place);
-	size_t end = used;
 	char text[64];
 
 	compiler_text(member, text);
-	if (used > 0 && end < VIEW_PLACE_BYTES - 1)
-		c->place[end++] = '.';
-	for (const char *at = text; *at != '\0' && end < VIEW_PLACE_BYTES - 1; at++)
-		c->place[end++] = *at;
-	c->place[end] = '\0';
+	snprintf(c->place + used, VIEW_PLACE_BYTES - used, "%s%s", used == 0 ? "" : ".", text);
 	return used;
 }
 

@@ -5,7 +5,8 @@
  *   varint n, n x node; varint n, n x partition; varint n, n x stream; varint n, n x view: each as written below,
  *   each changed after `since`.
  * Format 5, for whoever knows cluster version 1 and no more, lacks the versions.
- * 1. A delta is merged into a copy that then takes the map's place: it is taken whole or not at all.
+ * 1. A delta is taken whole or not at all: it is decoded once before anything of it is taken, and one with streams or
+ *    views is merged into a copy that then takes the map's place.
  * 2. An entity replaces the held one when its changed_at is greater, so deltas may come twice and in any order. */
 #include <assert.h>
 #include <stdlib.h>
@@ -299,7 +300,7 @@ static void decode_view(struct reader *in, struct map_view *view)
 	view->definition = reader_string(in, DEFINITION_MAX_BYTES);
 }
 
-/* --- merge: into a copy ------------------------------------------------------------------------------------- */
+/* --- merge -------------------------------------------------------------------------------------------------- */
 
 struct delta {
 	uint8_t cluster_id[16];
@@ -513,21 +514,61 @@ static int merge_entities(struct cluster_map *map, struct reader *in, bool *chan
 	return rv == ERROR_LIMIT ? ERROR_MALFORMED : rv;
 }
 
-/* Most deltas are a head alone: nothing can go wrong behind it, and the map need not be copied. */
-static bool has_entities(struct reader in)
+/* Decodes everything behind the head and takes nothing. *definitions: streams or views are among it. */
+static bool entities_are_whole(struct reader in, bool *definitions)
 {
-	for (int kind = 0; kind < 4; kind++) /* nodes, partitions, streams, views */
-		if (reader_varint(&in) != 0)
-			return true;
-	return !reader_done(&in);
+	struct map_node node;
+	struct map_partition row;
+	struct map_stream stream;
+	struct map_view view;
+	uint32_t id;
+	uint16_t partition;
+	uint64_t count = decode_limited(&in, NODES_MAX);
+
+	for (uint64_t i = 0; i < count && !in.failed; i++)
+		decode_node(&in, &node, &id);
+	count = decode_limited(&in, PARTITION_COUNT);
+	for (uint64_t i = 0; i < count && !in.failed; i++)
+		decode_partition(&in, &row, &partition);
+	count = decode_limited(&in, STREAMS_MAX);
+	*definitions = count > 0;
+	for (uint64_t i = 0; i < count && !in.failed; i++)
+		decode_stream(&in, &stream);
+	count = decode_limited(&in, VIEWS_MAX);
+	*definitions |= count > 0;
+	for (uint64_t i = 0; i < count && !in.failed; i++)
+		decode_view(&in, &view);
+	return reader_done(&in);
+}
+
+/* Streams and views need memory, and their number is limited: what fails half-way fails on a copy. */
+static int merge_into_copy(struct cluster_map *map, const struct delta *delta, struct reader *in, bool *changed)
+{
+	struct cluster_map *merged = malloc(sizeof *merged);
+	int rv = merged == NULL ? ERROR_MEMORY : cluster_map_copy(merged, map);
+	bool taken;
+
+	if (rv != 0) {
+		free(merged);
+		return rv;
+	}
+	taken = merge_head(merged, delta);
+	rv = merge_entities(merged, in, &taken);
+	if (rv == 0) {
+		cluster_map_move(map, merged);
+		*changed = taken;
+		return 0;
+	}
+	cluster_map_deinit(merged);
+	free(merged);
+	return rv;
 }
 
 int cluster_map_merge(struct cluster_map *map, struct span bytes, bool *changed)
 {
 	struct reader in = reader_of(bytes);
-	struct cluster_map *merged;
 	struct delta delta;
-	bool taken;
+	bool definitions;
 	int rv;
 
 	*changed = false;
@@ -537,26 +578,12 @@ int cluster_map_merge(struct cluster_map *map, struct span bytes, bool *changed)
 	rv = delta_refusal(map, &delta);
 	if (rv != 0)
 		return rv;
-	if (!has_entities(in)) {
-		*changed = merge_head(map, &delta);
-		return 0;
-	}
-	merged = malloc(sizeof *merged);
-	if (merged == NULL)
-		return ERROR_MEMORY;
-	rv = cluster_map_copy(merged, map);
-	if (rv != 0) {
-		free(merged);
-		return rv;
-	}
-	taken = merge_head(merged, &delta);
-	rv = merge_entities(merged, &in, &taken);
-	if (rv == 0) {
-		cluster_map_move(map, merged);
-		*changed = taken;
-		return 0;
-	}
-	cluster_map_deinit(merged);
-	free(merged);
+	if (!entities_are_whole(in, &definitions))
+		return ERROR_MALFORMED;
+	if (definitions)
+		return merge_into_copy(map, &delta, &in, changed);
+	*changed = merge_head(map, &delta);
+	rv = merge_entities(map, &in, changed);
+	assert(rv == 0);
 	return rv;
 }

@@ -349,7 +349,7 @@ static void watch_partition(struct oracle *oracle, uint32_t host, struct shard *
 	}
 }
 
-#define LOOK_AT_ALL 64u /* turns; in between only at what was stepped */
+#define LOOK_AT_ALL 16u /* turns; in between only at what was stepped */
 
 void oracle_turn(struct oracle *oracle, struct host *host, uint16_t shard_index)
 {
