@@ -1,6 +1,6 @@
 /* A partition's key index: one pass over its records, each decoded once, then a sort by hash.
  *
- * The sort goes byte by byte from the lowest (LSD radix): it keeps the order of equal hashes, so offsets stay
+ * The sort of many goes byte by byte from the lowest (LSD radix): it keeps the order of equal hashes, so offsets stay
  * ascending, and its time does not depend on the keys. */
 
 #include "partition/sealed_internal.h"
@@ -12,6 +12,7 @@
 #include "proto/error.h"
 
 #define RADIX 256u
+#define FEW 32u /* pairs: to begin the passes would cost more than to put each in its place */
 
 static_assert(sizeof(struct sealer_pair) == 16, "sealed.h tells the memory of a record");
 
@@ -93,9 +94,26 @@ static void sort_by_byte(const struct sealer_pair *from, struct sealer_pair *to,
 		to[places[from[i].hash >> shift & (RADIX - 1)]++] = from[i];
 }
 
+/* Keeps the order of equal hashes, too. */
+static void sort_few(struct sealer_pair *pairs, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		struct sealer_pair pair = pairs[i];
+		size_t place = i;
+
+		for (; place > 0 && pairs[place - 1].hash > pair.hash; place--)
+			pairs[place] = pairs[place - 1];
+		pairs[place] = pair;
+	}
+}
+
 /* An even number of passes: the result stands where it began. */
 static void sort_pairs(struct sealer_keys *keys, size_t count)
 {
+	if (count <= FEW) {
+		sort_few(keys->pairs, count);
+		return;
+	}
 	for (unsigned shift = 0; shift < 64; shift += 16) {
 		sort_by_byte(keys->pairs, keys->spare, count, shift);
 		sort_by_byte(keys->spare, keys->pairs, count, shift + 8);

@@ -149,6 +149,9 @@ int state_link_views(struct state *state)
 {
 	int rv = 0;
 
+	state->undecided = 0;
+	for (uint32_t i = 0; i < state->view_count; i++)
+		state->undecided += state->views[i]->status >= VIEW_FILLED && !state->views[i]->chosen;
 	for (uint32_t i = 0; i < state->stream_count && rv == 0; i++)
 		rv = link_views(state, &state->streams[i]);
 	return rv;

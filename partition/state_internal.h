@@ -50,6 +50,7 @@ struct state {
 	uint32_t stream_count;
 	struct view **views; /* in the order of their definition */
 	uint32_t view_count;
+	uint32_t undecided;   /* of them: filled, and not chosen by the log yet */
 	uint32_t generations; /* given to views so far */
 	uint64_t tail_end;    /* of the overlay; 0: there is none */
 	struct tail_definition *tail;

@@ -157,7 +157,7 @@ static bool tail_decides(const struct state *state, const struct view *view)
 
 bool state_next_activation(const struct state *state, uint32_t *place, struct state_activation *activation)
 {
-	while (*place < state->view_count) {
+	while (state->undecided > 0 && *place < state->view_count) {
 		const struct view *view = state->views[(*place)++];
 
 		if (view->status < VIEW_FILLED || view->chosen || tail_decides(state, view) ||

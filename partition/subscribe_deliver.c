@@ -135,7 +135,7 @@ static bool deliver_partition(struct delivery *delivery)
 	}
 	if (done)
 		bit_clear(subscriber->ready, slot);
-	if (subscriber->reading == slot && subscriber->fetch.ticket == 0 && (done || !has_credit(delivery)))
+	if (done && subscriber->reading == slot && subscriber->fetch.ticket == 0)
 		subscriber_release_read(delivery->shard, subscriber);
 	return moved;
 }
@@ -166,13 +166,16 @@ static bool deliver_subscriber(struct shard *shard, struct subscriber *subscribe
 	uint32_t count = shard->partition_count;
 	uint32_t k = bit_next_round(subscriber->ready, subscriber->first, 0, count);
 
-	for (; k < count && delivery.left > 0; k = bit_next_round(subscriber->ready, subscriber->first, k + 1, count)) {
+	for (; k < count && delivery.left > 0 && subscriber->sent < subscriber->credit;
+	     k = bit_next_round(subscriber->ready, subscriber->first, k + 1, count)) {
 		uint32_t slot = (subscriber->first + k) % count;
 
 		delivery.partition = &shard->partitions[slot];
 		delivery.follower = &subscriber->followers[slot];
 		moved |= deliver_partition(&delivery);
 	}
+	if (subscriber->sent >= subscriber->credit && subscriber->fetch.ticket == 0)
+		subscriber_release_read(shard, subscriber);
 	subscriber->first = (subscriber->first + 1) % count;
 	*left -= share - delivery.left;
 	note_state(shard, subscriber);

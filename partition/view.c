@@ -35,6 +35,7 @@ struct view *view_free(struct view *view)
 		return NULL;
 	for (uint32_t i = 0; i < view->shape_count; i++)
 		free(view->shapes[i].bytes);
+	free(view->shapes);
 	free(view->payload_shapes);
 	free(view->births.entries);
 	view_blocks_deinit(view);

@@ -75,14 +75,14 @@ struct view {
 	uint64_t entries;
 	uint64_t digest; /* of its cells */
 	struct view_counts counts;
-	struct table blocks;      /* of struct view_block */
-	uint32_t catching;        /* of them: on their way back */
-	struct view *next_dead;   /* state_drop_view */
-	char why[VIEW_WHY_BYTES]; /* of the last fault */
-	uint32_t *payload_shapes; /* of each rule's last payload, 0: not known; a cache; NULL: there was none */
+	struct table blocks;       /* of struct view_block */
+	uint32_t catching;         /* of them: on their way back */
+	struct view *next_dead;    /* state_drop_view */
+	char why[VIEW_WHY_BYTES];  /* of the last fault */
+	uint32_t *payload_shapes;  /* of each rule's last payload, 0: not known; a cache; NULL: there was none */
+	struct view_shape *shapes; /* VIEW_SHAPES_MAX at most; number n stands at n - 1 */
 	uint32_t shape_count;
 	struct view_births births;
-	struct view_shape shapes[VIEW_SHAPES_MAX]; /* shape number n stands at n - 1 */
 };
 
 struct view_event {

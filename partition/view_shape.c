@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "partition/array.h"
 #include "partition/view.h"
 #include "partition/view_members.h"
 #include "partition/view_value.h"
@@ -63,6 +64,7 @@ uint32_t view_shape_of(struct view *view, const struct members *members)
 {
 	uint8_t names[VIEW_SHAPE_MEMBERS_MAX * 32];
 	struct view_shape shape = {.count = members->count};
+	void *shapes = view->shapes;
 
 	static_assert(sizeof names <= VIEW_SHAPE_MAX_BYTES, "a shape's names fit");
 	shape.size = (uint32_t)shape_write(members, names, shape.sizes);
@@ -73,9 +75,12 @@ uint32_t view_shape_of(struct view *view, const struct members *members)
 			return i + 1;
 	if (view->shape_count == VIEW_SHAPES_MAX)
 		return 0;
+	if (array_grow(&shapes, view->shape_count, sizeof shape) != 0)
+		return 0; /* a cache may do without */
+	view->shapes = shapes;
 	shape.bytes = malloc(shape.size);
 	if (shape.bytes == NULL)
-		return 0; /* a cache may do without */
+		return 0;
 	memcpy(shape.bytes, names, shape.size);
 	view->shapes[view->shape_count++] = shape;
 	return view->shape_count;

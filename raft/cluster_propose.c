@@ -68,6 +68,8 @@ void cluster_propose(struct cluster *cluster, uint64_t ticket, struct span comma
 		*proposal = (struct proposal){.number = ++cluster->next_number,
 					      .ticket = ticket,
 					      .deadline_ms = now_ms + CLUSTER_PROPOSAL_TIMEOUT_MS};
+		if (proposal->deadline_ms < cluster->proposals_expire_ms)
+			cluster->proposals_expire_ms = proposal->deadline_ms;
 		rv = command_send(cluster, proposal->number, command);
 		if (rv != 0)
 			proposal->number = 0;
@@ -80,16 +82,23 @@ void cluster_propose(struct cluster *cluster, uint64_t ticket, struct span comma
 
 static void proposals_expire(struct cluster *cluster)
 {
+	uint64_t next_ms = UINT64_MAX;
+
+	if (cluster->now_ms < cluster->proposals_expire_ms)
+		return;
 	for (uint32_t i = 0; i < CLUSTER_PROPOSALS_MAX; i++) {
 		struct proposal *proposal = &cluster->proposals[i];
 		struct propose_result result;
 
+		if (proposal->number != 0 && cluster->now_ms < proposal->deadline_ms && proposal->deadline_ms < next_ms)
+			next_ms = proposal->deadline_ms;
 		if (proposal->number == 0 || cluster->now_ms < proposal->deadline_ms)
 			continue;
 		proposal->number = 0;
 		result = result_of(cluster, ERROR_OUTCOME_UNKNOWN);
 		result_output(cluster, proposal->ticket, &result);
 	}
+	cluster->proposals_expire_ms = next_ms;
 }
 
 /* --- registration and clean stop ---------------------------------------------------------------------------------- */

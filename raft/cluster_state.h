@@ -138,6 +138,7 @@ struct cluster {
 	struct join join;
 	struct leave leave;
 	struct proposal proposals[CLUSTER_PROPOSALS_MAX];
+	uint64_t proposals_expire_ms; /* not before; one that was answered may have been the first */
 	uint64_t next_number;
 	uint64_t next_retry_ms;
 	uint64_t stop_transfer_until_ms;

@@ -329,7 +329,8 @@ static void watch_partition(struct oracle *oracle, uint32_t host, struct shard *
 	struct state *state = shard_state(shard, partition);
 	uint64_t committed = chronicle->committed;
 
-	if (log == NULL || (log->commit > chronicle->lost_from && log_last_epoch(log) < chronicle->history_epoch))
+	if (log == NULL || (chronicle->history_epoch > 0 && log->commit > chronicle->lost_from &&
+			    log_last_epoch(log) < chronicle->history_epoch))
 		return; /* it has not learned yet that its tail was given up */
 	watch_log(oracle, host, partition, log);
 	if (chronicle->committed > committed)
@@ -675,6 +676,38 @@ static bool is_balanced(const struct cluster_map *map)
 	return most - least <= 1;
 }
 
+static bool replica_is_settled(const struct oracle *oracle, const struct cluster_map *map, struct shard *shard,
+			       uint16_t p)
+{
+	struct partition_status status;
+	uint64_t from;
+
+	return shard_status(shard, p, &status) == 0 && status.applied == oracle->partitions[p].committed &&
+	       status.end == status.applied && !state_wants_fill(shard_state(shard, p), &from) &&
+	       !state_wants_activation(shard_state(shard, p)) && oracle_versions_gone(map, shard_state(shard, p));
+}
+
+static bool partition_is_settled(const struct oracle *oracle, const struct cluster_map *map, uint16_t p)
+{
+	const struct map_partition *row = &map->partitions[p];
+	struct sim *sim = oracle->sim;
+
+	for (uint32_t i = 0; i < sim->options.hosts; i++) {
+		struct shard *shard = host_shard(sim->hosts[i], p);
+		uint32_t id = host_node_id(sim->hosts[i]);
+
+		if (host_is_gone(sim->hosts[i]))
+			continue;
+		if (shard == NULL || id == 0)
+			return false;
+		if (node_set_has(row_replicas(row), id) &&
+		    (!node_set_has(row->isr, id) || !replica_is_settled(oracle, map, shard, p)))
+			return false;
+	}
+	return row->primary != 0;
+}
+
+/* Asked again and again: begins where it failed last. */
 bool oracle_settled(struct oracle *oracle)
 {
 	struct sim *sim = oracle->sim;
@@ -685,28 +718,12 @@ bool oracle_settled(struct oracle *oracle)
 		return false;
 	if (sim->zones.on ? !oracle_zones_balanced(sim, map, why, sizeof why) : !is_balanced(map))
 		return false;
-	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
-		if (map->partitions[p].primary == 0)
-			return false;
-		for (uint32_t i = 0; i < sim->options.hosts; i++) {
-			struct shard *shard = host_shard(sim->hosts[i], p);
-			uint32_t id = host_node_id(sim->hosts[i]);
-			struct partition_status status;
-			uint64_t from;
+	for (uint16_t i = 0; i < PARTITION_COUNT; i++) {
+		uint16_t p = (uint16_t)((oracle->unsettled + i) % PARTITION_COUNT);
 
-			if (host_is_gone(sim->hosts[i]))
-				continue;
-			if (shard == NULL || id == 0)
-				return false;
-			for (uint32_t r = 0; r < map->partitions[p].replica_count; r++)
-				if (map->partitions[p].replicas[r] == id &&
-				    (!node_set_has(map->partitions[p].isr, id) ||
-				     shard_status(shard, p, &status) != 0 ||
-				     status.applied != oracle->partitions[p].committed ||
-				     status.end != status.applied || state_wants_fill(shard_state(shard, p), &from) ||
-				     state_wants_activation(shard_state(shard, p)) ||
-				     !oracle_versions_gone(map, shard_state(shard, p))))
-					return false;
+		if (!partition_is_settled(oracle, map, p)) {
+			oracle->unsettled = p;
+			return false;
 		}
 	}
 	return true;

@@ -62,6 +62,7 @@ struct oracle {
 	struct member members[NODES_MAX];
 	uint64_t map_version;
 	uint64_t turns;
+	uint16_t unsettled;                     /* the partition that oracle_settled last found so */
 	uint64_t lost;                          /* acknowledged events that an operator gave up */
 	uint32_t controller;                    /* host index + 1; 0: none yet */
 	uint32_t active_versions[ORACLE_VIEWS]; /* by view id, of the newest map seen */
