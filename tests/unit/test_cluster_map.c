@@ -325,6 +325,35 @@ static void damaged_map_changes_nothing(void **state)
 	map_free(before);
 }
 
+/* A row that is whole, behind it one that is not: nothing of either is taken, with definitions or without. */
+static void the_second_of_two_rows_is_damaged(void **state)
+{
+	struct cluster_map *from = map_new();
+	struct cluster_map *to = map_new();
+	struct buffer bytes = BUFFER_NULL;
+	bool changed = true;
+
+	(void)state;
+	from->version = 7;
+	from->partitions[3] = (struct map_partition){.changed_at = 6, .version = 1, .epoch = 1};
+	from->partitions[9] = (struct map_partition){.changed_at = 7, .version = 1, .epoch = 1};
+	assert_int_equal(cluster_map_encode(from, 0, &bytes), 0);
+	bytes.data[bytes.size - 3] =
+		0x80; /* restored_to begins, and does not end before the counts of streams and views */
+	bytes.data[bytes.size - 2] = 0x80;
+	bytes.data[bytes.size - 1] = 0x80;
+	assert_int_equal(cluster_map_merge(to, buffer_span(&bytes), &changed), ERROR_MALFORMED);
+	assert_false(changed);
+	assert_int_equal(to->version, 0);
+	assert_int_equal(to->partitions[3].changed_at, 0);
+	bytes.data[bytes.size - 3] = bytes.data[bytes.size - 2] = bytes.data[bytes.size - 1] = 0;
+	assert_int_equal(cluster_map_merge(to, buffer_span(&bytes), &changed), 0);
+	assert_maps_equal(to, from);
+	buffer_deinit(&bytes);
+	map_free(from);
+	map_free(to);
+}
+
 /* --- entities ----------------------------------------------------------------------------------------------- */
 
 static void entities_are_found_by_id_and_by_name(void **state)
@@ -522,6 +551,7 @@ int main(void)
 		cmocka_unit_test(map_of_another_cluster_is_foreign),
 		cmocka_unit_test(controller_is_a_hint_and_no_change),
 		cmocka_unit_test(damaged_map_changes_nothing),
+		cmocka_unit_test(the_second_of_two_rows_is_damaged),
 		cmocka_unit_test(entities_are_found_by_id_and_by_name),
 		cmocka_unit_test(view_put_again_replaces_the_first),
 		cmocka_unit_test(an_impossible_view_is_malformed),

@@ -308,6 +308,46 @@ static void pending_bytes_are_bounded(void **state)
 	harness_expect(harness, last, ERROR_NONE);
 }
 
+static void fill_block(struct harness *harness, uint32_t count, uint32_t *number)
+{
+	const struct harness_answer *answer;
+
+	do {
+		uint64_t ticket = harness_append(harness, 0, ++*number, "k", count, NULL);
+
+		harness_run(harness, 1);
+		answer = harness_answer(harness, ticket);
+	} while (answer == NULL);
+	assert_int_equal(answer->append.error, ERROR_BUSY);
+	--*number;
+}
+
+/* What a primary writes by itself waits for the disk, too, and does not try again at every turn. */
+static void a_full_block_lets_the_shard_sleep(void **state)
+{
+	struct harness *harness = harness_free(*state);
+	uint32_t number = 0;
+
+	harness = harness_new_sized(1, 64 * 1024);
+	*state = harness;
+	harness_elect(harness, 1, 1, 0);
+	harness_settle(harness, 0);
+	harness->nodes[0].disk.hold = true;
+	(void)harness_append(harness, 0, ++number, "k", 1, NULL);
+	harness_run(harness, 1);
+	fill_block(harness, 100, &number);
+	fill_block(harness, 1, &number);
+	harness_define_view(harness);
+	for (uint32_t i = 0; i < 10; i++) {
+		harness_run(harness, 1);
+		assert_true(shard_outbox(harness->nodes[0].shard)->next_timer_ms > harness->now_ms);
+	}
+	assert_false(state_has_view(shard_state(harness->nodes[0].shard, harness->partition), HARNESS_VIEW, 1));
+	harness->nodes[0].disk.hold = false;
+	harness_run(harness, 10);
+	assert_true(state_has_view(shard_state(harness->nodes[0].shard, harness->partition), HARNESS_VIEW, 1));
+}
+
 static void snapshot_is_loaded_at_the_next_start(void **state)
 {
 	struct harness *harness = harness_free(*state);
@@ -436,6 +476,7 @@ int main(void)
 		CASE(replay_gives_what_is_committed),
 		CASE(full_disk_refuses_and_recovers),
 		CASE(pending_bytes_are_bounded),
+		CASE(a_full_block_lets_the_shard_sleep),
 		CASE(snapshot_is_loaded_at_the_next_start),
 		CASE(partition_that_left_is_gone_after_a_restart),
 		CASE(snapshots_of_a_partition_that_left_go_at_the_next_start),
