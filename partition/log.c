@@ -308,7 +308,7 @@ static size_t chunk_find(const struct log *log, uint64_t offset)
 	return low;
 }
 
-/* Which entry holds `offset`; entry_count at the end. */
+/* Which entry holds `offset`; entry_count at the end. Most that is asked for lies near the end of its chunk. */
 static size_t entry_index(const struct log *log, uint64_t offset)
 {
 	size_t chunk;
@@ -323,6 +323,13 @@ static size_t entry_index(const struct log *log, uint64_t offset)
 	high = (chunk + 1) * CHUNK_ENTRIES - log->head;
 	if (high > log->entry_count)
 		high = log->entry_count;
+	for (size_t step = 1; high - low > step; step *= 2) {
+		if (entry_at(log, high - step)->base <= offset) {
+			low = high - step;
+			break;
+		}
+		high -= step;
+	}
 	while (high - low > 1) {
 		size_t middle = low + (high - low) / 2;
 
