@@ -1,6 +1,7 @@
 /* evgridd: the command line. Main thread. */
 #include "node/node.h"
 #include "node/options.h"
+#include "node/versions.h"
 #include "partition/view_engine.h"
 #include "partition/view_plan.h"
 
@@ -78,13 +79,20 @@ static int print_man(void)
 	return good ? NODE_EXIT_DONE : NODE_EXIT_FAULT;
 }
 
+static void print_version(void)
+{
+	struct version_range known = node_versions();
+
+	printf("evgridd %s, cluster versions %u to %u\n", EVGRID_VERSION, known.lowest, known.highest);
+}
+
 /* What needs no configuration. false: something else is wanted. */
 static bool print_text(enum node_action action, int *result)
 {
 	*result = NODE_EXIT_DONE;
 	switch (action) {
 	case ACTION_HELP: options_print_usage(stdout); return true;
-	case ACTION_VERSION: printf("evgridd %s\n", EVGRID_VERSION); return true;
+	case ACTION_VERSION: print_version(); return true;
 	case ACTION_REFERENCE: config_print_reference(stdout); return true;
 	case ACTION_MAN: *result = print_man(); return true;
 	case ACTION_RUN:

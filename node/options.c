@@ -26,7 +26,7 @@ static const struct option table[] = {
 	{"--print-config", NULL, "print every value with its source and end", ACTION_PRINT},
 	{"--print-config-reference", NULL, "print the reference page of all keys and end", ACTION_REFERENCE},
 	{"--print-man", NULL, "print this manual page in roff and end", ACTION_MAN},
-	{"--version", NULL, "print the version and end", ACTION_VERSION},
+	{"--version", NULL, "print the version and the cluster versions it knows, and end", ACTION_VERSION},
 	{"--help", NULL, "print the options and end; -h for short", ACTION_HELP},
 };
 #define TABLE_COUNT (sizeof table / sizeof table[0])

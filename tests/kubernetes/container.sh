@@ -100,7 +100,7 @@ cat keys/node.key.pub keys/operator.key.pub >keys/trusted
 chmod 440 keys/*
 export EVGRID_KEYS__SECRET=/tmp/keys/node.key EVGRID_KEYS__TRUSTED=/tmp/keys/trusted
 export EVGRID_KEY=/tmp/keys/operator.key EVGRID_NODE_KEYS=/tmp/keys/nodes
-entrypoint 2>/tmp/log &
+entrypoint 2>>/tmp/log &
 pod=$!
 evgrid cluster wait --timeout 60s
 grep -q '"event":"keys.taken"' /tmp/log
