@@ -111,6 +111,8 @@ end_load
 say 'the next release comes in; the present one is the older then'
 begin_load
 next=$present/evgridd-next
+"$present/evgridd" --version | grep -q "versions 1 to 2$" || fail "evgridd does not tell what it knows"
+"$next" --version | grep -q "versions 1 to 3$" || fail "the next evgridd does not tell what it knows"
 exchange "$next" 1 2
 expect 6 'the evgridd of node n3 knows versions 2 to 2' "$present/evgrid" cluster upgrade --to 3
 exchange "$present/evgridd" 1
