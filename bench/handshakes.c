@@ -1,16 +1,20 @@
 /* Bad handshakes at a rate: what a port with keys has to bear from whoever reaches it.
  *
- *   bench-handshakes RATE SECONDS ADDRESS PORT...
+ *   bench-handshakes RATE SECONDS SOURCE ADDRESS PORT...
  *
- * Each is a TCP connection to one of the ports in turn, a greeting that asks for CURVE, and a HELLO whose box cannot be
- * opened: the most that a stranger can make a node compute without a key of its own. A connection is given up when
- * OPEN_MAX newer ones have been begun, or ended by the node before. SIGTERM ends it early. Prints one JSON line: how
- * many were begun, how many the node had ended by then, how many it had no room for, and the others per second. */
+ * Each is a TCP connection from the address SOURCE (of this machine) to one of the ports in turn, a greeting that asks
+ * for CURVE, and a HELLO whose box cannot be opened: the most that a stranger can make a node compute without a key of
+ * its own. One that the kernel has not connected when SPEAK_AFTER newer ones have been begun is given up: then its SYN
+ * was dropped, or the backlog is full. A connection is given up when OPEN_MAX newer ones have been begun, or ended by
+ * the node before. SIGTERM ends it early. Prints one JSON line: how many were begun (SYNs that were offered), connected
+ * and spoken to, ended by the node by then, and the first two per second. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,13 +30,15 @@
 #define FRAME_BYTES (GREETING_BYTES + 2u + HELLO_BYTES)
 
 struct flood {
+	struct sockaddr_in source;
 	struct sockaddr_in address;
 	uint16_t *ports;
 	uint32_t port_count;
 	int open[OPEN_MAX]; /* -1: none */
+	uint64_t turns;
 	uint64_t begun;
+	uint64_t connected;
 	uint64_t ended_by_node;
-	uint64_t not_begun;
 	uint8_t frame[FRAME_BYTES];
 };
 
@@ -82,29 +88,43 @@ static void give_up(struct flood *flood, int *connection)
 	*connection = -1;
 }
 
-/* Connected by now, or the node's backlog is full. */
 static void speak(struct flood *flood, int *connection)
 {
-	if (*connection >= 0 && send(*connection, flood->frame, FRAME_BYTES, MSG_NOSIGNAL) == (ssize_t)FRAME_BYTES)
+	if (*connection >= 0 && send(*connection, flood->frame, FRAME_BYTES, MSG_NOSIGNAL) == (ssize_t)FRAME_BYTES) {
+		flood->connected++;
 		return;
-	flood->not_begun++;
+	}
 	if (*connection >= 0)
 		(void)close(*connection);
 	*connection = -1;
 }
 
+static bool begin(const struct flood *flood, int connection)
+{
+	const int on = 1;
+
+	return setsockopt(connection, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) == 0 &&
+	       bind(connection, (const struct sockaddr *)&flood->source, sizeof flood->source) == 0 &&
+	       (connect(connection, (const struct sockaddr *)&flood->address, sizeof flood->address) == 0 ||
+		errno == EINPROGRESS);
+}
+
 static void begin_one(struct flood *flood)
 {
-	int *place = &flood->open[flood->begun % OPEN_MAX];
+	int *place = &flood->open[flood->turns % OPEN_MAX];
 
-	if (flood->begun >= SPEAK_AFTER)
-		speak(flood, &flood->open[(flood->begun - SPEAK_AFTER) % OPEN_MAX]);
+	if (flood->turns >= SPEAK_AFTER)
+		speak(flood, &flood->open[(flood->turns - SPEAK_AFTER) % OPEN_MAX]);
 	give_up(flood, place);
-	flood->address.sin_port = htons(flood->ports[flood->begun % flood->port_count]);
-	flood->begun++;
+	flood->address.sin_port = htons(flood->ports[flood->turns % flood->port_count]);
+	flood->turns++;
 	*place = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (*place >= 0)
-		(void)connect(*place, (struct sockaddr *)&flood->address, sizeof flood->address);
+	if (*place >= 0 && begin(flood, *place)) {
+		flood->begun++;
+	} else if (*place >= 0) { /* nobody listens, as while a node restarts */
+		(void)close(*place);
+		*place = -1;
+	}
 }
 
 /* What a slow turn missed is not made up for beyond a tenth of a second. Its duration in microseconds. */
@@ -127,32 +147,37 @@ static uint64_t run(struct flood *flood, uint64_t rate, uint64_t seconds)
 	return now - start_us;
 }
 
+static bool parse(struct sockaddr_in *address, const char *text)
+{
+	address->sin_family = AF_INET;
+	return inet_pton(AF_INET, text, &address->sin_addr) == 1;
+}
+
 int main(int argc, char **argv)
 {
 	static struct flood flood;
 	uint16_t ports[64];
 	uint64_t rate, seconds, spent_us;
 
-	if (argc < 5 || argc > 4 + (int)(sizeof ports / sizeof ports[0])) {
-		fprintf(stderr, "usage: bench-handshakes RATE SECONDS ADDRESS PORT...\n");
+	if (argc < 6 || argc > 5 + (int)(sizeof ports / sizeof ports[0])) {
+		fprintf(stderr, "usage: bench-handshakes RATE SECONDS SOURCE ADDRESS PORT...\n");
 		return 2;
 	}
 	rate = strtoull(argv[1], NULL, 10);
 	seconds = strtoull(argv[2], NULL, 10);
-	flood.address.sin_family = AF_INET;
-	if (rate == 0 || rate > 1000000 || inet_pton(AF_INET, argv[3], &flood.address.sin_addr) != 1)
+	if (rate == 0 || rate > 1000000 || !parse(&flood.source, argv[3]) || !parse(&flood.address, argv[4]))
 		return 2;
-	for (int i = 4; i < argc; i++)
+	for (int i = 5; i < argc; i++)
 		ports[flood.port_count++] = (uint16_t)strtoul(argv[i], NULL, 10);
 	flood.ports = ports;
 	for (uint32_t i = 0; i < OPEN_MAX; i++)
 		flood.open[i] = -1;
 	make_frame(flood.frame);
 	(void)signal(SIGTERM, stop);
-	spent_us = run(&flood, rate, seconds);
-	printf("{\"begun\":%" PRIu64 ",\"ended_by_node\":%" PRIu64 ",\"not_begun\":%" PRIu64 ",\"per_second\":%" PRIu64
-	       "}\n",
-	       flood.begun, flood.ended_by_node, flood.not_begun,
-	       (flood.begun - flood.not_begun) * 1000000u / (spent_us + 1));
+	spent_us = run(&flood, rate, seconds) + 1;
+	printf("{\"begun\":%" PRIu64 ",\"connected\":%" PRIu64 ",\"ended_by_node\":%" PRIu64
+	       ",\"begun_per_second\":%" PRIu64 ",\"connected_per_second\":%" PRIu64 "}\n",
+	       flood.begun, flood.connected, flood.ended_by_node, flood.begun * 1000000u / spent_us,
+	       flood.connected * 1000000u / spent_us);
 	return 0;
 }

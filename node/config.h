@@ -64,6 +64,7 @@ struct config_values {
 	uint64_t clients;
 	uint64_t disk_reserve_bytes;
 	uint64_t io_threads;
+	uint64_t failed_handshakes;
 	uint64_t stop_timeout_ms;
 	enum logging_format log_format;
 	enum logging_level log_level;

@@ -129,6 +129,11 @@ static const struct config_key schema[] = {
 		 "`node NAME KEY`, `node * KEY`, `client NAME KEY`. Several lines of one name are good: each of its "
 		 "keys "
 		 "is. Read anew at SIGHUP."),
+	KEY_RANGE("keys.failed_handshakes", CONFIG_NUMBER, failed_handshakes, "100", 0, 1000000,
+		  "With keys: how many handshakes a second may fail from one address before this node's kernel drops "
+		  "a share of that address's attempts to connect; from all together, twice as many, before it "
+		  "does so "
+		  "with whoever has not proven a key lately. 0: it never does."),
 	KEY_TEXT("insecure", CONFIG_BOOLEAN, insecure, "false",
 		 "Bind to other than loopback addresses without keys: whoever reaches the ports can read, write and "
 		 "command. With keys it is about http.address alone."),

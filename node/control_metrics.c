@@ -43,6 +43,18 @@ static void tell_health(struct control *control)
 			      memory_order_relaxed);
 }
 
+static void set_handshakes(struct metrics_table *table, struct keyring *keyring)
+{
+	struct handshake_figures figures = {.failed = 0};
+
+	if (keyring != NULL)
+		handshake_watch_figures(&keyring->watch, &figures);
+	METRIC_SET(table, evgrid_handshakes_failed_total, figures.failed);
+	METRIC_SET(table, evgrid_handshake_sources_limited, figures.limited);
+	METRIC_SET(table, evgrid_handshakes_limited, figures.all);
+	METRIC_SET(table, evgrid_keys_refused_total, keyring_refused(keyring));
+}
+
 void control_set_metrics(struct control *control)
 {
 	struct metrics *metrics = control->metrics;
@@ -55,7 +67,7 @@ void control_set_metrics(struct control *control)
 	METRIC_SET(table, evgrid_messages_malformed_total, control->counters.garbage.total);
 	METRIC_SET(table, evgrid_version_known, control->self.versions.highest);
 	METRIC_SET(table, evgrid_version_refusals_total, control->counters.version_refusals);
-	METRIC_SET(table, evgrid_keys_refused_total, keyring_refused(control->factory->keyring));
+	set_handshakes(table, control->factory->keyring);
 	METRIC_SET(table, evgrid_keys_overreached_total, control->counters.overreached.total);
 	if (control->cluster == NULL)
 		return;

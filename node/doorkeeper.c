@@ -74,13 +74,30 @@ static void answer(void *door, struct question *question, const char *status, co
 	send_part(door, "", 0, false);
 }
 
-static void refuse(struct keyring *keyring, struct question *question, struct logging_limit *limit)
+static void address_of(struct question *question, char from[PEER_ADDRESS_TEXT_BYTES])
 {
 	zmq_msg_t *address = &question->parts[ASK_ADDRESS];
-	char fingerprint[KEY_FINGERPRINT_BYTES], from[64];
+
+	snprintf(from, PEER_ADDRESS_TEXT_BYTES, "%.*s", (int)zmq_msg_size(address),
+		 (const char *)zmq_msg_data(address));
+}
+
+static void admit(struct keyring *keyring, struct question *question, const char *user)
+{
+	char from[PEER_ADDRESS_TEXT_BYTES];
+
+	address_of(question, from);
+	handshake_watch_proven(&keyring->watch, from);
+	answer(keyring->door, question, "200", "OK", user);
+}
+
+static void refuse(struct keyring *keyring, struct question *question, struct logging_limit *limit)
+{
+	char fingerprint[KEY_FINGERPRINT_BYTES], from[PEER_ADDRESS_TEXT_BYTES];
 
 	key_fingerprint(zmq_msg_data(&question->parts[ASK_KEY]), fingerprint);
-	snprintf(from, sizeof from, "%.*s", (int)zmq_msg_size(address), (const char *)zmq_msg_data(address));
+	address_of(question, from);
+	handshake_watch_refused(&keyring->watch, from);
 	LOG_LIMITED(keyring->log, limit, clock_boot_ms(), keys_refused, .address = from, .observed = fingerprint);
 	answer(keyring->door, question, "400", "key not trusted", "");
 }
@@ -93,7 +110,7 @@ static void judge(struct keyring *keyring, struct question *question, struct log
 	    !part_is(question, ASK_MECHANISM, "CURVE") || zmq_msg_size(&question->parts[ASK_KEY]) != KEY_BYTES)
 		answer(keyring->door, question, "400", "no CURVE", "");
 	else if (keyring_admits(keyring, zmq_msg_data(&question->parts[ASK_KEY]), user))
-		answer(keyring->door, question, "200", "OK", user);
+		admit(keyring, question, user);
 	else
 		refuse(keyring, question, limit);
 }
@@ -118,8 +135,10 @@ static void *keep_door(void *argument)
 
 int keyring_open_door(struct keyring *keyring, void *context)
 {
-	int none = 0, rv = 0;
+	int none = 0, rv = handshake_watch_init(&keyring->watch, keyring->log, keyring->failed_handshakes);
 
+	if (rv != 0)
+		return rv;
 	keyring->door = zmq_socket(context, ZMQ_REP);
 	if (keyring->door == NULL)
 		return errno;
@@ -141,5 +160,6 @@ void keyring_close_door(struct keyring *keyring, void *context)
 		return;
 	zmq_ctx_shutdown(context); /* the doorkeeper's wait ends with ETERM */
 	pthread_join(keyring->doorkeeper, NULL);
+	handshake_watch_deinit(&keyring->watch);
 	keyring->door = NULL;
 }

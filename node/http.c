@@ -2,11 +2,11 @@
 #include "node/http.h"
 
 #include "node/clock.h"
+#include "node/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,59 +292,6 @@ static void *thread_run(void *argument)
 
 /* --- opening and closing ------------------------------------------------------------------------------------------ */
 
-static int try_listen(const struct addrinfo *address)
-{
-	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int on = 1, error;
-
-	if (fd < 0)
-		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-	    bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, (int)HTTP_CONNECTIONS_MAX) == 0)
-		return fd;
-	error = errno;
-	close(fd);
-	errno = error;
-	return -1;
-}
-
-static uint16_t port_of(int fd)
-{
-	struct sockaddr_storage address;
-	socklen_t size = sizeof address;
-	uint16_t port = 0;
-
-	if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-		return 0;
-	if (address.ss_family == AF_INET)
-		port = ((const struct sockaddr_in *)&address)->sin_port;
-	else if (address.ss_family == AF_INET6)
-		port = ((const struct sockaddr_in6 *)&address)->sin6_port;
-	return ntohs(port);
-}
-
-/* The descriptor, or -1 with errno. */
-static int listen_on(const char *host, uint16_t *port)
-{
-	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-	struct addrinfo *found = NULL;
-	char service[8];
-	int fd, error;
-
-	snprintf(service, sizeof service, "%u", *port);
-	if (getaddrinfo(host, service, &hints, &found) != 0) {
-		errno = EADDRNOTAVAIL;
-		return -1;
-	}
-	fd = try_listen(found);
-	error = errno;
-	freeaddrinfo(found);
-	errno = error;
-	if (fd >= 0)
-		*port = port_of(fd);
-	return fd;
-}
-
 static int start(struct http *http)
 {
 	http->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -372,7 +319,7 @@ enum http_outcome http_open(struct http *http, struct metrics *metrics, const st
 		*http = HTTP_NULL;
 		return HTTP_NO_SECRETS;
 	}
-	http->listener = listen_on(options->host, &port);
+	http->listener = listener_open(options->host, &port, (int)HTTP_CONNECTIONS_MAX);
 	bound = http->listener >= 0;
 	error = bound ? start(http) : errno;
 	if (error == 0) {

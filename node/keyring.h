@@ -12,6 +12,7 @@
 #define EVGRID_NODE_KEYRING_H
 
 #include "net/key_file.h"
+#include "node/handshake_watch.h"
 #include "node/logging.h"
 #include "proto/bytes.h"
 
@@ -26,13 +27,15 @@ struct keyring {
 	const char *node_name;
 	const char *secret_path;
 	const char *trusted_path;
+	uint32_t failed_handshakes; /* a second: struct handshakes' limit */
 	pthread_mutex_t lock;
 	struct key_pair own;
 	struct trusted_list trusted;
 	atomic_uint renewals;
 	atomic_uint_least64_t refused;
 	pthread_t doorkeeper;
-	void *door; /* where ZeroMQ asks; NULL: not opened */
+	struct handshake_watch watch; /* from the opening of the door to its closing */
+	void *door;                   /* where ZeroMQ asks; NULL: not opened */
 };
 
 struct keyring_change {

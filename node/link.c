@@ -33,8 +33,8 @@ static int connect_link(struct link *link, struct socket_factory *factory, const
 	if (factory->keyring != NULL && !keyring_node_key(factory->keyring, name, link->attempt.number, key, &count))
 		return EACCES;
 	key_try_begin(&link->attempt, count);
-	link->resolver = factory->resolver;
-	if (!resolver_find(link->resolver, link->address, "", link->number))
+	link->factory = factory;
+	if (!resolver_find(link->factory->resolver, link->address, "", link->number))
 		link->number[0] = 0;
 	link->socket = socket_connect(factory, link->number, key);
 	return link->socket == NULL ? errno : 0;
@@ -77,9 +77,10 @@ static void seek(struct link *link, uint64_t now_ms, uint64_t within_ms)
 	if (now_ms - link->sought_ms < within_ms)
 		return;
 	link->sought_ms = now_ms;
-	if (!resolver_find(link->resolver, link->address, link->number, number) || strcmp(number, link->number) == 0)
+	if (!resolver_find(link->factory->resolver, link->address, link->number, number) ||
+	    strcmp(number, link->number) == 0)
 		return;
-	if (socket_redirect(link->socket, link->number, number) != 0) {
+	if (socket_redirect(link->factory, link->socket, link->number, number) != 0) {
 		link->number[0] = '\0';
 		return;
 	}

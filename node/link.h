@@ -25,7 +25,7 @@ struct link {
 	void *monitor; /* of its disconnections; NULL: not watched */
 	char address[ADDRESS_MAX_BYTES + 1];
 	char number[RESOLVER_ADDRESS_BYTES]; /* where that leads; empty: not known yet */
-	struct resolver *resolver;
+	struct socket_factory *factory;
 	uint64_t sought_ms;
 	uint64_t receiver_incarnation; /* 0: whoever answers */
 	bool introduced;

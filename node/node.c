@@ -45,6 +45,7 @@ static bool take_keys(struct node *node)
 		LOG_EVENT(&node->log, keys_refused_files, .observed = why);
 		return false;
 	}
+	node->keyring.failed_handshakes = (uint32_t)values->failed_handshakes;
 	node->keyed = true;
 	keyring_fingerprint(&node->keyring, fingerprint);
 	LOG_EVENT(&node->log, keys_taken, .fingerprint = fingerprint, .trusted = keyring_count(&node->keyring));

@@ -156,17 +156,28 @@ static void *make(struct socket_factory *factory, int type, bool six, const uint
 	return socket;
 }
 
+/* What the next zmq_bind listens on, and then owns. 0, or -1 with errno. */
+static int take_descriptor(void *socket, int listener)
+{
+	return listener < 0 ? -1 : zmq_setsockopt(socket, ZMQ_USE_FD, &listener, sizeof listener);
+}
+
 void *socket_bind(struct socket_factory *factory, const char *host, uint16_t *port)
 {
 	char endpoint[SOCKET_ENDPOINT_BYTES], bound[SOCKET_ENDPOINT_BYTES];
 	size_t size = sizeof bound;
 	bool six = strchr(host, ':') != NULL;
 	void *socket = make(factory, ZMQ_ROUTER, six, NULL);
+	int rv = 0;
 
 	if (socket == NULL)
 		return NULL;
+	if (factory->keyring != NULL)
+		rv = take_descriptor(
+			socket, handshake_watch_open(&factory->keyring->watch, factory->context, socket, host, port));
 	snprintf(endpoint, sizeof endpoint, six ? "tcp://[%s]:%u" : "tcp://%s:%u", host, *port);
-	if (zmq_bind(socket, endpoint) != 0 || zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size) != 0) {
+	if (rv != 0 || zmq_bind(socket, endpoint) != 0 ||
+	    zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size) != 0) {
 		int saved = errno;
 
 		zmq_close(socket);
@@ -177,11 +188,13 @@ void *socket_bind(struct socket_factory *factory, const char *host, uint16_t *po
 	return socket;
 }
 
-static int reach(void *socket, const char *address)
+static int reach(struct socket_factory *factory, void *socket, const char *address)
 {
 	const struct option six = {ZMQ_IPV6, strchr(address, '[') != NULL ? 1 : 0};
 	char endpoint[SOCKET_ENDPOINT_BYTES];
 
+	if (factory->keyring != NULL)
+		handshake_watch_known(&factory->keyring->watch, address);
 	snprintf(endpoint, sizeof endpoint, "tcp://%s", address);
 	if (apply(socket, &six, 1) != 0 || zmq_connect(socket, endpoint) != 0)
 		return errno;
@@ -195,7 +208,7 @@ void *socket_connect(struct socket_factory *factory, const char *address, const 
 
 	if (socket == NULL || address[0] == 0)
 		return socket;
-	rv = reach(socket, address);
+	rv = reach(factory, socket, address);
 	if (rv == 0)
 		return socket;
 	zmq_close(socket);
@@ -203,14 +216,14 @@ void *socket_connect(struct socket_factory *factory, const char *address, const 
 	return NULL;
 }
 
-int socket_redirect(void *socket, const char *from, const char *to)
+int socket_redirect(struct socket_factory *factory, void *socket, const char *from, const char *to)
 {
 	char endpoint[SOCKET_ENDPOINT_BYTES];
 
 	snprintf(endpoint, sizeof endpoint, "tcp://%s", from);
 	if (from[0] != 0)
 		(void)zmq_disconnect(socket, endpoint);
-	return reach(socket, to);
+	return reach(factory, socket, to);
 }
 
 /* The listener ends with what it has accepted, and copies the socket's options when it is made. */
@@ -231,9 +244,10 @@ bool socket_renew(struct socket_factory *factory, void *router, struct socket_re
 	else if (renewals != renewal->renewals)
 		(void)apply_door(factory, router); /* once more, before it was open again */
 	renewal->renewals = renewals;
-	/* A thread of ZeroMQ's gives the port free, a moment later. */
 	if (renewal->unbound)
-		renewal->unbound = zmq_bind(router, renewal->endpoint) != 0;
+		renewal->unbound =
+			take_descriptor(router, handshake_watch_again(&factory->keyring->watch, router)) != 0 ||
+			zmq_bind(router, renewal->endpoint) != 0;
 	return renewal->unbound;
 }
 

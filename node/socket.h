@@ -57,7 +57,7 @@ void *socket_bind(struct socket_factory *factory, const char *host, uint16_t *po
  * meet there, of KEY_BYTES; without a keyring it is not looked at. NULL with errno. */
 void *socket_connect(struct socket_factory *factory, const char *address, const uint8_t *server_key);
 /* `from` may be empty. 0, or errno: it leads to nobody. */
-int socket_redirect(void *socket, const char *from, const char *to);
+int socket_redirect(struct socket_factory *factory, void *socket, const char *from, const char *to);
 /* When the keyring wants it: ends all connections of a ROUTER and takes new ones, by this node's present key. True:
  * they were ended, and the port is not open again yet: call it again soon. */
 bool socket_renew(struct socket_factory *factory, void *router, struct socket_renewal *renewal);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <arpa/inet.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -74,6 +75,7 @@ static int open_place(void **state)
 	append(place->trusted, place->client);
 	assert_int_equal(keyring_init(&place->keyring, &place->log, "n1", place->secret, place->trusted, why),
 			 KEY_DONE);
+	place->keyring.failed_handshakes = 20;
 	assert_int_equal(socket_factory_init(&place->factory, 1, 1, &place->keyring), 0);
 	place->router = socket_bind(&place->factory, "127.0.0.1", &place->port);
 	assert_non_null(place->router);
@@ -251,6 +253,46 @@ static void a_bad_file_changes_nothing(void **state)
 	expect_from(place, VISITOR_CLIENT, "app");
 }
 
+/* A connection that shows no key, from that address. */
+static void bother(const struct place *place, const char *source, const void *bytes, size_t size)
+{
+	struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(place->port)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	inet_pton(AF_INET, source, &from.sin_addr);
+	inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+	(void)connect(fd, (struct sockaddr *)&to, sizeof to);
+	(void)send(fd, bytes, size, MSG_NOSIGNAL);
+	poll(NULL, 0, 1);
+	close(fd);
+}
+
+static uint32_t limited(struct place *place)
+{
+	struct handshake_figures figures;
+
+	handshake_watch_figures(&place->keyring.watch, &figures);
+	return figures.limited;
+}
+
+/* What ZeroMQ tells a failure of, and what it tells only an end of. */
+static void who_fails_too_often_is_limited(void **state)
+{
+	static const char no_greeting[] = "GET / HTTP/1.1\r\n\r\n";
+	static const char null_mechanism[64] = "\377\0\0\0\0\0\0\0\0\177\3\1NULL";
+	struct place *place = *state;
+
+	for (int i = 0; i < PATIENCE_MS && limited(place) == 0; i++)
+		bother(place, "127.0.0.66", no_greeting, sizeof no_greeting);
+	assert_int_equal(limited(place), 1);
+	for (int i = 0; i < PATIENCE_MS && limited(place) == 1; i++)
+		bother(place, "127.0.0.67", null_mechanism, sizeof null_mechanism);
+	assert_true(limited(place) != 1);
+	call(place, &place->client_pair);
+	expect_from(place, VISITOR_CLIENT, "app");
+}
+
 /* --- what is said in HELLO ---------------------------------------------------------------------------------------- */
 
 static enum hello_outcome say_hello(struct guests *guests, const char *name, const struct visitor *visitor,
@@ -325,6 +367,7 @@ int main(void)
 		IN_PLACE(a_new_own_key_is_met_at_once),
 		IN_PLACE(keys_that_are_only_added_end_no_connection),
 		IN_PLACE(a_bad_file_changes_nothing),
+		IN_PLACE(who_fails_too_often_is_limited),
 		cmocka_unit_test(a_peer_speaks_as_its_key_says),
 		cmocka_unit_test(a_guest_is_known_by_its_key_too),
 	};
