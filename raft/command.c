@@ -37,8 +37,7 @@ static const char *const refusal_texts[REFUSAL_COUNT] = {
 	[REFUSAL_NOT_RESTORING] = "the cluster was not formed with cluster.restore, or what it was formed for is done",
 	[REFUSAL_NO_MEMBER] =
 		"no member has this name: to join, leave it out of cluster.members here; to form, give all the same",
-	[REFUSAL_NAMES] =
-		"all 64 names are taken, those of nodes that are gone included: use the name of one that is gone",
+	[REFUSAL_NAMES] = "all 64 names are taken: use the name of a node that is gone (evgrid node ls)",
 	[REFUSAL_VERSION] = "its evgridd does not know the cluster's version: start one that does",
 	[REFUSAL_VERSION_FALLS] = "the cluster is at a higher version, and never goes back",
 	[REFUSAL_BACKUP] = "this is another back-up than the one that was begun with, or something of it is missing",

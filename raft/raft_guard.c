@@ -154,20 +154,19 @@ static void snapshot_get_done(struct raft_io_snapshot_get *request, struct raft_
 	free(get);
 }
 
+/* Refused at once libraft frees its request, and reads there what it says of the error: so it is not. */
 static int guard_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *request, raft_io_snapshot_get_cb cb)
 {
 	struct raft_node *node = raft_node_of(io);
 	struct guarded_get *get = malloc(sizeof(*get));
-	int status = RAFT_NOMEM;
 
 	if (get == NULL)
-		return status;
+		abort();
 	*get = (struct guarded_get){.node = node, .outer = request, .cb = cb};
 	get->request.data = get;
-	status = node->failed ? RAFT_IOERR : node->inner.snapshot_get(io, &get->request, snapshot_get_done);
-	if (status != 0)
-		free(get);
-	return status;
+	if (node->failed || node->inner.snapshot_get(io, &get->request, snapshot_get_done) != 0)
+		snapshot_get_done(&get->request, NULL, RAFT_IOERR);
+	return 0;
 }
 
 /* What a failed store left behind is completed here, while libraft closes: it expects no completion at another time. */

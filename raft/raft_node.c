@@ -133,6 +133,17 @@ static void leaving_mend(const struct raft_node *node, struct raft_message *mess
 		message->install_snapshot.last_term = node->read_term;
 }
 
+/* Invariant 14: what leaves of the entries in `message`. */
+static void change_hold(const struct raft_node *node, struct raft_message *message)
+{
+	struct raft_append_entries *args = &message->append_entries;
+	uint64_t change = node->raft.configuration_uncommitted_index;
+
+	if (message->type == RAFT_APPEND_ENTRIES && change > node->raft.last_stored && change > args->prev_log_index &&
+	    args->n_entries >= change - args->prev_log_index)
+		args->n_entries = (unsigned)(change - args->prev_log_index - 1);
+}
+
 static int node_io_send(struct raft_io *io, struct raft_io_send *request, const struct raft_message *message,
 			raft_io_send_cb cb)
 {
@@ -152,6 +163,7 @@ static int node_io_send(struct raft_io *io, struct raft_io_send *request, const 
 	route.number = ++node->next_number;
 	snprintf(route.address, sizeof(route.address), "%s", node->raft.address);
 	leaving_mend(node, &mended);
+	change_hold(node, &mended);
 	node->rejects |= message->type == RAFT_APPEND_ENTRIES_RESULT && message->append_entries_result.rejected != 0;
 	if (raft_codec_encode(&mended, &route, &body) == 0)
 		node->callbacks->send(node->host, message->server_id, message->server_address, &body);

@@ -43,7 +43,18 @@
  *     leader itself. Whether a change is done shows in the configuration: raft_node_settled.
  * 12. A sole voter leads in a new term whenever it begins to lead. libraft lets it lead in the old one: after a crash
  *     two entries of one index and term, where stand-bys had stored the one that was lost here (found by
- *     evgrid-raft-torture); and in a term in which it voted for another. */
+ *     evgrid-raft-torture); and in a term in which it voted for another.
+ * 13. The answer to a request for a vote reaches a candidate only. libraft asks of anybody whether that was a pre-vote,
+ *     which only a candidate knows: a follower has a byte of a pointer in that place, and now and then takes the term
+ *     of an answer that came late, with which it deposes its leader (found by evgrid-raft-torture, whose seed 25 went
+ *     one way or the other by where its memory lay).
+ * 14. A change of the configuration leaves its leader when it is on the leader's disk. Of two voters one may be made a
+ *     stand-by: if it has that entry, and the leader died before it had, then one has the longer log and votes no
+ *     more, the other may not lead without its vote, and nobody would lead ever after (found by evgrid-raft-torture,
+ *     seed 76).
+ * 15. Entries from the log's very beginning, for who has a snapshot in place of it, begin behind that snapshot: what it
+ *     has is committed, so the leader has the same. libraft takes them for new ones, and reads and keeps what lies
+ *     behind them in memory (found by evgrid-raft-torture, seed 446). */
 #ifndef EVGRID_RAFT_RAFT_NODE_H
 #define EVGRID_RAFT_RAFT_NODE_H
 

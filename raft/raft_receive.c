@@ -1,5 +1,5 @@
 /* What arrives from other servers, on its way into libraft: what it must not see is dropped, and what it would take
- * amiss is mended (raft_node.h, 4, 6, 7, 9, 10 and 12). */
+ * amiss is mended (raft_node.h, 4, 6, 7, 9, 10, 12, 13 and 15). */
 #include "raft/raft_node.h"
 
 #include <assert.h>
@@ -15,6 +15,8 @@ static bool receivable(const struct raft_node *node, const struct raft_message *
 		return !node->raft.snapshot.installing && !node->raft.legacy.snapshot_taking;
 	if (message->type == RAFT_TIMEOUT_NOW)
 		return !raft_node_sole_voter(&node->raft.configuration, node->id); /* invariant 12 */
+	if (message->type == RAFT_REQUEST_VOTE_RESULT)
+		return node->raft.state == RAFT_CANDIDATE; /* invariant 13 */
 	return true;
 }
 
@@ -116,8 +118,24 @@ static unsigned piece_end(const struct raft_append_entries *args, unsigned begin
 	return end;
 }
 
+/* Invariant 15. */
+static void compacted_skip(const struct raft_node *node, struct raft_message *message)
+{
+	const struct raft_trail *trail = &node->raft.trail;
+	struct raft_append_entries *args = &message->append_entries;
+
+	if (message->type != RAFT_APPEND_ENTRIES || args->prev_log_index != 0 || args->n_entries == 0 ||
+	    trail->offset == 0 || node->raft.snapshot.installing || is_stale(node, message))
+		return;
+	entries_keep(args, trail->snapshot.index < args->n_entries ? (unsigned)trail->snapshot.index : args->n_entries,
+		     args->n_entries);
+	args->prev_log_index = trail->snapshot.index;
+	args->prev_log_term = trail->snapshot.term;
+}
+
 static void message_deliver(struct raft_node *node, struct raft_message *message)
 {
+	compacted_skip(node, message);
 	commit_mend(node, message);
 	raft_node_draw(node);
 	node->receives_stale = is_stale(node, message);

@@ -218,11 +218,6 @@ simulate() {
     tests/sim/run --seeds "$first-$((first + count - 1))" "${bound[@]}" "$@"
 }
 
-# Seed 24, where libraft reads what it has freed (docs/reliability.md), in a process of its own: 25 is run twice, and
-# behind it went another way now and then.
-libraft_seeds() {
-    build/evgrid-raft-torture --seeds 21-24 && build/evgrid-raft-torture --seeds "25-$raft_seeds"
-}
 section_sim() {
     [ -x tests/sim/run ] || { none 'tests/sim/run'; return; }
     build_gcc || { failed 'the build'; return; }
@@ -235,7 +230,7 @@ section_sim() {
     check "seeds from 1, at most $liveness_seeds, something stays bad" \
         simulate 1 "$liveness_seeds" 1 --liveness --marks-per-mille 0
     check 'scenarios' tests/sim/run --seeds "1-$scenario_seeds" --scenario all
-    check "libraft, seeds 21-$raft_seeds" libraft_seeds # 1-20: a unit test
+    check "libraft, seeds 21-$raft_seeds" build/evgrid-raft-torture --seeds "21-$raft_seeds" # 1-20: a unit test
     check "placement on $placement_clusters clusters" build/evgrid-placement --clusters "$placement_clusters"
     build_sanitized || { failed 'the sanitized build'; return; }
     EVGRID_BUILD=$root/build-sanitized check "seeds from 1, at most $sanitized_seeds, ASan and UBSan" \
@@ -268,7 +263,7 @@ section_valgrind() {
     for test in build/tests/unit/test_*; do
         if [ ! -f "$test" ] || [ ! -x "$test" ]; then continue; fi
         leaks=full
-        case "$test" in */test_*_faults) leaks=no ;; esac
+        case "$test" in */test_*_faults | */test_schedules_disk) leaks=no ;; esac
         check "$test" timeout -k 30 7200 valgrind -q --error-exitcode=99 --leak-check="$leaks" \
             --errors-for-leak-kinds=definite,indirect,possible --show-leak-kinds=definite,indirect,possible "$test"
     done

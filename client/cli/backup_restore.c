@@ -100,8 +100,11 @@ static int propose_table(struct restorer *restorer, struct restore *restore)
 static int propose_all(struct restorer *restorer)
 {
 	struct restore *restore = calloc(1, sizeof *restore);
-	int rv = restore == NULL ? cli_fail(ERROR_MEMORY, "backup restore") : propose_table(restorer, restore);
+	int rv;
 
+	if (restore == NULL)
+		return cli_fail(ERROR_MEMORY, "backup restore");
+	rv = propose_table(restorer, restore);
 	for (uint32_t i = 0; i < restorer->manifest.stream_count && rv == 0; i++) {
 		restore->part = RESTORE_STREAM;
 		restore->stream = restorer->manifest.streams[i];
@@ -528,7 +531,7 @@ static int check_cluster(const struct restorer *restorer, bool *done)
 
 static int run_restore(struct restorer *restorer)
 {
-	struct backup_verdict verdict;
+	struct backup_verdict verdict = {0};
 	bool done = false;
 	int rv = check_cluster(restorer, &done);
 	int error;

@@ -396,6 +396,7 @@ struct health {
 	bool controlled; /* some node leads; else the map may be old, and nothing of it changes */
 	bool restoring;  /* a back-up is to be restored first: no partition takes writes */
 	uint32_t members;
+	uint32_t names; /* of NODES_MAX: members', and of nodes that are gone */
 	uint32_t live;
 	uint32_t served;
 	uint32_t writable;
@@ -406,6 +407,7 @@ struct health {
 };
 struct health health_of(const struct cluster_map *map);
 bool health_takes_writes(const struct health *health);
+bool health_lacks_names(const struct health *health); /* few are left for nodes to come */
 bool health_is_settled(const struct health *health);  /* nothing moves, and nothing is to */
 const char *health_name(const struct health *health); /* "healthy", "degraded", "unhealthy", "restoring" */
 

@@ -63,6 +63,10 @@ static void status_row(struct table *table, const struct cluster_map *map, const
 	table_cell(table, "%u", map->replication_factor);
 	table_column(table, "minimum_isr", CELL_NUMBER);
 	table_cell(table, "%u", map->minimum_isr);
+	table_column(table, "node_names", CELL_NUMBER);
+	table_cell(table, "%u", health->names);
+	table_column(table, "node_names_max", CELL_NUMBER);
+	table_cell(table, "%u", NODES_MAX);
 	table_column(table, "map_version", CELL_WIDE);
 	table_cell(table, "%" PRIu64, map->version);
 	table_column(table, "cluster_version", CELL_NUMBER);
@@ -72,6 +76,15 @@ static void status_row(struct table *table, const struct cluster_map *map, const
 		table_cell_none(table);
 	else
 		table_cell(table, "%u", versions_common(map));
+}
+
+/* Whoever goes keeps the name, so they run out where each newcomer brings another one. */
+static void names_say(const struct health *health)
+{
+	if (health_lacks_names(health))
+		cli_say("%u of %u names of nodes are taken, %u of them by nodes that are gone: give newcomers one of "
+			"those (evgrid node ls)",
+			health->names, NODES_MAX, health->names - health->members);
 }
 
 static void digest_row(struct table *table, const struct digest_verdict *verdict)
@@ -115,6 +128,7 @@ int run_cluster_status(struct cli *cli)
 	status_row(&table, &map, &health);
 	zones_cells(&table, &map);
 	zones_say(&map);
+	names_say(&health);
 	cluster_map_deinit(&map);
 	if (cli_has(cli, "check-digests")) {
 		error = digests_compare(cli->grid, cli->timeout_ms, &verdict);

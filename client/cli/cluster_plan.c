@@ -19,10 +19,9 @@ static int refused(struct cli *cli, const struct plan *plan, enum plan_outcome o
 		return cli_refuse(ERROR_EXISTS, "see evgrid node ls, or leave --with out", "%s is a member already",
 				  name);
 	case PLAN_FULL:
-		return cli_refuse(ERROR_LIMIT, "take a member away first",
-				  "no room for %s: a cluster has at most %u "
-				  "members",
-				  name, NODES_MAX);
+		return cli_refuse(ERROR_LIMIT, "take the name of a node that is gone: evgrid node ls",
+				  "no room for %s: all %u names are taken, those of nodes that are gone included", name,
+				  NODES_MAX);
 	case PLAN_TOO_FEW:
 		return cli_refuse(ERROR_REFUSED, "let more nodes join first: evgrid cluster plan --with NAME",
 				  "%u members would be left for %u replicas of each partition", plan->takers,

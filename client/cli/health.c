@@ -1,6 +1,8 @@
 /* What the cluster map says of the cluster's health. */
 #include "client/cli/cli.h"
 
+#define NAMES_FEW (NODES_MAX / 8)
+
 struct health health_of(const struct cluster_map *map)
 {
 	node_set live = cluster_map_present(map);
@@ -8,8 +10,10 @@ struct health health_of(const struct cluster_map *map)
 	struct health health = {
 		.controlled = map->controller != 0, .restoring = map->restoring, .live = node_set_count(live)};
 
-	for (uint32_t i = 0; i < NODES_MAX; i++)
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		health.names += map->nodes[i].id != 0;
 		health.members += map->nodes[i].id != 0 && map->nodes[i].state != NODE_GONE;
+	}
 	for (uint32_t p = 0; p < PARTITION_COUNT; p++) {
 		const struct map_partition *row = &map->partitions[p];
 		bool served = row->primary != 0 && node_set_has(live, row->primary);
@@ -29,6 +33,11 @@ struct health health_of(const struct cluster_map *map)
 bool health_takes_writes(const struct health *health)
 {
 	return health->controlled && health->writable == PARTITION_COUNT;
+}
+
+bool health_lacks_names(const struct health *health)
+{
+	return NODES_MAX - health->names <= NAMES_FEW;
 }
 
 bool health_is_settled(const struct health *health)

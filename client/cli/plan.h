@@ -10,7 +10,7 @@ enum plan_outcome {
 	PLAN_DONE = 0,
 	PLAN_UNKNOWN_NODE, /* --without: no member has this name */
 	PLAN_IS_MEMBER,    /* --with: it takes part already */
-	PLAN_FULL,         /* a cluster has NODES_MAX members at most */
+	PLAN_FULL,         /* NODES_MAX names are taken */
 	PLAN_TOO_FEW,      /* fewer live members than a partition has replicas: nothing would move */
 	PLAN_NOT_PLACED,   /* the cluster has not placed its partitions yet */
 	PLAN_OUT_OF_MEMORY,

@@ -449,6 +449,32 @@ static bool spared_voter(bool verbose)
 				       : "S2 votes no more");
 }
 
+/* Of two voters one becomes a stand-by, by an entry that the other sent and dies before it has stored: it must not need
+ * the vote of a server that has the longer log, and votes no more. */
+static bool unstored_change(bool verbose)
+{
+	struct script script;
+	struct world *world = case_begin(&script, 2, verbose);
+
+	if (!leads(world, S1))
+		return case_end(world, "S1 leads");
+	world_submit_stream(world, S1, 1);
+	world_run(world, 500);
+	world->servers[S1].slow_until_ms = world->now_ms + 1000;
+	world->servers[S1].io.latency_min_ms = 200;
+	world_run(world, 1);
+	world->servers[S1].io.fail_after = 4; /* begun: truncate, append; done: truncate, append */
+	if (raft_node_assign(&world->servers[S1].node, world->servers[S2].id, RAFT_NODE_STANDBY) != RAFT_NODE_DONE)
+		return case_end(world, "S2 is to vote no more");
+	script.candidate = ANYBODY;
+	world_run(world, 4000);
+	if (world->marks.store_errors != 1)
+		return case_end(world, "S1 cannot store that");
+	if (world_leader(world) == NULL)
+		return case_end(world, "somebody leads");
+	return case_end(world, agree(world) ? NULL : "all agree");
+}
+
 const struct raft_case raft_cases[] = {
 	{"figure-8", "an earlier term's entry on a majority is not committed, and may go", figure_8},
 	{"figure-8-committed", "with an entry of the present term behind it, it is, and stays", figure_8_committed},
@@ -457,6 +483,7 @@ const struct raft_case raft_cases[] = {
 	{"paused-leader", "a leader that stood still answers for nothing", paused_leader},
 	{"second-voter", "a stand-by that does not know yet that it votes gives its vote", second_voter},
 	{"spared-voter", "a voter that was made a stand-by and does not know it cannot lead", spared_voter},
+	{"unstored-change", "a change of the voters that its leader dies with stops nobody", unstored_change},
 	{"wiped-voter", "a lost disk under an old id would make two leaders of one term: the oracles see it",
 	 wiped_voter},
 };

@@ -559,6 +559,27 @@ static void who_was_not_heard_counts_for_nothing(void **state)
 	assert_int_equal(health.writable, 0); /* one of the in-sync set is below its minimum */
 }
 
+/* Those of nodes that are gone count, and nobody gives one back. */
+static void names_run_out(void **state)
+{
+	struct health health;
+
+	(void)state;
+	cluster_of(3);
+	health = health_of(&map);
+	assert_int_equal(health.names, 3);
+	assert_false(health_lacks_names(&health));
+	for (uint32_t i = 3; i < NODES_MAX - NODES_MAX / 8; i++) {
+		assert_false(health_lacks_names(&health));
+		map.nodes[i] = (struct map_node){.id = i + 1, .state = NODE_GONE, .fenced = true};
+		health = health_of(&map);
+	}
+	assert_int_equal(health.members, 3);
+	assert_int_equal(health.names, NODES_MAX - NODES_MAX / 8);
+	assert_true(health_lacks_names(&health));
+	assert_string_equal(health_name(&health), "healthy");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -583,6 +604,7 @@ int main(void)
 		CASE(a_restart_check_is_one_row),
 		CASE(status_counts_zones),
 		CASE(who_was_not_heard_counts_for_nothing),
+		CASE(names_run_out),
 	};
 
 	return cmocka_run_group_tests_name("client_cluster", tests, NULL, NULL);

@@ -352,6 +352,47 @@ static void a_snapshot_that_cannot_be_written_fails_the_node(void **state)
 			snapshot_fails(taker, (how & 1) != 0, (how & 2) != 0);
 }
 
+static void a_snapshot_that_cannot_be_read_fails_the_node(void **state)
+{
+	struct world *world = world_new(3);
+	struct server *leader = world_elect(world);
+	struct server *away = leader == world->servers ? leader + 1 : world->servers;
+
+	(void)state;
+	server_kill(away);
+	leader_submit(world, RAFT_NODE_SNAPSHOT_ENTRIES + RAFT_NODE_TRAILING_ENTRIES + 50);
+	assert_ptr_equal(world_elect(world), leader);
+	leader->io.fail_after = 1;
+	server_start(world, (uint32_t)(away - world->servers));
+	world_run(world, 500);
+	assert_non_null(strstr(leader->fatal, "read a snapshot"));
+	world_free(world);
+}
+
+/* Its term is the one that would have been asked for a vote in. */
+static void a_late_answer_to_a_pre_vote_deposes_nobody(void **state)
+{
+	struct world *world = world_new(3);
+	struct server *leader = world_elect(world);
+	struct server *voter = leader == world->servers ? leader + 1 : world->servers;
+	uint64_t term = raft_node_term(&leader->node);
+	struct raft_message message = {.type = RAFT_REQUEST_VOTE_RESULT, .server_id = leader->node.id};
+	struct raft_request_vote_result *result = &message.request_vote_result;
+	struct raft_route route = {.number = 1u << 30, .address = "n:1"};
+	struct buffer body = BUFFER_NULL;
+
+	(void)state;
+	*result = (struct raft_request_vote_result){.version = 2, .term = term + 1, .pre_vote = true};
+	route.from = voter->node.id;
+	route.life = voter->node.life;
+	assert_int_equal(raft_codec_encode(&message, &route, &body), 0);
+	raft_node_receive(&leader->node, buffer_span(&body), world->now_ms);
+	assert_int_equal(raft_node_term(&leader->node), term);
+	assert_true(raft_node_leads(&leader->node));
+	buffer_deinit(&body);
+	world_free(world);
+}
+
 /* A leader that has stepped back to probe sends a heartbeat that covers less than the follower has committed. */
 static void a_heartbeat_that_covers_less_leaves_the_commit_index(void **state)
 {
@@ -453,6 +494,44 @@ static void an_earlier_leaders_snapshot_is_acknowledged_as_nothing(void **state)
 	world_free(world);
 }
 
+/* A leader that was not answered sends its first entries once more, to who has a snapshot in their place by then. */
+static void entries_that_a_snapshot_has_are_not_new(void **state)
+{
+	struct world *world = world_new(3);
+	struct server *leader = world_elect(world);
+	struct server *follower = leader == world->servers ? leader + 1 : world->servers;
+	uint8_t bytes[8] = {0};
+	struct raft_entry entries[3];
+	struct raft_message message = {.type = RAFT_APPEND_ENTRIES};
+	struct raft_append_entries *args = &message.append_entries;
+	struct raft_route route = {.number = 1u << 30, .address = "n:1"};
+	struct buffer body = BUFFER_NULL;
+	uint64_t last;
+
+	(void)state;
+	leader_submit(world, RAFT_NODE_SNAPSHOT_ENTRIES + RAFT_NODE_TRAILING_ENTRIES + 50);
+	world_run(world, 200);
+	last = raft_node_last(&follower->node);
+	message.server_id = follower->node.id;
+	args->term = raft_node_term(&leader->node);
+	args->entries = entries;
+	args->n_entries = 3;
+	for (size_t i = 0; i < 3; i++)
+		entries[i] = (struct raft_entry){
+			.term = 1, .type = RAFT_COMMAND, .buf = {.base = bytes, .len = sizeof(bytes)}};
+	route.from = leader->node.id;
+	route.life = leader->node.life;
+	assert_int_equal(raft_codec_encode(&message, &route, &body), 0);
+	raft_node_receive(&follower->node, buffer_span(&body), world->now_ms);
+	assert_int_equal(raft_node_last(&follower->node), last);
+	buffer_deinit(&body);
+	assert_int_equal(raft_codec_decode(buffer_span(&world->mail[world->mail_count - 1].body), &message, &route), 0);
+	assert_int_equal(message.type, RAFT_APPEND_ENTRIES_RESULT);
+	assert_int_equal(message.append_entries_result.rejected, 0);
+	assert_int_equal(message.append_entries_result.last_log_index, follower->node.raft.trail.snapshot.index);
+	world_free(world);
+}
+
 static uint64_t story(void)
 {
 	struct world *world = world_new(3);
@@ -486,9 +565,12 @@ int main(void)
 		cmocka_unit_test(one_that_was_away_gets_a_snapshot),
 		cmocka_unit_test(the_first_error_of_the_store_fails_the_node),
 		cmocka_unit_test(a_snapshot_that_cannot_be_written_fails_the_node),
+		cmocka_unit_test(a_snapshot_that_cannot_be_read_fails_the_node),
+		cmocka_unit_test(a_late_answer_to_a_pre_vote_deposes_nobody),
 		cmocka_unit_test(a_heartbeat_that_covers_less_leaves_the_commit_index),
 		cmocka_unit_test(a_late_message_of_a_former_life_silences_nobody_for_ever),
 		cmocka_unit_test(an_earlier_leaders_snapshot_is_acknowledged_as_nothing),
+		cmocka_unit_test(entries_that_a_snapshot_has_are_not_new),
 		cmocka_unit_test(the_same_inputs_give_the_same_trace),
 	};
 
