@@ -5,8 +5,9 @@
 #
 # Two local clusters of three nodes, W = 1, one with keys. A round is `evgrid bench publish` (--events, --in-flight)
 # against the one and the other, in turn the one or the other first; then --single-events one after the other against
-# the one with keys, alone and while bench-handshakes throws --rate bad handshakes a second at all its ports, from before
-# the first event on: what a flood does until it is limited is in it, and weighs the more the fewer events there are.
+# the one with keys, alone and while bench-handshakes throws --rate bad handshakes a second at all its ports, from
+# before the first event on: what a flood does until it is limited is in it, and weighs the more the fewer events there
+# are.
 # The handshakes come from another loopback address (--from, 127.0.0.66) than the honest client and the nodes, as a
 # stranger's would: who shares the flood's address can hardly connect. Printed: medians of the rounds, the ratios, how
 # many were begun, and how many the nodes' kernels let in. The goals are 0.8 and 2.0. Exit status 0: measured (met or
