@@ -30,7 +30,7 @@ struct syn_filter {
 };
 
 /* How many instructions. */
-uint16_t syn_filter_build(const struct syn_filter *filter, struct sock_filter program[SYN_FILTER_PROGRAM_MAX]);
+uint16_t syn_filter_build(const struct syn_filter *filter, struct sock_filter code[SYN_FILTER_PROGRAM_MAX]);
 /* In place of the one that is there. 0, or errno. */
 int syn_filter_set(const struct syn_filter *filter, int listener);
 
