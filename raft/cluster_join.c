@@ -361,19 +361,20 @@ static struct node_join_answer judge(struct cluster *cluster, const struct node_
 		return (struct node_join_answer){.state = NODE_JOIN_NOT_FORMED};
 	if (cluster->controller.phase != CONTROLLER_ACTIVE)
 		return elsewhere(cluster);
+	refusal = metadata_may_join(&cluster->metadata, asked->name, asked->raft_id);
+	/* It may have been a member and not know that it is none any more, whatever it knows of versions. */
+	if (refusal != REFUSAL_JOINED && is_gone(cluster, asked->raft_id))
+		return farewell(cluster, asked);
+	if (refusal != REFUSAL_JOINED && asked->member)
+		return metadata_node_by_name(&cluster->metadata, asked->name) == NULL
+			       ? refused(cluster, asked, REFUSAL_NO_MEMBER)
+			       : farewell(cluster, asked);
 	if (!version_known(versions, cluster->metadata.map.cluster_version))
 		return refused(cluster, asked, REFUSAL_VERSION);
-	refusal = metadata_may_join(&cluster->metadata, asked->name, asked->raft_id);
 	if (refusal == REFUSAL_JOINED && has_moved(cluster, asked))
 		request_keep(cluster, asked);
 	if (refusal == REFUSAL_JOINED)
 		return (struct node_join_answer){.state = NODE_JOIN_TAKEN};
-	if (is_gone(cluster, asked->raft_id)) /* it may have been one and not know it yet */
-		return farewell(cluster, asked);
-	if (asked->member && metadata_node_by_name(&cluster->metadata, asked->name) == NULL)
-		return refused(cluster, asked, REFUSAL_NO_MEMBER);
-	if (asked->member)
-		return farewell(cluster, asked);
 	if (refusal != REFUSAL_NONE)
 		return refused(cluster, asked, refusal);
 	if (holder_is_heard(cluster, asked->name))

@@ -54,10 +54,13 @@ static void restart_as(struct control *control, uint32_t i, struct version_range
 }
 
 /* Three of the first version, that hold something. */
-static struct control *former_cluster(uint64_t seed)
+static struct control *former_cluster_with(uint64_t seed, uint8_t factor)
 {
 	struct control *control = control_new(seed);
 
+	control->plays_learners = true;
+	for (uint32_t i = 0; i < NODES; i++)
+		control->nodes[i].config.replication_factor = factor;
 	for (uint32_t i = 0; i < NODES; i++)
 		start_as(control, i, first);
 	assert_true(control_until(control, all_serve, LIMIT_MS) < LIMIT_MS);
@@ -65,6 +68,11 @@ static struct control *former_cluster(uint64_t seed)
 	while (!control->stream_done[0])
 		control_run(control, 10);
 	return control;
+}
+
+static struct control *former_cluster(uint64_t seed)
+{
+	return former_cluster_with(seed, 0);
 }
 
 /* --- helpers ------------------------------------------------------------------------------------------------------ */
@@ -239,6 +247,47 @@ static void behind_it_an_older_process_ends_and_says_why(void **state)
 	control_free(control);
 }
 
+static bool third_is_let_go(const struct control *control)
+{
+	return cluster_map(control->nodes[0].cluster)->nodes[2].state == NODE_GONE;
+}
+
+static bool third_is_gone(const struct control *control)
+{
+	return control->nodes[2].gone;
+}
+
+static void let_third_go(struct control *control)
+{
+	struct command_decommission command = {.name = span_of_text("n3")};
+	struct buffer bytes = BUFFER_NULL;
+
+	command_decommission_encode(&command, &bytes);
+	for (uint64_t spent_ms = 0; spent_ms < LIMIT_MS && !third_is_let_go(control); spent_ms += 500) {
+		cluster_propose(control->nodes[0].cluster, TICKET, buffer_span(&bytes), control->now_ms);
+		control_run(control, 500);
+	}
+	buffer_deinit(&bytes);
+	assert_true(third_is_let_go(control));
+}
+
+/* It does not know the version, and does not need to. */
+static void behind_it_an_older_process_of_who_has_left_is_told_so(void **state)
+{
+	struct control *control = former_cluster_with(8, 2);
+
+	(void)state;
+	for (uint32_t i = 0; i < 2; i++)
+		restart_as(control, i, present);
+	control_kill(control, 2);
+	let_third_go(control);
+	assert_int_equal(ask(control, CLUSTER_VERSION_TOLD), ERROR_NONE);
+	start_as(control, 2, first);
+	assert_true(control_until(control, third_is_gone, LIMIT_MS) < LIMIT_MS);
+	assert_int_equal(control->nodes[2].notices[NOTICE_JOIN_REFUSED], 0);
+	control_free(control);
+}
+
 static bool newcomer_is_refused(const struct control *control)
 {
 	return control->nodes[NODES].notices[NOTICE_JOIN_REFUSED] > 0;
@@ -377,6 +426,7 @@ int main(void)
 		cmocka_unit_test(it_does_not_rise_over_one_that_is_older_or_away),
 		cmocka_unit_test(the_word_of_a_former_process_counts_for_nothing),
 		cmocka_unit_test(behind_it_an_older_process_ends_and_says_why),
+		cmocka_unit_test(behind_it_an_older_process_of_who_has_left_is_told_so),
 		cmocka_unit_test(behind_it_an_older_newcomer_is_not_taken_in),
 		cmocka_unit_test(maps_tell_what_each_process_knows),
 		cmocka_unit_test(processes_of_both_releases_come_and_go),
