@@ -5,6 +5,8 @@
 #include "client/cli/plan.h"
 #include "proto/admin.h"
 
+#define ROOM_ASKED_MS 5000u
+
 const struct cli_option node_decommission_options[] = {
 	{"abort", NULL, "it stays after all: what is on its way turns round"},
 	{"wait", NULL, "until it is gone, at most --timeout"},
@@ -139,12 +141,14 @@ static int judge_room(const struct plan *plan, const struct replica_rows *rows, 
 	return 0;
 }
 
-/* Can those who stay take what it holds? Where there is no plan, the cluster will say why. */
+/* Can those who stay take what it holds? Where there is no plan, the cluster will say why. Who has just gone answers no
+ * more, and --timeout may be as long as copying takes. */
 static int check_room(struct cli *cli, const struct cluster_map *map, const struct map_node *node)
 {
+	uint32_t within_ms = cli->timeout_ms < ROOM_ASKED_MS ? cli->timeout_ms : ROOM_ASKED_MS;
 	struct plan *plan = malloc(sizeof *plan);
 	struct replica_rows rows = {0};
-	int error = plan == NULL ? ERROR_MEMORY : replica_rows_get(cli->grid, map, cli->timeout_ms, &rows);
+	int error = plan == NULL ? ERROR_MEMORY : replica_rows_get(cli->grid, map, within_ms, &rows);
 	enum plan_outcome outcome = PLAN_OUT_OF_MEMORY;
 	int rv = 0;
 
