@@ -210,16 +210,21 @@ bool row_is_full(const struct map_partition *row)
 	return row->replica_count > 0 && (row_replicas(row) & ~row->isr) == 0;
 }
 
+bool cluster_map_is_live(const struct cluster_map *map, uint32_t node_id)
+{
+	const struct map_node *node = cluster_map_node(map, node_id);
+
+	return node != NULL && node->epoch != 0 && !node->fenced &&
+	       (node->state == NODE_ACTIVE || node->state == NODE_DRAINING);
+}
+
 node_set cluster_map_live(const struct cluster_map *map)
 {
 	node_set live = 0;
 
-	for (uint32_t i = 0; i < NODES_MAX; i++) {
-		const struct map_node *node = &map->nodes[i];
-		bool serving = node->state == NODE_ACTIVE || node->state == NODE_DRAINING;
-		if (node->id != 0 && node->epoch != 0 && serving && !node->fenced)
-			live |= node_bit(node->id);
-	}
+	for (uint32_t id = 1; id <= NODES_MAX; id++)
+		if (cluster_map_is_live(map, id))
+			live |= node_bit(id);
 	return live;
 }
 

@@ -152,7 +152,8 @@ static inline uint32_t map_node_weight(const struct map_node *node)
 	return node->weight == 0 ? 1 : node->weight;
 }
 
-/* Live: registered, active or draining, not fenced. */
+/* Live: registered, active or draining, not fenced. Of one node no other is looked at. */
+bool cluster_map_is_live(const struct cluster_map *map, uint32_t node_id);
 node_set cluster_map_live(const struct cluster_map *map);
 /* Those of them who were heard: a map of before all died names as live who has not come back yet. */
 node_set cluster_map_present(const struct cluster_map *map);

@@ -193,6 +193,22 @@ struct cluster *cluster_free(struct cluster *cluster)
 
 /* --- settling ----------------------------------------------------------------------------------------------------- */
 
+/* Ids are given in turn: whoever goes over the nodes at each settling need not go further. */
+static void nodes_end_find(struct cluster *cluster)
+{
+	uint64_t applied = cluster->metadata.map.version;
+	uint64_t published = cluster->map.version;
+
+	if (cluster->nodes_end_of[0] == applied && cluster->nodes_end_of[1] == published)
+		return;
+	cluster->nodes_end_of[0] = applied;
+	cluster->nodes_end_of[1] = published;
+	cluster->nodes_end = 0;
+	for (uint32_t i = 0; i < NODES_MAX; i++)
+		if (cluster->metadata.map.nodes[i].id != 0 || cluster->map.nodes[i].id != 0)
+			cluster->nodes_end = i + 1;
+}
+
 /* The leader as a node id: a hint for proposals, 0 while nobody leads. */
 static void leader_notice(struct cluster *cluster)
 {
@@ -203,7 +219,7 @@ static void leader_notice(struct cluster *cluster)
 		cluster->leader_id = leader;
 		cluster->leader_changes++;
 	}
-	for (uint32_t i = 0; i < NODES_MAX && leader != 0; i++)
+	for (uint32_t i = 0; i < cluster->nodes_end && leader != 0; i++)
 		if (cluster->metadata.map.nodes[i].id != 0 && cluster->metadata.nodes[i].raft_id == leader)
 			controller = i + 1;
 	if (controller == cluster->map.controller)
@@ -219,7 +235,7 @@ static void voters_notice(struct cluster *cluster)
 	uint32_t count = raft_node_servers(&cluster->raft, servers, NODES_MAX);
 	node_set voters = 0;
 
-	for (uint32_t i = 0; i < NODES_MAX; i++) {
+	for (uint32_t i = 0; i < cluster->nodes_end; i++) {
 		uint64_t raft_id = cluster->metadata.map.nodes[i].id == 0 ? 0 : cluster->metadata.nodes[i].raft_id;
 
 		for (uint32_t k = 0; k < count && raft_id != 0; k++)
@@ -237,6 +253,7 @@ void cluster_settle(struct cluster *cluster)
 	if (cluster->state == CLUSTER_FAILED || !cluster->raft.started || cluster->raft.closing)
 		return;
 	map_publish(cluster);
+	nodes_end_find(cluster);
 	join_find_own_id(cluster);
 	leave_look(cluster);
 	leader_notice(cluster);

@@ -211,7 +211,7 @@ void contact_notice(struct cluster *cluster)
 {
 	node_set heard = 0;
 
-	for (uint32_t id = 1; id <= NODES_MAX; id++)
+	for (uint32_t id = 1; id <= cluster->nodes_end; id++)
 		if (is_heard(cluster, id))
 			heard |= node_bit(id);
 	if (heard == cluster->map.heard)

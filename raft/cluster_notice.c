@@ -31,7 +31,7 @@ static void member_tell(struct cluster *cluster, enum cluster_notice_kind kind, 
 
 static void members_tell(struct cluster *cluster)
 {
-	for (uint32_t i = 0; i < NODES_MAX; i++) {
+	for (uint32_t i = 0; i < cluster->nodes_end; i++) {
 		const struct map_node *node = &cluster->metadata.map.nodes[i];
 		uint64_t epoch = node->id == 0 || node->fenced ? 0 : node->epoch;
 		uint64_t told = cluster->members_told[i];

@@ -127,6 +127,8 @@ struct cluster {
 	struct raft_node raft;
 	struct metadata metadata; /* applied */
 	struct cluster_map map;   /* published: newest of applied and pushed */
+	uint32_t nodes_end;       /* ids of both maps are at most this, */
+	uint64_t nodes_end_of[2]; /* in these versions of them */
 	uint64_t leader_id;       /* Raft id last seen */
 	uint64_t leader_changes;
 	uint64_t proposals_failed[ERROR_NUMBERS];

@@ -42,7 +42,7 @@ void version_notice(struct cluster *cluster)
 {
 	struct version_range versions[NODES_MAX] = {0};
 
-	for (uint32_t i = 0; i < NODES_MAX; i++)
+	for (uint32_t i = 0; i < cluster->nodes_end; i++)
 		if (is_member(&cluster->map.nodes[i]) && cluster->map.nodes[i].incarnation != 0)
 			versions[i] = versions_of(cluster, &cluster->map.nodes[i]);
 	if (memcmp(versions, cluster->map.versions, sizeof(versions)) == 0)

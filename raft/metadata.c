@@ -69,7 +69,7 @@ void command_refuse(struct command_result *result, uint16_t error, enum refusal 
 
 static void rows_finish(struct metadata *metadata)
 {
-	for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
+	for (uint16_t p = metadata->touched_from; p < metadata->touched_end; p++) {
 		struct map_partition *row = &metadata->map.partitions[p];
 
 		if (metadata->touched[p] == TOUCH_NONE)
@@ -86,6 +86,7 @@ static void rows_finish(struct metadata *metadata)
 		metadata->touched[p] = TOUCH_NONE;
 		assert(row_is_sound(metadata, p));
 	}
+	metadata->touched_end = 0;
 }
 
 static void waits_take_clock(struct metadata *metadata, const struct entry *entry)

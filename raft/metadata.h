@@ -53,7 +53,9 @@ struct metadata {
 	uint64_t forced_elections;
 	struct metadata_node nodes[NODES_MAX];
 	struct metadata_partition partitions[PARTITION_COUNT];
-	uint8_t touched[PARTITION_COUNT];       /* scratch of one command: enum touch */
+	uint8_t touched[PARTITION_COUNT];       /* scratch of one command: enum touch, */
+	uint16_t touched_from;                  /* none below it was touched */
+	uint16_t touched_end;                   /* none from it on; 0: none was */
 	uint64_t entry_ms;                      /* scratch of one entry: the proposer's Unix time */
 	char forced_reason[NAME_MAX_BYTES + 1]; /* of the last forced election that was applied here */
 };

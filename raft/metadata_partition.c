@@ -10,11 +10,6 @@ static struct map_partition *row_of(struct metadata *metadata, uint16_t partitio
 	return &metadata->map.partitions[partition];
 }
 
-static node_set live_nodes(const struct metadata *metadata)
-{
-	return cluster_map_live(&metadata->map);
-}
-
 /* Versions rise when a command is done: what an earlier item of it has touched is not as expected any more. */
 static bool row_is_at(const struct metadata *metadata, uint16_t partition, uint64_t expected_version)
 {
@@ -35,7 +30,7 @@ static enum refusal primary_refusal(const struct metadata *metadata, uint16_t pa
 		return REFUSAL_NOT_PRIMARY;
 	if (!metadata_has_node(metadata, &node))
 		return REFUSAL_NODE_EPOCH;
-	return node_set_has(live_nodes(metadata), primary) ? REFUSAL_NONE : REFUSAL_FENCED;
+	return cluster_map_is_live(&metadata->map, primary) ? REFUSAL_NONE : REFUSAL_FENCED;
 }
 
 /* --- ISR ---------------------------------------------------------------------------------------------------------- */
@@ -48,7 +43,7 @@ static enum refusal addition_refusal(const struct metadata *metadata, const stru
 		return REFUSAL_NOT_REPLICA;
 	if (!metadata_has_node(metadata, node))
 		return REFUSAL_NODE_EPOCH;
-	return node_set_has(live_nodes(metadata), node->node_id) ? REFUSAL_NONE : REFUSAL_FENCED;
+	return cluster_map_is_live(&metadata->map, node->node_id) ? REFUSAL_NONE : REFUSAL_FENCED;
 }
 
 static enum refusal isr_refusal(const struct metadata *metadata, const struct map_partition *row,
@@ -110,7 +105,7 @@ static enum refusal handover_refusal(const struct metadata *metadata, const stru
 
 	if (refusal == REFUSAL_NONE && !node_set_has((row->isr | row->elr) & ~node_bit(row->primary), item->to))
 		refusal = REFUSAL_NOT_IN_SYNC;
-	if (refusal == REFUSAL_NONE && !node_set_has(live_nodes(metadata), item->to))
+	if (refusal == REFUSAL_NONE && !cluster_map_is_live(&metadata->map, item->to))
 		refusal = REFUSAL_FENCED;
 	if (refusal == REFUSAL_NONE && !node_set_has(cluster_map_able(&metadata->map), item->to))
 		refusal = REFUSAL_CLOCK;
@@ -211,7 +206,7 @@ static node_set known_nodes(const struct metadata *metadata)
 /* The first table: everybody is empty, so everybody is in sync, and must be there. */
 static enum refusal first_place_refusal(const struct metadata *metadata, node_set replicas, node_set learners)
 {
-	if ((replicas & ~live_nodes(metadata)) != 0)
+	if ((replicas & ~cluster_map_live(&metadata->map)) != 0)
 		return REFUSAL_FENCED;
 	return learners == 0 ? REFUSAL_NONE : REFUSAL_NOT_REPLICA;
 }
@@ -360,9 +355,9 @@ static enum refusal elect_refusal(const struct metadata *metadata, const struct 
 		return REFUSAL_PARTITION_VERSION;
 	if (!node_set_has(row_members(row), elect->node_id))
 		return REFUSAL_NOT_REPLICA;
-	if (row->primary != 0 || ((row->isr | row->elr) & live_nodes(metadata)) != 0)
+	if (row->primary != 0 || ((row->isr | row->elr) & cluster_map_live(&metadata->map)) != 0)
 		return REFUSAL_HAS_PRIMARY;
-	if (!node_set_has(live_nodes(metadata), elect->node_id))
+	if (!cluster_map_is_live(&metadata->map, elect->node_id))
 		return REFUSAL_FENCED;
 	if (!node_set_has(cluster_map_able(&metadata->map), elect->node_id))
 		return REFUSAL_CLOCK;

@@ -27,6 +27,10 @@ static bool row_at_minimum(const struct map_partition *row)
 
 void row_touch(struct metadata *metadata, uint16_t partition, enum touch touch)
 {
+	if (metadata->touched_end == 0 || partition < metadata->touched_from)
+		metadata->touched_from = partition;
+	if (partition >= metadata->touched_end)
+		metadata->touched_end = (uint16_t)(partition + 1);
 	metadata->touched[partition] |= (uint8_t)(touch | TOUCH_ROW);
 }
 
@@ -191,19 +195,27 @@ void rows_elect(struct metadata *metadata)
 			row_elect(metadata, p, able);
 }
 
+static bool all_live(const struct cluster_map *map, node_set nodes)
+{
+	bool live = true;
+
+	for (node_set left = nodes; left != 0 && live; left &= left - 1)
+		live = cluster_map_is_live(map, (uint32_t)__builtin_ctzll(left) + 1);
+	return live;
+}
+
 bool row_is_sound(const struct metadata *metadata, uint16_t partition)
 {
 	const struct map_partition *row = &metadata->map.partitions[partition];
-	node_set live = cluster_map_live(&metadata->map);
 	node_set replicas = row_replicas(row);
 	node_set held = row->isr | row->elr | row->suspects;
 	bool disjoint =
 		(row->isr & row->elr) == 0 && (row->isr & row->suspects) == 0 && (row->elr & row->suspects) == 0;
 	bool within = (held & ~(replicas | row->learners)) == 0 && (replicas & row->learners) == 0;
 	bool moves = (row->leaving & ~replicas) == 0 && (row->leaving == 0 || row->learners != 0);
-	bool primary = row->primary == 0 || node_set_has(row->isr & live, row->primary);
+	bool primary = row->primary == 0 || node_set_has(row->isr, row->primary);
 	bool settled = !row_at_minimum(row) || (row->elr | row->suspects) == 0 || row->replica_count == 0;
 	bool elected = row->primary != 0 || ((row->isr | row->elr) & cluster_map_able(&metadata->map)) == 0;
 
-	return disjoint && within && moves && primary && settled && elected && (row->isr & ~live) == 0;
+	return disjoint && within && moves && primary && settled && elected && all_live(&metadata->map, row->isr);
 }

@@ -168,17 +168,26 @@ static struct endpoint control_port(const struct host *host)
 	return (struct endpoint){(uint8_t)host->index, 0};
 }
 
-static void push_map(struct host *host, uint32_t client)
+/* A map's difference from what a client has; many have the same. */
+struct map_delta {
+	uint64_t since;
+	struct buffer body;
+};
+
+static void push_map(struct host *host, uint32_t client, struct map_delta *delta)
 {
 	const struct cluster_map *map = cluster_map(host->control->cluster);
-	struct buffer body = BUFFER_NULL;
+	uint64_t since = host->control->pushed_version[client];
 
-	if (cluster_map_encode(map, host->control->pushed_version[client], &body) == 0) {
-		send_body(host, control_port(host), host->control->subscriber[client], MESSAGE_MAP, 0,
-			  buffer_span(&body));
-		host->control->pushed_version[client] = map->version;
+	if (delta->body.size == 0 || delta->since != since) {
+		buffer_clear(&delta->body);
+		delta->since = since;
+		if (cluster_map_encode(map, since, &delta->body) != 0)
+			abort();
 	}
-	buffer_deinit(&body);
+	send_body(host, control_port(host), host->control->subscriber[client], MESSAGE_MAP, 0,
+		  buffer_span(&delta->body));
+	host->control->pushed_version[client] = map->version;
 }
 
 /* --- outputs of the cluster core -------------------------------------------------------------------------------- */
@@ -214,6 +223,7 @@ static void part_take_contacts(void *owner, struct appointment *appointment)
 static void map_changed(struct host *host)
 {
 	const struct cluster_map *map = cluster_map(host->control->cluster);
+	struct map_delta delta = {0};
 
 	if (map->version > host->sim->traced_version) {
 		trace_map(host->sim, map, host->sim->traced_version);
@@ -226,7 +236,8 @@ static void map_changed(struct host *host)
 			host_later(host, &host->parts[i], part_take_map, random_between(&host->sim->random, 5, 200), 0);
 	for (uint32_t i = 0; i < SIM_GUESTS_MAX; i++)
 		if (host->control->subscribed[i])
-			push_map(host, i);
+			push_map(host, i, &delta);
+	buffer_deinit(&delta.body);
 }
 
 static void registered(void *owner, struct appointment *appointment)
@@ -678,6 +689,7 @@ static void control_client(struct host *host, struct endpoint client, const stru
 		.unix_ms = host_unix_us(host) / 1000,
 	};
 	struct service_answer answer;
+	struct map_delta delta = {0};
 
 	switch (service_take(&host->control->service, &ask, &answer)) {
 	case SERVICE_ANSWER:
@@ -687,12 +699,13 @@ static void control_client(struct host *host, struct endpoint client, const stru
 		host->control->pushed_version[index] = answer.since;
 		host->control->subscribed[index] = true;
 		host->control->subscriber[index] = client;
-		push_map(host, index);
+		push_map(host, index, &delta);
 		break;
 	case SERVICE_NOTHING:
 	case SERVICE_STRANGER: break;
 	}
 	buffer_deinit(&answer.body);
+	buffer_deinit(&delta.body);
 }
 
 static void shard_message(struct host *host, struct endpoint from, uint8_t port, const struct message *message)
