@@ -81,10 +81,14 @@ static void status_row(struct table *table, const struct cluster_map *map, const
 /* Whoever goes keeps the name, so they run out where each newcomer brings another one. */
 static void names_say(const struct health *health)
 {
-	if (health_lacks_names(health))
+	uint32_t gone = health->names - health->members;
+
+	if (health_lacks_names(health) && gone > 0)
 		cli_say("%u of %u names of nodes are taken, %u of them by nodes that are gone: give newcomers one of "
 			"those (evgrid node ls)",
-			health->names, NODES_MAX, health->names - health->members);
+			health->names, NODES_MAX, gone);
+	else if (health_lacks_names(health))
+		cli_say("%u of %u names of nodes are taken: a cluster has no more", health->names, NODES_MAX);
 }
 
 static void digest_row(struct table *table, const struct digest_verdict *verdict)
