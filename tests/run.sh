@@ -173,6 +173,7 @@ section_tidy() {
     local scripts
     checks tests/tidy
     checks tests/tidy --self-test
+    check 'mutations: the texts that they break' tests/mutations/run --texts
     mapfile -t scripts < <(grep -rlE --exclude-dir='build*' --exclude-dir=.git '^#!.*\b(ba)?sh\b' .)
     if command -v shellcheck >/dev/null; then check "shellcheck, ${#scripts[@]} scripts" shellcheck "${scripts[@]}"
     else skipped 'shellcheck: not installed'; fi
