@@ -142,7 +142,7 @@ static void inquire(struct inquiry *inquiry, const struct cluster_map *map, uint
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < NODES_MAX; i++)
-		if (map->nodes[i].id != 0 && node_set_has(cluster_map_live(map), map->nodes[i].id))
+		if (cluster_map_is_live(map, i + 1))
 			ask_node(inquiry, &map->nodes[i], view_id, timeout_ms);
 	pthread_mutex_lock(&inquiry->grid->lock);
 	while (inquiry->open > 0)

@@ -29,8 +29,7 @@ static enum health_member member_of(const struct control *control)
 
 	if (state != CLUSTER_SERVING && state != CLUSTER_STOPPING)
 		return HEALTH_NOT_MEMBER;
-	return node_set_has(cluster_map_live(cluster_map(control->cluster)), self) ? HEALTH_MEMBER_LIVE
-										   : HEALTH_MEMBER_FENCED;
+	return cluster_map_is_live(cluster_map(control->cluster), self) ? HEALTH_MEMBER_LIVE : HEALTH_MEMBER_FENCED;
 }
 
 static void tell_health(struct control *control)

@@ -32,10 +32,9 @@ static bool below_minimum(const struct partition *partition)
 
 static bool live(const struct partition *partition, uint32_t node_id)
 {
-	const struct map_node *node = shard_node(partition->shard, node_id);
+	const struct cluster_map *map = partition->shard->map;
 
-	return node != NULL && node->epoch != 0 && !node->fenced &&
-	       (node->state == NODE_ACTIVE || node->state == NODE_DRAINING);
+	return map != NULL && cluster_map_is_live(map, node_id);
 }
 
 /* May become primary. */

@@ -208,7 +208,7 @@ static void node_row(struct table *table, const struct plan *plan, const struct 
 	table_cell(table, "%s", plan_change(plan, node->id));
 	table_cell(table, "%s", node->zone);
 	table_cell(table, "%u", map_node_weight(node));
-	table_cell(table, "%s", node_set_has(cluster_map_live(&plan->map), node->id) ? "true" : "false");
+	table_cell(table, "%s", cluster_map_is_live(&plan->map, node->id) ? "true" : "false");
 	table_cell(table, "%u", figures.replicas);
 	table_cell(table, "%u", figures.replicas_after);
 	table_cell(table, "%u", figures.copies);

@@ -138,7 +138,7 @@ static int get_all(struct cli *cli, const char *view, const char *key, evg_read 
 		return cli_fail(error, "view %s, key %s", view, key);
 	read->mode = EVG_READ_LOCAL;
 	for (uint32_t i = 0; i < NODES_MAX && rv == 0; i++) {
-		if (!node_set_has(cluster_map_live(&map), i + 1))
+		if (!cluster_map_is_live(&map, i + 1))
 			continue;
 		read->node = map.nodes[i].name;
 		rv = get_one(cli, view, key, read, table);
