@@ -48,12 +48,30 @@ static void write_control(uint8_t c, struct buffer *out)
 	write_text(out, text);
 }
 
+/* How many bytes at its beginning are ASCII that stands for itself. */
+static size_t plain_size(struct span text)
+{
+	size_t size = 0;
+
+	while (size < text.size && text.data[size] >= 0x20 && text.data[size] < 0x80 && text.data[size] != '"' &&
+	       text.data[size] != '\\')
+		size++;
+	return size;
+}
+
 void json_write_string(struct span text, struct buffer *out)
 {
 	buffer_u8(out, '"');
 	for (size_t i = 0; i < text.size;) {
-		uint8_t c = text.data[i];
-		size_t size = sequence_size(span_of(text.data + i, text.size - i));
+		size_t plain = plain_size(span_of(text.data + i, text.size - i));
+		size_t size;
+		uint8_t c;
+		buffer_bytes(out, text.data + i, plain);
+		i += plain;
+		if (i == text.size)
+			break;
+		c = text.data[i];
+		size = sequence_size(span_of(text.data + i, text.size - i));
 		if (size == 0) {
 			write_text(out, "\xef\xbf\xbd");
 			i++;
@@ -104,10 +122,11 @@ static void write_integer(struct reader *in, enum msgpack_type type, struct buff
 {
 	char text[24];
 
-	if (type == MSGPACK_UINT)
-		(void)snprintf(text, sizeof text, "%" PRIu64, msgpack_read_uint(in));
-	else
-		(void)snprintf(text, sizeof text, "%" PRId64, msgpack_read_int(in));
+	if (type == MSGPACK_UINT) {
+		buffer_decimal(out, msgpack_read_uint(in));
+		return;
+	}
+	(void)snprintf(text, sizeof text, "%" PRId64, msgpack_read_int(in));
 	write_text(out, text);
 }
 

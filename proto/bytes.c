@@ -64,22 +64,13 @@ static bool buffer_grow(struct buffer *b, size_t needed)
 	return true;
 }
 
-/* The rare way of buffer_extend: there is no room, or it has failed. */
-static uint8_t *extend_slowly(struct buffer *b, size_t size)
+uint8_t *buffer_extend_slowly(struct buffer *b, size_t size)
 {
+	assert(b->size <= b->capacity);
 	if (b->failed || size > SIZE_MAX - b->size || !buffer_grow(b, b->size + size)) {
 		b->failed = true;
 		return NULL;
 	}
-	b->size += size;
-	return b->data + b->size - size;
-}
-
-uint8_t *buffer_extend(struct buffer *b, size_t size)
-{
-	assert(b->size <= b->capacity);
-	if (b->failed || b->data == NULL || size > b->capacity - b->size)
-		return extend_slowly(b, size);
 	b->size += size;
 	return b->data + b->size - size;
 }
@@ -139,4 +130,27 @@ void buffer_string(struct buffer *b, struct span s)
 {
 	buffer_varint(b, s.size);
 	buffer_bytes(b, s.data, s.size);
+}
+
+/* --- decimal ------------------------------------------------------------------------------------------------ */
+
+size_t decimal_format(uint64_t value, char text[DECIMAL_MAX_DIGITS])
+{
+	char reversed[DECIMAL_MAX_DIGITS];
+	size_t size = 0;
+
+	do {
+		reversed[size++] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	for (size_t i = 0; i < size; i++)
+		text[i] = reversed[size - 1 - i];
+	return size;
+}
+
+void buffer_decimal(struct buffer *b, uint64_t value)
+{
+	char text[DECIMAL_MAX_DIGITS];
+
+	buffer_bytes(b, text, decimal_format(value, text));
 }

@@ -179,13 +179,24 @@ struct buffer {
 	bool failed;
 };
 
+#define DECIMAL_MAX_DIGITS 20u
+
 #define BUFFER_NULL ((struct buffer){NULL, 0, 0, false})
 
 void buffer_deinit(struct buffer *b); /* frees; leaves BUFFER_NULL; may be called twice */
 void buffer_clear(struct buffer *b);  /* size 0, keeps the memory, clears failed */
 
+/* The rare way of buffer_extend: there is no room, or it has failed. */
+uint8_t *buffer_extend_slowly(struct buffer *b, size_t size);
+
 /* `size` writable bytes at the end (not initialised), or NULL with failed set. Valid until the next write. */
-uint8_t *buffer_extend(struct buffer *b, size_t size);
+static inline uint8_t *buffer_extend(struct buffer *b, size_t size)
+{
+	if (b->failed || b->data == NULL || size > b->capacity - b->size)
+		return buffer_extend_slowly(b, size);
+	b->size += size;
+	return b->data + b->size - size;
+}
 
 void buffer_bytes(struct buffer *b, const void *data, size_t size);
 void buffer_u8(struct buffer *b, uint8_t value);
@@ -195,6 +206,10 @@ void buffer_u64(struct buffer *b, uint64_t value);
 void buffer_varint(struct buffer *b, uint64_t value);
 void buffer_string(struct buffer *b, struct span s); /* varint length, then the bytes */
 void buffer_long(struct buffer *b, struct span s);   /* u32 length, then the bytes, at most MESSAGE_MAX_BYTES */
+void buffer_decimal(struct buffer *b, uint64_t value);
+
+/* Decimal digits, without a NUL; returns how many. */
+size_t decimal_format(uint64_t value, char text[DECIMAL_MAX_DIGITS]);
 
 static inline struct span buffer_span(const struct buffer *b)
 {

@@ -73,20 +73,6 @@ bool sequence_is_sound(uint64_t base, uint16_t partition, uint16_t count)
 
 /* --- position ----------------------------------------------------------------------------------------------- */
 
-static size_t decimal_format(uint64_t value, char *text)
-{
-	char reversed[20];
-	size_t size = 0;
-
-	do {
-		reversed[size++] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value > 0);
-	for (size_t i = 0; i < size; i++)
-		text[i] = reversed[size - 1 - i];
-	return size;
-}
-
 void position_format(struct position p, char text[POSITION_TEXT_BYTES])
 {
 	size_t size = decimal_format(p.partition, text);

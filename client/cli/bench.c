@@ -1,7 +1,6 @@
 /* bench publish: made-up events, as fast as the window lets them (closed loop) or at a fixed rate (open loop: times
  * count from when an event was due, so a stall is not hidden by the events that it kept from being sent). Its keys are
  * those that bench get reads. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -265,8 +264,8 @@ static int bench_open(struct cli *cli, struct bench *bench)
 	int rv = 0;
 	int error;
 
-	if (history != NULL && (bench->history = fopen(history, "w")) == NULL)
-		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", history, strerror(errno));
+	if (history != NULL && (bench->history = history_open(history)) == NULL)
+		return EXIT_USAGE;
 	bench->sent = calloc(bench->events, sizeof *bench->sent);
 	if (bench->sent == NULL || make_payload(bench) != 0 ||
 	    getrandom(&bench->run_id, sizeof bench->run_id, 0) != sizeof bench->run_id)

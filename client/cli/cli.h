@@ -275,6 +275,8 @@ struct history_event {
 	uint64_t completed_us;
 	const evg_completion *completion;
 };
+/* NULL: it cannot be written, which was said; EXIT_USAGE. */
+FILE *history_open(const char *path);
 void history_write(FILE *file, const struct history_event *event);
 /* 0, or an exit code, said: it lacks lines. */
 int history_close(FILE *file);

@@ -1,4 +1,5 @@
 /* Tables and JSON, histories, histograms, progress. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -211,25 +212,23 @@ static const char *outcome_name(evg_outcome outcome)
 	return outcome == EVG_APPLIED ? "applied" : outcome == EVG_NOT_APPLIED ? "not_applied" : "unknown";
 }
 
-static void put_text(struct buffer *line, const char *name, struct span text)
+/* Built without printf: it is one line for each event published. */
+
+static void put(struct buffer *line, const char *text)
 {
-	buffer_bytes(line, ",\"", 2);
-	buffer_bytes(line, name, strlen(name));
-	buffer_bytes(line, "\":", 2);
+	buffer_bytes(line, text, strlen(text));
+}
+
+static void put_text(struct buffer *line, const char *before, struct span text)
+{
+	put(line, before);
 	json_write_string(text, line);
 }
 
-static void put_format(struct buffer *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void put_format(struct buffer *line, const char *format, ...)
+static void put_number(struct buffer *line, const char *before, uint64_t number)
 {
-	char text[400];
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	buffer_bytes(line, text, strlen(text));
+	put(line, before);
+	buffer_decimal(line, number);
 }
 
 static void put_completion(struct buffer *line, const evg_completion *completion)
@@ -237,17 +236,32 @@ static void put_completion(struct buffer *line, const evg_completion *completion
 	const evg_position place = evg_completion_position(completion);
 	char position[EVG_POSITION_TEXT_BYTES];
 
-	evg_position_format(&place, position);
-	put_format(line, ",\"outcome\":\"%s\",\"error\":\"%s\",\"duplicate\":%s,\"partition\":%u",
-		   outcome_name(completion->outcome), completion->error == 0 ? "" : evg_error_name(completion->error),
-		   completion->duplicate ? "true" : "false", completion->partition);
-	if (completion->outcome == EVG_APPLIED)
-		put_format(line, ",\"offset\":\"%" PRIu64 "\",\"sequence\":\"%" PRIu64 "\",\"position\":\"%s\"",
-			   completion->offset, completion->sequence, position);
-	put_format(line, ",\"stages_us\":[");
+	put(line, "\",\"outcome\":\"");
+	put(line, outcome_name(completion->outcome));
+	put(line, "\",\"error\":\"");
+	put(line, completion->error == 0 ? "" : evg_error_name(completion->error));
+	put(line, completion->duplicate ? "\",\"duplicate\":true" : "\",\"duplicate\":false");
+	put_number(line, ",\"partition\":", completion->partition);
+	if (completion->outcome == EVG_APPLIED) {
+		evg_position_format(&place, position);
+		put_number(line, ",\"offset\":\"", completion->offset);
+		put_number(line, "\",\"sequence\":\"", completion->sequence);
+		put(line, "\",\"position\":\"");
+		put(line, position);
+		put(line, "\"");
+	}
 	for (uint32_t i = 0; i < EVG_STAGES; i++)
-		put_format(line, "%s%u", i == 0 ? "" : ",", completion->stage_us[i]);
-	put_format(line, "]}\n");
+		put_number(line, i == 0 ? ",\"stages_us\":[" : ",", completion->stage_us[i]);
+	put(line, "]}\n");
+}
+
+FILE *history_open(const char *path)
+{
+	FILE *file = fopen(path, "w");
+
+	if (file == NULL)
+		(void)cli_refuse(ERROR_USAGE, "name another file", "%s: %s", path, strerror(errno));
+	return file;
 }
 
 void history_write(FILE *file, const struct history_event *event)
@@ -256,14 +270,14 @@ void history_write(FILE *file, const struct history_event *event)
 
 	if (file == NULL)
 		return;
-	put_format(&line, "{\"op\":\"publish\",\"number\":\"%" PRIu64 "\"", event->number);
-	put_text(&line, "id", event->id);
-	put_text(&line, "source", event->source);
-	put_text(&line, "stream", event->stream);
-	put_text(&line, "key", event->key);
-	put_text(&line, "partitionkey", event->partition_key.size == 0 ? event->key : event->partition_key);
-	put_format(&line, ",\"invoked_us\":\"%" PRIu64 "\",\"completed_us\":\"%" PRIu64 "\"", event->invoked_us,
-		   event->completed_us);
+	put_number(&line, "{\"op\":\"publish\",\"number\":\"", event->number);
+	put_text(&line, "\",\"id\":", event->id);
+	put_text(&line, ",\"source\":", event->source);
+	put_text(&line, ",\"stream\":", event->stream);
+	put_text(&line, ",\"key\":", event->key);
+	put_text(&line, ",\"partitionkey\":", event->partition_key.size == 0 ? event->key : event->partition_key);
+	put_number(&line, ",\"invoked_us\":\"", event->invoked_us);
+	put_number(&line, "\",\"completed_us\":\"", event->completed_us);
 	put_completion(&line, event->completion);
 	if (line.failed || fwrite(line.data, 1, line.size, file) != line.size)
 		(void)cli_refuse(ERROR_IO, "look at its disk", "a line of the history could not be written");

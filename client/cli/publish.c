@@ -310,12 +310,9 @@ static int open_files(struct cli *cli, struct publish *publish, FILE **input)
 	*input = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
 	if (*input == NULL)
 		return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", path, strerror(errno));
-	if (history == NULL)
-		return 0;
-	publish->history = fopen(history, "w");
-	if (publish->history != NULL)
-		return 0;
-	return cli_refuse(ERROR_USAGE, "name another file", "%s: %s", history, strerror(errno));
+	if (history != NULL && (publish->history = history_open(history)) == NULL)
+		return EXIT_USAGE;
+	return 0;
 }
 
 static int open_grid(struct cli *cli)
