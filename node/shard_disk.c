@@ -295,12 +295,12 @@ static void tell_refused(const struct shard_disk *disk, const struct disk_reques
 		  .segment = request->segment, .generation = request->generation, .observed = error_name(why));
 }
 
-static void carry_out_seal(struct shard_disk *disk, struct disk_job *job)
+static void carry_out_seal(struct shard_disk *disk, struct disk_job *job, uint64_t idle_us)
 {
+	const struct segment_seal_thread thread = {&disk->stopped, &disk->config.beats[HEALTH_SEALER], idle_us};
 	int why = 0;
 
-	switch (segment_seal(&disk->files, &job->request, &disk->stopped, &disk->config.beats[HEALTH_SEALER],
-			     &job->bytes, &job->size_bytes, &why)) {
+	switch (segment_seal(&disk->files, &job->request, &thread, &job->bytes, &job->size_bytes, &why)) {
 	case SEGMENT_SEALED: break;
 	case SEGMENT_SEAL_REFUSED: tell_refused(disk, &job->request, why); break;
 	case SEGMENT_SEAL_FULL:
@@ -313,12 +313,15 @@ static void carry_out_seal(struct shard_disk *disk, struct disk_job *job)
 static void *sealer_run(void *argument)
 {
 	struct shard_disk *disk = argument;
+	uint64_t idle_since_us = clock_us(CLOCK_MONOTONIC);
 	struct disk_job *job;
 
 	be_polite();
 	while (take(disk, &disk->seals, HEALTH_SEALER, UINT64_MAX, &job) != DISK_QUEUE_CLOSED) {
-		if (job != NULL)
-			carry_out_seal(disk, job);
+		if (job == NULL)
+			continue;
+		carry_out_seal(disk, job, clock_us(CLOCK_MONOTONIC) - idle_since_us);
+		idle_since_us = clock_us(CLOCK_MONOTONIC);
 	}
 	health_end(&disk->config.beats[HEALTH_SEALER]);
 	return NULL;

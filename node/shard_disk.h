@@ -2,7 +2,7 @@
  *   writer: DISK_WRITE, one after the other: pwrite and, when durable, fdatasync; with interval sync also the interval.
  *   reader: DISK_READ and DISK_SNAPSHOT_GET.
  *   keeper: DISK_DELETE, DISK_SNAPSHOT_PUT, and between them zeros ahead of the writer.
- *   sealer: DISK_SEAL, with less of the processor than the others when all want it.
+ *   sealer: DISK_SEAL, with rests (segment_seal.h) and less of the processor than the others when all want it.
  * Every request is answered once, through `done` on one of these threads. Lack of space is an answer; any other
  * error of a write or a sync ends the process at once and is never retried (design.md section 7): after a failed
  * fdatasync nobody knows what is on the disk. A seal under way when the disk stops is given up, and answered

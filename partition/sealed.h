@@ -131,6 +131,13 @@ int seal_plan_encode(uint64_t journal_id, uint32_t segment, uint32_t source_gene
 
 struct sealer;
 
+/* Called between two steps of sealer_new, each a few milliseconds' work at most: who seals beside others' work may rest
+ * there. */
+struct sealer_rest {
+	void (*call)(void *owner);
+	void *owner;
+};
+
 /* Reads the whole source (the file of the plan's segment and generation; a journal file may be followed by zeros or old
  * content behind its last block) and lays the result out. `source` must stay valid and unchanged until sealer_free.
  *
@@ -145,8 +152,8 @@ struct sealer;
  *
  * Memory, beside the source: 16 bytes a batch, 32 bytes a record of the partition with the most records while it is
  * laid out, and at most 48 bytes a record for the keys of the result. Events of 100 bytes: at most the source's size;
- * of events that LZ4 makes k times smaller, k times that. */
-struct sealer *sealer_new(struct span plan, struct span source, int *error);
+ * of events that LZ4 makes k times smaller, k times that. rest: may be NULL; borrowed for the call. */
+struct sealer *sealer_new(struct span plan, struct span source, const struct sealer_rest *rest, int *error);
 struct sealer *sealer_free(struct sealer *sealer);
 /* The next bytes of the new file, at most capacity (> 0); 0: complete. */
 size_t sealer_next(struct sealer *sealer, uint8_t *bytes, size_t capacity);

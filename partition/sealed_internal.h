@@ -35,6 +35,7 @@ struct sealer {
 	uint32_t segment;
 	uint32_t generation; /* the source's */
 	struct span source;
+	const struct sealer_rest *rest; /* while sealer_new is at work; NULL: none */
 	struct sealer_part parts[PARTITION_COUNT];
 	uint8_t header[SEALED_HEADER_BYTES];
 	struct buffer tail; /* keys, index, footer */
@@ -44,6 +45,8 @@ struct sealer {
 	uint32_t part;     /* PARTITION_COUNT: the tail is the present piece, or was */
 	uint32_t batch;
 };
+
+void sealer_step_done(const struct sealer *sealer);
 
 /* A batch that has been verified. */
 struct batch sealer_batch(const struct sealer *sealer, const uint8_t *bytes);

@@ -227,6 +227,7 @@ static int sealer_make(struct sealer *sealer)
 	for (uint16_t i = 0; rv == 0 && i < PARTITION_COUNT; i++) {
 		if (sealer->parts[i].named)
 			rv = part_make(&making, sealer, i);
+		sealer_step_done(sealer);
 	}
 	sealer->keys_size = sealer->tail.size;
 	if (rv == 0)
@@ -237,7 +238,13 @@ static int sealer_make(struct sealer *sealer)
 	return rv;
 }
 
-struct sealer *sealer_new(struct span plan, struct span source, int *error)
+void sealer_step_done(const struct sealer *sealer)
+{
+	if (sealer->rest != NULL)
+		sealer->rest->call(sealer->rest->owner);
+}
+
+struct sealer *sealer_new(struct span plan, struct span source, const struct sealer_rest *rest, int *error)
 {
 	struct sealer *sealer = calloc(1, sizeof *sealer);
 
@@ -246,11 +253,13 @@ struct sealer *sealer_new(struct span plan, struct span source, int *error)
 		return NULL;
 	}
 	sealer->source = source;
+	sealer->rest = rest;
 	*error = plan_decode(sealer, plan);
 	if (*error == 0)
 		*error = sealer_read_source(sealer);
 	if (*error == 0)
 		*error = sealer_make(sealer);
+	sealer->rest = NULL;
 	return *error == 0 ? sealer : sealer_free(sealer);
 }
 

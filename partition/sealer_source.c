@@ -203,6 +203,7 @@ static int read_journal(struct sealer *sealer)
 		if (!follows && !walk_ahead(sealer, &walk, &block))
 			break;
 		rv = block_take(sealer, &walk, &block);
+		sealer_step_done(sealer);
 	}
 	return rv;
 }
@@ -260,8 +261,10 @@ static int read_sealed(struct sealer *sealer)
 	index = span_of(source.data + footer.index_place, (size_t)footer.index_size);
 	rv = sealed_index_check(index, &footer);
 	reader = reader_of(index);
-	while (rv == 0 && sealed_entry_next(&reader, &entry))
+	while (rv == 0 && sealed_entry_next(&reader, &entry)) {
 		rv = read_entry(sealer, &entry);
+		sealer_step_done(sealer);
+	}
 	return rv;
 }
 

@@ -123,7 +123,7 @@ static void file_from(struct reader *in, bool meant)
 static bool seal(struct span plan, struct span source, size_t capacity, struct buffer *file)
 {
 	int error = 0;
-	struct sealer *sealer = sealer_new(plan, source, &error);
+	struct sealer *sealer = sealer_new(plan, source, NULL, &error);
 	size_t given = 1;
 
 	assert((sealer == NULL) == (error != 0));

@@ -143,7 +143,7 @@ static void seal(struct sim_disk *disk, struct buffer *answer)
 	struct disk_file *made;
 	size_t size;
 	int error;
-	struct sealer *sealer = sealer_new(buffer_span(&disk->seal_plan), bytes, &error);
+	struct sealer *sealer = sealer_new(buffer_span(&disk->seal_plan), bytes, NULL, &error);
 
 	if (sealer == NULL)
 		return;

@@ -69,11 +69,18 @@ static inline void sample_batch(struct buffer *out, const struct sample *sample,
 	batch_builder_deinit(&builder);
 }
 
-/* Seals into `file`, `capacity` bytes at a time. sealer_new's error; the result is the file's end. */
+static inline void sample_step(void *owner)
+{
+	++*(uint32_t *)owner;
+}
+
+/* Seals into `file`, `capacity` bytes at a time. sealer_new's error; the result is the file's end. It was free to rest
+ * after each partition. */
 static inline int sample_seal(struct span plan, struct span source, size_t capacity, struct buffer *file)
 {
 	int error = 0;
-	struct sealer *sealer = sealer_new(plan, source, &error);
+	uint32_t steps = 0;
+	struct sealer *sealer = sealer_new(plan, source, &(struct sealer_rest){sample_step, &steps}, &error);
 	struct span result;
 	size_t given;
 
@@ -81,6 +88,7 @@ static inline int sample_seal(struct span plan, struct span source, size_t capac
 	assert((sealer == NULL) == (error != 0));
 	if (sealer == NULL)
 		return error;
+	assert(steps >= PARTITION_COUNT);
 	do {
 		uint8_t *at = buffer_extend(file, capacity);
 

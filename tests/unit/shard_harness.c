@@ -168,10 +168,10 @@ void harness_finish_seal(struct harness *harness, uint32_t node, bool answer)
 	if (!at->disk.seal.open)
 		return;
 	at->disk.seal.open = false;
-	sealer = at->disk.full
-			 ? NULL
-			 : sealer_new(request.bytes,
-				      buffer_span(file_of(&at->disk, request.segment, request.generation)), &error);
+	sealer = at->disk.full ? NULL
+			       : sealer_new(request.bytes,
+					    buffer_span(file_of(&at->disk, request.segment, request.generation)), NULL,
+					    &error);
 	file = file_of(&at->disk, request.segment, request.generation + 1);
 	buffer_clear(file);
 	while (sealer != NULL && (size = sealer_next(sealer, piece, sizeof piece)) > 0)

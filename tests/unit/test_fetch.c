@@ -75,8 +75,8 @@ static void seal(struct world *world, const struct disk_request *request)
 	uint8_t piece[4096];
 	size_t size;
 	int error;
-	struct sealer *sealer =
-		sealer_new(request->bytes, buffer_span(file_of(world, request->segment, request->generation)), &error);
+	struct sealer *sealer = sealer_new(
+		request->bytes, buffer_span(file_of(world, request->segment, request->generation)), NULL, &error);
 
 	assert_non_null(sealer);
 	while ((size = sealer_next(sealer, piece, sizeof piece)) > 0)

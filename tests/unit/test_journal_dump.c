@@ -167,7 +167,7 @@ static void seal(const struct test_disk *disk, uint32_t generation, uint64_t to,
 	int error;
 
 	assert_int_equal(seal_plan_encode(TEST_JOURNAL_ID, 1, generation, &range, 1, &plan), 0);
-	sealer = sealer_new(buffer_span(&plan), bytes, &error);
+	sealer = sealer_new(buffer_span(&plan), bytes, NULL, &error);
 	assert_non_null(sealer);
 	while ((size = sealer_next(sealer, piece, sizeof piece)) > 0)
 		buffer_bytes(file, piece, size);

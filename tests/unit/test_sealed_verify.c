@@ -94,7 +94,7 @@ static void make(struct buffer *file)
 		}
 	}
 	assert_int_equal(seal_plan_encode(TEST_JOURNAL_ID, 1, 0, ranges, 3, &plan), 0);
-	sealer = sealer_new(buffer_span(&plan), span_of(disk.files[0].bytes, disk.files[0].size), &error);
+	sealer = sealer_new(buffer_span(&plan), span_of(disk.files[0].bytes, disk.files[0].size), NULL, &error);
 	assert_non_null(sealer);
 	while ((size = sealer_next(sealer, piece, sizeof piece)) > 0)
 		buffer_bytes(file, piece, size);

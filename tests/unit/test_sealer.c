@@ -757,7 +757,7 @@ static void no_memory_is_told_and_leaves_nothing(void **state)
 		bool failed;
 
 		memory_fault_at(++n);
-		sealer = sealer_new(buffer_span(&f->plan), source, &error);
+		sealer = sealer_new(buffer_span(&f->plan), source, NULL, &error);
 		failed = memory_fault_off();
 		assert_true(sealer != NULL || (failed && error == ERROR_MEMORY));
 	}
