@@ -65,6 +65,27 @@ start_cluster() {
     export EVGRID_SERVER=${server#EVGRID_SERVER=}
 }
 
+# The stream and the view of tests/cluster/probe.py.
+define_probe() {
+    quietly evgrid stream create Probe
+    tests/cluster/probe.py --view >"$work/probe.yaml"
+    quietly evgrid view apply "$work/probe.yaml"
+}
+
+# half_of_most N: sets $rate to half of what a cluster of N nodes takes here, in events/s to each partition. Measured
+# as the run that follows makes its load, with the same writer, history and view beside the nodes, and long enough for
+# segments to be sealed.
+half_of_most() {
+    say "what $1 nodes take"
+    start_cluster "$1"
+    define_probe
+    tests/cluster/probe.py --rate 2000 --seconds 10 | evgrid publish --history "$work/most.history" >"$work/most"
+    rate=$(awk '$1 == "events_per_second:" { printf "%.1f", $2 / 2 / 271 }' "$work/most")
+    echo "$(grep '^events_per_second: ' "$work/most"), half of it is $rate for each partition"
+    cluster delete
+    rm "$work/most.history"
+}
+
 # What is done on the way, told only when it fails.
 quietly() { "$@" >"$work/quietly" 2>&1 || fail "$* ended with $?: $(cat "$work/quietly")"; }
 

@@ -5,8 +5,8 @@
 #
 #   tests/cluster/elastic.sh [--rate EVENTS-PER-SECOND-AND-PARTITION | --rate half] [--stored N]
 #
-# --rate half: half of what five nodes take here, measured first. Fails on loss, doubling, disorder, difference, missing
-# progress and moves in vain; a missed time is printed as missed.
+# --rate half: half of what five nodes take of the probe here, measured first. Fails on loss, doubling, disorder,
+# difference, missing progress and moves in vain; a missed time is printed as missed.
 # shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -24,21 +24,12 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 
-if [ "$rate" = half ]; then
-    say 'what five nodes take'
-    start_cluster 5
-    evgrid bench publish --events 300000 >"$work/most"
-    rate=$(awk '$1 == "events_per_second:" { printf "%.1f", $2 / 2 / 271 }' "$work/most")
-    echo "events_per_second: $(sed -n 's/^events_per_second: //p' "$work/most"), half of it is $rate for each partition"
-    cluster delete
-fi
+if [ "$rate" = half ]; then half_of_most 5; fi
 
 start_cluster 3
 say "three nodes hold $stored events"
 quietly evgrid bench publish --events "$stored" --verify
-quietly evgrid stream create Probe
-tests/cluster/probe.py --view >"$work/probe.yaml"
-quietly evgrid view apply "$work/probe.yaml"
+define_probe
 say "nodes come and go while $rate events/s go to each partition"
 python3 tests/cluster/elastic.py --dir "$work" --rate "$rate"
 evgrid node ls

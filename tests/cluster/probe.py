@@ -5,7 +5,8 @@
   probe.py --keys                   the keys, one a line, in the order of their partitions
   probe.py --view                   the view that counts them
 
-The rate is open-loop: what could not be written in time is written as soon as it can be."""
+The rate is open-loop: what could not be written in time is written as soon as it can be, a piece at a time, so that the
+reader is never without anything while a long row of what is due is made."""
 import argparse
 import pathlib
 import signal
@@ -16,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from wait import pause  # noqa: E402
 
 PARTITIONS = 271
+PIECE = 5 * PARTITIONS
 VIEW = """view: probe
 stream: Probe
 kind: entity
@@ -77,11 +79,13 @@ def write(rate, seconds):
     began, written = time.monotonic(), 0
     while not ended and (seconds is None or time.monotonic() - began < seconds):
         due = int((time.monotonic() - began) * rate * PARTITIONS)
+        to = min(due, written + PIECE)
         sys.stdout.write("".join(line(PARTITIONS + number, "Probe", all_keys[number % PARTITIONS])
-                                 for number in range(written, due)))
+                                 for number in range(written, to)))
         sys.stdout.flush()
-        written = due
-        pause(0.01)
+        written = to
+        if written == due:
+            pause(0.01)
 
 
 def main():

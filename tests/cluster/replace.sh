@@ -6,8 +6,8 @@
 #
 #   tests/cluster/replace.sh [--megabytes N | --gigabytes N] [--rate EVENTS-PER-SECOND-AND-PARTITION | --rate half]
 #
-# --rate half: half of what three nodes take here. Fails on loss, doubling, disorder, difference and missing progress; a
-# missed time is printed as missed. Skipped, and said so, where the disk has no room for it.
+# --rate half: half of what three nodes take of the probe here. Fails on loss, doubling, disorder, difference and
+# missing progress; a missed time is printed as missed. Skipped, and said so, where the disk has no room for it.
 # shellcheck disable=SC2154 # what common.sh sets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -35,15 +35,10 @@ if [ "$free" -lt "$wanted" ]; then
     exit 77
 fi
 
+if [ "$rate" = half ]; then half_of_most 3; fi
+
 start_cluster 3
-say 'what three nodes take'
-evgrid bench publish --events 100000 >"$work/most"
-most=$(sed -n 's/^events_per_second: //p' "$work/most")
-if [ "$rate" = half ]; then rate=$(awk "BEGIN { printf \"%.1f\", $most / 2 / 271 }"); fi
-awk "BEGIN { printf \"%.0f events/s; the load will be %.0f, %.2f of it\\n\", $most, $rate * 271, $rate * 271 / $most }"
-quietly evgrid stream create Probe
+define_probe
 quietly evgrid stream create Filler
-tests/cluster/probe.py --view >"$work/probe.yaml"
-quietly evgrid view apply "$work/probe.yaml"
 say "n2 is lost with $megabytes MB, and replaced while $rate events/s go to each partition"
 python3 tests/cluster/replace.py --dir "$work" --megabytes "$megabytes" --rate "$rate"
