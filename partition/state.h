@@ -60,7 +60,7 @@ uint64_t state_entry_count(const struct state *state);
  * *from on to state_fill, in order, until it says false. Views being filled answer NOT_READY and are left out of the
  * digest; they also receive state_apply's batches only once they have caught up (the fill goes up to applied).
  * A blocked key that a control record sent on its way back wants the log again from there: *from may go back. */
-bool state_wants_fill(const struct state *state, uint64_t *from);
+bool state_wants_fill(struct state *state, uint64_t *from);
 int state_fill(struct state *state, const struct batch *batch);
 bool state_is_filling(const struct state *state);    /* some view, from the log's beginning */
 bool state_has_returning(const struct state *state); /* some blocked key is on its way back */

@@ -55,6 +55,7 @@ static int state_mend_views(struct state *state)
 {
 	int rv = 0;
 
+	state->may_want_fill = true;
 	for (uint32_t i = 0; i < state->view_count && rv == 0; i++) {
 		struct view *view = state->views[i];
 
@@ -171,6 +172,7 @@ int state_add_view(struct state *state, struct view *view_take)
 	}
 	view_take->generation = ++state->generations;
 	state->views[state->view_count++] = view_take;
+	state->may_want_fill = true;
 	return 0;
 }
 

@@ -6,11 +6,13 @@
 
 #define SWEEP_LOOKS 64 /* at generations: as much work as going to another key */
 
-bool state_wants_fill(const struct state *state, uint64_t *from)
+bool state_wants_fill(struct state *state, uint64_t *from)
 {
 	bool wants = false;
 
 	*from = state->applied;
+	if (!state->may_want_fill)
+		return false;
 	for (uint32_t i = 0; i < state->view_count; i++) {
 		const struct view *view = state->views[i];
 
@@ -22,6 +24,7 @@ bool state_wants_fill(const struct state *state, uint64_t *from)
 		if (next < *from)
 			*from = next;
 	}
+	state->may_want_fill = wants;
 	return wants;
 }
 

@@ -41,6 +41,7 @@ struct state {
 	bool dear;                   /* the last event took a function long */
 	uint64_t work;               /* of functions so far (state_work) */
 	uint64_t applied;            /* everything before it */
+	bool may_want_fill;          /* not: no view is being filled and no key is on its way back */
 	uint64_t queued;             /* applied, and what the running group has in its window */
 	uint64_t controls;           /* control records applied */
 	uint64_t strays;             /* events of streams that the log had not defined */
@@ -117,6 +118,10 @@ struct stream *state_stream(const struct state *state, uint32_t stream_id); /* N
 
 /* The version that answers: the active one, or else one that says why there is none; NULL: unknown. */
 const struct view *state_reading_view(const struct state *state, uint32_t view_id);
+
+/* Sends a blocked key on its way back (view_block.h). */
+void state_send_block(struct state *state, struct view *view, struct view_block *block, uint64_t next,
+		      uint64_t decided);
 
 /* What a key's entry holds for this view. 0, ERROR_NOT_FOUND or ERROR_BLOCKED. */
 int state_read_entry(const struct view *view, const struct key_entry *found, struct view_entry *entry);

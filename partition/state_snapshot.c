@@ -254,7 +254,7 @@ static int restore_block(struct state *state, struct key_entry *entry, struct re
 	if (block == NULL)
 		return ERROR_MEMORY;
 	if (catching)
-		view_block_send(state->views[index], block, next, decided);
+		state_send_block(state, state->views[index], block, next, decided);
 	if (catching && first != VIEW_BLOCK_NONE)
 		view_block_stop(state->views[index], block, first, why);
 	return 0;

@@ -177,6 +177,12 @@ static bool decides(const struct view *view, const struct view_block *block, uin
 	return again ? view->status == VIEW_FILLING && view->fill_next <= offset : view->status >= VIEW_FILLED;
 }
 
+void state_send_block(struct state *state, struct view *view, struct view_block *block, uint64_t next, uint64_t decided)
+{
+	view_block_send(view, block, next, decided);
+	state->may_want_fill = true;
+}
+
 void state_decide_block(struct state *state, const struct control *control, uint64_t offset, bool again)
 {
 	for (uint32_t i = 0; i < state->view_count; i++) {
@@ -189,6 +195,7 @@ void state_decide_block(struct state *state, const struct control *control, uint
 		address = key_address_of(state_view_space(view), control->key, control->partition_key);
 		block = find_block(state, view, &address);
 		if (block != NULL && block->first == control->offset && decides(view, block, offset, again))
-			view_block_send(view, block, control->offset + (control->kind == CONTROL_VIEW_SKIP), offset);
+			state_send_block(state, view, block, control->offset + (control->kind == CONTROL_VIEW_SKIP),
+					 offset);
 	}
 }

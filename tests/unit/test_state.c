@@ -364,6 +364,21 @@ static void test_a_view_waits_for_its_stream(void **data)
 	assert_entity(f, 1, "o1", "{'total': 5}");
 }
 
+static void test_a_view_is_filled_with_what_came_before_its_stream(void **data)
+{
+	struct fixture *f = *data;
+	uint64_t from;
+
+	define(f, 1, 1, "{'view': 'o', 'stream': 'Order', 'kind': 'entity', 'on': {'Placed': {'put': 'all'}}}");
+	event(f, 9, "Placed", "o1", "{'total': 5}");
+	assert_false(state_wants_fill(f->state, &from));
+	apply(f, sample_stream(f->log, 9, "Order"));
+	assert_true(state_wants_fill(f->state, &from));
+	assert_int_equal(from, 0);
+	sample_fill(f->log, f->state);
+	assert_entity(f, 1, "o1", "{'total': 5}");
+}
+
 static void test_the_tail_counts_at_the_logs_end_only(void **data)
 {
 	struct fixture *f = *data;
@@ -527,6 +542,7 @@ int main(void)
 		CASE(test_views_are_filled_side_by_side),
 		CASE(test_a_new_version_replaces_the_old_one_when_filled),
 		CASE(test_a_view_waits_for_its_stream),
+		CASE(test_a_view_is_filled_with_what_came_before_its_stream),
 		CASE(test_the_tail_counts_at_the_logs_end_only),
 		CASE(test_an_overlay_may_end_inside_a_group),
 		CASE(test_views_of_the_tail_are_known),
