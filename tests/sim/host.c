@@ -1,6 +1,7 @@
 /* A simulated node: start, death, and the appointments between its parts. */
 #include "tests/sim/host.h"
 
+#include "raft/cluster_state.h"
 #include "raft/command.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/host_internal.h"
@@ -120,6 +121,13 @@ void host_lose_directory(struct host *host)
 	host->gone = false;
 	host->anew = true;
 	directory_make(host);
+}
+
+const struct sim_raft_disk *host_raft_disk_of(const struct host *host, uint64_t raft_id)
+{
+	if (host_raft_id(host) == raft_id)
+		return host_raft_disk(host);
+	return host->swapped && raft_id_of(host->spare->directory.identity) == raft_id ? &host->spare->raft_disk : NULL;
 }
 
 bool host_is_former(const struct host *host)

@@ -79,6 +79,8 @@ struct sim_raft_entry;
 const struct sim_raft_disk *host_raft_disk(const struct host *host);
 /* The same, and what a living process has on its way there; NULL: none at that index. */
 const struct sim_raft_entry *host_raft_entry(const struct host *host, uint64_t index);
+/* The store of that server: of the directory in use, or of the newer one that is aside for a former one; else NULL. */
+const struct sim_raft_disk *host_raft_disk_of(const struct host *host, uint64_t raft_id);
 uint64_t host_metadata_digest(const struct host *host); /* of what is applied */
 
 const char *host_address(uint32_t index); /* control address */

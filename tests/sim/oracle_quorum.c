@@ -9,7 +9,8 @@
  *
  * The voters are those of the newest configuration up to that entry, or of a newer one that some log has, be it only on
  * its way to the disk: a leader counts by the newest that it has. From one to the next one voter comes or goes. A
- * server is who has its Raft id: a directory that was lost holds nothing. */
+ * server is who has its Raft id: a directory that was lost holds nothing; one that is aside while the lost one is found
+ * holds what it held, and what it has answered may be on its way. */
 #include "tests/sim/host.h"
 #include "tests/sim/oracle_internal.h"
 #include "tests/sim/raft_io.h"
@@ -113,10 +114,10 @@ static bool voters_of(const struct sim_raft_entry *held, struct voters *voters)
 static raft_term held_by(const struct oracle *oracle, raft_id voter, raft_index index, struct span entry)
 {
 	for (uint32_t i = 0; i < oracle->sim->options.hosts; i++) {
-		const struct sim_raft_entry *held = entry_at(host_raft_disk(oracle->sim->hosts[i]), index);
+		const struct sim_raft_disk *disk = host_raft_disk_of(oracle->sim->hosts[i], voter);
+		const struct sim_raft_entry *held = disk == NULL ? NULL : entry_at(disk, index);
 
-		if (host_raft_id(oracle->sim->hosts[i]) == voter && held != NULL && held->type == RAFT_COMMAND &&
-		    span_equal(span_of(held->data, held->size), entry))
+		if (held != NULL && held->type == RAFT_COMMAND && span_equal(span_of(held->data, held->size), entry))
 			return held->term;
 	}
 	return 0;
