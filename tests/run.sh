@@ -150,7 +150,7 @@ suite() {
     export -f check ok failed skipped in_one_piece suite_command
     export EVGRID_BUILD=$root/$folder logs suite_seconds
     [ "${#alone[@]}" -eq 0 ] || printf '%s\n' "${alone[@]}" | in_lanes 1
-    [ "${#beside[@]}" -eq 0 ] || printf '%s\n' "${beside[@]}" | in_lanes $((jobs < LANES_MAX ? jobs + 1 : LANES_MAX))
+    [ "${#beside[@]}" -eq 0 ] || printf '%s\n' "${beside[@]}" | in_lanes $((jobs < LANES_MAX ? jobs : LANES_MAX))
 }
 in_lanes() {
     # shellcheck disable=SC2016 # expands there
